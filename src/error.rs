@@ -1,0 +1,105 @@
+//! One error type: what was read, what was expected, what was found, what to do next.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong because of files, recipes, arguments, devices or data.
+///
+/// Panics are reserved for programmers' mistakes; whatever a user can cause ends here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an access.
+    #[error("{}: could not {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was attempted, as a verb phrase ("read the header").
+        action: String,
+        /// The system's own word.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file's content is not what its format or its use asks for.
+    #[error("{}: {field}: expected {expected}, found {found}; {advice}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The field or part of it.
+        field: String,
+        /// What would have been right.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What to do next.
+        advice: String,
+    },
+    /// A recipe's key or a command's argument has a value that cannot be used.
+    #[error("{key}: expected {expected}, found {found}; {advice}")]
+    Value {
+        /// The key's path or the argument's name.
+        key: String,
+        /// What would have been right.
+        expected: String,
+        /// What was given.
+        found: String,
+        /// What to do next.
+        advice: String,
+    },
+    /// A compute device cannot be used.
+    #[error("device {device}: {problem}; {advice}")]
+    Device {
+        /// The device as asked for.
+        device: String,
+        /// What is missing.
+        problem: String,
+        /// What to install or set.
+        advice: String,
+    },
+    /// Training cannot go on; the last good checkpoint is intact.
+    #[error("training stopped at step {step}: {problem}; {advice}")]
+    Training {
+        /// The step that failed.
+        step: u64,
+        /// What happened.
+        problem: String,
+        /// What to do next.
+        advice: String,
+    },
+}
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An [`Error::Io`] for `path`, with the attempted `action` as a verb phrase.
+    pub fn io(path: &Path, action: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), action: action.into(), source }
+    }
+
+    /// An [`Error::File`]: `field` of `path` should be `expected`, is `found`; do `advice`.
+    pub fn file(
+        path: &Path,
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self::File {
+            path: path.to_path_buf(),
+            field: field.into(),
+            expected: expected.into(),
+            found: found.into(),
+            advice: advice.into(),
+        }
+    }
+
+    /// An [`Error::Value`]: the recipe key or argument `key` should be `expected`, is `found`; do `advice`.
+    pub fn value(
+        key: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self::Value { key: key.into(), expected: expected.into(), found: found.into(), advice: advice.into() }
+    }
+}

@@ -1,0 +1,59 @@
+//! A volume on the host: voxels, where they lie in the world, and where they came from.
+
+use nalgebra::Matrix4;
+use ndarray::Array4;
+use serde::{Deserialize, Serialize};
+
+/// A scalar (or few-channel) image on a regular grid in the world.
+///
+/// # Axes
+/// `data` is `[C, D, H, W]` in C order. The voxel axes of NIfTI are `(i, j, k) = (W, H, D)`: `i` runs fastest in
+/// memory, as in the file. After reorientation to RAS+, `W` runs left → right, `H` posterior → anterior and `D`
+/// inferior → superior. A slice is a volume with `D = 1`.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// Voxels, `[C, D, H, W]`.
+    pub data: Array4<f32>,
+    /// Voxel `(i, j, k, 1)` to world millimetres (RAS+: x right, y anterior, z superior).
+    pub affine: Matrix4<f64>,
+    /// What was read and what was done to it since.
+    pub provenance: Provenance,
+}
+
+/// Where a volume came from and the steps applied to it, in order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The file it was read from; empty for a volume made here.
+    pub source: String,
+    /// One line a step, oldest first.
+    pub steps: Vec<String>,
+}
+
+impl Volume {
+    /// A volume from its voxels `[C, D, H, W]` and its voxel-to-world affine.
+    pub fn new(data: Array4<f32>, affine: Matrix4<f64>) -> Self {
+        Self { data, affine, provenance: Provenance::default() }
+    }
+
+    /// Number of voxels along the voxel axes `(i, j, k)`, that is `[W, H, D]`.
+    pub fn dims(&self) -> [usize; 3] {
+        let (_, d, h, w) = self.data.dim();
+        [w, h, d]
+    }
+
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
+        self.data.dim().0
+    }
+
+    /// Size of a voxel along `(i, j, k)` in millimetres: the lengths of the affine's columns.
+    pub fn spacing_mm(&self) -> [f64; 3] {
+        [0, 1, 2].map(|axis| self.affine.fixed_view::<3, 1>(0, axis).norm())
+    }
+
+    /// The volume after `step` has been noted in its provenance.
+    pub fn with_step(mut self, step: impl Into<String>) -> Self {
+        self.provenance.steps.push(step.into());
+        self
+    }
+}
