@@ -1,6 +1,11 @@
 //! A volume on the host: voxels, where they lie in the world, and where they came from.
 
-use nalgebra::Matrix4;
+pub mod crop;
+pub mod intensity;
+pub mod orientation;
+pub mod resample;
+
+use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
@@ -51,9 +56,31 @@ impl Volume {
         [0, 1, 2].map(|axis| self.affine.fixed_view::<3, 1>(0, axis).norm())
     }
 
+    /// The world position in millimetres of the voxel position `(i, j, k)`; whole numbers are voxel centres.
+    pub fn world_mm(&self, voxel: [f64; 3]) -> [f64; 3] {
+        place(&self.affine, Vector3::from(voxel)).into()
+    }
+
     /// The volume after `step` has been noted in its provenance.
     pub fn with_step(mut self, step: impl Into<String>) -> Self {
         self.provenance.steps.push(step.into());
         self
     }
+}
+
+/// `affine · (position, 1)` without its last component.
+fn place(affine: &Matrix4<f64>, position: Vector3<f64>) -> Vector3<f64> {
+    (affine * Vector4::new(position.x, position.y, position.z, 1.0)).xyz()
+}
+
+/// `affine` with its origin moved to voxel position `(i, j, k)` of the old grid; the columns stay bit for bit.
+fn with_origin_at(affine: &Matrix4<f64>, voxel: [f64; 3]) -> Matrix4<f64> {
+    let mut moved = *affine;
+    moved.fixed_view_mut::<3, 1>(0, 3).copy_from(&place(affine, Vector3::from(voxel)));
+    moved
+}
+
+/// The axis of `Volume::data`, `[C, D, H, W]`, along which voxel axis `(i, j, k)[axis]` runs.
+const fn data_axis(axis: usize) -> usize {
+    3 - axis
 }

@@ -1,0 +1,217 @@
+//! `voxgan prepare`: a folder of scans becomes a dataset for training.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::error::{Error, Result};
+use crate::io::dataset::{Dataset, Outcome, Plan, Progress, Report, prepare};
+use crate::volume::crop::Centre;
+use crate::volume::intensity::Normalisation;
+use crate::volume::resample::Interpolation;
+
+/// Prepare scans for training.
+///
+/// Every scan is turned to RAS+ (right, anterior, superior), resampled, cropped or padded to one shape, normalised,
+/// and stored in OUT with a manifest that says where it came from. The same command goes on where it was stopped,
+/// and keeps what is there already.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A scan (.nii, .nii.gz, .hdr with .img, PNG, TIFF), a folder of them, a BIDS tree (its T1w images), or a .txt
+    /// file with a path a line, relative to its own folder
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The folder for the dataset
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// Voxels from left to right, back to front and bottom to top, such as 64,64,64; W,H,1 for slices
+    #[arg(long, value_name = "W,H,D", value_parser = parse_shape)]
+    shape: [usize; 3],
+    /// Resample to voxels of this size in mm, one number or three; without it scans keep their own
+    #[arg(long, value_name = "MM", value_parser = parse_spacing)]
+    spacing_mm: Option<[f64; 3]>,
+    /// What lies in the middle: the head, or the middle of the scan's own grid
+    #[arg(long, value_enum, default_value_t = CentreName::Foreground)]
+    centre: CentreName,
+    /// Intensities: percentiles to -1 and 1, or the foreground's mean to 0 and its deviation to 1
+    #[arg(long, value_enum, default_value_t = NormalisationName::Percentile)]
+    normalise: NormalisationName,
+    /// Lower percentile (of all voxels) and upper (of the foreground) for --normalise percentile
+    #[arg(long, value_name = "LOW,HIGH", default_value = "0,99.9", value_parser = parse_percentiles)]
+    percentiles: [f64; 2],
+    /// Between voxels
+    #[arg(long, value_enum, default_value_t = InterpolationName::Linear)]
+    interpolation: InterpolationName,
+    /// The table with labels; by default participants.tsv in the root of a BIDS tree
+    #[arg(long, value_name = "FILE")]
+    participants: Option<PathBuf>,
+    /// Columns of the table to keep as labels, such as age,sex
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// The frame to take from 4D scans, from 0
+    #[arg(long, value_name = "N")]
+    frame: Option<usize>,
+    /// Stop at the first scan that cannot be prepared
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CentreName {
+    Foreground,
+    Grid,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NormalisationName {
+    Percentile,
+    #[value(name = "zscore")]
+    ZScore,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum InterpolationName {
+    Nearest,
+    Linear,
+    Cubic,
+}
+
+/// Prepares the dataset and prints what became of the scans.
+///
+/// # Errors
+/// As [`prepare`]; also when no scan at all could be prepared.
+pub fn run(args: Args) -> Result<()> {
+    let plan = args.plan();
+    let bar = progress_bar();
+    let report = prepare(&plan, &args.output, &|progress| show(&bar, &progress));
+    bar.finish_and_clear();
+    let report = report?;
+    print_summary(&report);
+    if report.prepared + report.kept == 0 {
+        let found = format!("none of {}", report.failures.len());
+        return Err(Error::file(
+            &args.input,
+            "scans",
+            "one that can be prepared",
+            found,
+            "see the reasons above",
+        ));
+    }
+    let dataset = Dataset::open(&args.output)?;
+    println!(
+        "{}: {} volumes, [C, D, H, W] = {:?}, content {}",
+        args.output.display(),
+        dataset.len(),
+        dataset.shape(),
+        &dataset.content_sha256()[..12],
+    );
+    Ok(())
+}
+
+impl Args {
+    fn plan(&self) -> Plan {
+        Plan {
+            inputs: vec![self.input.clone()],
+            shape: self.shape,
+            spacing_mm: self.spacing_mm,
+            interpolation: match self.interpolation {
+                InterpolationName::Nearest => Interpolation::Nearest,
+                InterpolationName::Linear => Interpolation::Linear,
+                InterpolationName::Cubic => Interpolation::Cubic,
+            },
+            normalisation: match (self.normalise, self.percentiles) {
+                (NormalisationName::Percentile, [low, high]) => Normalisation::Percentile { low, high },
+                (NormalisationName::ZScore, _) => Normalisation::ZScore,
+            },
+            centre: match self.centre {
+                CentreName::Foreground => Centre::Foreground,
+                CentreName::Grid => Centre::Grid,
+            },
+            participants: self.participants.clone(),
+            labels: self.labels.clone(),
+            frame: self.frame,
+            strict: self.strict,
+        }
+    }
+}
+
+/// A bar on a terminal; hidden elsewhere, where [`show`] prints lines instead.
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} (about {eta} left)");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    let name = progress.source.file_name().unwrap_or_default().to_string_lossy();
+    let what = match &progress.outcome {
+        Outcome::Prepared => "prepared",
+        Outcome::Kept => "kept",
+        Outcome::Failed(_) => "failed",
+    };
+    if bar.is_hidden() {
+        eprintln!("{}/{} {what} {}", progress.done, progress.total, progress.source.display());
+    } else {
+        bar.set_length(progress.total as u64);
+        bar.set_message(name.into_owned());
+        bar.inc(1);
+    }
+}
+
+fn print_summary(report: &Report) {
+    println!("prepared  {:>6}", report.prepared);
+    println!("kept      {:>6}  (there already, unchanged)", report.kept);
+    println!("failed    {:>6}", report.failures.len());
+    for failure in &report.failures {
+        // Reasons begin with the file.
+        println!("  {}", failure.reason);
+    }
+    for (label, names) in &report.missing_labels {
+        let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let more = if names.len() > 5 { ", …" } else { "" };
+        println!("no {label} for {} of the volumes: {shown}{more}", names.len());
+    }
+}
+
+fn parse_shape(text: &str) -> std::result::Result<[usize; 3], String> {
+    numbers(text)?.try_into().map_err(|_| "expected three numbers, such as 64,64,64".to_string())
+}
+
+fn parse_spacing(text: &str) -> std::result::Result<[f64; 3], String> {
+    match numbers(text)?[..] {
+        [one] => Ok([one; 3]),
+        [x, y, z] => Ok([x, y, z]),
+        _ => Err("expected one number or three, such as 3 or 1,1,3".into()),
+    }
+}
+
+fn parse_percentiles(text: &str) -> std::result::Result<[f64; 2], String> {
+    numbers(text)?.try_into().map_err(|_| "expected two numbers, such as 0,99.9".to_string())
+}
+
+fn numbers<T: std::str::FromStr>(text: &str) -> std::result::Result<Vec<T>, String> {
+    let number =
+        |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is not a number of the right kind"));
+    text.split(',').map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_each_option() {
+        assert_eq!(parse_shape("64, 48,1"), Ok([64, 48, 1]));
+        assert_eq!(parse_spacing("3"), Ok([3.0; 3]));
+        assert_eq!(parse_spacing("1,1,2.5"), Ok([1.0, 1.0, 2.5]));
+        assert_eq!(parse_percentiles("0,99.9"), Ok([0.0, 99.9]));
+        for wrong in ["64", "64,64", "64,64,-1", "64,64,x", "64,64,1.5", ""] {
+            assert!(parse_shape(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_spacing("1,2").is_err() && parse_percentiles("5").is_err());
+    }
+}

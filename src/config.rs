@@ -1,0 +1,449 @@
+//! Recipes: one TOML file says everything about a network and its training.
+//!
+//! A recipe comes from a file ([`Recipe::read`]) or from those inside the program ([`Recipe::preset`]);
+//! [`Recipe::open`] takes either. Unknown keys are refused, and every error names the key by its path.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+#[path = "config/validation.rs"]
+mod validation;
+
+/// The recipes inside the program: name and text.
+const PRESETS: [(&str, &str); 6] = [
+    ("brain-2mm", include_str!("../configs/brain-2mm.toml")),
+    ("brain-4mm", include_str!("../configs/brain-4mm.toml")),
+    ("cube-64", include_str!("../configs/cube-64.toml")),
+    ("slab", include_str!("../configs/slab.toml")),
+    ("slice-2d", include_str!("../configs/slice-2d.toml")),
+    ("tiny", include_str!("../configs/tiny.toml")),
+];
+
+/// Blocks a network may have; eight of them reach 512 voxels from a base of 4.
+pub const BLOCKS_MAX: usize = 8;
+/// Voxels a grid may have along one axis.
+const AXIS_MAX: usize = 2048;
+
+/// A network and how it is trained: the whole of a recipe file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Grid and widths of the networks.
+    pub network: NetworkRecipe,
+    /// What the networks are conditioned on; nothing by default.
+    #[serde(default)]
+    pub conditions: ConditionsRecipe,
+    /// Optimiser, regularisation and length of the run.
+    #[serde(default)]
+    pub training: TrainingRecipe,
+    /// Adaptive discriminator augmentation.
+    #[serde(default)]
+    pub augmentation: AugmentationRecipe,
+    /// What a run writes, and how often.
+    #[serde(default)]
+    pub output: OutputRecipe,
+}
+
+/// The grid and the widths of mapping, synthesis and discriminator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkRecipe {
+    /// Grid of the first block, `[D, H, W]` voxels.
+    pub base: [usize; 3],
+    /// How much each later block enlarges `[D, H, W]`: 1 or 2 along each axis.
+    pub factors: Vec<[usize; 3]>,
+    /// Channels times resolution, where block `i` counts as resolution `4·2ⁱ`.
+    pub channel_base: usize,
+    /// Most channels in a block.
+    pub channel_max: usize,
+    /// Length of the latent `z`.
+    pub z_dim: usize,
+    /// Length of the intermediate latent `w`.
+    pub w_dim: usize,
+    /// Fully connected layers in the mapping network: 8, or 2 for small data.
+    #[serde(default = "mapping_layers_default")]
+    pub mapping_layers: usize,
+    /// Channels of an image.
+    #[serde(default = "image_channels_default")]
+    pub image_channels: usize,
+    /// Samples that share one minibatch standard deviation in the discriminator.
+    #[serde(default = "minibatch_group_default")]
+    pub minibatch_group: usize,
+    /// `channel_base` of the discriminator; by default the generator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminator_channel_base: Option<usize>,
+    /// `channel_max` of the discriminator; by default the generator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminator_channel_max: Option<usize>,
+}
+
+fn mapping_layers_default() -> usize {
+    8
+}
+
+fn image_channels_default() -> usize {
+    1
+}
+
+fn minibatch_group_default() -> usize {
+    4
+}
+
+/// Channels of block `block_index` in a network of this width: `min(channel_base/(4·2ⁱ), channel_max)`,
+/// at least one.
+pub fn block_channels(channel_base: usize, channel_max: usize, block_index: usize) -> usize {
+    (channel_base / (4 << block_index)).clamp(1, channel_max.max(1))
+}
+
+impl NetworkRecipe {
+    /// Number of blocks, the first (without enlargement) included.
+    pub fn blocks(&self) -> usize {
+        self.factors.len() + 1
+    }
+
+    /// Grid `[D, H, W]` of the images.
+    pub fn shape(&self) -> [usize; 3] {
+        self.block_shape(self.factors.len())
+    }
+
+    /// Grid `[D, H, W]` of block `block_index`: the base times the factors up to that block.
+    pub fn block_shape(&self, block_index: usize) -> [usize; 3] {
+        [0, 1, 2].map(|axis| {
+            self.factors.iter().take(block_index).map(|factor| factor[axis]).product::<usize>()
+                * self.base[axis]
+        })
+    }
+
+    /// Voxels of an image, `D·H·W`.
+    pub fn voxels(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// Channels of the generator's block `block_index`.
+    pub fn channels(&self, block_index: usize) -> usize {
+        block_channels(self.channel_base, self.channel_max, block_index)
+    }
+
+    /// Channels of the discriminator's block at the grid of the generator's block `block_index`.
+    pub fn discriminator_channels(&self, block_index: usize) -> usize {
+        let base = self.discriminator_channel_base.unwrap_or(self.channel_base);
+        block_channels(base, self.discriminator_channel_max.unwrap_or(self.channel_max), block_index)
+    }
+
+    /// Copies of `w` that synthesis takes: two a block.
+    pub fn num_ws(&self) -> usize {
+        2 * self.blocks()
+    }
+}
+
+/// What the networks are conditioned on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionsRecipe {
+    /// Categorical labels, each entering one-hot.
+    #[serde(default)]
+    pub classes: Vec<ClassCondition>,
+    /// Continuous labels, each entering as several features.
+    #[serde(default)]
+    pub covariates: Vec<Covariate>,
+}
+
+impl ConditionsRecipe {
+    /// Length of the condition vector: the classes' values, then the covariates' features; zero without any.
+    pub fn width(&self) -> usize {
+        let classes = self.classes.iter().map(|class| class.values.len()).sum::<usize>();
+        classes + self.covariates.iter().map(|covariate| covariate.encoding.width()).sum::<usize>()
+    }
+}
+
+/// A categorical label and the values it takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassCondition {
+    /// Name of the label in the dataset ("sex").
+    pub label: String,
+    /// Its values in the order of the one-hot vector (`["F", "M"]`).
+    pub values: Vec<String>,
+}
+
+/// A continuous label. It never enters as one scalar: the embedding is normalised, which would leave its sign only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Covariate {
+    /// Name of the label in the dataset, its unit in it ("age_years", "ventricles_ml").
+    pub label: String,
+    /// Value that maps to 0.
+    pub min: f64,
+    /// Value that maps to 1.
+    pub max: f64,
+    /// How the value becomes features.
+    pub encoding: Encoding,
+}
+
+/// How a continuous value `t`, scaled to `[0, 1]`, becomes features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Encoding {
+    /// `sin` and `cos` of `2ᵏ·π·t/2` for `k` in `0..frequencies`; the lowest is monotone over the range.
+    Fourier {
+        /// Number of frequencies.
+        frequencies: usize,
+    },
+    /// Linear weights of the two nearest of equally spaced bin centres.
+    SoftBins {
+        /// Number of centres, the first at 0 and the last at 1.
+        bins: usize,
+    },
+}
+
+impl Encoding {
+    /// Number of features.
+    pub fn width(&self) -> usize {
+        match *self {
+            Self::Fourier { frequencies } => 2 * frequencies,
+            Self::SoftBins { bins } => bins,
+        }
+    }
+}
+
+/// Optimiser, regularisation and length of a run (StyleGAN2, arXiv 1912.04958, appendix B).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingRecipe {
+    /// Volumes a step.
+    pub batch: usize,
+    /// Volumes that are in memory at once, gradients being summed over a batch; by default `batch`. It divides
+    /// `batch` and is a multiple of `network.minibatch_group`, or is less than it: then the group is `micro_batch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
+    /// Length of the run in thousands of real volumes shown.
+    pub total_kimg: f64,
+    /// Adam's step for mapping and synthesis.
+    pub learning_rate_generator: f64,
+    /// Adam's step for the discriminator.
+    pub learning_rate_discriminator: f64,
+    /// Adam's decay of the first and second moment.
+    pub adam_betas: [f64; 2],
+    /// Adam's ε.
+    pub adam_epsilon: f64,
+    /// Weight γ of R1; by default `0.0002·voxels/batch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// Steps from one R1 phase to the next; 0 for none.
+    pub r1_interval: usize,
+    /// Steps from one path-length phase to the next; 0 for none.
+    pub path_length_interval: usize,
+    /// Weight of the path-length penalty.
+    pub path_length_weight: f64,
+    /// Decay of the mean path length.
+    pub path_length_decay: f64,
+    /// The path-length phase works on `batch` over this.
+    pub path_length_batch_shrink: usize,
+    /// Probability that two latents share a sample.
+    pub style_mixing: f64,
+    /// Half-life of the generator's average, in thousands of volumes; by default `batch·10/32`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_kimg: Option<f64>,
+    /// The half-life is at most this part of the volumes shown so far; 0 for no such limit.
+    pub ema_rampup: f64,
+    /// Decay of the mean of `w`.
+    pub w_avg_beta: f64,
+    /// Seed of everything random in the run.
+    pub seed: u64,
+}
+
+impl Default for TrainingRecipe {
+    fn default() -> Self {
+        Self {
+            batch: 8,
+            micro_batch: None,
+            total_kimg: 1000.0,
+            learning_rate_generator: 0.0025,
+            learning_rate_discriminator: 0.0025,
+            adam_betas: [0.0, 0.99],
+            adam_epsilon: 1e-8,
+            gamma: None,
+            r1_interval: 16,
+            path_length_interval: 4,
+            path_length_weight: 2.0,
+            path_length_decay: 0.01,
+            path_length_batch_shrink: 2,
+            style_mixing: 0.9,
+            ema_kimg: None,
+            ema_rampup: 0.05,
+            w_avg_beta: 0.995,
+            seed: 0,
+        }
+    }
+}
+
+/// Adaptive discriminator augmentation (arXiv 2006.06676): the part of it that leaves a brain a brain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AugmentationRecipe {
+    /// Whether real and synthetic volumes are augmented before the discriminator sees them.
+    pub enabled: bool,
+    /// `r_t`, the mean sign of the discriminator on reals, that the probability is steered towards.
+    pub target: f64,
+    /// Thousands of volumes over which the probability can move from 0 to 1.
+    pub adjust_kimg: f64,
+    /// Steps from one adjustment to the next.
+    pub interval: usize,
+    /// Probability at the start of a run.
+    pub initial_p: f64,
+    /// A probability that stays as it is, instead of the adaptive one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed_p: Option<f64>,
+    /// Flips along W, the only axis a brain is nearly symmetric about.
+    pub flip_left_right: bool,
+    /// Standard deviation of a rotation about a random axis, in degrees; the voxels' size comes with the data.
+    pub rotation_sigma_deg: f64,
+    /// σ of isotropic scaling by `2^N(0, σ)`.
+    pub scale_sigma: f64,
+    /// σ of scaling each axis by `2^N(0, σ)`. Half of the 0.2 used for photographs: heads differ in size more than
+    /// in proportion.
+    pub anisotropic_sigma: f64,
+    /// Standard deviation of a shift, as a part of each axis.
+    pub shift_sigma: f64,
+    /// σ of added brightness `N(0, σ)`.
+    pub brightness_sigma: f64,
+    /// σ of contrast scaling by `2^N(0, σ)`.
+    pub contrast_sigma: f64,
+}
+
+impl Default for AugmentationRecipe {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            target: 0.6,
+            adjust_kimg: 500.0,
+            interval: 4,
+            initial_p: 0.0,
+            fixed_p: None,
+            flip_left_right: true,
+            rotation_sigma_deg: 10.0,
+            scale_sigma: 0.2,
+            anisotropic_sigma: 0.1,
+            shift_sigma: 0.125,
+            brightness_sigma: 0.2,
+            contrast_sigma: 0.5,
+        }
+    }
+}
+
+/// What a run writes, and how often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutputRecipe {
+    /// Synthetic volumes in a picture of samples.
+    pub sample_grid: usize,
+    /// Thousands of volumes from one picture to the next.
+    pub snapshot_kimg: f64,
+    /// Thousands of volumes from one checkpoint to the next.
+    pub checkpoint_kimg: f64,
+    /// Steps from one line of `stats.jsonl` to the next.
+    pub log_every_steps: usize,
+}
+
+impl Default for OutputRecipe {
+    fn default() -> Self {
+        Self { sample_grid: 9, snapshot_kimg: 4.0, checkpoint_kimg: 10.0, log_every_steps: 10 }
+    }
+}
+
+impl Recipe {
+    /// The recipe `name_or_path`: a file where there is one or the name ends in `.toml`, else a preset.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`] and [`Recipe::preset`].
+    pub fn open(name_or_path: &str) -> Result<Self> {
+        let path = Path::new(name_or_path);
+        if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
+            Self::read(path)
+        } else {
+            Self::preset(name_or_path)
+        }
+    }
+
+    /// Reads and validates a recipe file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::File`] with the key's path if it is no valid recipe.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the recipe", e))?;
+        Self::from_toml(&text, path)
+    }
+
+    /// The recipe `name` from inside the program.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if there is none of that name; it lists those there are.
+    pub fn preset(name: &str) -> Result<Self> {
+        let found = PRESETS.iter().find(|(preset, _)| *preset == name);
+        let (_, text) = found.ok_or_else(|| {
+            let expected = format!("a recipe file (.toml) or one of {}", Self::preset_names().join(", "));
+            Error::value("recipe", expected, format!("`{name}`"), "check the name or give the file's path")
+        })?;
+        Self::from_toml(text, Path::new(&format!("{name}.toml")))
+    }
+
+    /// Names of the recipes inside the program.
+    pub fn preset_names() -> Vec<&'static str> {
+        PRESETS.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Parses and validates `text`; `path` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the key's path if it is no valid recipe.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
+        let syntax = |e: &toml::de::Error| {
+            let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Error::file(path, format!("line {line}"), "valid TOML", e.message(), "correct this line")
+        };
+        let deserializer = toml::Deserializer::parse(text).map_err(|e| syntax(&e))?;
+        let recipe: Self = serde_path_to_error::deserialize(deserializer).map_err(|e| {
+            let key = e.path().to_string();
+            let message = e.inner().message().trim();
+            if let Some(name) =
+                message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
+            {
+                let key = if key == "." { name.to_string() } else { format!("{key}.{name}") };
+                return Error::file(path, key, "a value, there being no default", "nothing", "add this key");
+            }
+            let (found, expected) = message.split_once(", expected ").unwrap_or((message, "another value"));
+            Error::file(path, key, expected, found, "correct or remove this key")
+        })?;
+        recipe.validate().map_err(|e| match e {
+            Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
+            other => other,
+        })?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if a number does not fit TOML (a seed above 2⁶³ − 1).
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|e| {
+            Error::value("recipe", "values that TOML can hold", e.to_string(), "change this value")
+        })
+    }
+
+    /// The recipe with every default that depends on other keys filled in: what a run folder records.
+    pub fn resolved(&self) -> Self {
+        let mut recipe = self.clone();
+        let (network, training) = (&mut recipe.network, &mut recipe.training);
+        let batch = training.batch.max(1) as f64;
+        network.discriminator_channel_base.get_or_insert(network.channel_base);
+        network.discriminator_channel_max.get_or_insert(network.channel_max);
+        training.micro_batch.get_or_insert(training.batch);
+        training.gamma.get_or_insert(0.0002 * network.voxels() as f64 / batch);
+        training.ema_kimg.get_or_insert(batch * 10.0 / 32.0);
+        recipe
+    }
+}

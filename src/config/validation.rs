@@ -1,0 +1,226 @@
+//! What a recipe's types alone do not ensure: ranges, divisibility, sizes. Every error names the key by its path.
+
+use super::{
+    AXIS_MAX, AugmentationRecipe, BLOCKS_MAX, ConditionsRecipe, Encoding, NetworkRecipe, Recipe,
+    TrainingRecipe,
+};
+use crate::error::{Error, Result};
+
+impl Recipe {
+    /// Checks what the types alone do not: ranges, divisibility, sizes.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the key's path.
+    pub fn validate(&self) -> Result<()> {
+        self.network.validate()?;
+        self.conditions.validate()?;
+        self.training.validate(self.network.minibatch_group)?;
+        self.augmentation.validate()?;
+        let output = &self.output;
+        at_least_one("output.sample_grid", output.sample_grid)?;
+        at_least_one("output.log_every_steps", output.log_every_steps)?;
+        above_zero("output.snapshot_kimg", output.snapshot_kimg)?;
+        above_zero("output.checkpoint_kimg", output.checkpoint_kimg)
+    }
+}
+
+impl NetworkRecipe {
+    fn validate(&self) -> Result<()> {
+        let key = |name: &str| format!("network.{name}");
+        for (axis, &size) in self.base.iter().enumerate() {
+            within(&key(&format!("base[{axis}]")), size, 1, AXIS_MAX)?;
+        }
+        let expected = format!("at most {BLOCKS_MAX} blocks, that is {} factors", BLOCKS_MAX - 1);
+        let advice = "start from a larger base";
+        check(self.blocks() <= BLOCKS_MAX, &key("factors"), &expected, self.factors.len(), advice)?;
+        for (block, factors) in self.factors.iter().enumerate() {
+            for (axis, &factor) in factors.iter().enumerate() {
+                let key = key(&format!("factors[{block}][{axis}]"));
+                within(&key, factor, 1, 2)?;
+                // Kernels have size one along an axis of size one: nothing could be learned across a doubling.
+                let flat = self.base[axis] == 1 && factor != 1;
+                check(
+                    !flat,
+                    &key,
+                    "1, the base being one voxel thick here",
+                    factor,
+                    "set it to 1 or thicken the base",
+                )?;
+            }
+        }
+        for (axis, &size) in self.shape().iter().enumerate() {
+            let expected = format!("a grid of at most {AXIS_MAX} voxels along axis {axis}");
+            check(
+                size <= AXIS_MAX,
+                &key("factors"),
+                &expected,
+                size,
+                "use a smaller base or fewer factors of 2",
+            )?;
+        }
+        within(&key("channel_base"), self.channel_base, 1, 1 << 20)?;
+        within(&key("channel_max"), self.channel_max, 1, 1 << 14)?;
+        within(&key("z_dim"), self.z_dim, 1, 1 << 14)?;
+        within(&key("w_dim"), self.w_dim, 1, 1 << 14)?;
+        within(&key("mapping_layers"), self.mapping_layers, 1, 64)?;
+        within(&key("image_channels"), self.image_channels, 1, 64)?;
+        at_least_one(&key("minibatch_group"), self.minibatch_group)?;
+        at_least_one(&key("discriminator_channel_base"), self.discriminator_channel_base.unwrap_or(1))?;
+        at_least_one(&key("discriminator_channel_max"), self.discriminator_channel_max.unwrap_or(1))
+    }
+}
+
+impl ConditionsRecipe {
+    fn validate(&self) -> Result<()> {
+        let mut seen = Vec::new();
+        for (i, class) in self.classes.iter().enumerate() {
+            let key = format!("conditions.classes[{i}]");
+            unseen(&mut seen, &class.label, &format!("{key}.label"))?;
+            let (count, values) = (class.values.len(), format!("{key}.values"));
+            check(count >= 2, &values, "at least two values", count, "list all values or drop the class")?;
+            let mut known = Vec::new();
+            class.values.iter().try_for_each(|value| unseen(&mut known, value, &values))?;
+        }
+        for (i, covariate) in self.covariates.iter().enumerate() {
+            let key = format!("conditions.covariates[{i}]");
+            unseen(&mut seen, &covariate.label, &format!("{key}.label"))?;
+            check(
+                covariate.min.is_finite(),
+                &format!("{key}.min"),
+                "a finite number",
+                covariate.min,
+                "correct it",
+            )?;
+            let max = covariate.max;
+            let ordered = max.is_finite() && max > covariate.min;
+            check(
+                ordered,
+                &format!("{key}.max"),
+                "a finite number above min",
+                max,
+                "give the label's range",
+            )?;
+            match covariate.encoding {
+                Encoding::Fourier { frequencies } => {
+                    within(&format!("{key}.encoding.fourier.frequencies"), frequencies, 1, 16)?
+                }
+                Encoding::SoftBins { bins } => {
+                    within(&format!("{key}.encoding.soft_bins.bins"), bins, 2, 256)?
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TrainingRecipe {
+    fn validate(&self, group: usize) -> Result<()> {
+        let key = |name: &str| format!("training.{name}");
+        within(&key("batch"), self.batch, 1, 1 << 16)?;
+        let (micro, advice) = (self.micro_batch.unwrap_or(self.batch), "change batch or micro_batch");
+        at_least_one(&key("micro_batch"), micro)?;
+        let expected = format!("a divisor of training.batch = {}", self.batch);
+        check(self.batch.is_multiple_of(micro), &key("micro_batch"), &expected, micro, advice)?;
+        let expected = format!("a multiple of network.minibatch_group = {group}, or less than it");
+        let name = if self.micro_batch.is_some() { "micro_batch" } else { "batch" };
+        check(micro < group || micro.is_multiple_of(group), &key(name), &expected, micro, advice)?;
+        at_least_one(&key("path_length_batch_shrink"), self.path_length_batch_shrink)?;
+        for (name, value) in [
+            ("total_kimg", self.total_kimg),
+            ("learning_rate_generator", self.learning_rate_generator),
+            ("learning_rate_discriminator", self.learning_rate_discriminator),
+            ("adam_epsilon", self.adam_epsilon),
+            ("ema_kimg", self.ema_kimg.unwrap_or(1.0)),
+        ] {
+            above_zero(&key(name), value)?;
+        }
+        for (name, value) in [
+            ("gamma", self.gamma.unwrap_or(0.0)),
+            ("path_length_weight", self.path_length_weight),
+            ("ema_rampup", self.ema_rampup),
+        ] {
+            not_below_zero(&key(name), value)?;
+        }
+        // Adam divides by 1 − βᵗ, so that a β of one is no decay but a division by zero.
+        for (axis, &beta) in self.adam_betas.iter().enumerate() {
+            let ok = (0.0..1.0).contains(&beta);
+            check(
+                ok,
+                &key(&format!("adam_betas[{axis}]")),
+                "0 ≤ β < 1",
+                beta,
+                "the usual values are 0.0 and 0.99",
+            )?;
+        }
+        probability(&key("path_length_decay"), self.path_length_decay)?;
+        probability(&key("style_mixing"), self.style_mixing)?;
+        probability(&key("w_avg_beta"), self.w_avg_beta)?;
+        let fits = i64::try_from(self.seed).is_ok();
+        check(
+            fits,
+            &key("seed"),
+            "at most 2⁶³ − 1, TOML's largest integer",
+            self.seed,
+            "choose a smaller seed",
+        )
+    }
+}
+
+impl AugmentationRecipe {
+    fn validate(&self) -> Result<()> {
+        let key = |name: &str| format!("augmentation.{name}");
+        let target_ok = (-1.0..=1.0).contains(&self.target);
+        check(target_ok, &key("target"), "a mean sign, −1 to 1", self.target, "the usual value is 0.6")?;
+        above_zero(&key("adjust_kimg"), self.adjust_kimg)?;
+        at_least_one(&key("interval"), self.interval)?;
+        probability(&key("initial_p"), self.initial_p)?;
+        probability(&key("fixed_p"), self.fixed_p.unwrap_or(0.0))?;
+        for (name, value) in [
+            ("rotation_sigma_deg", self.rotation_sigma_deg),
+            ("scale_sigma", self.scale_sigma),
+            ("anisotropic_sigma", self.anisotropic_sigma),
+            ("shift_sigma", self.shift_sigma),
+            ("brightness_sigma", self.brightness_sigma),
+            ("contrast_sigma", self.contrast_sigma),
+        ] {
+            not_below_zero(&key(name), value)?;
+        }
+        Ok(())
+    }
+}
+
+/// An [`Error::Value`] for `key` unless `holds`.
+fn check(holds: bool, key: &str, expected: &str, found: impl ToString, advice: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::value(key, expected, found.to_string(), advice)) }
+}
+
+fn within(key: &str, value: usize, low: usize, high: usize) -> Result<()> {
+    let expected = format!("a whole number from {low} to {high}");
+    check((low..=high).contains(&value), key, &expected, value, "choose a value in this range")
+}
+
+fn at_least_one(key: &str, value: usize) -> Result<()> {
+    check(value >= 1, key, "a whole number from 1 up", value, "choose a larger value")
+}
+
+fn above_zero(key: &str, value: f64) -> Result<()> {
+    let ok = value.is_finite() && value > 0.0;
+    check(ok, key, "a finite number above 0", value, "choose a value in this range")
+}
+
+fn not_below_zero(key: &str, value: f64) -> Result<()> {
+    let ok = value.is_finite() && value >= 0.0;
+    check(ok, key, "a finite number, 0 or above", value, "choose a value in this range")
+}
+
+fn probability(key: &str, value: f64) -> Result<()> {
+    check((0.0..=1.0).contains(&value), key, "a number from 0 to 1", value, "choose a value in this range")
+}
+
+/// Notes `name` in `seen`; an error if it is empty or already there.
+fn unseen<'a>(seen: &mut Vec<&'a str>, name: &'a str, key: &str) -> Result<()> {
+    let ok = !name.is_empty() && !seen.contains(&name);
+    check(ok, key, "a name, each used once", format!("`{name}`"), "rename or remove it")?;
+    seen.push(name);
+    Ok(())
+}

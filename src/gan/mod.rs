@@ -1,0 +1,14 @@
+//! The generative family: StyleGAN2 (Karras et al. 2019, arXiv 1912.04958) on `[N, C, D, H, W]`.
+
+mod discriminator;
+mod generator;
+pub mod loss;
+mod mapping;
+mod regularise;
+mod synthesis;
+
+pub use discriminator::{Discriminator, DiscriminatorBlock, Epilogue};
+pub use generator::Generator;
+pub use mapping::{Mapping, MappingConfig, Truncation};
+pub use regularise::{ImageGradient, image_gradient, path_gradient};
+pub use synthesis::{Synthesis, SynthesisBlock};

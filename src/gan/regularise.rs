@@ -1,0 +1,56 @@
+//! The gradients whose norms R1 and path length penalise, themselves differentiable in the parameters.
+//!
+//! Nested automatic differentiation: the outer layer differentiates in the image or in w, with the parameters held
+//! constant; what it computes is recorded by the inner layer `A`, which then differentiates in the parameters.
+
+use burn::backend::Autodiff;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::Tensor;
+
+use super::{Discriminator, Synthesis};
+use crate::nn::Noise;
+use crate::ops::VolumeOps;
+
+/// What one pass of the discriminator with its gradient gives.
+#[derive(Debug)]
+pub struct ImageGradient<A: VolumeOps> {
+    /// Logits, `[N]`: the pass can serve the main loss too.
+    pub logits: Tensor<A, 1>,
+    /// ∂ΣD/∂image, `[N, C, D, H, W]`.
+    pub gradient: Tensor<A, 5>,
+}
+
+/// Logits of `image` and the gradient of their sum in it (R1, Mescheder et al. 2018).
+///
+/// `transform` stands between image and discriminator (augmentation): the gradient is taken at the image before it.
+pub fn image_gradient<A: VolumeOps>(
+    discriminator: &Discriminator<A>,
+    image: Tensor<A, 5>,
+    condition: Option<Tensor<A, 2>>,
+    transform: impl FnOnce(Tensor<Autodiff<A>, 5>) -> Tensor<Autodiff<A>, 5>,
+) -> ImageGradient<A> {
+    let outer = Discriminator::<Autodiff<A>>::from_inner(discriminator.clone()).no_grad();
+    let image = Tensor::<Autodiff<A>, 5>::from_inner(image).require_grad();
+    let logits = outer.forward(transform(image.clone()), condition.map(Tensor::from_inner));
+    let gradients = logits.clone().sum().backward();
+    let gradient = image.grad(&gradients).expect("the logits depend on the image");
+    ImageGradient { logits: logits.inner(), gradient }
+}
+
+/// The gradient of ⟨G(ws), y⟩ in the w's, Jᵀy (StyleGAN2, equation 4).
+///
+/// # Shapes
+/// - `ws`: `[N, num_ws, w_dim]`, `y`: `[N, C, D, H, W]`
+/// - output: `[N, num_ws, w_dim]`
+pub fn path_gradient<A: VolumeOps>(
+    synthesis: &Synthesis<A>,
+    ws: Tensor<A, 3>,
+    y: Tensor<A, 5>,
+    noise: Noise,
+) -> Tensor<A, 3> {
+    let outer = Synthesis::<Autodiff<A>>::from_inner(synthesis.clone()).no_grad();
+    let ws = Tensor::<Autodiff<A>, 3>::from_inner(ws).require_grad();
+    let image = outer.forward(ws.clone(), noise);
+    let gradients = (image * Tensor::from_inner(y)).sum().backward();
+    ws.grad(&gradients).expect("the image depends on w")
+}

@@ -1,0 +1,126 @@
+//! Writing beside and renaming: a reader sees the old file or the complete new one, never a part of it.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// Writes the file `path` through `fill` so that it is there completely or not at all.
+///
+/// The content goes to a hidden file in the same folder, is flushed to the disk, and takes the place of `path` in
+/// one step; folders that are missing are made. When anything fails the hidden file is removed and whatever was at
+/// `path` before is untouched.
+///
+/// # Errors
+/// [`Error::Io`] naming `path`: no permission, no space, `path` is a folder, or the error that `fill` returned.
+pub fn write_beside(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+    let fail = |source| Error::io(path, "write it", source);
+    if path.is_dir() {
+        return Err(fail(io::Error::new(io::ErrorKind::IsADirectory, "a folder of this name is in the way")));
+    }
+    if let Some(folder) = parent(path) {
+        fs::create_dir_all(folder).map_err(|source| Error::io(folder, "make this folder", source))?;
+    }
+    let hidden = Hidden { path: hidden_name(path).map_err(fail)?, keep: false };
+    hidden.fill(path, fill).map_err(fail)
+}
+
+/// The unfinished file; removed when dropped unless it has been renamed.
+struct Hidden {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Hidden {
+    fn fill(
+        mut self,
+        target: &Path,
+        fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut writer = BufWriter::with_capacity(1 << 16, File::create_new(&self.path)?);
+        fill(&mut writer)?;
+        writer.flush()?;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&self.path, target)?;
+        self.keep = true;
+        // The rename itself lasts once the folder is on the disk; not every file system can be asked for that.
+        #[cfg(unix)]
+        if let Ok(folder) = File::open(parent(target).unwrap_or(Path::new("."))) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The folder of `path`, if it names one.
+fn parent(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+/// A name beside `path` that no other thread or process uses.
+fn hidden_name(path: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"))?;
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let hidden = format!(".{}.{}-{count}.tmp", name.to_string_lossy(), std::process::id());
+    Ok(path.with_file_name(hidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn replaces_the_old_content_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/deep/a.txt");
+        write_beside(&path, |w| w.write_all(b"one")).unwrap();
+        write_beside(&path, |w| w.write_all(b"two")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(path.parent().unwrap()), ["a.txt"]);
+    }
+
+    #[test]
+    fn a_failure_half_way_keeps_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::write(&path, "old").unwrap();
+        let error = write_beside(&path, |w| {
+            w.write_all(&[7; 200_000])?;
+            Err(io::Error::other("no space"))
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("a.txt") && error.to_string().contains("no space"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write_beside(folder.path(), |_| Ok(())).is_err());
+    }
+}

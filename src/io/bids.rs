@@ -1,0 +1,219 @@
+//! BIDS trees: their T1-weighted images, and the rows of `participants.tsv`.
+//!
+//! The standard: <https://bids-specification.readthedocs.io>.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Whether `folder` is a BIDS tree: it has a `dataset_description.json` or images in `sub-*/anat`.
+pub fn is_bids(folder: &Path) -> bool {
+    folder.join("dataset_description.json").is_file()
+        || anat_folders(folder).is_ok_and(|folders| !folders.is_empty())
+}
+
+/// The T1-weighted images of a BIDS tree, `sub-*/[ses-*/]anat/*_T1w.nii[.gz]`, in the order of their paths.
+///
+/// # Errors
+/// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] when there is no such image.
+pub fn t1w(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
+    for folder in anat_folders(root)? {
+        for path in listed(&folder)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if ["_T1w.nii", "_T1w.nii.gz"].iter().any(|end| name.ends_with(end)) && !name.starts_with('.') {
+                images.push(path);
+            }
+        }
+    }
+    if images.is_empty() {
+        let advice = "give the folder that holds the sub-… folders, or a folder or list of scans";
+        return Err(Error::file(root, "BIDS tree", "sub-*/[ses-*/]anat/*_T1w.nii.gz", "none", advice));
+    }
+    Ok(images)
+}
+
+/// The subject and session that a file's name says: `sub-01` and `ses-2` in `sub-01_ses-2_T1w.nii.gz`. A subject
+/// that the name leaves out is taken from the folders above.
+pub fn entities(path: &Path) -> (Option<String>, Option<String>) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    let entity = |text: &str, prefix: &str| {
+        text.split('_')
+            .find(|part| part.strip_prefix(prefix).is_some_and(|label| !label.is_empty()))
+            .map(str::to_string)
+    };
+    let subject = entity(stem, "sub-").or_else(|| {
+        let folders = path.parent()?.components().rev();
+        folders.into_iter().find_map(|folder| {
+            let folder = folder.as_os_str().to_string_lossy();
+            (folder.starts_with("sub-") && folder.len() > 4).then(|| folder.into_owned())
+        })
+    });
+    (subject, entity(stem, "ses-"))
+}
+
+fn anat_folders(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for subject in listed(root)?.into_iter().filter(|path| has_prefix(path, "sub-")) {
+        folders.push(subject.join("anat"));
+        if subject.is_dir() {
+            let sessions = listed(&subject)?.into_iter().filter(|path| has_prefix(path, "ses-"));
+            folders.extend(sessions.map(|session| session.join("anat")));
+        }
+    }
+    folders.retain(|folder| folder.is_dir());
+    Ok(folders)
+}
+
+fn has_prefix(path: &Path, prefix: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+}
+
+/// What is in `folder`, sorted, so that the order does not depend on the file system.
+pub(super) fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |source| Error::io(folder, "list this folder", source);
+    let mut paths = fs::read_dir(folder)
+        .map_err(fail)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(fail)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The table of a `participants.tsv`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Participants {
+    /// The columns after `participant_id`, as in the file.
+    pub columns: Vec<String>,
+    /// One row a participant: its values by column. `n/a` and empty fields are left out.
+    pub rows: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Participants {
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read as UTF-8 text; [`Error::File`] naming the line for a table without
+    /// `participant_id`, a row with too few or too many fields, a participant or column that comes twice.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read it as text", source))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let mut lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim_end_matches('\r')));
+        let columns: Vec<&str> = lines.next().map_or(Vec::new(), |(_, line)| line.split('\t').collect());
+        let Some(id) = columns.iter().position(|column| *column == "participant_id") else {
+            let advice = "name the columns in the first line, separated by tabs";
+            let found = format!("{columns:?}");
+            return Err(Error::file(path, "line 1", "a column participant_id", found, advice));
+        };
+        if let Some(twice) = (1..columns.len()).find(|&n| columns[..n].contains(&columns[n])) {
+            let found = format!("{:?} again in column {}", columns[twice], twice + 1);
+            return Err(Error::file(path, "line 1", "each column once", found, "rename one of them"));
+        }
+        let mut rows = BTreeMap::new();
+        for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+            let fields: Vec<&str> = line.split('\t').map(str::trim).collect();
+            if fields.len() != columns.len() {
+                let near = columns[fields.len().min(columns.len() - 1)];
+                return Err(Error::file(
+                    path,
+                    format!("line {number}"),
+                    format!("{} fields separated by tabs", columns.len()),
+                    format!("{} (they differ from column {near:?} on)", fields.len()),
+                    "write n/a where a value is missing",
+                ));
+            }
+            let values = columns.iter().zip(&fields).enumerate();
+            let row = values
+                .filter(|(n, (_, value))| *n != id && !matches!(**value, "n/a" | ""))
+                .map(|(_, (column, value))| (column.to_string(), value.to_string()))
+                .collect();
+            if rows.insert(fields[id].to_string(), row).is_some() {
+                let found = format!("{:?} a second time", fields[id]);
+                let advice = "leave one row a participant";
+                return Err(Error::file(
+                    path,
+                    format!("line {number}"),
+                    "each participant once",
+                    found,
+                    advice,
+                ));
+            }
+        }
+        let columns = columns.iter().filter(|column| **column != "participant_id");
+        Ok(Self { columns: columns.map(|column| column.to_string()).collect(), rows })
+    }
+
+    /// The row of `subject`, with or without its `sub-`.
+    pub fn row(&self, subject: &str) -> Option<&BTreeMap<String, String>> {
+        let bare = subject.strip_prefix("sub-").unwrap_or(subject);
+        self.rows
+            .get(subject)
+            .or_else(|| self.rows.get(bare))
+            .or_else(|| self.rows.get(&format!("sub-{bare}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Result<Participants> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("participants.tsv");
+        fs::write(&path, text).unwrap();
+        Participants::read(&path)
+    }
+
+    #[test]
+    fn images_and_entities_of_a_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let images = [
+            "sub-01/anat/sub-01_T1w.nii.gz",
+            "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii",
+            "sub-02/ses-b/anat/sub-02_ses-b_run-1_T1w.nii.gz",
+        ];
+        let others =
+            ["sub-01/anat/sub-01_T2w.nii.gz", "sub-01/func/sub-01_T1w.nii.gz", "derivatives/x_T1w.nii"];
+        for path in images.iter().chain(&others) {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        assert!(is_bids(root) && !is_bids(&root.join("derivatives")));
+        assert_eq!(t1w(root).unwrap(), images.map(|path| root.join(path)));
+        let pair = |path: &str| entities(Path::new(path));
+        assert_eq!(pair(images[2]), (Some("sub-02".into()), Some("ses-b".into())));
+        assert_eq!(pair("sub-07/anat/t1.nii"), (Some("sub-07".into()), None));
+        assert_eq!(pair("scans/t1.nii"), (None, None));
+        assert!(t1w(&root.join("derivatives")).unwrap_err().to_string().contains("T1w"));
+    }
+
+    #[test]
+    fn rows_and_missing_values() {
+        let t = table("\u{feff}participant_id\tage\tsex\r\nsub-01\t39\tm\r\nsub-02\tn/a\tf\r\n\r\n").unwrap();
+        assert_eq!(t.columns, ["age", "sex"]);
+        assert_eq!(t.row("sub-01").unwrap()["age"], "39");
+        assert_eq!(t.row("02").unwrap().get("age"), None);
+        assert!(t.row("sub-03").is_none());
+    }
+
+    #[test]
+    fn bad_tables_name_the_line() {
+        for (text, words) in [
+            ("", ["line 1", "participant_id"]),
+            ("id\tage\n", ["line 1", "participant_id"]),
+            ("participant_id\tage\nsub-1\t3\nsub-2\n", ["line 3", "\"age\""]),
+            ("participant_id\tage\nsub-1\t3\t4\n", ["line 2", "found 3"]),
+            ("participant_id\tage\nsub-1\t3\nsub-1\t4\n", ["line 3", "sub-1"]),
+            ("participant_id\tage\tage\n", ["line 1", "column 3"]),
+        ] {
+            let message = table(text).unwrap_err().to_string();
+            assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The manifest of a prepared dataset: how it was prepared, and what each volume is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nalgebra::Matrix4;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::io::beside::write_beside;
+use crate::volume::crop::Centre;
+use crate::volume::intensity::{IntensityMap, Normalisation};
+use crate::volume::orientation::Orientation;
+use crate::volume::resample::Interpolation;
+
+/// The manifest's place in the dataset's folder.
+pub const FILE: &str = "manifest.json";
+
+/// What `format` says in a manifest that this version writes and reads.
+pub const FORMAT: &str = "voxgan-dataset-1";
+
+/// Counts the changes of how volumes are prepared; entries of another revision are prepared again.
+pub const REVISION: u32 = 1;
+
+/// The content of `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The version of voxgan that wrote it.
+    pub voxgan: String,
+    /// How the volumes were prepared.
+    pub settings: Settings,
+    /// Channels of every volume.
+    pub channels: usize,
+    /// The volumes, in the order of the input.
+    pub entries: Vec<Entry>,
+    /// The inputs that could not be prepared.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+}
+
+/// How volumes were prepared: what changes their voxels, and nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// [`REVISION`] at the time.
+    pub revision: u32,
+    /// Voxels along `(i, j, k)`, that is `(W, H, D)`: right, anterior, superior.
+    pub shape: [usize; 3],
+    /// The voxel sizes along `(i, j, k)`, if volumes were resampled to them.
+    pub spacing_mm: Option<[f64; 3]>,
+    /// Between voxels.
+    pub interpolation: Interpolation,
+    /// From raw to normalised values.
+    pub normalisation: Normalisation,
+    /// What lies in the middle of the grid.
+    pub centre: Centre,
+    /// The frame taken from time series.
+    pub frame: Option<usize>,
+}
+
+/// One prepared volume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Unique in the dataset; the volume lies in `volumes/<name>.safetensors`.
+    pub name: String,
+    /// The file it was made from.
+    pub source: String,
+    /// SHA-256 of that file, of header and voxels for a pair.
+    pub sha256: String,
+    /// SHA-256 of the prepared voxels as stored.
+    pub voxels_sha256: String,
+    /// Voxel to world of the prepared grid, by rows.
+    pub affine: [[f64; 4]; 4],
+    /// The grid of the source.
+    pub original: Original,
+    /// From raw to normalised values.
+    pub intensity: IntensityMap,
+    /// What was done, in order.
+    pub steps: Vec<String>,
+    /// Labels from the participants table; those that are missing there are missing here.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The grid of a source file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Original {
+    /// Voxels along `(i, j, k)`.
+    pub dims: [usize; 3],
+    /// Voxel to world, by rows.
+    pub affine: [[f64; 4]; 4],
+    /// Where its axes point.
+    pub orientation: Orientation,
+}
+
+/// An input that could not be prepared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The file.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Entry {
+    /// Voxel to world of the prepared grid.
+    pub fn affine(&self) -> Matrix4<f64> {
+        from_rows(&self.affine)
+    }
+}
+
+impl Original {
+    /// Voxel to world of the source.
+    pub fn affine(&self) -> Matrix4<f64> {
+        from_rows(&self.affine)
+    }
+}
+
+/// A matrix by rows, as the manifest holds it.
+pub(super) fn rows(matrix: &Matrix4<f64>) -> [[f64; 4]; 4] {
+    std::array::from_fn(|row| std::array::from_fn(|column| matrix[(row, column)]))
+}
+
+fn from_rows(rows: &[[f64; 4]; 4]) -> Matrix4<f64> {
+    Matrix4::from_fn(|row, column| rows[row][column])
+}
+
+impl Manifest {
+    /// Reads the manifest in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where there is none or it cannot be read; [`Error::File`] for one that is damaged or of
+    /// another version.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        if folder.is_dir() && !path.exists() {
+            let advice = "run `voxgan prepare` (again: it goes on where it stopped)";
+            return Err(Error::file(folder, FILE, "a prepared dataset", "no such file", advice));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::io(&path, "read it", source))?;
+        let wrong = |field: String, found: String| {
+            Error::file(&path, field, "a manifest of this version", found, "prepare the dataset again")
+        };
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let manifest: Self = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| wrong(error.path().to_string(), error.inner().to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(wrong("format".into(), manifest.format));
+        }
+        Ok(manifest)
+    }
+
+    /// Writes the manifest into `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        write_beside(&folder.join(FILE), |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            std::io::Write::write_all(file, b"\n")
+        })
+    }
+
+    /// SHA-256 of what a network sees of the dataset: settings, names, voxels and labels, but no paths. The same
+    /// scans prepared the same way elsewhere have the same hash.
+    pub fn content_sha256(&self) -> String {
+        let volumes: Vec<_> = self.entries.iter().map(|e| (&e.name, &e.voxels_sha256, &e.labels)).collect();
+        let content = serde_json::json!([self.format, self.settings, self.channels, volumes]);
+        hex(&Sha256::digest(content.to_string()))
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,100 @@
+//! The prepared dataset: a folder with `manifest.json` and one safetensors file a volume, all on one grid shape.
+//!
+//! ```text
+//! cache/manifest.json              settings, and an entry for each volume
+//! cache/volumes/sub-01.safetensors tensor "volume" [C, D, H, W] float32, its entry as metadata
+//! ```
+
+pub mod manifest;
+pub mod prepare;
+mod sources;
+mod stored;
+
+use std::path::{Path, PathBuf};
+
+use nalgebra::Matrix4;
+
+pub use manifest::{Entry, Failure, Manifest, Original, Settings};
+pub use prepare::{Outcome, Plan, Progress, Report, prepare};
+
+use crate::error::{Error, Result};
+use crate::volume::Volume;
+
+/// A prepared dataset, open for reading. Volumes are read when asked for.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Settings and entries.
+    pub manifest: Manifest,
+}
+
+impl Dataset {
+    /// Opens the dataset that `voxgan prepare` made in `folder`.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`]; also a dataset without volumes.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let manifest = Manifest::read(folder)?;
+        if manifest.entries.is_empty() {
+            let advice = "prepare a dataset with at least one scan";
+            return Err(Error::file(&folder.join(manifest::FILE), "entries", "one or more", "none", advice));
+        }
+        Ok(Self { folder: folder.to_path_buf(), manifest })
+    }
+
+    /// Number of volumes.
+    pub fn len(&self) -> usize {
+        self.manifest.entries.len()
+    }
+
+    /// Whether there is no volume.
+    pub fn is_empty(&self) -> bool {
+        self.manifest.entries.is_empty()
+    }
+
+    /// The shape of every volume, `[C, D, H, W]`.
+    pub fn shape(&self) -> [usize; 4] {
+        let [w, h, d] = self.manifest.settings.shape;
+        [self.manifest.channels, d, h, w]
+    }
+
+    /// What is known of volume `index`, which must be less than [`len`](Self::len).
+    pub fn entry(&self, index: usize) -> &Entry {
+        &self.manifest.entries[index]
+    }
+
+    /// Reads volume `index` (less than [`len`](Self::len)): normalised values, on its prepared grid.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that has vanished, [`Error::File`] for one that is damaged or has other voxels than
+    /// the manifest says; each names the file.
+    pub fn volume(&self, index: usize) -> Result<Volume> {
+        stored::read(&self.folder, self.entry(index), self.shape())
+    }
+
+    /// The affine for volumes made by a network that learned from this dataset: axes along RAS+, the dataset's
+    /// voxel size (where volumes kept their own, the median of them), world origin at the grid's centre.
+    pub fn affine(&self) -> Matrix4<f64> {
+        let spacing = self.manifest.settings.spacing_mm.unwrap_or_else(|| self.median_spacing_mm());
+        let mut affine = Matrix4::from_diagonal(&[spacing[0], spacing[1], spacing[2], 1.0].into());
+        for (axis, size) in spacing.iter().enumerate() {
+            affine[(axis, 3)] = -size * (self.manifest.settings.shape[axis] as f64 - 1.0) / 2.0;
+        }
+        affine
+    }
+
+    /// SHA-256 of settings, voxels and labels, for the provenance of what is made from them.
+    pub fn content_sha256(&self) -> String {
+        self.manifest.content_sha256()
+    }
+
+    fn median_spacing_mm(&self) -> [f64; 3] {
+        [0, 1, 2].map(|axis| {
+            let norm = |entry: &Entry| entry.affine().fixed_view::<3, 1>(0, axis).norm();
+            let mut sizes: Vec<f64> = self.manifest.entries.iter().map(norm).collect();
+            sizes.sort_by(f64::total_cmp);
+            sizes.get(sizes.len() / 2).copied().unwrap_or(1.0)
+        })
+    }
+}

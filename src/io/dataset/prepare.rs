@@ -1,0 +1,390 @@
+//! Preparing: every scan read, turned to RAS+, resampled, cropped, normalised and stored.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, hex, rows};
+use super::sources::{Scan, Sources};
+use super::stored;
+use crate::error::{Error, Result};
+use crate::io::bids::{self, Participants};
+use crate::io::nifti;
+use crate::io::slices::{self, Colour};
+use crate::volume::Volume;
+use crate::volume::crop::{Centre, crop_pad};
+use crate::volume::intensity::{IntensityMap, Normalisation};
+use crate::volume::orientation::to_ras;
+use crate::volume::resample::{Grid, Interpolation, resample};
+
+/// What to prepare, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Scans, folders of them, BIDS trees, or `.txt` lists with a path a line (relative to the list's folder).
+    pub inputs: Vec<PathBuf>,
+    /// Voxels along `(i, j, k)`, that is right, anterior, superior; `[w, h, 1]` for slices.
+    pub shape: [usize; 3],
+    /// The voxel sizes to resample to; `None` keeps each scan's own.
+    pub spacing_mm: Option<[f64; 3]>,
+    /// Between voxels.
+    pub interpolation: Interpolation,
+    /// From raw to normalised values.
+    pub normalisation: Normalisation,
+    /// What lies in the middle of the grid.
+    pub centre: Centre,
+    /// The table with labels; by default the `participants.tsv` of a BIDS tree.
+    pub participants: Option<PathBuf>,
+    /// The table's columns to keep as labels.
+    pub labels: Vec<String>,
+    /// The frame to take from time series, from 0.
+    pub frame: Option<usize>,
+    /// Stop at the first scan (in the order of the input) that cannot be prepared.
+    pub strict: bool,
+}
+
+/// One scan is done.
+#[derive(Clone, Debug)]
+pub struct Progress<'a> {
+    /// How many are done, with this one.
+    pub done: usize,
+    /// How many there are.
+    pub total: usize,
+    /// The scan's file.
+    pub source: &'a Path,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Prepared and stored.
+    Prepared,
+    /// There already, from the same content with the same settings.
+    Kept,
+    /// Not prepared, for this reason.
+    Failed(String),
+}
+
+/// What became of all scans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Prepared and stored.
+    pub prepared: usize,
+    /// There already.
+    pub kept: usize,
+    /// Not prepared.
+    pub failures: Vec<Failure>,
+    /// Names of volumes without a value for a label that was asked for, by label.
+    pub missing_labels: BTreeMap<String, Vec<String>>,
+}
+
+/// The most voxels that a scan may be resampled to: 4 GiB of float32.
+const MOST_VOXELS: u64 = 1 << 30;
+
+/// Prepares the dataset that `plan` describes in the folder `out` and tells `progress` of each scan, in parallel.
+///
+/// A volume that is there already, from a scan of the same content with the same settings, is kept, also one of a
+/// run that was stopped. Scans that fail are listed in the report and the manifest; the others go on. At most one
+/// scan a thread is in memory.
+///
+/// # Errors
+/// [`Error::Value`] for a plan that cannot be carried out; [`Error::File`] or [`Error::Io`] for inputs that cannot be
+/// found or that name a scan twice, an output folder inside the input, a bad participants table, an output that
+/// cannot be written, and with `strict` the first scan that fails. Without any scan prepared the report says why,
+/// and no manifest is written.
+pub fn prepare(plan: &Plan, out: &Path, progress: &(dyn Fn(Progress) + Sync)) -> Result<Report> {
+    plan.check()?;
+    let sources = Sources::find(&plan.inputs, out)?;
+    let participants = plan.participants(&sources)?;
+    withdraw_manifest(out)?;
+    let settings = plan.settings();
+    let done = AtomicUsize::new(0);
+    let stop_after = AtomicUsize::new(usize::MAX);
+    let scans = &sources.scans;
+    let results: Vec<Option<Stored>> = scans
+        .par_iter()
+        .enumerate()
+        // One by one: scans take long, and differ.
+        .with_max_len(1)
+        .map(|(index, scan)| {
+            if index > stop_after.load(Ordering::Relaxed) {
+                return None;
+            }
+            let result = prepare_scan(scan, &settings, out);
+            if matches!(result, Err(Failed::Write(_))) || (plan.strict && result.is_err()) {
+                stop_after.fetch_min(index, Ordering::Relaxed);
+            }
+            let outcome = match &result {
+                Ok(Done { kept: false, .. }) => Outcome::Prepared,
+                Ok(Done { kept: true, .. }) => Outcome::Kept,
+                Err(Failed::Scan(error) | Failed::Write(error)) => Outcome::Failed(error.to_string()),
+            };
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            progress(Progress { done, total: scans.len(), source: &scan.path, outcome });
+            Some(result)
+        })
+        .collect();
+    finish(plan, out, settings, scans, results, participants.as_ref())
+}
+
+/// Removes the manifest of an earlier run, which must not name volumes that are about to change. One that is not
+/// voxgan's stays.
+fn withdraw_manifest(out: &Path) -> Result<()> {
+    let path = out.join(manifest::FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    Manifest::read(out).map_err(|error| {
+        let advice = "choose another output folder, or remove what is in it";
+        Error::file(
+            &path,
+            "output",
+            "a dataset of this version, or an empty folder",
+            error.to_string(),
+            advice,
+        )
+    })?;
+    std::fs::remove_file(&path).map_err(|source| Error::io(&path, "replace it", source))
+}
+
+/// What became of a scan, with what the manifest needs.
+type Stored = std::result::Result<Done, Failed>;
+
+/// A scan that is stored.
+struct Done {
+    entry: Entry,
+    channels: usize,
+    kept: bool,
+}
+
+enum Failed {
+    /// The scan cannot be used; others may.
+    Scan(Error),
+    /// The dataset cannot be written; nothing will be.
+    Write(Error),
+}
+
+impl Plan {
+    fn check(&self) -> Result<()> {
+        let voxels = self.shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
+        if self.shape.contains(&0) || voxels.is_none_or(|voxels| voxels > MOST_VOXELS) {
+            let expected = "1 or more voxels along each axis, 2^30 in all at most";
+            return Err(Error::value(
+                "shape",
+                expected,
+                format!("{:?}", self.shape),
+                "choose a smaller grid",
+            ));
+        }
+        if let Some(spacing) = self.spacing_mm
+            && !spacing.iter().all(|size| (1e-3..=1e3).contains(size))
+        {
+            let advice = "give millimetres, such as 1 or 2";
+            return Err(Error::value("spacing_mm", "0.001 to 1000 mm", format!("{spacing:?}"), advice));
+        }
+        if let Normalisation::Percentile { low, high } = self.normalisation
+            && !(0.0 <= low && low < high && high <= 100.0)
+        {
+            let advice = "give two percentiles such as 0 and 99.9";
+            return Err(Error::value(
+                "percentiles",
+                "0 ≤ low < high ≤ 100",
+                format!("{low}, {high}"),
+                advice,
+            ));
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            revision: REVISION,
+            shape: self.shape,
+            spacing_mm: self.spacing_mm,
+            interpolation: self.interpolation,
+            normalisation: self.normalisation,
+            centre: self.centre,
+            frame: self.frame,
+        }
+    }
+
+    /// The table to take labels from, if any were asked for.
+    fn participants(&self, sources: &Sources) -> Result<Option<Participants>> {
+        let Some(path) = self.participants.as_ref().or(sources.participants.as_ref()) else {
+            return match self.labels.first() {
+                None => Ok(None),
+                Some(label) => {
+                    let advice = "name the participants.tsv that has them";
+                    Err(Error::value("labels", "a participants table", format!("none for {label:?}"), advice))
+                }
+            };
+        };
+        if self.labels.is_empty() && self.participants.is_none() {
+            return Ok(None);
+        }
+        let table = Participants::read(path)?;
+        if let Some(label) = self.labels.iter().find(|label| !table.columns.contains(label)) {
+            let expected = format!("a column {label:?}");
+            let found = format!("the columns {}", table.columns.join(", "));
+            return Err(Error::file(path, "line 1", expected, found, "choose labels among the columns"));
+        }
+        Ok(Some(table))
+    }
+}
+
+fn prepare_scan(scan: &Scan, settings: &Settings, out: &Path) -> Stored {
+    let sha256 = source_sha256(&scan.path).map_err(Failed::Scan)?;
+    if let Some(note) = stored::note(out, &scan.name)
+        && note.settings == *settings
+        && note.entry.sha256 == sha256
+    {
+        let entry = Entry { source: scan.path.display().to_string(), ..note.entry };
+        return Ok(Done { entry, channels: note.channels, kept: true });
+    }
+    let (volume, original, intensity) = prepared(&scan.path, settings).map_err(Failed::Scan)?;
+    let entry = Entry {
+        name: scan.name.clone(),
+        source: scan.path.display().to_string(),
+        sha256,
+        voxels_sha256: stored::voxels_sha256(&volume),
+        affine: rows(&volume.affine),
+        original,
+        intensity,
+        steps: volume.provenance.steps.clone(),
+        labels: BTreeMap::new(),
+    };
+    stored::write(out, &volume, settings, &entry).map_err(Failed::Write)?;
+    Ok(Done { entry, channels: volume.channels(), kept: false })
+}
+
+/// The way of one scan: RAS+, spacing, grid, intensity.
+fn prepared(path: &Path, settings: &Settings) -> Result<(Volume, Original, IntensityMap)> {
+    let volume = if slices::is_slice(path) {
+        slices::read(path, Colour::Keep)?
+    } else {
+        nifti::read_frame(path, settings.frame)?
+    };
+    let background = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
+    let (dims, affine) = (volume.dims(), rows(&volume.affine));
+    let (mut volume, orientation) = to_ras(volume);
+    let original = Original { dims, affine, orientation };
+    if let Some(spacing_mm) = settings.spacing_mm {
+        volume = resample(&volume, &grid(path, &volume, settings, spacing_mm)?, settings.interpolation);
+    }
+    volume = crop_pad(&volume, settings.shape, settings.centre, background);
+    let intensity = IntensityMap::fit(&volume, &settings.normalisation).map_err(|error| match error {
+        // The volume knows no file; say which it is.
+        Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
+        other => other,
+    })?;
+    Ok((intensity.apply(volume), original, intensity))
+}
+
+/// The grid of `volume` with voxels of `spacing_mm`; a slice that stays a slice keeps its thickness.
+fn grid(path: &Path, volume: &Volume, settings: &Settings, spacing_mm: [f64; 3]) -> Result<Grid> {
+    let (dims, own) = (volume.dims(), volume.spacing_mm());
+    let is_slice = |axis: usize| dims[axis] == 1 && settings.shape[axis] == 1;
+    let spacing = std::array::from_fn(|axis| if is_slice(axis) { own[axis] } else { spacing_mm[axis] });
+    let grid = Grid::of(volume).with_spacing(spacing);
+    let voxels = grid.dims.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
+    if voxels.is_none_or(|voxels| voxels > MOST_VOXELS) {
+        let found = format!("{dims:?} of {own:?} mm, which make {:?}", grid.dims);
+        let advice = "choose larger voxels, or check the scan's voxel size and unit";
+        return Err(Error::file(path, "voxels", format!("2^30 at most at {spacing_mm:?} mm"), found, advice));
+    }
+    Ok(grid)
+}
+
+/// SHA-256 of a scan's file; of both, for a pair.
+fn source_sha256(path: &Path) -> Result<String> {
+    let mut sha256 = Sha256::new();
+    for path in nifti::files(path) {
+        let read = |source| Error::io(&path, "read it", source);
+        if path.is_dir() {
+            return Err(Error::file(&path, "file", "a scan", "a folder", "name the scans in it"));
+        }
+        let mut file = File::open(&path).map_err(|source| Error::io(&path, "open it", source))?;
+        std::io::copy(&mut file, &mut sha256).map_err(read)?;
+    }
+    Ok(hex(&sha256.finalize()))
+}
+
+/// The manifest and the report, or what made the run stop.
+fn finish(
+    plan: &Plan,
+    out: &Path,
+    settings: Settings,
+    scans: &[Scan],
+    results: Vec<Option<Stored>>,
+    participants: Option<&Participants>,
+) -> Result<Report> {
+    let mut report = Report::default();
+    let mut entries = Vec::new();
+    let mut channels = None;
+    for (scan, result) in scans.iter().zip(results) {
+        let failure = match result {
+            None => continue,
+            Some(Ok(done)) if *channels.get_or_insert(done.channels) == done.channels => {
+                let count = if done.kept { &mut report.kept } else { &mut report.prepared };
+                *count += 1;
+                let labels = plan.labels_of(&done.entry.name, &scan.path, participants, &mut report);
+                entries.push(Entry { labels, ..done.entry });
+                continue;
+            }
+            Some(Ok(done)) => Error::file(
+                &scan.path,
+                "channels",
+                format!("{}, as in the first scan", channels.unwrap_or_default()),
+                done.channels.to_string(),
+                "prepare grey and colour images apart",
+            ),
+            Some(Err(Failed::Write(error))) => return Err(error),
+            Some(Err(Failed::Scan(error))) => error,
+        };
+        if plan.strict {
+            return Err(failure);
+        }
+        report
+            .failures
+            .push(Failure { source: scan.path.display().to_string(), reason: failure.to_string() });
+    }
+    if let Some(channels) = channels {
+        let manifest = Manifest {
+            format: FORMAT.into(),
+            voxgan: env!("CARGO_PKG_VERSION").into(),
+            settings,
+            channels,
+            entries,
+            failures: report.failures.clone(),
+        };
+        manifest.write(out)?;
+    }
+    Ok(report)
+}
+
+impl Plan {
+    /// The labels of a scan; what is missing goes into the report.
+    fn labels_of(
+        &self,
+        name: &str,
+        path: &Path,
+        participants: Option<&Participants>,
+        report: &mut Report,
+    ) -> BTreeMap<String, String> {
+        let (subject, _) = bids::entities(path);
+        let row = subject.as_deref().and_then(|subject| participants?.row(subject));
+        let mut labels = BTreeMap::new();
+        for label in &self.labels {
+            match row.and_then(|row| row.get(label)) {
+                Some(value) => drop(labels.insert(label.clone(), value.clone())),
+                None => report.missing_labels.entry(label.clone()).or_default().push(name.to_string()),
+            }
+        }
+        labels
+    }
+}

@@ -1,0 +1,27 @@
+//! NIfTI-1 and NIfTI-2: volumes with their place in the world.
+//!
+//! | | Read | Write |
+//! |---|---|---|
+//! | Containers | `.nii`, `.nii.gz`, `.hdr`+`.img`, the pair gzipped; several gzip members | `.nii`, `.nii.gz` |
+//! | Versions, byte orders | NIfTI-1 and NIfTI-2, little and big endian | NIfTI-1, little endian |
+//! | Integers | uint8, int8, uint16, int16, uint32, int32, uint64, int64 | uint8, int16 (scaled) |
+//! | Reals | float32, float64, float128 (IEEE 754 binary128) | float32 |
+//! | Complex | complex64, complex128, complex256, as magnitude | – |
+//! | Colours | RGB24 and RGBA32, as 3 and 4 channels | RGB24 |
+//! | Place | sform, else qform, else voxel sizes about the centre (x to the left, as ANALYZE has it) | sform and qform |
+//! | Units | metres, millimetres, micrometres (unknown counts as millimetres) | millimetres |
+//! | Time series | one frame, chosen | 4D |
+//!
+//! A file without NIfTI's magic is ANALYZE 7.5 at best. Those are refused: that format leaves open which side of the
+//! head is which, and a guess would silently mirror brains.
+//!
+//! The formats: <https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h>,
+//! <https://nifti.nimh.nih.gov/pub/dist/doc/nifti2.h>.
+
+mod header;
+mod read;
+mod voxels;
+mod write;
+
+pub use read::{ReadOptions, files, is_nifti, read, read_bytes, read_frame, read_with};
+pub use write::{DataType, WriteOptions, write, write_series};

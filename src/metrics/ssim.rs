@@ -1,0 +1,315 @@
+//! Structural similarity in two and three dimensions, at one scale and at several, and the diversity of a set.
+//!
+//! SSIM: Wang, Bovik, Sheikh and Simoncelli 2004, <https://doi.org/10.1109/TIP.2003.819861>; local statistics under a
+//! Gaussian window (σ = 1.5 voxels, 11 taps an axis), K₁ = 0.01, K₂ = 0.03, averaged over the interior: the positions
+//! where the whole window lies on the grid. MS-SSIM: Wang, Simoncelli and Bovik 2003,
+//! <https://doi.org/10.1109/ACSSC.2003.1292216>; between scales, means of two voxels an axis (a last odd one is
+//! dropped).
+//!
+//! On small grids the full measure does not exist. A scale counts only if every axis still has 11 voxels, the weights
+//! of those left being scaled to sum to one; at the only scale left, a window shrinks to the axis (to an odd length).
+//! So values from different grids are not comparable, and results say which scales and windows they rest on.
+
+use ndarray::{Array3, ArrayView3, Axis, Slice, Zip};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::volume::Volume;
+
+const SIGMA: f64 = 1.5;
+const TAPS: usize = 11;
+const K1: f64 = 0.01;
+const K2: f64 = 0.03;
+/// Weights of the scales from fine to coarse (Wang 2003).
+const SCALE_WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+
+/// A similarity and what it rests on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Similarity {
+    /// 1 for equal images, about 0 for unrelated ones.
+    pub value: f64,
+    /// Scales used: 1 for SSIM, up to 5 for MS-SSIM.
+    pub scales: usize,
+    /// Taps of the window along `[D, H, W]`: 11 each on grids large enough, 1 along an axis of one voxel.
+    pub taps: [usize; 3],
+}
+
+/// How different the volumes of a set are from one another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Diversity {
+    /// Mean MS-SSIM over all pairs. Lower is more diverse; compare it with that of real volumes on the same grid.
+    pub mean: f64,
+    /// Standard deviation over the pairs (n − 1), zero for one pair. Pairs share volumes, so that this over √pairs
+    /// is not the mean's standard error.
+    pub standard_deviation: f64,
+    /// Number of pairs.
+    pub pairs: usize,
+    /// Scales used, as in [`Similarity`].
+    pub scales: usize,
+    /// Taps used, as in [`Similarity`].
+    pub taps: [usize; 3],
+}
+
+/// SSIM of two images `[D, H, W]`; depth one is the two-dimensional measure. `data_range` is the difference of the
+/// largest and the smallest intensity that an image can have (255 for 8 bit, 2 for −1 to 1).
+///
+/// # Errors
+/// [`Error::Value`] if the shapes differ or are empty, `data_range` is not above zero, or an intensity is not finite.
+pub fn ssim(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64) -> Result<Similarity> {
+    compare(a, b, data_range, 1)
+}
+
+/// MS-SSIM of two images `[D, H, W]`, with at most five scales; the arguments are those of [`ssim`]. A negative mean
+/// contrast-structure term (anticorrelated images) counts as zero, having no real fractional power.
+///
+/// # Errors
+/// As [`ssim`].
+pub fn ms_ssim(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64) -> Result<Similarity> {
+    compare(a, b, data_range, scales_for(a.dim().into()))
+}
+
+/// Mean MS-SSIM over all pairs of `volumes` (over all channels, where there are several).
+///
+/// # Errors
+/// As [`ssim`]; also if there are fewer than two volumes.
+pub fn diversity(volumes: &[Volume], data_range: f64) -> Result<Diversity> {
+    let [first, _, ..] = volumes else {
+        let found = volumes.len().to_string();
+        return Err(Error::value("volumes", "at least two volumes", found, "give more volumes"));
+    };
+    let pairs: Vec<(usize, usize)> = (0..volumes.len()).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
+    let values = pairs.par_iter().map(|&(i, j)| {
+        let (a, b) = (&volumes[i].data, &volumes[j].data);
+        same_shape(a.shape(), b.shape())?;
+        let channels = a.outer_iter().zip(b.outer_iter());
+        let values = channels.map(|(a, b)| ms_ssim(a, b, data_range).map(|similarity| similarity.value));
+        Ok(values.sum::<Result<f64>>()? / a.dim().0 as f64)
+    });
+    // Collected before they are summed, so that the order does not depend on the threads.
+    let values = values.collect::<Result<Vec<f64>>>()?;
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    let (_, d, h, w) = first.data.dim();
+    Ok(Diversity {
+        mean,
+        standard_deviation: (squares / (count - 1.0).max(1.0)).sqrt(),
+        pairs: pairs.len(),
+        scales: scales_for([d, h, w]),
+        taps: taps_for([d, h, w]),
+    })
+}
+
+/// Scales at which every axis (but those of one voxel) has the window's length; at least one.
+fn scales_for(shape: [usize; 3]) -> usize {
+    let smallest = shape.into_iter().filter(|size| *size > 1).min().unwrap_or(1);
+    (1..SCALE_WEIGHTS.len()).take_while(|scale| smallest >> scale >= TAPS).count() + 1
+}
+
+/// The largest odd window up to the full one that fits each axis.
+fn taps_for(shape: [usize; 3]) -> [usize; 3] {
+    shape.map(|size| TAPS.min(size - (1 - size % 2)))
+}
+
+fn same_shape(a: &[usize], b: &[usize]) -> Result<()> {
+    if a == b && !a.contains(&0) {
+        return Ok(());
+    }
+    let expected = format!("two images of the same shape {a:?}, not empty");
+    Err(Error::value("shape", expected, format!("{b:?}"), "bring both to one grid"))
+}
+
+fn compare(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64, scales: usize) -> Result<Similarity> {
+    same_shape(a.shape(), b.shape())?;
+    if !(data_range.is_finite() && data_range > 0.0) {
+        let advice = "give the difference of the largest and smallest possible intensity";
+        return Err(Error::value("data_range", "a finite number above 0", data_range.to_string(), advice));
+    }
+    let taps = taps_for(a.dim().into());
+    let windows = taps.map(gaussian);
+    let (mut a, mut b) = (a.mapv(f64::from), b.mapv(f64::from));
+    let weights = &SCALE_WEIGHTS[..scales];
+    let total: f64 = weights.iter().sum();
+    let mut value = 1.0;
+    for (scale, weight) in weights.iter().enumerate() {
+        let (similarity, contrast_structure) = local_means(&a, &b, &windows, data_range);
+        if scales == 1 {
+            value = similarity;
+        } else {
+            let coarsest = scale + 1 == scales;
+            let term: f64 = if coarsest { similarity } else { contrast_structure };
+            // Not `max`, which would turn a NaN into zero.
+            value *= if term < 0.0 { 0.0 } else { term.powf(weight / total) };
+            if !coarsest {
+                (a, b) = (halve(a), halve(b));
+            }
+        }
+    }
+    if !value.is_finite() {
+        return Err(Error::value(
+            "intensities",
+            "finite numbers",
+            "NaN or infinity",
+            "clean the volumes first",
+        ));
+    }
+    Ok(Similarity { value, scales, taps })
+}
+
+/// Weights of the Gaussian window, summing to one.
+fn gaussian(taps: usize) -> Vec<f64> {
+    let radius = (taps / 2) as f64;
+    let weights: Vec<f64> =
+        (0..taps).map(|tap| (-(tap as f64 - radius).powi(2) / (2.0 * SIGMA * SIGMA)).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / total).collect()
+}
+
+/// Means over the interior of SSIM and of its contrast-structure factor.
+fn local_means(a: &Array3<f64>, b: &Array3<f64>, windows: &[Vec<f64>; 3], data_range: f64) -> (f64, f64) {
+    let (c1, c2) = ((K1 * data_range).powi(2), (K2 * data_range).powi(2));
+    let (mean_a, mean_b) = (windowed(a.clone(), windows), windowed(b.clone(), windows));
+    let (square_a, square_b) = (windowed(a * a, windows), windowed(b * b, windows));
+    let product = windowed(a * b, windows);
+    let (mut similarity, mut contrast_structure) = (0.0, 0.0);
+    let count = product.len() as f64;
+    Zip::from(&mean_a).and(&mean_b).and(&square_a).and(&square_b).and(&product).for_each(
+        |&mean_a, &mean_b, &square_a, &square_b, &product| {
+            let variances = (square_a - mean_a * mean_a) + (square_b - mean_b * mean_b);
+            let cs = (2.0 * (product - mean_a * mean_b) + c2) / (variances + c2);
+            let luminance = (2.0 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1);
+            contrast_structure += cs;
+            similarity += luminance * cs;
+        },
+    );
+    (similarity / count, contrast_structure / count)
+}
+
+/// Weighted means where the window lies on the grid: each axis shrinks by `taps − 1`.
+fn windowed(mut image: Array3<f64>, windows: &[Vec<f64>; 3]) -> Array3<f64> {
+    for (axis, window) in windows.iter().enumerate().filter(|(_, window)| window.len() > 1) {
+        let mut shape = image.raw_dim();
+        shape[axis] -= window.len() - 1;
+        let mut sum = Array3::zeros(shape);
+        for (tap, &weight) in window.iter().enumerate() {
+            let shifted = image.slice_axis(Axis(axis), Slice::from(tap..tap + shape[axis]));
+            sum.scaled_add(weight, &shifted);
+        }
+        image = sum;
+    }
+    image
+}
+
+/// Means of two voxels along every axis that has two.
+fn halve(mut image: Array3<f64>) -> Array3<f64> {
+    for axis in 0..3 {
+        let size = image.len_of(Axis(axis));
+        if size > 1 {
+            let every_second = |start: usize| Slice::new(start as isize, Some((size - size % 2) as isize), 2);
+            let first = image.slice_axis(Axis(axis), every_second(0));
+            image = (&first + &image.slice_axis(Axis(axis), every_second(1))) * 0.5;
+        }
+    }
+    image
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Matrix4;
+
+    use super::*;
+
+    /// Ramps and a deterministic texture, exact in float32: the fields that the expected values were computed on.
+    fn field(shape: (usize, usize, usize), k: i64) -> Array3<f32> {
+        Array3::from_shape_fn(shape, |(d, h, w)| {
+            let (d, h, w) = (d as i64, h as i64, w as i64);
+            let ramps = ((d * 4 - h).abs() + 2 * w) % 64;
+            let texture = (d * d * 31 + h * 17 * (w + k) + w * w * 7 * k) % 31;
+            (ramps * 2 + texture * k) as f32 / 256.0
+        })
+    }
+
+    fn both(shape: (usize, usize, usize), measure: Measure) -> Similarity {
+        measure(field(shape, 1).view(), field(shape, 2).view(), 1.0).unwrap()
+    }
+
+    type Measure = fn(ArrayView3<f32>, ArrayView3<f32>, f64) -> Result<Similarity>;
+
+    /// scikit-image `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)`.
+    #[test]
+    fn ssim_agrees_with_scikit_image() {
+        let cases =
+            [((12, 14, 13), 0.398635427910), ((26, 30, 25), 0.636271133817), ((1, 48, 50), 0.380197776011)];
+        for (shape, expected) in cases {
+            let found = both(shape, ssim);
+            assert!((found.value - expected).abs() < 1e-10, "{shape:?}: {found:?}");
+            assert_eq!((found.scales, found.taps), (1, [if shape.0 == 1 { 1 } else { 11 }, 11, 11]));
+        }
+    }
+
+    /// From scipy.ndimage.gaussian_filter on each scale, in float64.
+    #[test]
+    fn ms_ssim_agrees_with_scipy() {
+        let cases = [
+            ((26, 30, 25), 2, 0.901292392102),
+            ((1, 48, 50), 3, 0.867206102930),
+            ((1, 176, 180), 5, 0.916295877477),
+        ];
+        for (shape, scales, expected) in cases {
+            let found = both(shape, ms_ssim);
+            assert!((found.value - expected).abs() < 1e-10, "{shape:?}: {found:?}");
+            assert_eq!(found.scales, scales);
+        }
+    }
+
+    /// From scipy.ndimage.correlate1d with the shorter windows.
+    #[test]
+    fn a_small_grid_has_small_windows_and_says_so() {
+        let found = both((7, 9, 8), ms_ssim);
+        assert!((found.value - 0.254273336993).abs() < 1e-10, "{found:?}");
+        assert_eq!((found.scales, found.taps), (1, [7, 9, 7]));
+        // One voxel: l·cs with variances of zero is the luminance term alone.
+        let (a, b) = (Array3::from_elem((1, 1, 1), 0.25), Array3::from_elem((1, 1, 1), 0.75));
+        let luminance = (2.0 * 0.25 * 0.75 + 1e-4) / (0.25f64.powi(2) + 0.75f64.powi(2) + 1e-4);
+        assert!((ssim(a.view(), b.view(), 1.0).unwrap().value - luminance).abs() < 1e-12);
+    }
+
+    #[test]
+    fn equal_images_are_similar_by_one_and_the_measure_is_symmetric() {
+        let (a, b) = (field((24, 23, 22), 1), field((24, 23, 22), 3));
+        for measure in [ssim as Measure, ms_ssim] {
+            assert!((measure(a.view(), a.view(), 1.0).unwrap().value - 1.0).abs() < 1e-12);
+            let there = measure(a.view(), b.view(), 1.0).unwrap().value;
+            assert!((there - measure(b.view(), a.view(), 1.0).unwrap().value).abs() < 1e-12);
+            assert!(there < 0.95);
+            // Scaling the intensities with their range changes nothing.
+            let scaled = measure((&a * 8.0).view(), (&b * 8.0).view(), 8.0).unwrap().value;
+            assert!((there - scaled).abs() < 1e-12);
+        }
+        let anti = a.mapv(|value| 1.0 - value);
+        assert_eq!(ms_ssim(a.view(), anti.view(), 1.0).unwrap().value, 0.0);
+    }
+
+    #[test]
+    fn diversity_is_the_mean_over_pairs() {
+        let volume = |k| Volume::new(field((26, 30, 25), k).insert_axis(Axis(0)), Matrix4::identity());
+        let found = diversity(&[volume(1), volume(2), volume(3)], 1.0).unwrap();
+        assert!((found.mean - 0.840505277949).abs() < 1e-10, "{found:?}");
+        assert!((found.standard_deviation - 0.052956705007).abs() < 1e-10, "{found:?}");
+        assert_eq!((found.pairs, found.scales, found.taps), (3, 2, [11; 3]));
+        assert!(diversity(&[volume(1)], 1.0).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_an_error() {
+        let (a, mut b) = (field((12, 12, 12), 1), field((12, 12, 12), 2));
+        assert!(ssim(a.view(), field((12, 12, 13), 1).view(), 1.0).is_err());
+        assert!(ssim(a.view(), b.view(), 0.0).is_err());
+        assert!(ssim(a.view(), b.view(), f64::NAN).is_err());
+        assert!(ssim(Array3::zeros((0, 3, 3)).view(), Array3::zeros((0, 3, 3)).view(), 1.0).is_err());
+        b[[6, 6, 6]] = f32::NAN;
+        for measure in [ssim as Measure, ms_ssim] {
+            assert!(measure(a.view(), b.view(), 1.0).unwrap_err().to_string().contains("NaN"));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The discriminator's convolution: equalised learning rate, optional downsampling, bias and leaky ReLU.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::resample::along_doubled;
+use super::{Init, LRELU_GAIN, downsample};
+use crate::ops::{ConvGeometry, Fir, VolumeOps, bias_lrelu, conv3d};
+use burn::tensor::backend::Backend;
+
+/// Shape and kind of a [`Conv`].
+#[derive(Clone, Debug)]
+pub struct ConvConfig {
+    /// Channels in.
+    pub inputs: usize,
+    /// Channels out.
+    pub outputs: usize,
+    /// Size of the kernel along `(D, H, W)`.
+    pub kernel: [usize; 3],
+    /// By how much each axis shrinks: 1 or 2.
+    pub down: [usize; 3],
+    /// Bias and leaky ReLU after it.
+    pub activate: bool,
+}
+
+impl ConvConfig {
+    /// The layer with its initial values: weights from N(0, 1), bias zero.
+    pub fn init<B: Backend>(&self, init: &mut Init, device: &B::Device) -> Conv<B> {
+        let [d, h, w] = self.kernel;
+        Conv {
+            weight: init.normal([self.outputs, self.inputs, d, h, w], 1.0, device),
+            bias: self.activate.then(|| init.constant([self.outputs], 0.0, device)),
+            down: self.down,
+        }
+    }
+}
+
+/// A convolution scaled at run time by 1/√fan_in (StyleGAN2, `Conv2dLayer`).
+///
+/// Downsampling filters before the strided convolution (padding 2 on halved axes); a kernel of size one is applied
+/// after filter and decimation.
+#[derive(Module, Debug)]
+pub struct Conv<B: Backend> {
+    /// `[outputs, inputs, kd, kh, kw]`, before scaling.
+    pub weight: Param<Tensor<B, 5>>,
+    /// `[outputs]`; none in a skip branch, which is linear.
+    pub bias: Option<Param<Tensor<B, 1>>>,
+    down: [usize; 3],
+}
+
+impl<B: VolumeOps> Conv<B> {
+    /// The layer's output times `gain`.
+    ///
+    /// # Shapes
+    /// - input: `[N, inputs, D, H, W]`
+    /// - output: `[N, outputs, D/down, H/down, W/down]`
+    pub fn forward(&self, x: Tensor<B, 5>, gain: f64) -> Tensor<B, 5> {
+        let [_, inputs, d, h, w] = self.weight.dims();
+        let kernel = [d, h, w];
+        // A linear branch carries its gain in the weight: one pass over the voxels less.
+        let weight_gain = if self.bias.is_some() { 1.0 } else { gain };
+        let weight = self.weight.val() * (weight_gain / ((inputs * d * h * w) as f64).sqrt());
+        let y = if self.down == [1; 3] {
+            let geometry = ConvGeometry::same(grid(&x), kernel);
+            conv3d(x, weight, geometry)
+        } else if kernel == [1; 3] {
+            let x = downsample(x, self.down);
+            let geometry = ConvGeometry::same(grid(&x), kernel);
+            conv3d(x, weight, geometry)
+        } else {
+            let x = along_doubled(x, self.down, Fir { axis: 2, up: 1, down: 1, pad: [2, 2], gain: 1.0 });
+            let padding = [0, 1, 2].map(|a| if self.down[a] == 2 { 0 } else { kernel[a] / 2 });
+            let geometry = ConvGeometry { input: grid(&x), kernel, stride: self.down, padding };
+            conv3d(x, weight, geometry)
+        };
+        match &self.bias {
+            Some(bias) => bias_lrelu(y, bias.val(), LRELU_GAIN * gain),
+            None => y,
+        }
+    }
+}
+
+/// The grid `[D, H, W]` of `[N, C, D, H, W]`.
+pub(super) fn grid<B: Backend>(x: &Tensor<B, 5>) -> [usize; 3] {
+    let [_, _, d, h, w] = x.dims();
+    [d, h, w]
+}

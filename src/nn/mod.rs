@@ -1,0 +1,29 @@
+//! Layers of StyleGAN2 on `[N, C, D, H, W]`: each file is one layer, its parameters stored before the equalised
+//! learning rate's scaling, under the names of the authors' program.
+
+mod conv;
+mod fully_connected;
+mod init;
+mod minibatch_deviation;
+mod modulated;
+mod noise;
+pub mod parameters;
+mod resample;
+mod to_image;
+
+pub use conv::{Conv, ConvConfig};
+pub use fully_connected::{FullyConnected, FullyConnectedConfig};
+pub use init::Init;
+pub use minibatch_deviation::minibatch_deviation;
+pub use modulated::{ModulatedConv, ModulatedConvConfig, modulated_conv3d};
+pub use noise::Noise;
+pub use resample::{downsample, upsample};
+pub use to_image::{ToImage, ToImageConfig};
+
+/// Gain of the leaky ReLU that keeps the variance of its input.
+pub const LRELU_GAIN: f64 = std::f64::consts::SQRT_2;
+
+/// Size of a kernel over a grid: `size` along an axis, but one where the axis has a single voxel.
+pub fn kernel_over(grid: [usize; 3], size: usize) -> [usize; 3] {
+    grid.map(|n| if n == 1 { 1 } else { size })
+}

@@ -1,0 +1,47 @@
+//! Where a synthesis layer's noise comes from.
+
+use crate::random::{Purpose, normal, stream};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+/// The noise of a synthesis pass (StyleGAN2's noise modes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noise {
+    /// The layer's own buffer: the same for every sample.
+    Const,
+    /// None.
+    None,
+    /// Drawn for each sample and layer from the counter-based stream of this seed, step and phase, sample after sample
+    /// from `first_sample`.
+    Random {
+        /// Run seed.
+        seed: u64,
+        /// Step of the run (a sample's own seed when generating).
+        step: u64,
+        /// Phase within the step.
+        phase: u64,
+        /// Number of the first sample of the batch.
+        first_sample: u64,
+    },
+}
+
+impl Noise {
+    /// A `[N, 1, D, H, W]` draw for layer number `layer`; `None` unless random.
+    pub fn draw<B: Backend>(
+        &self,
+        samples: usize,
+        grid: [usize; 3],
+        layer: u64,
+        device: &B::Device,
+    ) -> Option<Tensor<B, 5>> {
+        let Self::Random { seed, step, phase, first_sample } = *self else { return None };
+        let [d, h, w] = grid;
+        let mut values = Vec::with_capacity(samples * d * h * w);
+        for sample in 0..samples as u64 {
+            // A layer's draws must not depend on how many layers there are: the layer enters the counter.
+            let counter = (first_sample + sample) << 8 | layer;
+            values.extend(normal(&mut stream(seed, step, phase, counter, Purpose::Noise), d * h * w));
+        }
+        Some(Tensor::from_data(TensorData::new(values, [samples, 1, d, h, w]), device))
+    }
+}

@@ -1,0 +1,72 @@
+//! The shapes of a convolution and of a filter: plain data that an operation and its derivatives share.
+
+/// Size of the resampling filter: `[1, 3, 3, 1]`.
+pub const FIR_TAPS: usize = 4;
+
+/// What a 3D convolution does along `(D, H, W)`.
+///
+/// `input` is kept because the size of a strided convolution's input does not follow from its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvGeometry {
+    /// Grid of the input (of the output, for the adjoint).
+    pub input: [usize; 3],
+    /// Size of the kernel.
+    pub kernel: [usize; 3],
+    /// Step between output voxels.
+    pub stride: [usize; 3],
+    /// Zeros added on both sides.
+    pub padding: [usize; 3],
+}
+
+impl ConvGeometry {
+    /// A convolution with stride one that keeps the grid (odd kernels).
+    pub fn same(input: [usize; 3], kernel: [usize; 3]) -> Self {
+        Self { input, kernel, stride: [1; 3], padding: kernel.map(|k| k / 2) }
+    }
+
+    /// Grid of the output: `(input + 2·padding − kernel)/stride + 1` along each axis.
+    pub fn output(&self) -> [usize; 3] {
+        [0, 1, 2].map(|a| (self.input[a] + 2 * self.padding[a] - self.kernel[a]) / self.stride[a] + 1)
+    }
+}
+
+/// One pass of the `[1, 3, 3, 1]` filter along one axis: zeros inserted (`up`), zeros padded (`pad`, negative crops),
+/// filtered, every `down`-th sample kept.
+///
+/// The filter is symmetric, so that flipping it changes nothing; it sums to `gain`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fir {
+    /// 2, 3 or 4: D, H or W of `[N, C, D, H, W]`.
+    pub axis: usize,
+    /// Samples after zero-insertion for each one before.
+    pub up: usize,
+    /// Samples before decimation for each one after.
+    pub down: usize,
+    /// Zeros in front and behind.
+    pub pad: [isize; 2],
+    /// Sum of the taps.
+    pub gain: f64,
+}
+
+impl Fir {
+    /// The taps, `gain · [1, 3, 3, 1]/8`.
+    pub fn taps(&self) -> [f64; FIR_TAPS] {
+        [1.0, 3.0, 3.0, 1.0].map(|t| t / 8.0 * self.gain)
+    }
+
+    /// Length along the axis after the pass: `(length·up + pad − 4)/down + 1`.
+    pub fn output(&self, length: usize) -> usize {
+        let padded = (length * self.up) as isize + self.pad[0] + self.pad[1];
+        assert!(padded >= FIR_TAPS as isize, "fir: {length} samples padded to {padded} are fewer than its taps");
+        (padded as usize - FIR_TAPS) / self.down + 1
+    }
+
+    /// The adjoint of this pass over `length` samples: up and down change places, and the padding is mirrored so that
+    /// `⟨A x, y⟩ = ⟨x, Aᵀ y⟩`.
+    pub fn adjoint(&self, length: usize) -> Self {
+        let front = FIR_TAPS as isize - 1 - self.pad[0];
+        // The adjoint must return `length` samples: (output·down + front + behind − 4)/up + 1 = length.
+        let behind = (self.up * (length - 1) + FIR_TAPS) as isize - (self.output(length) * self.down) as isize - front;
+        Self { axis: self.axis, up: self.down, down: self.up, pad: [front, behind], gain: self.gain }
+    }
+}

@@ -1,0 +1,128 @@
+//! The operations in plain burn: correct on every backend and for every float type, and the oracle of the tests.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::module::{conv_transpose3d, conv3d as burn_conv3d};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Slice, Tensor};
+
+use super::geometry::{ConvGeometry, FIR_TAPS, Fir};
+
+/// Negative slope of the leaky ReLU (StyleGAN2).
+pub const LRELU_SLOPE: f64 = 0.2;
+
+/// See [`super::conv3d`].
+pub fn conv3d<B: Backend>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
+    burn_conv3d(x, w, None, ConvOptions::new(geometry.stride, geometry.padding, [1; 3], 1))
+}
+
+/// See [`super::conv3d_input_grad`].
+pub fn conv3d_input_grad<B: Backend>(g: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
+    let output = geometry.output();
+    let missed = [0, 1, 2].map(|a| {
+        geometry.input[a] + 2 * geometry.padding[a] - geometry.kernel[a] - (output[a] - 1) * geometry.stride[a]
+    });
+    conv_transpose3d(g, w, None, ConvTransposeOptions::new(geometry.stride, geometry.padding, missed, [1; 3], 1))
+}
+
+/// See [`super::conv3d_weight_grad`].
+///
+/// One matrix product a tap. (As a convolution whose kernel is the whole gradient it would be one call, but backends
+/// are slow at kernels that large.)
+pub fn conv3d_weight_grad<B: Backend>(x: Tensor<B, 5>, g: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
+    let [n, o, d, h, k] = g.dims();
+    let (output, i) = ([d, h, k], x.dims()[1]);
+    let voxels = d * h * k;
+    let x = (0..3).fold(x, |x, a| pad(x, a + 2, [geometry.padding[a] as isize; 2]));
+    let g = g.swap_dims(0, 1).reshape([o, n * voxels]); // [O, N·V]
+    let [kd, kh, kw] = geometry.kernel;
+    let mut taps = Vec::with_capacity(kd * kh * kw);
+    for tap in 0..kd * kh * kw {
+        let at = [tap / (kh * kw), tap / kw % kh, tap % kw];
+        let mut ranges = [Slice::full(); 5];
+        for a in 0..3 {
+            let reach = (output[a] - 1) * geometry.stride[a] + 1;
+            ranges[a + 2] = Slice::new(at[a] as isize, Some((at[a] + reach) as isize), geometry.stride[a] as isize);
+        }
+        let seen = x.clone().slice(ranges).swap_dims(0, 1).reshape([i, n * voxels]); // [I, N·V]
+        taps.push(g.clone().matmul(seen.transpose()).reshape([o, i, 1])); // [O, I, 1]
+    }
+    Tensor::cat(taps, 2).reshape([o, i, kd, kh, kw]) // [O, I, kd, kh, kw]
+}
+
+/// Zeros in front of and behind an axis; a negative number crops.
+fn pad<B: Backend>(x: Tensor<B, 5>, axis: usize, amounts: [isize; 2]) -> Tensor<B, 5> {
+    let mut x = x;
+    for (side, amount) in amounts.into_iter().enumerate() {
+        let mut dims = x.dims();
+        if amount > 0 {
+            dims[axis] = amount as usize;
+            let zeros = Tensor::zeros(dims, (&x.device(), x.dtype()));
+            x = Tensor::cat(if side == 0 { vec![zeros, x] } else { vec![x, zeros] }, axis);
+        } else if amount < 0 {
+            let crop = amount.unsigned_abs();
+            x = x.narrow(axis, if side == 0 { crop } else { 0 }, dims[axis] - crop);
+        }
+    }
+    x
+}
+
+/// See [`super::fir`].
+pub fn fir<B: Backend>(x: Tensor<B, 5>, fir: Fir) -> Tensor<B, 5> {
+    let axis = fir.axis;
+    let output = fir.output(x.dims()[axis]);
+    let mut x = x;
+    if fir.up > 1 {
+        let dims = x.dims();
+        let mut spread = [1; 6];
+        spread[..=axis].copy_from_slice(&dims[..=axis]);
+        spread[axis + 2..].copy_from_slice(&dims[axis + 1..]);
+        let samples: Tensor<B, 6> = x.reshape(spread); // [.., L, 1, ..]
+        let mut zeros = spread;
+        zeros[axis + 1] = fir.up - 1;
+        let zeros = Tensor::zeros(zeros, (&samples.device(), samples.dtype()));
+        let mut stuffed = dims;
+        stuffed[axis] *= fir.up;
+        x = Tensor::cat(vec![samples, zeros], axis + 1).reshape(stuffed); // [.., L·up, ..]
+    }
+    let x = pad(x, axis, fir.pad);
+    let reach = (output - 1) * fir.down + 1;
+    let tap = |t: usize| {
+        let mut ranges = [Slice::full(); 5];
+        ranges[axis] = Slice::new(t as isize, Some((t + reach) as isize), fir.down as isize);
+        x.clone().slice(ranges)
+    };
+    let taps = fir.taps();
+    (1..FIR_TAPS).fold(tap(0) * taps[0], |sum, t| sum + tap(t) * taps[t])
+}
+
+/// See [`super::channel_scale`].
+pub fn channel_scale<B: Backend>(x: Tensor<B, 5>, s: Tensor<B, 2>) -> Tensor<B, 5> {
+    let [n, c] = s.dims();
+    x * s.reshape([n, c, 1, 1, 1])
+}
+
+/// See [`super::channel_dot`].
+pub fn channel_dot<B: Backend>(x: Tensor<B, 5>, y: Tensor<B, 5>) -> Tensor<B, 2> {
+    let [n, c, d, h, w] = x.dims();
+    (x * y).reshape([n, c, d * h * w]).sum_dim(2).reshape([n, c])
+}
+
+/// The sum over everything but the channel of `[N, C, D, H, W]`: `[C]`.
+pub fn channel_sum<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 1> {
+    let [n, c, d, h, w] = x.dims();
+    x.reshape([n, c, d * h * w]).sum_dim(2).sum_dim(0).reshape([c])
+}
+
+/// See [`super::bias_lrelu`].
+pub fn bias_lrelu<B: Backend>(x: Tensor<B, 5>, b: Tensor<B, 1>, gain: f64) -> Tensor<B, 5> {
+    let c = b.dims()[0];
+    let x = x + b.reshape([1, c, 1, 1, 1]);
+    let negative = x.clone().lower_elem(0.0);
+    x.clone().mask_where(negative, x * LRELU_SLOPE) * gain
+}
+
+/// See [`super::VolumeOps::volume_lrelu_mask`].
+pub fn lrelu_mask<B: Backend>(y: Tensor<B, 5>, g: Tensor<B, 5>, gain: f64) -> Tensor<B, 5> {
+    let negative = y.lower_elem(0.0);
+    g.clone().mask_where(negative, g * LRELU_SLOPE) * gain
+}

@@ -1,0 +1,10 @@
+//! Parameters from elsewhere: their names, their shapes, and proof that ours compute the same.
+
+mod fixture;
+mod names;
+pub mod parity;
+mod weights;
+
+pub use fixture::Fixture;
+pub use names::authors_name;
+pub use weights::{Weights, load_weights};

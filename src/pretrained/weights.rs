@@ -1,0 +1,101 @@
+//! Named arrays in a safetensors file, and a network filled with them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors};
+
+use super::authors_name;
+use crate::error::{Error, Result};
+use crate::nn::parameters::{replace, values};
+
+/// Float arrays by name with the file's metadata.
+#[derive(Clone, Debug, Default)]
+pub struct Weights {
+    /// Where they came from, for messages.
+    pub path: PathBuf,
+    /// Text by key.
+    pub metadata: BTreeMap<String, String>,
+    /// Shape and values by name.
+    pub arrays: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl Weights {
+    /// Reads a safetensors file of float32, float16, bfloat16 or float64 arrays.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is no safetensors file or an array is no float.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the weights", e))?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// As [`Weights::read`] from bytes; `path` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] if these are no safetensors or an array is no float.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let broken = |e: safetensors::SafeTensorError| {
+            Error::file(path, "header", "a safetensors file", e.to_string(), "give a complete .safetensors file")
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
+        let mut arrays = BTreeMap::new();
+        for (name, view) in tensors.iter() {
+            let values = floats(view.dtype(), view.data()).ok_or_else(|| {
+                let found = format!("{:?}", view.dtype());
+                Error::file(path, name, "float32, float16, bfloat16 or float64", found, "convert the array")
+            })?;
+            arrays.insert(name.to_string(), (view.shape().to_vec(), values));
+        }
+        Ok(Self { path: path.to_path_buf(), metadata, arrays })
+    }
+
+    /// The array `name`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is none.
+    pub fn array(&self, name: &str) -> Result<&(Vec<usize>, Vec<f32>)> {
+        self.arrays.get(name).ok_or_else(|| {
+            Error::file(&self.path, name, "an array of this name", "none", "check that the file is of this kind")
+        })
+    }
+}
+
+/// Values of little-endian float data; none for other types.
+fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        Dtype::F32 => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F64 => data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        Dtype::F16 => data.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::BF16 => data.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+/// The module with every parameter and buffer taken from `weights` under `prefix` and the authors' names.
+///
+/// Axes of size one do not count: a 2D kernel `[O, I, 3, 3]` fills `[O, I, 1, 3, 3]`.
+///
+/// # Errors
+/// [`Error::File`] naming the first array that is missing or of another shape.
+pub fn load_weights<B: Backend, M: Module<B>>(module: M, weights: &Weights, prefix: &str) -> Result<M> {
+    let squeezed = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    for (path, data) in values(&module) {
+        let name = format!("{prefix}{}", authors_name(&path));
+        let (shape, _) = weights.array(&name)?;
+        if squeezed(shape) != squeezed(&data.shape) {
+            let (expected, found) = (format!("shape {:?}", data.shape), format!("{shape:?}"));
+            return Err(Error::file(&weights.path, name, expected, found, "use the recipe of these weights"));
+        }
+    }
+    Ok(replace(module, |path, old: Tensor<B, 1>| {
+        let (_, values) = &weights.arrays[&format!("{prefix}{}", authors_name(path))];
+        let n = values.len();
+        Tensor::from_data(TensorData::new(values.clone(), [n]).convert_dtype(old.dtype()), &old.device())
+    }))
+}

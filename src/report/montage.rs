@@ -1,0 +1,319 @@
+//! Montages: orthogonal planes of many volumes, or many slices of one, as one grey picture.
+//!
+//! # Convention
+//! Volumes are taken to lie in RAS+ (see [`Volume`]). Left is left (the neurological convention, not the
+//! radiological one): the axial plane shows the subject's left on the left and anterior up, the coronal plane left
+//! on the left and superior up, the sagittal plane anterior on the right and superior up. Millimetres are square
+//! on the picture whatever the voxels are.
+
+use std::path::Path;
+
+use image::imageops::{self, FilterType};
+use image::{GrayImage, ImageFormat, Luma};
+use ndarray::{ArrayView2, Axis, s};
+
+use crate::error::{Error, Result};
+use crate::volume::Volume;
+
+/// Grey of the lines between planes; brighter than air, darker than tissue.
+const SEPARATOR: Luma<u8> = Luma([56]);
+/// Pixels a picture may have along one side; more is a mistake in `pixels_per_mm` or in a volume's affine.
+const SIDE_MAX: u32 = 16_384;
+
+/// How volumes are laid out and shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Montage {
+    /// Volumes (or slices, in a light box) in a row.
+    pub columns: usize,
+    /// Intensities shown black and white; linear between, cut off beyond.
+    pub window: (f32, f32),
+    /// Magnification.
+    pub pixels_per_mm: f64,
+    /// Where the three planes cut, as a part of each voxel axis `(i, j, k)`; `[0.5; 3]` is the centre.
+    pub cut: [f64; 3],
+}
+
+impl Montage {
+    /// A layout without gaps, if there is one, for `volumes` through their centres: two pixels to the finest voxel, a window from
+    /// the lowest intensity to the one that all but 0.5 % of the voxels of all volumes are below.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if there is no volume, or a voxel size is zero or not finite.
+    pub fn fit(volumes: &[Volume]) -> Result<Self> {
+        if volumes.is_empty() {
+            return Err(Error::value("volumes", "at least one volume", "none", "give volumes to draw"));
+        }
+        let mut finest_mm = f64::INFINITY;
+        for volume in volumes {
+            finest_mm = spacing_of(volume)?.into_iter().fold(finest_mm, f64::min);
+        }
+        // Some hundred thousand voxels are enough for a percentile.
+        let total: usize = volumes.iter().map(|volume| volume.data.len()).sum();
+        let all = volumes.iter().flat_map(|volume| volume.data.iter().copied());
+        let mut some: Vec<f32> = all.step_by(1 + total / 500_000).filter(|value| value.is_finite()).collect();
+        some.sort_by(f32::total_cmp);
+        let at = |part: f64| some.get((part * some.len().saturating_sub(1) as f64) as usize).copied();
+        let (low, high) = (at(0.0).unwrap_or(0.0), at(0.995).unwrap_or(1.0));
+        Ok(Self {
+            columns: columns_for(volumes.len()),
+            window: (low, if high > low { high } else { low + 1.0 }),
+            pixels_per_mm: 2.0 / finest_mm,
+            cut: [0.5; 3],
+        })
+    }
+
+    /// Axial, coronal and sagittal plane of each volume, side by side; one plane of a volume of depth one. The first
+    /// channel is shown.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if there is nothing to draw, the layout makes no sense, or the picture would be too large.
+    pub fn render(&self, volumes: &[Volume]) -> Result<GrayImage> {
+        let cells = volumes.iter().map(|volume| {
+            let spacing_mm = spacing_of(volume)?;
+            let at = [0, 1, 2].map(|axis| {
+                let size = volume.dims()[axis];
+                ((self.cut[axis] * size as f64).max(0.0) as usize).min(size.saturating_sub(1))
+            });
+            let mut planes = vec![self.axial(volume, spacing_mm, at[2])?];
+            if volume.dims()[2] > 1 {
+                let coronal = volume.data.slice(s![0, ..;-1, at[1], ..]);
+                planes.push(self.plane(coronal, spacing_mm[2], spacing_mm[0])?);
+                let sagittal = volume.data.slice(s![0, ..;-1, .., at[0]]);
+                planes.push(self.plane(sagittal, spacing_mm[2], spacing_mm[1])?);
+            }
+            tile(&planes, planes.len(), 1)
+        });
+        tile(&cells.collect::<Result<Vec<_>>>()?, self.columns, 4)
+    }
+
+    /// `count` axial slices of one volume at equal distances, inferior first.
+    ///
+    /// # Errors
+    /// As [`Montage::render`].
+    pub fn lightbox(&self, volume: &Volume, count: usize) -> Result<GrayImage> {
+        let (spacing_mm, depth) = (spacing_of(volume)?, volume.dims()[2]);
+        let slices =
+            (0..count).map(|slice| self.axial(volume, spacing_mm, (2 * slice + 1) * depth / (2 * count)));
+        tile(&slices.collect::<Result<Vec<_>>>()?, self.columns, 1)
+    }
+
+    fn axial(&self, volume: &Volume, spacing_mm: [f64; 3], k: usize) -> Result<GrayImage> {
+        self.plane(volume.data.slice(s![0, k, ..;-1, ..]), spacing_mm[1], spacing_mm[0])
+    }
+
+    /// A plane, its first row uppermost, windowed and magnified to square millimetres.
+    fn plane(&self, plane: ArrayView2<f32>, row_mm: f64, column_mm: f64) -> Result<GrayImage> {
+        let (low, high) = self.window;
+        if !(high > low && (high - low).is_finite()) {
+            let found = format!("{low} to {high}");
+            return Err(Error::value(
+                "window",
+                "a range that rises",
+                found,
+                "give the intensities of black and white",
+            ));
+        }
+        let pixels = |count: usize, size_mm: f64| {
+            let side = (count as f64 * size_mm * self.pixels_per_mm).round();
+            // Not a number fails this test too.
+            let fits = (0.0..=f64::from(SIDE_MAX)).contains(&side);
+            if fits { Ok((side as u32).max(1)) } else { Err(too_large(side)) }
+        };
+        let (width, height) =
+            (pixels(plane.len_of(Axis(1)), column_mm)?, pixels(plane.len_of(Axis(0)), row_mm)?);
+        let grey = |value: f32| (255.0 * (value - low) / (high - low)).round().clamp(0.0, 255.0) as u8;
+        let image = GrayImage::from_fn(plane.len_of(Axis(1)) as u32, plane.len_of(Axis(0)) as u32, |x, y| {
+            Luma([grey(plane[[y as usize, x as usize]])])
+        });
+        Ok(imageops::resize(&image, width, height, FilterType::Triangle))
+    }
+}
+
+/// Columns that leave the fewest cells empty, between a square picture for cells three planes wide and one for cells
+/// one plane wide.
+fn columns_for(volumes: usize) -> usize {
+    let square = |width: f64| (volumes as f64 / width).sqrt().ceil() as usize;
+    let empty = |columns: usize| volumes.div_ceil(columns) * columns - volumes;
+    (square(3.0)..=square(1.0)).min_by_key(|&columns| empty(columns)).unwrap_or(1)
+}
+
+/// Size of a voxel, if all three are sizes.
+fn spacing_of(volume: &Volume) -> Result<[f64; 3]> {
+    let spacing_mm = volume.spacing_mm();
+    if volume.data.is_empty() {
+        let advice = "draw volumes that have voxels";
+        return Err(Error::value(
+            "volumes",
+            "at least one voxel",
+            format!("{:?}", volume.data.shape()),
+            advice,
+        ));
+    }
+    if spacing_mm.iter().all(|size| size.is_finite() && *size > 0.0) {
+        return Ok(spacing_mm);
+    }
+    let found = format!("{spacing_mm:?} in {}", volume.provenance.source);
+    Err(Error::value(
+        "voxel size in mm",
+        "three finite numbers above 0",
+        found,
+        "correct the volume's affine",
+    ))
+}
+
+fn too_large(side: f64) -> Error {
+    let expected = format!("a picture of at most {SIDE_MAX} pixels a side");
+    Error::value(
+        "pixels_per_mm",
+        expected,
+        format!("{side}"),
+        "lower the magnification or draw fewer volumes",
+    )
+}
+
+/// `images` in rows of `columns`, each in the middle of a cell as large as the largest, `gap` pixels between cells.
+fn tile(images: &[GrayImage], columns: usize, gap: u32) -> Result<GrayImage> {
+    if images.is_empty() || columns == 0 {
+        let found = format!("{} in {columns} columns", images.len());
+        return Err(Error::value(
+            "montage",
+            "pictures in at least one column",
+            found,
+            "give volumes to draw",
+        ));
+    }
+    let columns = columns.min(images.len());
+    let rows = images.len().div_ceil(columns);
+    let cell = |side: fn(&GrayImage) -> u32| images.iter().map(side).max().unwrap_or(1);
+    let (cell_width, cell_height) = (cell(GrayImage::width), cell(GrayImage::height));
+    let side = |cells: usize, size: u32| {
+        let side = cells as u64 * u64::from(size + gap) - u64::from(gap);
+        u32::try_from(side).ok().filter(|side| *side <= SIDE_MAX).ok_or_else(|| too_large(side as f64))
+    };
+    let mut sheet = GrayImage::from_pixel(side(columns, cell_width)?, side(rows, cell_height)?, SEPARATOR);
+    let air = GrayImage::new(cell_width, cell_height);
+    for slot in 0..rows * columns {
+        let x = i64::from(cell_width + gap) * (slot % columns) as i64;
+        let y = i64::from(cell_height + gap) * (slot / columns) as i64;
+        imageops::replace(&mut sheet, &air, x, y);
+        if let Some(image) = images.get(slot) {
+            let margin = |cell: u32, side: u32| i64::from((cell - side) / 2);
+            let (left, top) = (margin(cell_width, image.width()), margin(cell_height, image.height()));
+            imageops::replace(&mut sheet, image, x + left, y + top);
+        }
+    }
+    Ok(sheet)
+}
+
+/// Writes `image` as PNG.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be written.
+pub fn write_png(path: &Path, image: &GrayImage) -> Result<()> {
+    super::write_beside(path, |file| image.write_to(file, ImageFormat::Png).map_err(std::io::Error::other))
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Matrix4;
+    use ndarray::Array4;
+
+    use super::*;
+
+    /// A dark volume of `dims` voxels `(i, j, k)` with one bright voxel.
+    fn spot(dims: [usize; 3], spacing_mm: [f64; 3], bright: [usize; 3]) -> Volume {
+        let mut data = Array4::zeros((1, dims[2], dims[1], dims[0]));
+        data[[0, bright[2], bright[1], bright[0]]] = 1.0;
+        let [x, y, z] = spacing_mm;
+        Volume::new(data, Matrix4::from_diagonal(&nalgebra::vector![x, y, z, 1.0]))
+    }
+
+    fn montage(cut: [f64; 3]) -> Montage {
+        Montage { columns: 2, window: (0.0, 1.0), pixels_per_mm: 1.0, cut }
+    }
+
+    /// Pixels that are as bright as a picture gets.
+    fn bright(image: &GrayImage) -> Vec<(u32, u32)> {
+        image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] == 255).map(|(x, y, _)| (x, y)).collect()
+    }
+
+    #[test]
+    fn left_is_left_and_anterior_and_superior_are_up() {
+        // Axial 6×8, coronal 6×4 and sagittal 8×4, each in a cell of 8×8 with one pixel between.
+        let dims = [6, 8, 4];
+        let right_anterior_superior = spot(dims, [1.0; 3], [5, 7, 3]);
+        let image = montage([1.0; 3]).render(&[right_anterior_superior]).unwrap();
+        assert_eq!(image.dimensions(), (26, 8));
+        assert_eq!(bright(&image), [(1 + 5, 0), (9 + 1 + 5, 2), (18 + 7, 2)].to_vec());
+        let left_posterior_inferior = spot(dims, [1.0; 3], [0, 0, 0]);
+        let image = montage([0.0; 3]).render(&[left_posterior_inferior]).unwrap();
+        let mut found = bright(&image);
+        found.sort_unstable();
+        assert_eq!(found, [(1, 7), (9 + 1, 2 + 3), (18, 2 + 3)]);
+    }
+
+    #[test]
+    fn millimetres_are_square() {
+        let volume = spot([10, 12, 4], [1.0, 1.0, 3.0], [5, 6, 2]);
+        let montage = Montage { pixels_per_mm: 2.0, ..montage([0.5; 3]) };
+        // Axial 20×24, coronal 20×24 (4 slices of 3 mm), sagittal 24×24.
+        assert_eq!(montage.render(std::slice::from_ref(&volume)).unwrap().dimensions(), (24 * 3 + 2, 24));
+        assert_eq!(montage.axial(&volume, [1.0, 1.0, 3.0], 0).unwrap().dimensions(), (20, 24));
+    }
+
+    #[test]
+    fn a_slice_is_one_plane_and_a_light_box_has_as_many_as_asked_for() {
+        let slice = spot([6, 8, 1], [1.0; 3], [1, 2, 0]);
+        let image = montage([0.5; 3]).render(&[slice]).unwrap();
+        assert_eq!((image.dimensions(), bright(&image)), ((6, 8), vec![(1, 5)]));
+        // Three slices of nine are 1, 4 and 7; two in a row, with one pixel between.
+        let image = montage([0.5; 3]).lightbox(&spot([6, 8, 9], [1.0; 3], [1, 2, 7]), 3).unwrap();
+        assert_eq!((image.dimensions(), bright(&image)), ((13, 17), vec![(1, 9 + 5)]));
+    }
+
+    #[test]
+    fn layouts_have_few_gaps() {
+        assert_eq!([1, 2, 4, 6, 9, 16, 45].map(columns_for), [1, 1, 2, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn the_window_maps_its_ends_to_black_and_white() {
+        let mut volume = spot([5, 1, 1], [1.0; 3], [0, 0, 0]);
+        volume
+            .data
+            .iter_mut()
+            .zip([-5.0, 10.0, 20.0, 30.0, f32::NAN])
+            .for_each(|(voxel, value)| *voxel = value);
+        let montage = Montage { window: (10.0, 30.0), ..montage([0.5; 3]) };
+        assert_eq!(montage.render(&[volume]).unwrap().into_raw(), [0, 0, 128, 255, 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_an_error() {
+        let volume = spot([4, 4, 4], [1.0; 3], [0, 0, 0]);
+        let refuse = |montage: Montage, volumes: &[Volume], key: &str| {
+            let message = montage.render(volumes).unwrap_err().to_string();
+            assert!(message.starts_with(key), "{message}");
+        };
+        let one = std::slice::from_ref(&volume);
+        refuse(montage([0.5; 3]), &[], "montage");
+        refuse(Montage { columns: 0, ..montage([0.5; 3]) }, one, "montage");
+        refuse(Montage { window: (1.0, 1.0), ..montage([0.5; 3]) }, one, "window");
+        refuse(Montage { window: (0.0, f32::NAN), ..montage([0.5; 3]) }, one, "window");
+        refuse(Montage { pixels_per_mm: 1e9, ..montage([0.5; 3]) }, one, "pixels_per_mm");
+        refuse(Montage { pixels_per_mm: f64::NAN, ..montage([0.5; 3]) }, one, "pixels_per_mm");
+        refuse(montage([0.5; 3]), &[spot([4, 4, 4], [1.0, 0.0, 1.0], [0, 0, 0])], "voxel size in mm");
+        assert!(Montage::fit(&[]).is_err());
+    }
+
+    #[test]
+    fn a_png_holds_the_pixels() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("montage.png");
+        let volumes = [spot([6, 8, 4], [1.0; 3], [5, 7, 3]), spot([6, 8, 4], [1.0; 3], [3, 4, 2])];
+        let image = Montage::fit(&volumes).unwrap().render(&volumes).unwrap();
+        write_png(&path, &image).unwrap();
+        assert_eq!(image::open(&path).unwrap().into_luma8(), image);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,429 @@
+//! Preparing a dataset: what becomes of voxels, labels and names, resuming, failures, and damage found later.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use nalgebra::{Matrix4, Vector3};
+use ndarray::Array4;
+use voxgan::error::{Error, Result};
+use voxgan::io::dataset::{Dataset, Outcome, Plan, Report, prepare};
+use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::volume::Volume;
+use voxgan::volume::crop::Centre;
+use voxgan::volume::intensity::Normalisation;
+use voxgan::volume::resample::Interpolation;
+
+/// A folder with scans, and one for the dataset, removed at the end.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(place.scans()).unwrap();
+        place
+    }
+
+    fn scans(&self) -> PathBuf {
+        self.folder.path().join("scans")
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    fn scan(&self, name: &str, volume: &Volume) -> PathBuf {
+        let path = self.scans().join(name);
+        nifti::write(&path, volume, &WriteOptions::default()).unwrap();
+        path
+    }
+
+    fn text(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.scans().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            inputs: vec![self.scans()],
+            shape: [6, 5, 4],
+            spacing_mm: None,
+            interpolation: Interpolation::Linear,
+            normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
+            centre: Centre::Grid,
+            participants: None,
+            labels: vec![],
+            frame: None,
+            strict: false,
+        }
+    }
+
+    fn prepare(&self, plan: &Plan) -> Result<Report> {
+        prepare(plan, &self.out(), &|_| {})
+    }
+
+    fn dataset(&self) -> Dataset {
+        Dataset::open(&self.out()).unwrap()
+    }
+
+    fn error(&self, plan: &Plan, words: &[&str]) {
+        let message = self.prepare(plan).unwrap_err().to_string();
+        for word in words {
+            assert!(message.contains(word), "{word:?} is missing in: {message}");
+        }
+    }
+}
+
+/// 6 × 5 × 4 voxels of 2 mm along RAS+, no two alike.
+fn brain(seed: usize) -> Volume {
+    let values = (0..120).map(|n| ((n * 37 + seed) % 120) as f32 * 2.5).collect();
+    let mut affine = Matrix4::new_scaling(2.0);
+    affine.set_column(3, &Vector3::new(-7.0, 3.0, 11.0).push(1.0));
+    Volume::new(Array4::from_shape_vec([1, 4, 5, 6], values).unwrap(), affine)
+}
+
+/// The same voxels in the same places, with the first axis stored from right to left.
+fn mirrored(volume: &Volume) -> Volume {
+    let mut flipped = volume.clone();
+    flipped.data.invert_axis(ndarray::Axis(3));
+    let (step, last) = (volume.affine.column(0).into_owned(), (volume.dims()[0] - 1) as f64);
+    let origin = volume.affine.column(3) + step * last;
+    flipped.affine.set_column(0, &-step);
+    flipped.affine.set_column(3, &origin);
+    flipped
+}
+
+#[test]
+fn voxels_affine_and_intensity_are_those_of_the_scan() {
+    let place = Place::new();
+    place.scan("a.nii.gz", &brain(0));
+    place.scan("b.nii", &mirrored(&brain(0)));
+    let report = place.prepare(&place.plan()).unwrap();
+    assert_eq!((report.prepared, report.kept, report.failures.len()), (2, 0, 0));
+    let dataset = place.dataset();
+    assert_eq!((dataset.len(), dataset.shape(), dataset.is_empty()), (2, [1, 4, 5, 6], false));
+    // The least value (0) becomes -1, the largest (297.5) 1.
+    let expected = brain(0).data.mapv(|v| 2.0 * v / 297.5 - 1.0);
+    for index in 0..2 {
+        let volume = dataset.volume(index).unwrap();
+        let error = (&volume.data - &expected).iter().fold(0f32, |m, d| m.max(d.abs()));
+        assert!(error < 1e-6, "{error}");
+        assert!((volume.affine - brain(0).affine).amax() < 1e-6);
+        let back = dataset.entry(index).intensity.invert(volume);
+        let error = (&back.data - &brain(0).data).iter().fold(0f32, |m, d| m.max(d.abs()));
+        assert!(error < 1e-4, "{error}");
+    }
+    assert_eq!(dataset.entry(0).original.orientation.to_string(), "RAS");
+    assert_eq!(dataset.entry(1).original.orientation.to_string(), "LAS");
+    assert_eq!(dataset.entry(1).original.dims, [6, 5, 4]);
+    assert!((dataset.entry(1).original.affine() - mirrored(&brain(0)).affine).amax() < 1e-6);
+    assert_eq!(dataset.entry(1).name, "b");
+}
+
+#[test]
+fn the_common_grid_lies_about_the_origin() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(0));
+    place.prepare(&Plan { spacing_mm: Some([1.0, 2.0, 4.0]), shape: [9, 5, 3], ..place.plan() }).unwrap();
+    let dataset = place.dataset();
+    let affine = dataset.affine();
+    let middle = affine * nalgebra::Vector4::new(4.0, 2.0, 1.0, 1.0);
+    assert_eq!(middle, nalgebra::Vector4::new(0.0, 0.0, 0.0, 1.0));
+    assert_eq!(affine.diagonal(), nalgebra::Vector4::new(1.0, 2.0, 4.0, 1.0));
+    assert_eq!(dataset.volume(0).unwrap().spacing_mm(), [1.0, 2.0, 4.0]);
+    // Without a common size it is the scans' own.
+    place.prepare(&place.plan()).unwrap();
+    assert_eq!(place.dataset().affine().diagonal(), nalgebra::Vector4::new(2.0, 2.0, 2.0, 1.0));
+}
+
+#[test]
+fn what_is_there_is_kept_until_scan_or_settings_change() {
+    let place = Place::new();
+    for n in 0..3 {
+        place.scan(&format!("s{n}.nii"), &brain(n));
+    }
+    let counts = |plan: &Plan| {
+        let report = place.prepare(plan).unwrap();
+        (report.prepared, report.kept)
+    };
+    assert_eq!(counts(&place.plan()), (3, 0));
+    let hash = place.dataset().content_sha256();
+    assert_eq!(counts(&place.plan()), (0, 3));
+    // A run that was killed left volumes, but no manifest.
+    fs::remove_file(place.out().join("manifest.json")).unwrap();
+    assert!(Dataset::open(&place.out()).unwrap_err().to_string().contains("voxgan prepare"));
+    fs::remove_file(place.out().join("volumes/s1.safetensors")).unwrap();
+    assert_eq!(counts(&place.plan()), (1, 2));
+    assert_eq!(place.dataset().content_sha256(), hash);
+    // A scan with other content, then another setting.
+    place.scan("s2.nii", &brain(50));
+    assert_eq!(counts(&place.plan()), (1, 2));
+    assert_ne!(place.dataset().content_sha256(), hash);
+    let other = Plan { normalisation: Normalisation::ZScore, ..place.plan() };
+    assert_eq!(counts(&other), (3, 0));
+    assert_eq!(counts(&Plan { spacing_mm: Some([0.868, 1.0 / 3.0, 2.0]), ..other.clone() }), (3, 0));
+    // A cut-off volume is made anew.
+    let volume = place.out().join("volumes/s0.safetensors");
+    let content = fs::read(&volume).unwrap();
+    fs::write(&volume, &content[..content.len() - 5]).unwrap();
+    assert_eq!(counts(&Plan { spacing_mm: Some([0.868, 1.0 / 3.0, 2.0]), ..other }), (1, 2));
+}
+
+#[test]
+fn the_hash_knows_no_paths_and_files_repeat() {
+    let [a, b] = [0, 1].map(|_| {
+        let place = Place::new();
+        place.scan("s1.nii", &brain(1));
+        place.scan("s2.nii", &brain(2));
+        place.prepare(&place.plan()).unwrap();
+        place
+    });
+    assert_eq!(a.dataset().content_sha256(), b.dataset().content_sha256());
+    let volume = |place: &Place| fs::read(place.out().join("volumes/s1.safetensors")).unwrap();
+    let first = volume(&a);
+    fs::remove_dir_all(a.out()).unwrap();
+    a.prepare(&a.plan()).unwrap();
+    assert!(volume(&a) == first, "the same scan gives the same bytes");
+}
+
+#[test]
+fn failures_are_listed_and_the_rest_goes_on() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(0));
+    place.text("b.nii", "subject,age\n");
+    let mut constant = brain(0);
+    constant.data.fill(3.0);
+    place.scan("c.nii", &constant);
+    let mut nan = brain(0);
+    nan.data[[0, 0, 0, 0]] = f32::NAN;
+    place.scan("d.nii", &nan);
+    place.scan("e.nii", &brain(1));
+    let seen = Mutex::new(Vec::new());
+    let report =
+        prepare(&place.plan(), &place.out(), &|p| seen.lock().unwrap().push((p.done, p.total, p.outcome)))
+            .unwrap();
+    assert_eq!((report.prepared, report.failures.len()), (2, 3));
+    for (failure, word) in
+        report.failures.iter().zip(["b.nii: sizeof_hdr", "c.nii: intensity", "d.nii: voxels"])
+    {
+        assert!(failure.reason.contains(word), "{failure:?}");
+    }
+    let seen = seen.into_inner().unwrap();
+    assert_eq!(seen.len(), 5);
+    assert!(seen.iter().any(|(done, total, _)| (*done, *total) == (5, 5)));
+    assert_eq!(seen.iter().filter(|(_, _, outcome)| matches!(outcome, Outcome::Failed(_))).count(), 3);
+    let dataset = place.dataset();
+    assert_eq!(dataset.manifest.failures, report.failures);
+    assert_eq!(dataset.len(), 2);
+    place.error(&Plan { strict: true, ..place.plan() }, &["b.nii"]);
+
+    // Nothing at all: the reasons, and no dataset.
+    let bad = Place::new();
+    bad.text("x.nii", "");
+    let report = bad.prepare(&bad.plan()).unwrap();
+    assert_eq!((report.prepared, report.failures.len()), (0, 1));
+    assert!(Dataset::open(&bad.out()).is_err());
+}
+
+#[test]
+fn inputs_that_make_no_sense_are_refused() {
+    let place = Place::new();
+    place.error(&place.plan(), &["scans", "none"]);
+    let scan = place.scan("a.nii", &brain(0));
+    let missing = place.folder.path().join("nowhere");
+    place.error(&Plan { inputs: vec![missing], ..place.plan() }, &["nowhere"]);
+    let list = place.text("twice.txt", "# scans\na.nii\n\n../scans/a.nii\n");
+    place.error(&Plan { inputs: vec![list], ..place.plan() }, &["a.nii", "once", "same file"]);
+    place.error(&Plan { inputs: vec![scan.clone(), scan], ..place.plan() }, &["once"]);
+    place.error(&Plan { shape: [0, 1, 1], ..place.plan() }, &["shape"]);
+    place.error(&Plan { shape: [usize::MAX, 2, 2], ..place.plan() }, &["shape"]);
+    place.error(&Plan { spacing_mm: Some([1.0, -1.0, 1.0]), ..place.plan() }, &["spacing_mm"]);
+    let reversed = Normalisation::Percentile { low: 99.0, high: 1.0 };
+    place.error(&Plan { normalisation: reversed, ..place.plan() }, &["percentiles"]);
+    place.error(&Plan { labels: vec!["age".into()], ..place.plan() }, &["labels", "age"]);
+
+    let inside = place.scans().join("cache/deep");
+    let message = prepare(&place.plan(), &inside, &|_| {}).unwrap_err().to_string();
+    assert!(message.contains("inside the input"), "{message}");
+    place.prepare(&place.plan()).unwrap();
+    let again = Plan { inputs: vec![place.out()], ..place.plan() };
+    let message = prepare(&again, &place.folder.path().join("out2"), &|_| {}).unwrap_err().to_string();
+    assert!(message.contains("prepared already"), "{message}");
+    fs::write(place.out().join("manifest.json"), "{\"name\": \"a web app\"}").unwrap();
+    place.error(&place.plan(), &["manifest.json", "another output folder"]);
+    assert!(place.out().join("manifest.json").exists(), "what is not ours stays");
+}
+
+#[test]
+fn scans_that_would_grow_without_bound_are_refused() {
+    let place = Place::new();
+    let mut far = brain(0);
+    far.affine.fixed_view_mut::<3, 3>(0, 0).scale_mut(1e7);
+    place.scan("far.nii", &far);
+    let report = place.prepare(&Plan { spacing_mm: Some([0.001; 3]), ..place.plan() }).unwrap();
+    assert!(report.failures[0].reason.contains("2^30"), "{:?}", report.failures);
+}
+
+#[test]
+fn a_bids_tree_brings_its_labels() {
+    let place = Place::new();
+    place.text("dataset_description.json", "{}");
+    place.text("participants.tsv", "participant_id\tage\tsex\nsub-01\t39\tm\nsub-02\tn/a\tf\n");
+    place.text("derivatives/other.nii", "no scan");
+    for (n, path) in
+        ["sub-01/anat/sub-01_T1w.nii.gz", "sub-02/ses-1/anat/sub-02_ses-1_T1w.nii"].iter().enumerate()
+    {
+        fs::create_dir_all(place.scans().join(path).parent().unwrap()).unwrap();
+        place.scan(path, &brain(n));
+    }
+    let plan = Plan { labels: vec!["sex".into(), "age".into()], ..place.plan() };
+    let report = place.prepare(&plan).unwrap();
+    assert_eq!(
+        report.missing_labels.iter().collect::<Vec<_>>(),
+        [(&"age".to_string(), &vec!["sub-02_ses-1".to_string()])]
+    );
+    let dataset = place.dataset();
+    assert_eq!(dataset.entry(0).labels["age"], "39");
+    assert_eq!(
+        (&dataset.entry(1).labels["sex"], dataset.entry(1).labels.get("age")),
+        (&"f".to_string(), None)
+    );
+    // Labels change without the voxels being prepared again.
+    let report = place.prepare(&Plan { labels: vec!["age".into()], ..place.plan() }).unwrap();
+    assert_eq!((report.prepared, report.kept), (0, 2));
+    assert_eq!(place.dataset().entry(0).labels.len(), 1);
+    place.error(
+        &Plan { labels: vec!["height".into()], ..place.plan() },
+        &["participants.tsv", "height", "age, sex"],
+    );
+}
+
+#[test]
+fn slices_and_frames() {
+    let place = Place::new();
+    for n in 0..2u8 {
+        let image = image::GrayImage::from_fn(8, 6, |x, y| image::Luma([(x * 9 + y * 5) as u8 + n]));
+        image.save(place.scans().join(format!("slice{n}.png"))).unwrap();
+    }
+    place.prepare(&Plan { shape: [8, 6, 1], spacing_mm: Some([1.0; 3]), ..place.plan() }).unwrap();
+    let dataset = place.dataset();
+    assert_eq!(dataset.shape(), [1, 1, 6, 8]);
+    // The picture's top row is anterior, the last of RAS+; its corner at the left is the least value.
+    assert_eq!(dataset.volume(0).unwrap().data[[0, 0, 5, 0]], -1.0);
+    assert_eq!(dataset.volume(0).unwrap().data[[0, 0, 0, 7]], 1.0);
+
+    let place = Place::new();
+    nifti::write_series(place.scans().join("a.nii"), &[brain(3), brain(4)], &WriteOptions::default())
+        .unwrap();
+    let report = place.prepare(&place.plan()).unwrap();
+    assert!(report.failures[0].reason.contains("--frame"), "{:?}", report.failures);
+    place.prepare(&Plan { frame: Some(1), ..place.plan() }).unwrap();
+    let expected = brain(4).data.mapv(|v| 2.0 * v / 297.5 - 1.0);
+    let error =
+        (&place.dataset().volume(0).unwrap().data - &expected).iter().fold(0f32, |m, d| m.max(d.abs()));
+    assert!(error < 1e-6, "{error}");
+}
+
+#[test]
+fn colour_and_grey_do_not_mix() {
+    let place = Place::new();
+    image::GrayImage::from_fn(6, 5, |x, y| image::Luma([(x * y) as u8]))
+        .save(place.scans().join("a.png"))
+        .unwrap();
+    image::RgbImage::from_fn(6, 5, |x, y| image::Rgb([x as u8, y as u8, 9]))
+        .save(place.scans().join("b.png"))
+        .unwrap();
+    let report = place.prepare(&Plan { shape: [6, 5, 1], ..place.plan() }).unwrap();
+    assert_eq!(report.prepared, 1);
+    assert!(report.failures[0].reason.contains("b.png: channels"), "{:?}", report.failures);
+}
+
+#[test]
+fn damage_is_found_when_a_volume_is_read() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(0));
+    place.prepare(&place.plan()).unwrap();
+    let dataset = place.dataset();
+    let path = place.out().join("volumes/a.safetensors");
+    let content = fs::read(&path).unwrap();
+    let error = |content: Option<&[u8]>| {
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let error = dataset.volume(0).unwrap_err();
+        assert!(error.to_string().contains("a.safetensors"), "{error}");
+        error
+    };
+    let mut flipped = content.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    assert!(error(Some(&flipped)).to_string().contains("SHA-256"));
+    error(Some(&content[..content.len() - 1]));
+    error(Some(&content[..20]));
+    error(Some(b""));
+    error(Some(&[0xff; 64]));
+    assert!(matches!(error(None), Error::Io { .. }));
+}
+
+#[test]
+fn damaged_manifests_are_named() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(0));
+    place.prepare(&place.plan()).unwrap();
+    let path = place.out().join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    for (from, to, word) in [
+        ("voxgan-dataset-1", "voxgan-dataset-9", "format"),
+        ("\"shape\"", "\"size\"", "shape"),
+        ("\"sha256\": \"", "\"sha256\": 5, \"x\": \"", "entries[0].sha256"),
+        ("}", "", "manifest.json"),
+    ] {
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let message = Dataset::open(&place.out()).unwrap_err().to_string();
+        assert!(message.contains(word) && message.contains("manifest.json"), "{message}");
+    }
+}
+
+#[test]
+fn real_brains_agree_whatever_their_orientation() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ds002748");
+    if !data.exists() {
+        println!("skipped: {} is not here", data.display());
+        return;
+    }
+    let original = nifti::read(data.join("original/sub-01/anat/sub-01_T1w.nii.gz")).unwrap();
+    assert_eq!(original.dims(), [288, 288, 181]);
+    assert!(original.affine[(0, 0)] < 0.0, "the scan is left-handed");
+
+    // The untouched scan (LAS, float32, 0.87 mm) and its copy (RAS, uint8, 2 mm) show one brain.
+    let [a, b] =
+        [data.join("original/sub-01/anat/sub-01_T1w.nii.gz"), data.join("T1w_2mm/sub-01_T1w.nii.gz")].map(
+            |path| {
+                let place = Place::new();
+                let plan = Plan {
+                    inputs: vec![path],
+                    shape: [40, 48, 40],
+                    spacing_mm: Some([4.0; 3]),
+                    centre: Centre::Foreground,
+                    normalisation: Normalisation::Percentile { low: 0.0, high: 99.9 },
+                    ..place.plan()
+                };
+                place.prepare(&plan).unwrap();
+                assert_eq!(place.dataset().entry(0).name, "sub-01");
+                place.dataset().volume(0).unwrap().data
+            },
+        );
+    let correlation = |a: &Array4<f32>, b: &Array4<f32>| {
+        let (a, b) = (a - a.mean().unwrap(), b - b.mean().unwrap());
+        (&a * &b).sum() / ((&a * &a).sum() * (&b * &b).sum()).sqrt()
+    };
+    let mut mirrored = b.clone();
+    mirrored.invert_axis(ndarray::Axis(3));
+    let (same, other) = (correlation(&a, &b), correlation(&a, &mirrored));
+    println!("correlation {same}, with the mirror image {other}");
+    assert!(same > 0.97 && other < same - 0.02, "{same}, mirrored {other}");
+}
