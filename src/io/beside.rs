@@ -27,6 +27,29 @@ pub fn write_beside(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::
     hidden.fill(path, fill).map_err(fail)
 }
 
+/// Removes the unfinished files that runs which were killed left in `folder`; no other run may be writing there.
+///
+/// # Errors
+/// [`Error::Io`] for a folder that cannot be listed or a file that cannot be removed; a folder that is not there is
+/// none.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|source| Error::io(folder, "list this folder", source))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(|source| Error::io(folder, "list this folder", source))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+            fs::remove_file(&path).map_err(|source| Error::io(&path, "remove it", source))?;
+        }
+    }
+    Ok(())
+}
+
+/// How the names of unfinished files end.
+const UNFINISHED: &str = ".voxgan.tmp";
+
 /// The unfinished file; removed when dropped unless it has been renamed.
 struct Hidden {
     path: PathBuf,
@@ -76,7 +99,7 @@ fn hidden_name(path: &Path) -> io::Result<PathBuf> {
         .file_name()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"))?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let hidden = format!(".{}.{}-{count}.tmp", name.to_string_lossy(), std::process::id());
+    let hidden = format!(".{}.{}-{count}{UNFINISHED}", name.to_string_lossy(), std::process::id());
     Ok(path.with_file_name(hidden))
 }
 
@@ -116,6 +139,17 @@ mod tests {
         assert!(error.to_string().contains("a.txt") && error.to_string().contains("no space"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = hidden_name(&folder.path().join("a.txt")).unwrap();
+        fs::write(&left, "part").unwrap();
+        fs::write(folder.path().join("other.tmp"), "").unwrap();
+        remove_unfinished(folder.path()).unwrap();
+        remove_unfinished(&folder.path().join("nowhere")).unwrap();
+        assert_eq!(names(folder.path()), ["other.tmp"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //! what it does better ([`flex`]). All tensors are `[N, C, D, H, W]`.
 
 mod autodiff;
-//pub mod cpu;
+pub mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod flex;

@@ -12,6 +12,7 @@ use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION
 use super::sources::{Scan, Sources};
 use super::stored;
 use crate::error::{Error, Result};
+use crate::io::beside::remove_unfinished;
 use crate::io::bids::{self, Participants};
 use crate::io::nifti;
 use crate::io::slices::{self, Colour};
@@ -102,6 +103,7 @@ pub fn prepare(plan: &Plan, out: &Path, progress: &(dyn Fn(Progress) + Sync)) ->
     let sources = Sources::find(&plan.inputs, out)?;
     let participants = plan.participants(&sources)?;
     withdraw_manifest(out)?;
+    remove_unfinished(&stored::folder(out))?;
     let settings = plan.settings();
     let done = AtomicUsize::new(0);
     let stop_after = AtomicUsize::new(usize::MAX);

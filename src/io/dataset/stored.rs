@@ -31,9 +31,14 @@ pub(super) struct Note {
     pub entry: Entry,
 }
 
+/// The folder of the volumes in the dataset's `folder`.
+pub(super) fn folder(folder: &Path) -> PathBuf {
+    folder.join("volumes")
+}
+
 /// The file of the volume `name` in the dataset's `folder`.
 pub(super) fn path(folder: &Path, name: &str) -> PathBuf {
-    folder.join("volumes").join(format!("{name}.safetensors"))
+    self::folder(folder).join(format!("{name}.safetensors"))
 }
 
 /// SHA-256 of the voxels as stored.

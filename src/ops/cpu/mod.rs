@@ -3,11 +3,11 @@
 //! Volumes are `[N, C, D, H, W]`, kernels `[O, I, kd, kh, kw]`, both row-major. Sixteen output channels are computed
 //! at once, one per vector lane; the input is read plane by plane, so it needs a margin but no reordering:
 //!
-//! - [`layout`]: margins around volumes, lanes of sixteen channels, and back;
-//! - [`lanes`]: sixteen numbers in the registers of each instruction set, and the choice among the sets;
-//! - [`tile`]: the two innermost loops;
-//! - [`gather`]: the loop nest that convolution and its input gradient share;
-//! - [`forward`], [`weight_grad`], [`fir`]: the operations.
+//! - `layout`: margins around volumes, lanes of sixteen channels, and back;
+//! - `lanes`: sixteen numbers in the registers of each instruction set, and the choice among the sets;
+//! - `tile`: the two innermost loops;
+//! - `gather`: the loop nest that convolution and its input gradient share;
+//! - `forward`, `weight_grad`, `fir`: the operations.
 //!
 //! Every sum has an order that depends on shapes alone, so the number of threads never changes a bit of a result.
 
@@ -16,12 +16,14 @@ mod forward;
 mod gather;
 mod lanes;
 mod layout;
+mod pointwise;
 mod tile;
 mod weight_grad;
 
 pub use fir::fir;
 pub use forward::{conv3d, conv3d_input_grad};
 pub use lanes::{Isa, isa};
+pub use pointwise::{bias_lrelu, channel_dot, channel_scale, lrelu_mask};
 pub use weight_grad::conv3d_weight_grad;
 
 #[cfg(test)]
