@@ -152,12 +152,17 @@ fn what_is_there_is_kept_until_scan_or_settings_change() {
     };
     assert_eq!(counts(&place.plan()), (3, 0));
     let hash = place.dataset().content_sha256();
+    let manifest = || fs::read_to_string(place.out().join("manifest.json")).unwrap();
+    let first = manifest();
     assert_eq!(counts(&place.plan()), (0, 3));
-    // A run that was killed left volumes, but no manifest.
+    assert!(manifest() == first, "resuming changes nothing, to the last digit");
+    // A run that was killed left volumes and a part of one, but no manifest.
+    fs::write(place.out().join("volumes/.s1.safetensors.77-0.voxgan.tmp"), "part").unwrap();
     fs::remove_file(place.out().join("manifest.json")).unwrap();
     assert!(Dataset::open(&place.out()).unwrap_err().to_string().contains("voxgan prepare"));
     fs::remove_file(place.out().join("volumes/s1.safetensors")).unwrap();
     assert_eq!(counts(&place.plan()), (1, 2));
+    assert_eq!(fs::read_dir(place.out().join("volumes")).unwrap().count(), 3);
     assert_eq!(place.dataset().content_sha256(), hash);
     // A scan with other content, then another setting.
     place.scan("s2.nii", &brain(50));

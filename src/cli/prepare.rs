@@ -81,7 +81,7 @@ enum InterpolationName {
 /// Prepares the dataset and prints what became of the scans.
 ///
 /// # Errors
-/// As [`prepare`]; also when no scan at all could be prepared.
+/// As [`prepare()`]; also when no scan at all could be prepared.
 pub fn run(args: Args) -> Result<()> {
     let plan = args.plan();
     let bar = progress_bar();

@@ -1,5 +1,7 @@
 //! The generative family: StyleGAN2 (Karras et al. 2019, arXiv 1912.04958) on `[N, C, D, H, W]`.
 
+pub mod augment;
+mod condition;
 mod discriminator;
 mod generator;
 pub mod loss;
@@ -7,6 +9,8 @@ mod mapping;
 mod regularise;
 mod synthesis;
 
+pub use augment::{AdaptiveP, Augmentation};
+pub use condition::Conditions;
 pub use discriminator::{Discriminator, DiscriminatorBlock, Epilogue};
 pub use generator::Generator;
 pub use mapping::{Mapping, MappingConfig, Truncation};

@@ -11,7 +11,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
-use super::{ConvGeometry, Fir, VolumeOps, lower, plain, raise};
+use super::{ConvGeometry, Fir, VolumeOps, WarpPass, lower, plain, raise};
 
 /// Held while a graph is recorded and differentiated.
 ///
@@ -154,6 +154,21 @@ impl<B: VolumeOps> Backward<B, 1> for FirStep {
     }
 }
 
+/// `warp` is linear: its gradient is its transpose.
+#[derive(Debug)]
+struct WarpStep(WarpPass);
+
+impl<B: VolumeOps> Backward<B, 1> for WarpStep {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let g = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::volume_warp(g, &self.0));
+        }
+    }
+}
+
 /// Keeps the output, whose sign tells the slope.
 #[derive(Debug)]
 struct BiasLreluStep(f64);
@@ -190,7 +205,11 @@ impl<B: VolumeOps> Backward<B, 1> for LreluMaskStep {
 }
 
 impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {
-    fn volume_conv3d(x: FloatTensor<Self>, w: FloatTensor<Self>, geometry: ConvGeometry) -> FloatTensor<Self> {
+    fn volume_conv3d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        geometry: ConvGeometry,
+    ) -> FloatTensor<Self> {
         binary::<B, C>(Conv3d(geometry), x, w)
     }
 
@@ -245,5 +264,11 @@ impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish(y, output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
+    }
+
+    fn volume_warp(x: FloatTensor<Self>, pass: &WarpPass) -> FloatTensor<Self> {
+        let step = WarpStep(pass.transposed());
+        let prepared = Backward::<B, 1>::prepare::<C>(step, [x.node.clone()]).compute_bound();
+        prepared.stateless(B::volume_warp(x.into_primitive(), pass))
     }
 }

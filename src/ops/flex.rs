@@ -5,7 +5,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, TensorData, TensorMetadata};
 
 use super::cpu::{self, Conv3d};
-use super::{ConvGeometry, Fir, VolumeOps, lower, plain, raise};
+use super::{ConvGeometry, Fir, VolumeOps, WarpPass, lower, plain, raise, warp};
 
 /// Whether the kernels take these tensors.
 fn float32(tensors: &[&FlexTensor]) -> bool {
@@ -106,5 +106,14 @@ impl VolumeOps for Flex {
         }
         let (y, g) = (y.to_contiguous(), g.to_contiguous());
         tensor(cpu::lrelu_mask(values(&y), values(&g), gain as f32), dims::<5>(&y))
+    }
+
+    fn volume_warp(x: FlexTensor, pass: &WarpPass) -> FlexTensor {
+        if !float32(&[&x]) {
+            return lower(warp::warp_tensor::<Self>(raise(x), pass));
+        }
+        let x = x.to_contiguous();
+        let shape = dims::<5>(&x);
+        tensor(warp::warp_slice(values(&x), shape, pass), shape)
     }
 }

@@ -57,7 +57,10 @@ impl Fir {
     /// Length along the axis after the pass: `(length·up + pad − 4)/down + 1`.
     pub fn output(&self, length: usize) -> usize {
         let padded = (length * self.up) as isize + self.pad[0] + self.pad[1];
-        assert!(padded >= FIR_TAPS as isize, "fir: {length} samples padded to {padded} are fewer than its taps");
+        assert!(
+            padded >= FIR_TAPS as isize,
+            "fir: {length} samples padded to {padded} are fewer than its taps"
+        );
         (padded as usize - FIR_TAPS) / self.down + 1
     }
 
@@ -66,7 +69,8 @@ impl Fir {
     pub fn adjoint(&self, length: usize) -> Self {
         let front = FIR_TAPS as isize - 1 - self.pad[0];
         // The adjoint must return `length` samples: (output·down + front + behind − 4)/up + 1 = length.
-        let behind = (self.up * (length - 1) + FIR_TAPS) as isize - (self.output(length) * self.down) as isize - front;
+        let behind =
+            (self.up * (length - 1) + FIR_TAPS) as isize - (self.output(length) * self.down) as isize - front;
         Self { axis: self.axis, up: self.down, down: self.up, pad: [front, behind], gain: self.gain }
     }
 }

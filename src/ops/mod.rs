@@ -12,6 +12,7 @@
 //! | [`channel_scale`] `(x, s)` | [`channel_scale`] `(g, s)` | [`channel_dot`] `(x, g)` |
 //! | [`channel_dot`] `(x, y)` | [`channel_scale`] `(y, v)` | [`channel_scale`] `(x, v)` |
 //! | [`bias_lrelu`] `(x, b)` | masked gradient | its sum over all but the channel |
+//! | [`warp()`] `(x)` | [`warp()`] with [`WarpPass::transposed`] | |
 //!
 //! [`VolumeOps`] has default methods in plain burn operations ([`plain`], the oracle of the tests); a backend overrides
 //! what it does better ([`flex`]). All tensors are `[N, C, D, H, W]`.
@@ -23,9 +24,11 @@ mod cuda;
 mod flex;
 mod geometry;
 pub mod plain;
+pub mod warp;
 
 pub use autodiff::tape;
 pub use geometry::{ConvGeometry, Fir};
+pub use warp::WarpPass;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -36,7 +39,11 @@ use burn::tensor::{Tensor, TensorPrimitive};
 /// Shapes, gradients and sources are told at the functions of the same name, which is what networks call.
 pub trait VolumeOps: Backend {
     /// See [`conv3d`].
-    fn volume_conv3d(x: FloatTensor<Self>, w: FloatTensor<Self>, geometry: ConvGeometry) -> FloatTensor<Self> {
+    fn volume_conv3d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        geometry: ConvGeometry,
+    ) -> FloatTensor<Self> {
         lower(plain::conv3d::<Self>(raise(x), raise(w), geometry))
     }
 
@@ -82,6 +89,11 @@ pub trait VolumeOps: Backend {
     /// piecewise constant in `y`.
     fn volume_lrelu_mask(y: FloatTensor<Self>, g: FloatTensor<Self>, gain: f64) -> FloatTensor<Self> {
         lower(plain::lrelu_mask::<Self>(raise(y), raise(g), gain))
+    }
+
+    /// See [`warp()`].
+    fn volume_warp(x: FloatTensor<Self>, pass: &WarpPass) -> FloatTensor<Self> {
+        lower(warp::warp_tensor::<Self>(raise(x), pass))
     }
 }
 
@@ -139,4 +151,10 @@ pub fn channel_dot<B: VolumeOps>(x: Tensor<B, 5>, y: Tensor<B, 5>) -> Tensor<B, 
 /// `lrelu(x + b) · gain` with slope 0.2 below zero; `x` `[N, C, D, H, W]`, `b` `[C]`.
 pub fn bias_lrelu<B: VolumeOps>(x: Tensor<B, 5>, b: Tensor<B, 1>, gain: f64) -> Tensor<B, 5> {
     raise(B::volume_bias_lrelu(lower(x), lower(b), gain))
+}
+
+/// Each sample of `x` `[N, C, D, H, W]` resampled along one axis at positions that are affine in the voxel's index, or
+/// the transpose of that; the grid stays as it is. Returns `x` itself where nothing is to be done.
+pub fn warp<B: VolumeOps>(x: Tensor<B, 5>, pass: &WarpPass) -> Tensor<B, 5> {
+    if pass.is_identity(x.dims()[pass.axis]) { x } else { raise(B::volume_warp(lower(x), pass)) }
 }

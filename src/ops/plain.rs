@@ -16,19 +16,34 @@ pub fn conv3d<B: Backend>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeomet
 }
 
 /// See [`super::conv3d_input_grad`].
-pub fn conv3d_input_grad<B: Backend>(g: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
+pub fn conv3d_input_grad<B: Backend>(
+    g: Tensor<B, 5>,
+    w: Tensor<B, 5>,
+    geometry: ConvGeometry,
+) -> Tensor<B, 5> {
     let output = geometry.output();
     let missed = [0, 1, 2].map(|a| {
-        geometry.input[a] + 2 * geometry.padding[a] - geometry.kernel[a] - (output[a] - 1) * geometry.stride[a]
+        geometry.input[a] + 2 * geometry.padding[a]
+            - geometry.kernel[a]
+            - (output[a] - 1) * geometry.stride[a]
     });
-    conv_transpose3d(g, w, None, ConvTransposeOptions::new(geometry.stride, geometry.padding, missed, [1; 3], 1))
+    conv_transpose3d(
+        g,
+        w,
+        None,
+        ConvTransposeOptions::new(geometry.stride, geometry.padding, missed, [1; 3], 1),
+    )
 }
 
 /// See [`super::conv3d_weight_grad`].
 ///
 /// One matrix product a tap. (As a convolution whose kernel is the whole gradient it would be one call, but backends
 /// are slow at kernels that large.)
-pub fn conv3d_weight_grad<B: Backend>(x: Tensor<B, 5>, g: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
+pub fn conv3d_weight_grad<B: Backend>(
+    x: Tensor<B, 5>,
+    g: Tensor<B, 5>,
+    geometry: ConvGeometry,
+) -> Tensor<B, 5> {
     let [n, o, d, h, k] = g.dims();
     let (output, i) = ([d, h, k], x.dims()[1]);
     let voxels = d * h * k;
@@ -41,7 +56,8 @@ pub fn conv3d_weight_grad<B: Backend>(x: Tensor<B, 5>, g: Tensor<B, 5>, geometry
         let mut ranges = [Slice::full(); 5];
         for a in 0..3 {
             let reach = (output[a] - 1) * geometry.stride[a] + 1;
-            ranges[a + 2] = Slice::new(at[a] as isize, Some((at[a] + reach) as isize), geometry.stride[a] as isize);
+            ranges[a + 2] =
+                Slice::new(at[a] as isize, Some((at[a] + reach) as isize), geometry.stride[a] as isize);
         }
         let seen = x.clone().slice(ranges).swap_dims(0, 1).reshape([i, n * voxels]); // [I, N·V]
         taps.push(g.clone().matmul(seen.transpose()).reshape([o, i, 1])); // [O, I, 1]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::authors_name;
 use crate::error::{Error, Result};
@@ -53,6 +53,38 @@ impl Weights {
             arrays.insert(name.to_string(), (view.shape().to_vec(), values));
         }
         Ok(Self { path: path.to_path_buf(), metadata, arrays })
+    }
+
+    /// Adds the parameters and buffers of `module` under `prefix` and the authors' names.
+    pub fn insert<B: Backend>(&mut self, module: &impl Module<B>, prefix: &str) {
+        for (path, data) in values(module) {
+            let name = format!("{prefix}{}", authors_name(&path));
+            self.arrays.insert(name, (data.shape.to_vec(), data.iter::<f32>().collect()));
+        }
+    }
+
+    /// The file's bytes, arrays as float32, or as float16 if `half`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if safetensors refuses a name or shape.
+    pub fn to_bytes(&self, half: bool) -> Result<Vec<u8>> {
+        let bytes = |values: &[f32]| -> Vec<u8> {
+            if half {
+                values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect()
+            } else {
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            }
+        };
+        let encoded: Vec<_> = self.arrays.iter().map(|(name, (shape, v))| (name, shape, bytes(v))).collect();
+        let dtype = if half { Dtype::F16 } else { Dtype::F32 };
+        let views = encoded.iter().map(|(name, shape, bytes)| {
+            TensorView::new(dtype, shape.to_vec(), bytes).map(|view| (name.to_string(), view))
+        });
+        let metadata = self.metadata.clone().into_iter().collect();
+        views
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .and_then(|views| safetensors::serialize(views, Some(metadata)))
+            .map_err(|e| Error::file(&self.path, "arrays", "named float arrays", e.to_string(), "report this"))
     }
 
     /// The array `name`.

@@ -54,7 +54,7 @@ pub fn write(path: impl AsRef<Path>, volume: &Volume, options: &WriteOptions) ->
 /// Writes volumes of one grid as the frames of a 4D file, with one slope and intercept for all.
 ///
 /// # Errors
-/// As [`write`]; also an empty series, or volumes whose grids differ.
+/// As [`write()`]; also an empty series, or volumes whose grids differ.
 pub fn write_series(path: impl AsRef<Path>, volumes: &[Volume], options: &WriteOptions) -> Result<()> {
     let path = path.as_ref();
     let Some(first) = volumes.first() else {

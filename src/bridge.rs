@@ -1,0 +1,43 @@
+//! The only conversion between volumes on the host and tensors on a device.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use nalgebra::Matrix4;
+use ndarray::Array4;
+
+use crate::error::{Error, Result};
+use crate::volume::Volume;
+
+/// Volumes of one shape as a batch `[N, C, D, H, W]`.
+///
+/// # Errors
+/// [`Error::Value`] if there is none or their shapes differ.
+pub fn to_tensor<B: Backend>(volumes: &[Volume], device: &B::Device) -> Result<Tensor<B, 5>> {
+    let shape = volumes.first().map(|v| v.data.dim());
+    let Some((c, d, h, w)) = shape else {
+        return Err(Error::value("volumes", "at least one", "none", "give a volume"));
+    };
+    let mut values: Vec<f32> = Vec::with_capacity(volumes.len() * c * d * h * w);
+    for volume in volumes {
+        if volume.data.dim() != (c, d, h, w) {
+            let (expected, found) = (format!("{:?} as the first", (c, d, h, w)), format!("{:?}", volume.data.dim()));
+            return Err(Error::value("shape of a volume", expected, found, "bring the volumes to one grid"));
+        }
+        values.extend(volume.data.iter());
+    }
+    Ok(Tensor::from_data(TensorData::new(values, [volumes.len(), c, d, h, w]), device))
+}
+
+/// A batch `[N, C, D, H, W]` as volumes with this voxel-to-world affine.
+pub fn to_volumes<B: Backend>(tensor: Tensor<B, 5>, affine: &Matrix4<f64>) -> Vec<Volume> {
+    let [n, c, d, h, w] = tensor.dims();
+    let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+    let voxels = c * d * h * w;
+    (0..n)
+        .map(|i| {
+            let values = values[i * voxels..(i + 1) * voxels].to_vec();
+            let data = Array4::from_shape_vec((c, d, h, w), values).expect("a tensor has the voxels of its shape");
+            Volume::new(data, *affine)
+        })
+        .collect()
+}

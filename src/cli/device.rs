@@ -1,0 +1,82 @@
+//! The device a command computes on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA card by its number.
+    Cuda(usize),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", number)) => {
+                number.parse().map(Self::Cuda).map_err(|_| format!("`{number}` is no card's number"))
+            }
+            _ => Err("expected cpu, cuda or cuda:N".into()),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => write!(f, "cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl Device {
+    /// An error for a device that this program or this machine cannot use; what to do is said.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    pub fn check(self) -> Result<()> {
+        match self {
+            Self::Cpu => Ok(()),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(number) => crate::ops::cuda::check(number),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => Err(Error::Device {
+                device: self.to_string(),
+                problem: "this program was built without CUDA".into(),
+                advice: "build it with `cargo install --path . --features cuda`, or use --device cpu".into(),
+            }),
+        }
+    }
+}
+
+/// Runs `$body` with the type `$backend` and the value `$device` of the chosen device.
+macro_rules! on_device {
+    ($choice:expr, |$backend:ident, $device:ident| $body:expr) => {{
+        let choice: $crate::cli::device::Device = $choice;
+        choice.check()?;
+        match choice {
+            #[cfg(feature = "cuda")]
+            $crate::cli::device::Device::Cuda(number) => {
+                type $backend = burn::backend::Cuda;
+                let $device = burn::backend::cuda::CudaDevice::new(number);
+                $body
+            }
+            _ => {
+                type $backend = burn::backend::Flex;
+                let $device = burn::backend::flex::FlexDevice;
+                $body
+            }
+        }
+    }};
+}
+pub(crate) use on_device;

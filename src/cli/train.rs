@@ -1,0 +1,151 @@
+//! `voxgan train`: a recipe and a prepared dataset become a run.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::device::{Device, on_device};
+use crate::config::Recipe;
+use crate::error::{Error, Result};
+use crate::io::dataset::Dataset;
+use crate::train::{self, Ended, Estimate, Event, Job, Reals, RunFolder};
+
+/// Train a generator on a prepared dataset.
+///
+/// The run's folder holds the resolved recipe, stats.jsonl, pictures of samples and checkpoints. An interrupt (Ctrl-C,
+/// SIGTERM) finishes the step and saves; the same command goes on from there, exactly.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny)
+    #[arg(value_name = "CONFIG")]
+    recipe: String,
+    /// The dataset that `voxgan prepare` made
+    #[arg(long, value_name = "CACHE")]
+    data: PathBuf,
+    /// The run's folder; a run that is there is resumed
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Where to compute: cpu, cuda, cuda:N
+    #[arg(long, default_value_t)]
+    device: Device,
+    /// Thousands of volumes to train for, instead of the recipe's
+    #[arg(long, value_name = "N")]
+    total_kimg: Option<f64>,
+    /// The run's seed, instead of the recipe's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Print the plan, the numbers of parameters and the memory it will take, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Recipe and data → run.
+///
+/// # Errors
+/// What is wrong with recipe, data, device or disk, and a loss that is not finite.
+pub fn run(args: Args) -> Result<()> {
+    let mut recipe = Recipe::open(&args.recipe)?;
+    recipe.training.total_kimg = args.total_kimg.unwrap_or(recipe.training.total_kimg);
+    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
+    recipe.validate()?;
+    let recipe = recipe.resolved();
+    let reals = Reals::new(Dataset::open(&args.data)?, &recipe)?;
+    if args.dry_run {
+        return on_device!(args.device, |B, device| {
+            plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), &args);
+            Ok(())
+        });
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|e| Error::io(&args.out, "listen to interrupts", e))?;
+    }
+    let screen = Screen::new();
+    let job = Job { recipe: &recipe, reals: &reals, out: &args.out, stop: &stop, last_step: None };
+    let ended = on_device!(args.device, |B, device| train::run::<B>(&job, &device, &|event| screen.show(event)))?;
+    screen.bar.finish_and_clear();
+    let checkpoint = RunFolder::latest(&args.out)?.map_or(String::new(), |path| path.display().to_string());
+    match ended {
+        Ended::Complete => println!("done: {checkpoint}"),
+        Ended::Stopped => println!("stopped: {checkpoint}; the same command goes on"),
+    }
+    Ok(())
+}
+
+fn plan(recipe: &Recipe, reals: &Reals, estimate: &Estimate, args: &Args) {
+    let (network, training) = (&recipe.network, &recipe.training);
+    println!("grid [D, H, W]     {:?} at {:?} mm", network.shape(), reals.spacing_mm());
+    let channels: Vec<usize> = (0..network.blocks()).map(|i| network.channels(i)).collect();
+    println!("channels           {channels:?}");
+    println!("generator          {} parameters", estimate.generator_parameters);
+    println!("discriminator      {} parameters", estimate.discriminator_parameters);
+    println!("training set       {} volumes in {}", reals.len(), args.data.display());
+    println!(
+        "steps              {} of {} volumes ({} at once)",
+        estimate.steps,
+        training.batch,
+        training.micro_batch.unwrap_or(training.batch)
+    );
+    println!("gamma              {:.3}", training.gamma.unwrap_or(0.0));
+    println!("memory             about {:.2} GB at the peak of a step", estimate.memory_bytes as f64 / 1e9);
+    println!("out                {}", args.out.display());
+}
+
+/// A progress bar on a terminal, plain lines elsewhere.
+struct Screen {
+    bar: ProgressBar,
+    plain: bool,
+}
+
+impl Screen {
+    fn new() -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::no_length() };
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {eta} left {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, plain }
+    }
+
+    fn show(&self, event: Event) {
+        match event {
+            Event::Started { step, steps } => {
+                self.bar.set_length(steps);
+                self.bar.set_position(step);
+                self.bar.reset_eta();
+                let resumed = if step > 0 { format!("resuming at step {step}") } else { "starting".into() };
+                self.say(format!("{resumed}, {steps} steps in all"));
+            }
+            Event::Logged { step, numbers } => {
+                self.bar.set_position(step);
+                let line = summary(numbers);
+                if self.plain {
+                    eprintln!("step {step}: {line}");
+                } else {
+                    self.bar.set_message(line);
+                }
+            }
+            Event::Wrote(path) => self.say(format!("wrote {}", path.display())),
+        }
+    }
+
+    fn say(&self, line: String) {
+        if self.plain {
+            eprintln!("{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+}
+
+fn summary(numbers: &BTreeMap<String, f64>) -> String {
+    let kimg = numbers.get("images").map_or(0.0, |n| n / 1000.0);
+    let parts = [("loss_g", "G"), ("loss_d", "D"), ("r_t", "r_t"), ("augmentation_p", "p")];
+    let parts = parts.iter().filter_map(|(key, name)| numbers.get(*key).map(|v| format!("{name} {v:.3}")));
+    let seconds = numbers.get("seconds_per_kimg").copied().unwrap_or(0.0);
+    format!("{kimg:.1} kimg, {}, {seconds:.0} s/kimg", parts.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,148 @@
+//! A trained generator with what is needed to use it: its recipe and the space of its training set.
+
+use std::path::Path;
+
+use nalgebra::Matrix4;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Weights, load_weights};
+use crate::config::Recipe;
+use crate::error::{Error, Result};
+use crate::gan::Generator;
+use crate::ops::VolumeOps;
+use crate::volume::intensity::IntensityMap;
+
+/// The generators inside the program: name and file.
+const EMBEDDED: [(&str, &[u8]); 1] =
+    [("brain-4mm", include_bytes!("../../weights/brain-4mm.safetensors"))];
+
+/// Where the arrays of the averaged generator stand in a checkpoint.
+pub const AVERAGE: &str = "G_ema.";
+
+/// Where synthetic volumes lie and what their values mean: taken from the training set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSpace {
+    /// Voxel to world, by rows.
+    pub affine: [[f64; 4]; 4],
+    /// The typical map from the scans' values to the network's: its inverse brings samples back.
+    pub intensity: IntensityMap,
+    /// SHA-256 of the training set's content.
+    pub dataset_sha256: String,
+    /// Number of volumes in the training set.
+    pub volumes: usize,
+}
+
+impl TrainingSpace {
+    /// Voxel to world.
+    pub fn affine(&self) -> Matrix4<f64> {
+        Matrix4::from_fn(|row, column| self.affine[row][column])
+    }
+}
+
+/// A trained generator.
+#[derive(Debug)]
+pub struct Model<B: VolumeOps> {
+    /// The averaged generator.
+    pub generator: Generator<B>,
+    /// How it was made.
+    pub recipe: Recipe,
+    /// Where its volumes lie.
+    pub space: TrainingSpace,
+    /// Real volumes it was shown in training.
+    pub images: u64,
+    /// File or embedded name.
+    pub source: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// Names of the generators inside the program.
+pub fn embedded_names() -> Vec<&'static str> {
+    EMBEDDED.iter().map(|(name, _)| *name).collect()
+}
+
+impl<B: VolumeOps> Model<B> {
+    /// Opens a generator: one inside the program by its name, a checkpoint or weights file, or a run's folder (its
+    /// latest checkpoint).
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read.
+    pub fn open(name_or_path: &str, device: &B::Device) -> Result<Self> {
+        if let Some((_, bytes)) = EMBEDDED.iter().find(|(name, _)| *name == name_or_path) {
+            return Self::from_bytes(bytes, name_or_path, device);
+        }
+        let path = Path::new(name_or_path);
+        let path = if path.is_dir() {
+            latest_checkpoint(path)?.ok_or_else(|| {
+                Error::file(path, "checkpoints", "a run with at least one", "none", "train it for longer first")
+            })?
+        } else {
+            path.to_path_buf()
+        };
+        if !path.exists() {
+            let expected = format!("a checkpoint, a run's folder or one of {}", embedded_names().join(", "));
+            return Err(Error::value("weights", expected, format!("`{name_or_path}`"), "check the name or the path"));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read the weights", e))?;
+        Self::from_bytes(&bytes, &path.to_string_lossy(), device)
+    }
+
+    fn from_bytes(bytes: &[u8], source: &str, device: &B::Device) -> Result<Self> {
+        let path = Path::new(source);
+        let weights = Weights::from_bytes(bytes, path)?;
+        let text = |key: &str| {
+            weights.metadata.get(key).ok_or_else(|| {
+                let advice = "give a checkpoint of `voxgan train` or what `voxgan export` wrote";
+                Error::file(path, format!("metadata {key}"), "a voxgan checkpoint", "none", advice)
+            })
+        };
+        let recipe = Recipe::from_toml(text("recipe")?, path)?;
+        let json = |key: &str, e: serde_json::Error| {
+            Error::file(path, format!("metadata {key}"), "valid JSON", e.to_string(), "use an undamaged file")
+        };
+        let space = serde_json::from_str(text("space")?).map_err(|e| json("space", e))?;
+        let images = text("images")?.parse().unwrap_or(0);
+        let generator = Generator::init(&recipe.network, recipe.conditions.width(), 0, device);
+        let generator = load_weights(generator, &weights, AVERAGE)?;
+        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { generator, recipe, space, images, source: source.to_string(), sha256 })
+    }
+}
+
+/// Writes the averaged generator of `checkpoint` alone, as float16 if `half`: what ships and what others need.
+///
+/// # Errors
+/// [`Error::File`] if this is no checkpoint.
+pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
+    let mut weights = Weights { path: checkpoint.path.clone(), ..Weights::default() };
+    for key in ["recipe", "space", "images", "version"] {
+        if let Some(text) = checkpoint.metadata.get(key) {
+            weights.metadata.insert(key.into(), text.clone());
+        }
+    }
+    let average = checkpoint.arrays.iter().filter(|(name, _)| name.starts_with(AVERAGE));
+    weights.arrays = average.map(|(name, array)| (name.clone(), array.clone())).collect();
+    if weights.arrays.is_empty() {
+        let advice = "give a checkpoint of `voxgan train`";
+        return Err(Error::file(&checkpoint.path, AVERAGE, "a generator's average", "none", advice));
+    }
+    weights.to_bytes(half)
+}
+
+/// The last of the checkpoints in `run`, by the number in their names.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be listed.
+pub fn latest_checkpoint(run: &Path) -> Result<Option<std::path::PathBuf>> {
+    let folder = run.join("checkpoints");
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let entries = std::fs::read_dir(&folder).map_err(|e| Error::io(&folder, "list the checkpoints", e))?;
+    let checkpoint = |path: &std::path::PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse::<u64>().ok()
+    };
+    Ok(entries.flatten().map(|e| e.path()).filter_map(|p| Some((checkpoint(&p)?, p))).max().map(|(_, p)| p))
+}

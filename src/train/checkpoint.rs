@@ -1,0 +1,126 @@
+//! Checkpoints: everything a run carries, in one safetensors file.
+
+use std::io::Write;
+use std::path::Path;
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use burn::tensor::{Tensor, TensorData};
+
+use super::adam::Adam;
+use super::state::{Counters, State};
+use crate::config::Recipe;
+use crate::error::{Error, Result};
+use crate::io::write_beside;
+use crate::ops::VolumeOps;
+use crate::pretrained::model::AVERAGE;
+use crate::pretrained::{TrainingSpace, Weights, load_weights};
+
+/// Where the networks and their optimisers stand among the arrays.
+const GENERATOR: &str = "G.";
+const DISCRIMINATOR: &str = "D.";
+const ADAM_G: &str = "adam_g";
+const ADAM_D: &str = "adam_d";
+
+/// Writes `state` to `path`, beside and renamed.
+///
+/// # Errors
+/// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.
+pub fn save<B: VolumeOps>(path: &Path, state: &State<B>, recipe: &Recipe, space: &TrainingSpace) -> Result<()> {
+    let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
+    weights.insert(&state.generator.valid(), GENERATOR);
+    weights.insert(&state.discriminator.valid(), DISCRIMINATOR);
+    weights.insert(&state.average, AVERAGE);
+    for (name, adam) in [(ADAM_G, &state.adam_g), (ADAM_D, &state.adam_d)] {
+        for (moment, tensors) in [("first", &adam.first), ("second", &adam.second)] {
+            for (path, values) in tensors {
+                let values: Vec<f32> = values.clone().into_data().iter::<f32>().collect();
+                weights.arrays.insert(format!("{name}.{moment}.{path}"), (vec![values.len()], values));
+            }
+        }
+    }
+    let json = |value: serde_json::Result<String>| {
+        value.map_err(|e| Error::file(path, "metadata", "values that JSON holds", e.to_string(), "report this"))
+    };
+    weights.metadata = [
+        ("recipe", recipe.to_toml()?),
+        ("space", json(serde_json::to_string(space))?),
+        ("counters", json(serde_json::to_string(&state.counters))?),
+        ("adam_g.steps", json(serde_json::to_string(&state.adam_g.steps))?),
+        ("adam_d.steps", json(serde_json::to_string(&state.adam_d.steps))?),
+        ("images", state.counters.images.to_string()),
+        ("version", env!("CARGO_PKG_VERSION").into()),
+    ]
+    .map(|(key, text)| (key.to_string(), text))
+    .into();
+    let bytes = weights.to_bytes(false)?;
+    write_beside(path, |file| file.write_all(&bytes))
+}
+
+/// Reads the state that [`save`] wrote, into the networks of `recipe`.
+///
+/// # Errors
+/// [`Error::File`] if the checkpoint is damaged, of another recipe or of another training set.
+pub fn load<B: VolumeOps>(
+    path: &Path,
+    recipe: &Recipe,
+    space: &TrainingSpace,
+    device: &B::Device,
+) -> Result<State<B>> {
+    let weights = Weights::read(path)?;
+    let text = |key: &str| {
+        weights.metadata.get(key).ok_or_else(|| {
+            let advice = "resume from a checkpoint of `voxgan train`";
+            Error::file(path, format!("metadata {key}"), "a voxgan checkpoint", "none", advice)
+        })
+    };
+    let json_error = |key: &str, e: serde_json::Error| {
+        Error::file(path, format!("metadata {key}"), "valid JSON", e.to_string(), "use an undamaged checkpoint")
+    };
+    let saved = Recipe::from_toml(text("recipe")?, path)?;
+    let comparable = |recipe: &Recipe| {
+        let mut recipe = recipe.clone();
+        recipe.training.total_kimg = 1.0;
+        recipe.output = Default::default();
+        recipe
+    };
+    if comparable(&saved) != comparable(recipe) {
+        let found = "one that differs in more than training.total_kimg and [output]";
+        let advice = "give the run's own recipe.toml, or another --out for a new run";
+        return Err(Error::file(path, "recipe", "the recipe of this run", found, advice));
+    }
+    let saved: TrainingSpace = serde_json::from_str(text("space")?).map_err(|e| json_error("space", e))?;
+    if saved.dataset_sha256 != space.dataset_sha256 {
+        let advice = "give the run's own --data, or another --out for a new run";
+        return Err(Error::file(path, "training set", saved.dataset_sha256, &*space.dataset_sha256, advice));
+    }
+    let mut state = State::new(recipe, recipe.conditions.width(), device);
+    state.generator = load_weights(state.generator, &weights, GENERATOR)?;
+    state.discriminator = load_weights(state.discriminator, &weights, DISCRIMINATOR)?;
+    state.average = load_weights(state.average, &weights, AVERAGE)?;
+    state.counters =
+        serde_json::from_str::<Counters>(text("counters")?).map_err(|e| json_error("counters", e))?;
+    for (name, adam) in [(ADAM_G, &mut state.adam_g), (ADAM_D, &mut state.adam_d)] {
+        let key = format!("{name}.steps");
+        adam.steps = serde_json::from_str(text(&key)?).map_err(|e| json_error(&key, e))?;
+        restore_moments::<B>(adam, &weights, name, device);
+    }
+    Ok(state)
+}
+
+fn restore_moments<B: VolumeOps>(
+    adam: &mut Adam<Autodiff<B>>,
+    weights: &Weights,
+    name: &str,
+    device: &B::Device,
+) {
+    for (moment, tensors) in [("first", &mut adam.first), ("second", &mut adam.second)] {
+        let prefix = format!("{name}.{moment}.");
+        for (key, (shape, values)) in &weights.arrays {
+            if let Some(path) = key.strip_prefix(&prefix) {
+                let data = TensorData::new(values.clone(), [shape[0]]);
+                tensors.insert(path.to_string(), Tensor::from_data(data, device));
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The run's folder: recipe, versions, log, pictures, checkpoints.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::config::Recipe;
+use crate::error::{Error, Result};
+use crate::io::write_beside;
+use crate::pretrained::model::latest_checkpoint;
+
+/// Checkpoints that are kept: the last, and one in case the last is damaged.
+const KEPT: usize = 2;
+
+/// A run's folder, open for writing.
+///
+/// ```text
+/// run/recipe.toml        the resolved recipe
+/// run/versions.json      program, backend, machine
+/// run/stats.jsonl        one line each few steps
+/// run/samples/*.png      reals, and samples at intervals
+/// run/checkpoints/*.safetensors
+/// ```
+#[derive(Debug)]
+pub struct RunFolder {
+    /// The folder.
+    pub path: PathBuf,
+    log: File,
+}
+
+impl RunFolder {
+    /// Opens or makes `path` for this recipe; log lines after `step` (of a run that was cut off) are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub fn open(path: &Path, recipe: &Recipe, backend: &str, step: u64) -> Result<Self> {
+        for folder in ["samples", "checkpoints"] {
+            let folder = path.join(folder);
+            fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "make the folder", e))?;
+        }
+        let toml = recipe.to_toml()?;
+        write_beside(&path.join("recipe.toml"), |file| file.write_all(toml.as_bytes()))?;
+        let versions = json!({
+            "voxgan": env!("CARGO_PKG_VERSION"),
+            "burn": "0.21.0",
+            "backend": backend,
+            "instruction_set": crate::ops::cpu::isa().name(),
+            "threads": rayon::current_num_threads(),
+            "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        });
+        write_beside(&path.join("versions.json"), |file| write!(file, "{versions:#}"))?;
+        let stats = path.join("stats.jsonl");
+        if stats.exists() {
+            let io = |e| Error::io(&stats, "read the log", e);
+            let lines: Vec<String> = BufReader::new(File::open(&stats).map_err(io)?)
+                .lines()
+                .collect::<std::io::Result<_>>()
+                .map_err(io)?;
+            let before = |line: &&String| {
+                serde_json::from_str::<Value>(line).is_ok_and(|v| v["step"].as_u64().is_some_and(|s| s <= step))
+            };
+            let kept: Vec<&String> = lines.iter().filter(before).collect();
+            write_beside(&stats, |file| kept.iter().try_for_each(|line| writeln!(file, "{line}")))?;
+        }
+        let log = OpenOptions::new().create(true).append(true).open(&stats);
+        Ok(Self { path: path.to_path_buf(), log: log.map_err(|e| Error::io(&stats, "open the log", e))? })
+    }
+
+    /// Appends a line of numbers to the log; what is not finite is written as null.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for instance on a full disk.
+    pub fn log(&mut self, numbers: &BTreeMap<String, f64>) -> Result<()> {
+        let line: serde_json::Map<String, Value> = numbers
+            .iter()
+            .map(|(key, &value)| {
+                let whole = matches!(key.as_str(), "step" | "images");
+                (key.clone(), if whole { json!(value as u64) } else { json!(value) })
+            })
+            .collect();
+        writeln!(self.log, "{}", Value::Object(line))
+            .and_then(|()| self.log.flush())
+            .map_err(|e| Error::io(&self.path.join("stats.jsonl"), "append to the log", e))
+    }
+
+    /// Where the picture `name` goes.
+    pub fn sample(&self, name: &str) -> PathBuf {
+        self.path.join("samples").join(format!("{name}.png"))
+    }
+
+    /// Where the checkpoint of `step` goes.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.path.join("checkpoints").join(format!("step-{step:08}.safetensors"))
+    }
+
+    /// Removes all but the last checkpoints.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if one cannot be removed.
+    pub fn prune(&self) -> Result<()> {
+        let folder = self.path.join("checkpoints");
+        let entries = fs::read_dir(&folder).map_err(|e| Error::io(&folder, "list the checkpoints", e))?;
+        let is_checkpoint = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_checkpoint).collect();
+        paths.sort();
+        let old = paths.len().saturating_sub(KEPT);
+        paths[..old].iter().try_for_each(|path| {
+            fs::remove_file(path).map_err(|e| Error::io(path, "remove the old checkpoint", e))
+        })
+    }
+
+    /// The last checkpoint of the run in `path`, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder cannot be listed.
+    pub fn latest(path: &Path) -> Result<Option<PathBuf>> {
+        latest_checkpoint(path)
+    }
+}

@@ -1,0 +1,256 @@
+//! The loop.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::checkpoint;
+use super::data::Reals;
+use super::phases::{Context, MicroBatch, Outcome, add, clean};
+use super::record::RunFolder;
+use super::state::State;
+use crate::bridge;
+use crate::config::Recipe;
+use crate::error::{Error, Result};
+use crate::gan::{Augmentation, Truncation};
+use crate::nn::Noise;
+use crate::nn::parameters::Named;
+use crate::ops::{VolumeOps, tape};
+use crate::pretrained::TrainingSpace;
+use crate::random::{Purpose, normal, stream};
+use crate::report::{Montage, write_png};
+use crate::volume::Volume;
+
+/// A run that is to be started or resumed.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The resolved recipe.
+    pub recipe: &'a Recipe,
+    /// The training set.
+    pub reals: &'a Reals,
+    /// The run's folder.
+    pub out: &'a Path,
+    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    pub stop: &'a AtomicBool,
+    /// Ends after this many steps in all, whatever the recipe says; for tests.
+    pub last_step: Option<u64>,
+}
+
+/// What the loop tells while it runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// It starts at this step of so many, resumed from a checkpoint if it is not zero.
+    Started {
+        /// Steps done before.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+    },
+    /// A line was logged.
+    Logged {
+        /// Steps done.
+        step: u64,
+        /// The line.
+        numbers: &'a BTreeMap<String, f64>,
+    },
+    /// A file was written.
+    Wrote(&'a Path),
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps are done.
+    Complete,
+    /// It was asked to stop; the same command goes on.
+    Stopped,
+}
+
+/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+///
+/// # Errors
+/// [`Error::Training`] for a loss that is not finite; errors of files and data as they are. The last checkpoint is
+/// intact in every case.
+pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
+    let (recipe, training) = (job.recipe, &job.recipe.training);
+    let space = job.reals.space();
+    let mut state = match RunFolder::latest(job.out)? {
+        Some(path) => checkpoint::load::<B>(&path, recipe, &space, device)?,
+        None => State::new(recipe, recipe.conditions.width(), device),
+    };
+    let backend = B::name(device);
+    let mut folder = RunFolder::open(job.out, recipe, &backend, state.counters.step)?;
+    let steps = (training.total_kimg * 1000.0 / training.batch as f64).ceil() as u64;
+    let steps = job.last_step.map_or(steps, |last| last.min(steps));
+    tell(Event::Started { step: state.counters.step, steps });
+    if state.counters.step == 0 {
+        let reals = job.reals.first(recipe.output.sample_grid)?;
+        picture(&folder, "reals", &reals, tell)?;
+        picture(&folder, "kimg-00000.0", &samples(&state, recipe, &space, job.reals, device)?, tell)?;
+    }
+    let every = |kimg: f64| ((kimg * 1000.0 / training.batch as f64).round() as u64).max(1);
+    let (snapshot, keep) = (every(recipe.output.snapshot_kimg), every(recipe.output.checkpoint_kimg));
+    let mut averages = Averages::default();
+    let mut saved = state.counters.step;
+    while state.counters.step < steps && !job.stop.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        let numbers = step(&mut state, job, device)?;
+        state.counters.seconds += started.elapsed().as_secs_f64();
+        averages.add(numbers, started.elapsed().as_secs_f64());
+        let done = state.counters.step;
+        if done.is_multiple_of(recipe.output.log_every_steps as u64) || done == steps {
+            let line = averages.line(&state, recipe);
+            folder.log(&line)?;
+            tell(Event::Logged { step: done, numbers: &line });
+        }
+        if done.is_multiple_of(snapshot) || done == steps {
+            let volumes = samples(&state, recipe, &space, job.reals, device)?;
+            picture(&folder, &format!("kimg-{:07.1}", state.counters.images as f64 / 1000.0), &volumes, tell)?;
+        }
+        if done.is_multiple_of(keep) || done == steps {
+            save(&folder, &state, recipe, &space, tell)?;
+            saved = done;
+        }
+    }
+    if saved != state.counters.step {
+        save(&folder, &state, recipe, &space, tell)?;
+    }
+    Ok(if state.counters.step < steps { Ended::Stopped } else { Ended::Complete })
+}
+
+/// One step: every phase that is due, and what follows it.
+fn step<B: VolumeOps>(state: &mut State<B>, job: &Job, device: &B::Device) -> Result<BTreeMap<&'static str, f64>> {
+    let _tape = tape();
+    let (recipe, training) = (job.recipe, &job.recipe.training);
+    let at = state.counters.step;
+    let augmentation = Augmentation {
+        recipe: recipe.augmentation.clone(),
+        grid: recipe.network.shape(),
+        spacing_mm: job.reals.spacing_mm(),
+    };
+    let context = Context { recipe, augmentation: &augmentation, step: at };
+    let micro = training.micro_batch.unwrap_or(training.batch);
+    let rounds = training.batch / micro;
+    let batches: Vec<MicroBatch<B>> = (0..rounds)
+        .map(|round| job.reals.batch(at, state.counters.images, round * micro, micro, device))
+        .collect::<Result<_>>()?;
+    let mut numbers = BTreeMap::new();
+    let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
+    type Run<B> = fn(&mut State<B>, &Context, &MicroBatch<B>) -> Outcome<B>;
+    let phases: [(bool, bool, Run<B>); 4] = [
+        (true, true, State::generator_main),
+        (due(training.path_length_interval), true, State::generator_path_length),
+        (true, false, State::discriminator_main),
+        (due(training.r1_interval), false, State::discriminator_r1),
+    ];
+    for (due, of_generator, run) in phases {
+        if !due {
+            continue;
+        }
+        let mut sum = Named::new();
+        for batch in &batches {
+            let outcome = run(state, &context, batch);
+            add(&mut sum, outcome.gradients, 1.0 / rounds as f64);
+            for (name, value) in outcome.numbers {
+                if !value.is_finite() {
+                    let problem = format!("{name} is {value}");
+                    let advice = "lower the learning rates or raise γ, and start again from the last checkpoint";
+                    return Err(Error::Training { step: at, problem, advice: advice.into() });
+                }
+                *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
+            }
+        }
+        let gradients = clean(sum);
+        if of_generator {
+            state.generator = state.adam_g.step(state.generator.clone(), &gradients);
+        } else {
+            state.discriminator = state.adam_d.step(state.discriminator.clone(), &gradients);
+        }
+    }
+    let ema_kimg = training.ema_kimg.expect("a resolved recipe has ema_kimg");
+    state.counters.step += 1;
+    state.counters.images += training.batch as u64;
+    state.update_average(training.batch, ema_kimg, training.ema_rampup);
+    state.counters.augmentation.end_step(&recipe.augmentation);
+    Ok(numbers)
+}
+
+/// The run's sample volumes: always the same latents, conditions of the first reals, no truncation.
+fn samples<B: VolumeOps>(
+    state: &State<B>,
+    recipe: &Recipe,
+    space: &TrainingSpace,
+    reals: &Reals,
+    device: &B::Device,
+) -> Result<Vec<Volume>> {
+    let mut volumes = Vec::with_capacity(recipe.output.sample_grid);
+    for i in 0..recipe.output.sample_grid {
+        let z_dim = recipe.network.z_dim;
+        let z = normal(&mut stream(recipe.training.seed, 0, 0, i as u64, Purpose::Samples), z_dim);
+        let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), device);
+        let condition = reals.condition(i % reals.len(), device);
+        let image = state.average.forward(z, condition, Truncation::OFF, Noise::Const);
+        volumes.extend(bridge::to_volumes(image, &space.affine()));
+    }
+    Ok(volumes)
+}
+
+fn picture(folder: &RunFolder, name: &str, volumes: &[Volume], tell: &dyn Fn(Event)) -> Result<()> {
+    // The range that volumes are normalised to, so that pictures of different steps compare.
+    let montage = Montage { window: (-1.0, 1.0), ..Montage::fit(volumes)? };
+    let path = folder.sample(name);
+    write_png(&path, &montage.render(volumes)?)?;
+    tell(Event::Wrote(&path));
+    Ok(())
+}
+
+fn save<B: VolumeOps>(
+    folder: &RunFolder,
+    state: &State<B>,
+    recipe: &Recipe,
+    space: &TrainingSpace,
+    tell: &dyn Fn(Event),
+) -> Result<()> {
+    let path = folder.checkpoint(state.counters.step);
+    checkpoint::save(&path, state, recipe, space)?;
+    folder.prune()?;
+    tell(Event::Wrote(&path));
+    Ok(())
+}
+
+/// Means of the numbers since the last line of the log.
+#[derive(Debug, Default)]
+struct Averages {
+    sums: BTreeMap<&'static str, (f64, u64)>,
+    seconds: f64,
+    steps: u64,
+}
+
+impl Averages {
+    fn add(&mut self, numbers: BTreeMap<&'static str, f64>, seconds: f64) {
+        for (name, value) in numbers {
+            let sum = self.sums.entry(name).or_insert((0.0, 0));
+            *sum = (sum.0 + value, sum.1 + 1);
+        }
+        self.seconds += seconds;
+        self.steps += 1;
+    }
+
+    fn line<B: VolumeOps>(&mut self, state: &State<B>, recipe: &Recipe) -> BTreeMap<String, f64> {
+        let taken = std::mem::take(self);
+        let counters = &state.counters;
+        let mut line: BTreeMap<String, f64> =
+            taken.sums.into_iter().map(|(name, (sum, n))| (name.to_string(), sum / n as f64)).collect();
+        line.insert("step".into(), counters.step as f64);
+        line.insert("images".into(), counters.images as f64);
+        line.insert("augmentation_p".into(), counters.augmentation.p(&recipe.augmentation));
+        line.insert("path_mean".into(), counters.path_mean);
+        line.insert("seconds".into(), counters.seconds);
+        let images = taken.steps as f64 * recipe.training.batch as f64;
+        line.insert("seconds_per_kimg".into(), taken.seconds / images * 1000.0);
+        line
+    }
+}

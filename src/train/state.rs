@@ -1,0 +1,99 @@
+//! Everything that a run carries from one step to the next.
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::adam::{Adam, AdamConfig};
+use crate::config::Recipe;
+use crate::gan::{AdaptiveP, Discriminator, Generator};
+use crate::nn::parameters::{Named, is_buffer, replace, tensors};
+use crate::ops::VolumeOps;
+
+/// Seeds of the two networks are told apart by these.
+const DISCRIMINATOR_SEED: u64 = 1 << 32;
+
+/// Networks, optimisers and counters.
+#[derive(Debug)]
+pub struct State<B: VolumeOps> {
+    /// The generator in training.
+    pub generator: Generator<Autodiff<B>>,
+    /// The discriminator in training.
+    pub discriminator: Discriminator<Autodiff<B>>,
+    /// The running average of the generator: what samples are made with.
+    pub average: Generator<B>,
+    /// The generator's optimiser.
+    pub adam_g: Adam<Autodiff<B>>,
+    /// The discriminator's optimiser.
+    pub adam_d: Adam<Autodiff<B>>,
+    /// What else a run carries.
+    pub counters: Counters,
+}
+
+/// The numbers of a run, saved with its checkpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Steps done.
+    pub step: u64,
+    /// Real volumes shown.
+    pub images: u64,
+    /// Running mean of the path lengths.
+    pub path_mean: f64,
+    /// Augmentation probability and what steers it.
+    pub augmentation: AdaptiveP,
+    /// Seconds of training so far.
+    pub seconds: f64,
+}
+
+impl<B: VolumeOps> State<B> {
+    /// The state at step zero of a resolved recipe, for condition vectors of length `condition_dim`.
+    pub fn new(recipe: &Recipe, condition_dim: usize, device: &B::Device) -> Self {
+        let (network, training) = (&recipe.network, &recipe.training);
+        let generator = Generator::init(network, condition_dim, training.seed, device);
+        let discriminator =
+            Discriminator::init(network, condition_dim, training.seed ^ DISCRIMINATOR_SEED, device);
+        let adam = |learning_rate: f64, interval: usize| {
+            let (betas, epsilon) = (training.adam_betas, training.adam_epsilon);
+            Adam::new(AdamConfig { learning_rate, betas, epsilon }.lazy(interval))
+        };
+        Self {
+            average: generator.valid(),
+            generator,
+            discriminator,
+            adam_g: adam(training.learning_rate_generator, training.path_length_interval),
+            adam_d: adam(training.learning_rate_discriminator, training.r1_interval),
+            counters: Counters {
+                step: 0,
+                images: 0,
+                path_mean: 0.0,
+                augmentation: AdaptiveP::new(&recipe.augmentation),
+                seconds: 0.0,
+            },
+        }
+    }
+
+    /// Moves the average towards the generator after a step of `batch` volumes; buffers are copied.
+    ///
+    /// β = 0.5^(batch/min(1000·ema_kimg, rampup·images)) (StyleGAN2-ADA).
+    pub fn update_average(&mut self, batch: usize, ema_kimg: f64, rampup: f64) {
+        let mut half_life = ema_kimg * 1000.0;
+        if rampup > 0.0 {
+            half_life = half_life.min(self.counters.images as f64 * rampup);
+        }
+        let beta = 0.5f64.powf(batch as f64 / half_life.max(1e-8));
+        let mut current = tensors(&self.generator.valid());
+        self.average = replace(self.average.clone(), |name, old: Tensor<B, 1>| {
+            let new = current.remove(name).expect("average and generator have the same parameters");
+            if is_buffer(name) { new } else { old * beta + new * (1.0 - beta) }
+        });
+    }
+
+    /// Numbers of trained parameters: generator, discriminator.
+    pub fn parameter_counts(&self) -> [usize; 2] {
+        let count = |named: Named<B>| {
+            named.into_iter().filter(|(name, _)| !is_buffer(name)).map(|(_, values)| values.dims()[0]).sum()
+        };
+        [count(tensors(&self.generator.valid())), count(tensors(&self.discriminator.valid()))]
+    }
+}
