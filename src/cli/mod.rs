@@ -2,7 +2,15 @@
 //! once: file → volume → tensor → tensor → volume → file.
 
 mod device;
+mod evaluate;
+mod export;
+mod generate;
+mod info;
+mod interpolate;
+mod mix;
+mod parity;
 mod prepare;
+mod sampler;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +29,13 @@ pub struct Cli {
 enum Command {
     Prepare(prepare::Args),
     Train(train::Args),
+    Generate(generate::Args),
+    Mix(mix::Args),
+    Interpolate(interpolate::Args),
+    Evaluate(evaluate::Args),
+    Export(export::Args),
+    Parity(parity::Args),
+    Info(info::Args),
 }
 
 impl Cli {
@@ -32,6 +47,13 @@ impl Cli {
         match self.command {
             Command::Prepare(args) => prepare::run(args),
             Command::Train(args) => train::run(args),
+            Command::Generate(args) => generate::run(args),
+            Command::Mix(args) => mix::run(args),
+            Command::Interpolate(args) => interpolate::run(args),
+            Command::Evaluate(args) => evaluate::run(args),
+            Command::Export(args) => export::run(args),
+            Command::Parity(args) => parity::run(args),
+            Command::Info(args) => info::run(args),
         }
     }
 }

@@ -1,0 +1,102 @@
+//! `voxgan evaluate`: how close synthetic volumes come to real ones, beside how close real ones come to each other.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::device::on_device;
+use super::sampler::{Sampler, SamplingArgs};
+use crate::error::{Error, Result};
+use crate::io::dataset::Dataset;
+use crate::io::write_beside;
+use crate::metrics::{Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance};
+use crate::volume::Volume;
+
+/// The range that volumes are normalised to, as SSIM needs it.
+const DATA_RANGE: f64 = 2.0;
+/// A voxel is tissue where the real volumes' mean is above this, air being −1.
+const TISSUE: f64 = -0.9;
+
+/// Measure a generator's volumes against real ones.
+///
+/// Diversity (MS-SSIM over pairs: lower is more diverse), the nearest real volume of each synthetic one (copies show
+/// as distances far below those among reals), and distances between the sets; each beside the same among reals.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// Real volumes that `voxgan prepare` made on the generator's grid
+    #[arg(long, value_name = "CACHE")]
+    data: PathBuf,
+    /// Number of synthetic volumes; by default as many as there are real ones
+    #[arg(long, value_name = "N")]
+    volumes: Option<usize>,
+    /// First seed
+    #[arg(long, value_name = "SEED", default_value_t = 100_000)]
+    first_seed: u64,
+    /// Also write the numbers here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Dataset and generator → two sets of volumes → numbers.
+///
+/// # Errors
+/// What is wrong with data, weights or device; fewer than four real volumes.
+pub fn run(args: Args) -> Result<()> {
+    let dataset = Dataset::open(&args.data)?;
+    if dataset.len() < 4 {
+        let advice = "prepare more scans";
+        return Err(Error::value("--data", "four volumes or more", dataset.len().to_string(), advice));
+    }
+    let reals = (0..dataset.len()).map(|i| dataset.volume(i)).collect::<Result<Vec<_>>>()?;
+    let count = args.volumes.unwrap_or(reals.len()).max(2) as u64;
+    let synthetic: Vec<Volume> = on_device!(args.sampling.device, |B, device| {
+        let sampler = Sampler::<B>::open(&args.sampling, device)?;
+        let intensity = sampler.model.space.intensity;
+        let one = |seed| intensity.apply(sampler.volume(sampler.styles(sampler.latent(seed)), seed));
+        (args.first_seed..args.first_seed + count).map(one).collect()
+    });
+    if synthetic[0].data.dim() != reals[0].data.dim() {
+        let (expected, found) = (format!("{:?}", synthetic[0].data.dim()), format!("{:?}", reals[0].data.dim()));
+        return Err(Error::value("--data", format!("the generator's grid {expected}"), found, "prepare on its grid"));
+    }
+    let tissue = foreground(&reals, TISSUE)?;
+    let (diverse, diverse_real) = (diversity(&synthetic, DATA_RANGE)?, diversity(&reals, DATA_RANGE)?);
+    let neighbours = nearest(&synthetic, &reals, &tissue)?;
+    let (sets, floor) = (set_distance(&synthetic, &reals, &tissue)?, split_half_distance(&reals, &tissue)?);
+    let median = |list: &[Neighbour]| {
+        let mut values: Vec<f64> = list.iter().map(|n| n.rmse).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let least = |list: &[Neighbour]| list.iter().map(|n| n.rmse).fold(f64::INFINITY, f64::min);
+    let (of_synthetic, of_real) = (&neighbours.of_synthetic, &neighbours.of_real);
+    println!("{} synthetic volumes against {} real ones, values in [-1, 1]", synthetic.len(), reals.len());
+    println!("{:<44} {:>10} {:>10}", "", "synthetic", "real");
+    let row = |name: &str, synthetic: f64, real: f64| println!("{name:<44} {synthetic:>10.4} {real:>10.4}");
+    row(&format!("MS-SSIM over pairs ({} scales), mean", diverse.scales), diverse.mean, diverse_real.mean);
+    row("MS-SSIM over pairs, standard deviation", diverse.standard_deviation, diverse_real.standard_deviation);
+    row("nearest real volume, RMSE, median", median(of_synthetic), median(of_real));
+    row("nearest real volume, RMSE, least", least(of_synthetic), least(of_real));
+    row("intensities, Wasserstein-1 (real: split half)", sets.intensity_wasserstein, floor.intensity_wasserstein);
+    row("mean volume, RMS difference", sets.mean_volume_rms, floor.mean_volume_rms);
+    row("deviation volume, RMS difference", sets.deviation_volume_rms, floor.deviation_volume_rms);
+    let Some(path) = &args.json else { return Ok(()) };
+    let distance = |d: &SetDistance| {
+        json!({ "intensity_wasserstein": d.intensity_wasserstein, "mean_volume_rms": d.mean_volume_rms,
+                "deviation_volume_rms": d.deviation_volume_rms })
+    };
+    let document = json!({
+        "synthetic_volumes": synthetic.len(),
+        "real_volumes": reals.len(),
+        "psi": args.sampling.psi,
+        "ms_ssim": { "synthetic": diverse.mean, "real": diverse_real.mean, "scales": diverse.scales,
+                     "synthetic_deviation": diverse.standard_deviation, "real_deviation": diverse_real.standard_deviation },
+        "nearest_rmse": { "synthetic_median": median(of_synthetic), "real_median": median(of_real),
+                          "synthetic_least": least(of_synthetic), "real_least": least(of_real) },
+        "set_distance": { "synthetic_real": distance(&sets), "real_split_half": distance(&floor) },
+    });
+    write_beside(path, |file| writeln!(file, "{document:#}"))
+}

@@ -1,0 +1,33 @@
+//! `voxgan info`: what this program is and what it can use here.
+
+use super::device::Device;
+use crate::config::Recipe;
+use crate::error::Result;
+use crate::ops::cpu;
+use crate::pretrained::model::{self, Model};
+
+/// Print devices, features, weights and versions.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {}
+
+/// The program and the machine → lines.
+///
+/// # Errors
+/// Embedded weights that cannot be read, which would be a fault of the build.
+pub fn run(_: Args) -> Result<()> {
+    println!("voxgan       {}", env!("CARGO_PKG_VERSION"));
+    println!("burn         0.21.0");
+    println!("features     {}", if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" });
+    println!("cpu          {} kernels, {} threads", cpu::isa().name(), rayon::current_num_threads());
+    match Device::Cuda(0).check() {
+        Ok(()) => println!("cuda:0       ready"),
+        Err(error) => println!("cuda:0       {error}"),
+    }
+    println!("recipes      {}", Recipe::preset_names().join(", "));
+    for name in model::embedded_names() {
+        let model = Model::<burn::backend::Flex>::open(name, &Default::default())?;
+        let [d, h, w] = model.recipe.network.shape();
+        println!("weights      {name}: [D, H, W] = [{d}, {h}, {w}], {} volumes shown, {}", model.images, &model.sha256[..12]);
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! The arrows between the rooms of the library, read from the source: who may see whom, where `unsafe` may stand, how
+//! long a file may be, and what no library code does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room (a folder or a file of `src`) and the rooms it may name. Every room may name itself.
+const ARROWS: [(&str, &[&str]); 18] = [
+    ("error", &[]),
+    ("random", &[]),
+    ("config", &["error"]),
+    ("volume", &["error", "random"]),
+    ("io", &["error", "volume"]),
+    ("mri", &["error", "random", "volume"]),
+    ("ops", &["error"]),
+    ("nn", &["config", "error", "ops", "random"]),
+    ("gan", &["config", "error", "nn", "ops", "random"]),
+    ("pretrained", &["config", "error", "gan", "nn", "ops", "volume"]),
+    ("bridge", &["error", "volume"]),
+    ("report", &["error", "volume"]),
+    ("metrics", &["error", "volume"]),
+    ("anatomy", &["bridge", "config", "error", "nn", "ops", "random", "volume"]),
+    ("heads", &["anatomy", "bridge", "config", "error", "metrics", "mri", "nn", "ops", "random", "volume"]),
+    (
+        "train",
+        &["bridge", "config", "error", "gan", "io", "nn", "ops", "pretrained", "random", "report", "volume"],
+    ),
+    ("cli", &["*"]),
+    ("main", &["cli"]),
+];
+/// Rooms on the device's side: the only ones that may name burn.
+const MAY_NAME_BURN: [&str; 9] =
+    ["ops", "nn", "gan", "pretrained", "bridge", "anatomy", "heads", "train", "cli"];
+/// Lines that a file may have.
+const LINES_MAX: usize = 480;
+/// Lines above an `unsafe` block among which its reason stands.
+const SAFETY_WITHIN: usize = 3;
+/// Macros that library code does not use, and the rooms that may.
+const MACROS: [(&str, &[&str]); 8] = [
+    ("todo!", &[]),
+    ("unimplemented!", &[]),
+    ("dbg!", &[]),
+    ("println!", &["cli", "main"]),
+    ("print!", &["cli", "main"]),
+    ("eprintln!", &["cli", "main"]),
+    ("eprint!", &["cli", "main"]),
+    ("process::exit", &["main"]),
+];
+
+/// What is wrong with the file `path` (relative to `src`) of this content, each as `path:line: what`.
+fn violations(path: &str, text: &str) -> Vec<String> {
+    let room = path.split('/').next().unwrap_or(path).trim_end_matches(".rs");
+    if room == "lib" {
+        return Vec::new();
+    }
+    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
+        return vec![format!("src/{path}:1: the room `{room}` is not in the table of arrows")];
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    let mut report = |line: usize, what: String| found.push(format!("src/{path}:{}: {what}", line + 1));
+    if lines.len() > LINES_MAX {
+        report(LINES_MAX, format!("{} lines, of at most {LINES_MAX}", lines.len()));
+    }
+    for (number, line) in lines.iter().enumerate() {
+        let code = line.split("//").next().unwrap_or("");
+        for seen in rooms_named(&lines, number) {
+            if seen != room && !allowed.contains(&seen.as_str()) && !allowed.contains(&"*") {
+                report(number, format!("`{room}` may not see `{seen}`"));
+            }
+        }
+        if words(code).any(|word| word == "burn" || word.starts_with("burn_"))
+            && !code.contains('"')
+            && !MAY_NAME_BURN.contains(&room)
+        {
+            report(number, format!("`{room}` may not name burn"));
+        }
+        for (name, rooms) in MACROS {
+            let whole = code.find(name).is_some_and(|at| {
+                !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '"')
+            });
+            if whole && !rooms.contains(&room) {
+                report(number, format!("`{name}` in `{room}`"));
+            }
+        }
+        if words(code).any(|word| word == "unsafe") && !code.contains("unsafe_code") {
+            if room != "ops" {
+                report(number, "`unsafe` outside src/ops".into());
+            }
+            let needs_reason = code.contains("unsafe {") || code.contains("unsafe impl");
+            let above = &lines[number.saturating_sub(SAFETY_WITHIN)..=number];
+            if needs_reason && !above.iter().any(|line| line.contains("// SAFETY:")) {
+                report(
+                    number,
+                    format!("`unsafe` without `// SAFETY:` in the {SAFETY_WITHIN} lines before it"),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Rooms named on line `number` as `crate::room` or, where the brace opens on it, `crate::{room::…, other}`.
+fn rooms_named(lines: &[&str], number: usize) -> Vec<String> {
+    let code = |line: &str| line.split("//").next().unwrap_or("").to_string();
+    let first = code(lines[number]);
+    let mut rooms = Vec::new();
+    let names = ["crate::", "voxgan::"];
+    for (at, name) in names.iter().flat_map(|name| first.match_indices(name)) {
+        if first[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
+            continue;
+        }
+        let rest = &first[at + name.len()..];
+        if !rest.starts_with('{') {
+            rooms.extend(words(rest).next().map(str::to_string));
+            continue;
+        }
+        let text = rest.to_string() + &lines[number + 1..].iter().map(|line| code(line)).collect::<String>();
+        let (mut depth, mut item) = (0, String::new());
+        for letter in text.chars() {
+            match letter {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => {
+                    rooms.extend(words(&std::mem::take(&mut item)).next().map(str::to_string))
+                }
+                _ if depth == 1 => item.push(letter),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        rooms.extend(words(&item).next().map(str::to_string));
+    }
+    rooms
+}
+
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// Every `.rs` file below `folder`, in order.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+#[test]
+fn the_source_keeps_to_the_architecture() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources(&src);
+    assert!(files.len() > 50, "only {} files below {}", files.len(), src.display());
+    let found: Vec<String> = files
+        .iter()
+        .flat_map(|path| {
+            let name = path.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+            violations(&name, &fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
+}
+
+/// The reader finds what it is there to find, and nothing in what is allowed.
+#[test]
+fn violations_are_seen() {
+    for (path, text, expected) in [
+        (
+            "volume/crop.rs",
+            "use crate::error::Error;\nuse crate::io::nifti;\n",
+            Some("src/volume/crop.rs:2: `volume` may not see `io`"),
+        ),
+        (
+            "gan/loss.rs",
+            "fn f() {\n    crate::io::bids::read();\n}\n",
+            Some("src/gan/loss.rs:2: `gan` may not see `io`"),
+        ),
+        (
+            "nn/conv.rs",
+            "use crate::{\n    ops::{Fir, fir},\n    gan::Mapping,\n};\n",
+            Some("src/nn/conv.rs:1: `nn` may not see `gan`"),
+        ),
+        ("gan/loss.rs", "use crate::{nn::{Conv, Noise}, ops, random::stream};\n", None),
+        ("io/mod.rs", "use burn::tensor::Tensor;\n", Some("src/io/mod.rs:1: `io` may not name burn")),
+        (
+            "report/plot.rs",
+            "type T = burn::tensor::Tensor<B, 1>;\n",
+            Some("src/report/plot.rs:1: `report` may not name burn"),
+        ),
+        ("io/mod.rs", "// no burn here\n//! [`crate::gan`]\n", None),
+        ("ops/cpu/fir.rs", "// SAFETY: in bounds.\n\n\nunsafe { f() }\n", None),
+        (
+            "ops/cpu/fir.rs",
+            "// SAFETY: in bounds.\n\n\n\nunsafe { f() }\n",
+            Some("src/ops/cpu/fir.rs:5: `unsafe` without"),
+        ),
+        ("ops/cpu/fir.rs", "unsafe impl Send for P {}\n", Some("src/ops/cpu/fir.rs:1: `unsafe` without")),
+        (
+            "train/run.rs",
+            "// SAFETY: sure.\nunsafe { f() }\n",
+            Some("src/train/run.rs:2: `unsafe` outside src/ops"),
+        ),
+        ("train/run.rs", "    println!(\"step\");\n", Some("src/train/run.rs:1: `println!` in `train`")),
+        ("train/run.rs", "    writeln!(file, \"step\")?;\n", None),
+        (
+            "cli/train.rs",
+            "    println!(\"step\");\n    dbg!(x);\n",
+            Some("src/cli/train.rs:2: `dbg!` in `cli`"),
+        ),
+        ("main.rs", "use voxgan::cli::Cli;\neprintln!(\"error\");\n", None),
+        ("main.rs", "use voxgan::train::run;\n", Some("src/main.rs:1: `main` may not see `train`")),
+        ("helpers/mod.rs", "\n", Some("src/helpers/mod.rs:1: the room `helpers` is not in the table")),
+    ] {
+        let found = violations(path, text);
+        match expected {
+            None => assert!(found.is_empty(), "{text}: {found:?}"),
+            Some(expected) => {
+                assert_eq!(found.len(), 1, "{text}: {found:?}");
+                assert!(found[0].starts_with(expected), "{text}: {found:?}");
+            }
+        }
+    }
+    let long = "\n".repeat(LINES_MAX + 1);
+    assert_eq!(violations("nn/conv.rs", &long), ["src/nn/conv.rs:481: 481 lines, of at most 480"]);
+}
