@@ -20,7 +20,8 @@ pub fn to_tensor<B: Backend>(volumes: &[Volume], device: &B::Device) -> Result<T
     let mut values: Vec<f32> = Vec::with_capacity(volumes.len() * c * d * h * w);
     for volume in volumes {
         if volume.data.dim() != (c, d, h, w) {
-            let (expected, found) = (format!("{:?} as the first", (c, d, h, w)), format!("{:?}", volume.data.dim()));
+            let (expected, found) =
+                (format!("{:?} as the first", (c, d, h, w)), format!("{:?}", volume.data.dim()));
             return Err(Error::value("shape of a volume", expected, found, "bring the volumes to one grid"));
         }
         values.extend(volume.data.iter());
@@ -36,7 +37,8 @@ pub fn to_volumes<B: Backend>(tensor: Tensor<B, 5>, affine: &Matrix4<f64>) -> Ve
     (0..n)
         .map(|i| {
             let values = values[i * voxels..(i + 1) * voxels].to_vec();
-            let data = Array4::from_shape_vec((c, d, h, w), values).expect("a tensor has the voxels of its shape");
+            let data =
+                Array4::from_shape_vec((c, d, h, w), values).expect("a tensor has the voxels of its shape");
             Volume::new(data, *affine)
         })
         .collect()

@@ -10,7 +10,9 @@ use super::sampler::{Sampler, SamplingArgs};
 use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::io::write_beside;
-use crate::metrics::{Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance};
+use crate::metrics::{
+    Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance,
+};
 use crate::volume::Volume;
 
 /// The range that volumes are normalised to, as SSIM needs it.
@@ -59,8 +61,14 @@ pub fn run(args: Args) -> Result<()> {
         (args.first_seed..args.first_seed + count).map(one).collect()
     });
     if synthetic[0].data.dim() != reals[0].data.dim() {
-        let (expected, found) = (format!("{:?}", synthetic[0].data.dim()), format!("{:?}", reals[0].data.dim()));
-        return Err(Error::value("--data", format!("the generator's grid {expected}"), found, "prepare on its grid"));
+        let (expected, found) =
+            (format!("{:?}", synthetic[0].data.dim()), format!("{:?}", reals[0].data.dim()));
+        return Err(Error::value(
+            "--data",
+            format!("the generator's grid {expected}"),
+            found,
+            "prepare on its grid",
+        ));
     }
     let tissue = foreground(&reals, TISSUE)?;
     let (diverse, diverse_real) = (diversity(&synthetic, DATA_RANGE)?, diversity(&reals, DATA_RANGE)?);
@@ -77,10 +85,18 @@ pub fn run(args: Args) -> Result<()> {
     println!("{:<44} {:>10} {:>10}", "", "synthetic", "real");
     let row = |name: &str, synthetic: f64, real: f64| println!("{name:<44} {synthetic:>10.4} {real:>10.4}");
     row(&format!("MS-SSIM over pairs ({} scales), mean", diverse.scales), diverse.mean, diverse_real.mean);
-    row("MS-SSIM over pairs, standard deviation", diverse.standard_deviation, diverse_real.standard_deviation);
+    row(
+        "MS-SSIM over pairs, standard deviation",
+        diverse.standard_deviation,
+        diverse_real.standard_deviation,
+    );
     row("nearest real volume, RMSE, median", median(of_synthetic), median(of_real));
     row("nearest real volume, RMSE, least", least(of_synthetic), least(of_real));
-    row("intensities, Wasserstein-1 (real: split half)", sets.intensity_wasserstein, floor.intensity_wasserstein);
+    row(
+        "intensities, Wasserstein-1 (real: split half)",
+        sets.intensity_wasserstein,
+        floor.intensity_wasserstein,
+    );
     row("mean volume, RMS difference", sets.mean_volume_rms, floor.mean_volume_rms);
     row("deviation volume, RMS difference", sets.deviation_volume_rms, floor.deviation_volume_rms);
     let Some(path) = &args.json else { return Ok(()) };

@@ -27,7 +27,11 @@ pub fn run(_: Args) -> Result<()> {
     for name in model::embedded_names() {
         let model = Model::<burn::backend::Flex>::open(name, &Default::default())?;
         let [d, h, w] = model.recipe.network.shape();
-        println!("weights      {name}: [D, H, W] = [{d}, {h}, {w}], {} volumes shown, {}", model.images, &model.sha256[..12]);
+        println!(
+            "weights      {name}: [D, H, W] = [{d}, {h}, {w}], {} volumes shown, {}",
+            model.images,
+            &model.sha256[..12]
+        );
     }
     Ok(())
 }

@@ -55,7 +55,12 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::value("--seeds", "two or more", seeds.len().to_string(), "add a seed to walk to"));
     }
     if !(2..=10_000).contains(&frames) {
-        return Err(Error::value("--frames", "from 2 to 10000", frames.to_string(), "choose a number between"));
+        return Err(Error::value(
+            "--frames",
+            "from 2 to 10000",
+            frames.to_string(),
+            "choose a number between",
+        ));
     }
     on_device!(args.sampling.device, |B, device| {
         let sampler = Sampler::<B>::open(&args.sampling, device)?;
@@ -96,5 +101,6 @@ fn slerp<B: VolumeOps>(from: &Tensor<B, 2>, to: &Tensor<B, 2>, part: f64) -> Ten
     if angle.sin() < 1e-6 {
         return from.clone() * (1.0 - part) + to.clone() * part;
     }
-    from.clone() * (((1.0 - part) * angle).sin() / angle.sin()) + to.clone() * ((part * angle).sin() / angle.sin())
+    from.clone() * (((1.0 - part) * angle).sin() / angle.sin())
+        + to.clone() * ((part * angle).sin() / angle.sin())
 }

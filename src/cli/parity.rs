@@ -52,7 +52,10 @@ pub fn run(args: Args) -> Result<()> {
         println!("  {:<20} {:>6}  {:>9}  {:>9}", "quantity", "arrays", "error", "tolerance");
         for row in &rows {
             let verdict = if row.passes() { "" } else { "  ABOVE" };
-            println!("  {:<20} {:>6}  {:>9.1e}  {:>9.0e}{verdict}", row.group, row.arrays, row.error, row.tolerance);
+            println!(
+                "  {:<20} {:>6}  {:>9.1e}  {:>9.0e}{verdict}",
+                row.group, row.arrays, row.error, row.tolerance
+            );
         }
     }
     if args.json {

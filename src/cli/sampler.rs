@@ -141,7 +141,8 @@ impl<B: VolumeOps> Sampler<B> {
     /// # Errors
     /// [`Error::Io`] if they cannot be written.
     pub fn write(&self, path: &Path, volumes: &[Volume], stored: StoredType, details: Value) -> Result<()> {
-        let description = format!("SYNTHETIC voxgan {} {}", env!("CARGO_PKG_VERSION"), &self.model.sha256[..12]);
+        let description =
+            format!("SYNTHETIC voxgan {} {}", env!("CARGO_PKG_VERSION"), &self.model.sha256[..12]);
         let options = WriteOptions { data_type: stored.into(), description };
         match volumes {
             [volume] => nifti::write(path, volume, &options)?,

@@ -67,7 +67,8 @@ pub fn run(args: Args) -> Result<()> {
     }
     let screen = Screen::new();
     let job = Job { recipe: &recipe, reals: &reals, out: &args.out, stop: &stop, last_step: None };
-    let ended = on_device!(args.device, |B, device| train::run::<B>(&job, &device, &|event| screen.show(event)))?;
+    let ended =
+        on_device!(args.device, |B, device| train::run::<B>(&job, &device, &|event| screen.show(event)))?;
     screen.bar.finish_and_clear();
     let checkpoint = RunFolder::latest(&args.out)?.map_or(String::new(), |path| path.display().to_string());
     match ended {

@@ -30,6 +30,10 @@ impl NetworkRecipe {
         for (axis, &size) in self.base.iter().enumerate() {
             within(&key(&format!("base[{axis}]")), size, 1, AXIS_MAX)?;
         }
+        // The discriminator's epilogue takes features: a block before it must make them of the image.
+        let (expected, advice) =
+            ("at least one block after the first", "add one, [1, 1, 1] to keep the grid");
+        check(self.blocks() >= 2, &key("factors"), expected, "none", advice)?;
         let expected = format!("at most {BLOCKS_MAX} blocks, that is {} factors", BLOCKS_MAX - 1);
         let advice = "start from a larger base";
         check(self.blocks() <= BLOCKS_MAX, &key("factors"), &expected, self.factors.len(), advice)?;

@@ -58,19 +58,16 @@ impl<B: Backend> Discriminator<B> {
         let init = &mut init;
         let channels = |block: usize| network.discriminator_channels(block);
         let finest = network.blocks() - 1;
-        let conv = |inputs: usize, outputs: usize, kernel: [usize; 3], down: [usize; 3], activate: bool| ConvConfig {
-            inputs,
-            outputs,
-            kernel,
-            down,
-            activate,
+        let conv = |inputs: usize, outputs: usize, kernel: [usize; 3], down: [usize; 3], activate: bool| {
+            ConvConfig { inputs, outputs, kernel, down, activate }
         };
         let blocks = (1..network.blocks()).map(|i| {
             let kernel = kernel_over(network.block_shape(i), 3);
             let down = network.factors[i - 1];
             DiscriminatorBlock {
-                from_image: (i == finest)
-                    .then(|| conv(network.image_channels, channels(i), [1; 3], [1; 3], true).init(init, device)),
+                from_image: (i == finest).then(|| {
+                    conv(network.image_channels, channels(i), [1; 3], [1; 3], true).init(init, device)
+                }),
                 conv0: conv(channels(i), channels(i), kernel, [1; 3], true).init(init, device),
                 conv1: conv(channels(i), channels(i - 1), kernel, down, true).init(init, device),
                 skip: conv(channels(i), channels(i - 1), [1; 3], down, false).init(init, device),
@@ -84,11 +81,13 @@ impl<B: Backend> Discriminator<B> {
             epilogue: Epilogue {
                 conv: conv(width + 1, width, kernel_over(network.base, 3), [1; 3], true).init(init, device),
                 fc: FullyConnectedConfig::new(width * voxels, width).activated().init(init, device),
-                out: FullyConnectedConfig::new(width, if condition_dim > 0 { width } else { 1 }).init(init, device),
+                out: FullyConnectedConfig::new(width, if condition_dim > 0 { width } else { 1 })
+                    .init(init, device),
                 minibatch_group: network.minibatch_group,
             },
             mapping: (condition_dim > 0).then(|| {
-                MappingConfig { z_dim: 0, condition_dim, w_dim: width, layers: MAPPING_LAYERS }.init(init, device)
+                MappingConfig { z_dim: 0, condition_dim, w_dim: width, layers: MAPPING_LAYERS }
+                    .init(init, device)
             }),
         }
     }

@@ -29,7 +29,10 @@ impl<B: Backend> Generator<B> {
             w_dim: network.w_dim,
             layers: network.mapping_layers,
         };
-        Self { mapping: mapping.init(&mut init, device), synthesis: Synthesis::init(network, &mut init, device) }
+        Self {
+            mapping: mapping.init(&mut init, device),
+            synthesis: Synthesis::init(network, &mut init, device),
+        }
     }
 }
 
@@ -39,7 +42,12 @@ impl<B: VolumeOps> Generator<B> {
     /// # Shapes
     /// - `z`: `[N, z_dim]`, `condition`: `[N, condition_dim]`
     /// - output: `[N, num_ws, w_dim]`
-    pub fn styles(&self, z: Tensor<B, 2>, condition: Option<Tensor<B, 2>>, truncation: Truncation) -> Tensor<B, 3> {
+    pub fn styles(
+        &self,
+        z: Tensor<B, 2>,
+        condition: Option<Tensor<B, 2>>,
+        truncation: Truncation,
+    ) -> Tensor<B, 3> {
         let w = self.mapping.forward(Some(z), condition);
         self.mapping.broadcast(w, self.synthesis.num_ws(), truncation)
     }

@@ -26,7 +26,8 @@ impl Init {
         deviation: f64,
         device: &B::Device,
     ) -> Param<Tensor<B, R>> {
-        let mut values = normal(&mut stream(self.seed, 0, 0, self.drawn, Purpose::Weights), shape.iter().product());
+        let mut values =
+            normal(&mut stream(self.seed, 0, 0, self.drawn, Purpose::Weights), shape.iter().product());
         self.drawn += 1;
         values.iter_mut().for_each(|v| *v *= deviation as f32);
         parameter(Tensor::from_data(TensorData::new(values, shape), device))

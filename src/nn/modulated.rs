@@ -7,7 +7,9 @@ use burn::tensor::backend::Backend;
 use super::conv::grid;
 use super::resample::along_doubled;
 use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN, Noise, kernel_over};
-use crate::ops::{ConvGeometry, Fir, VolumeOps, bias_lrelu, channel_scale, conv3d, conv3d_input_grad};
+use crate::ops::{
+    ConvGeometry, Fir, VolumeOps, add_field, bias_lrelu, channel_scale, conv3d, conv3d_input_grad,
+};
 
 /// Keeps the demodulation's square root away from zero.
 const DEMODULATION_EPSILON: f64 = 1e-8;
@@ -113,7 +115,10 @@ impl<B: VolumeOps> ModulatedConv<B> {
             Noise::Random { .. } => noise.draw(samples, [d, h, k], self.layer as u64, &y.device()),
         };
         let y = match field {
-            Some(field) => y + field * self.noise_strength.val().reshape([1; 5]),
+            Some(field) => {
+                let field = (field * self.noise_strength.val().reshape([1; 5])).expand([samples, 1, d, h, k]);
+                add_field(y, field)
+            }
             None => y,
         };
         bias_lrelu(y, self.bias.val(), LRELU_GAIN)

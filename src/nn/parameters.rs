@@ -58,7 +58,10 @@ pub fn tensors<B: Backend>(module: &impl Module<B>) -> Named<B> {
 }
 
 /// The gradient of every parameter that has one, flattened.
-pub fn gradients<B: AutodiffBackend>(module: &impl Module<B>, gradients: &B::Gradients) -> Named<B::InnerBackend> {
+pub fn gradients<B: AutodiffBackend>(
+    module: &impl Module<B>,
+    gradients: &B::Gradients,
+) -> Named<B::InnerBackend> {
     struct Collect<'a, B: AutodiffBackend>(Vec<String>, &'a B::Gradients, Named<B::InnerBackend>);
     impl<B: AutodiffBackend> ModuleVisitor<B> for Collect<'_, B> {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -80,7 +83,10 @@ pub fn gradients<B: AutodiffBackend>(module: &impl Module<B>, gradients: &B::Gra
 
 /// The module with each parameter and buffer replaced by what `change` makes of its name and its flattened values; a
 /// parameter that was trained before still is.
-pub fn replace<B: Backend, M: Module<B>>(module: M, change: impl FnMut(&str, Tensor<B, 1>) -> Tensor<B, 1>) -> M {
+pub fn replace<B: Backend, M: Module<B>>(
+    module: M,
+    change: impl FnMut(&str, Tensor<B, 1>) -> Tensor<B, 1>,
+) -> M {
     struct Replace<F>(Vec<String>, F);
     impl<B: Backend, F: FnMut(&str, Tensor<B, 1>) -> Tensor<B, 1>> ModuleMapper<B> for Replace<F> {
         fn enter_module(&mut self, name: &str, _: &str) {

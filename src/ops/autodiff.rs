@@ -8,8 +8,8 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorMetadata};
 
 use super::{ConvGeometry, Fir, VolumeOps, WarpPass, lower, plain, raise};
 
@@ -169,6 +169,42 @@ impl<B: VolumeOps> Backward<B, 1> for WarpStep {
     }
 }
 
+/// Both gradients are the gradient itself, summed over channels for the field.
+#[derive(Debug)]
+struct AddFieldStep;
+
+impl<B: VolumeOps> Backward<B, 2> for AddFieldStep {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [node_x, node_f] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = node_f {
+            grads.register::<B>(node.id, B::volume_channel_collect(g.clone()));
+        }
+        if let Some(node) = node_x {
+            grads.register::<B>(node.id, g);
+        }
+    }
+}
+
+/// The adjoint of a sum over channels spreads over so many of them.
+#[derive(Debug)]
+struct ChannelCollectStep(usize);
+
+impl<B: VolumeOps> Backward<B, 1> for ChannelCollectStep {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let v: Tensor<B, 5> = raise(grads.consume::<B>(&ops.node));
+        if let [Some(node)] = ops.parents {
+            let [n, _, d, h, w] = v.dims();
+            let zeros = Tensor::<B, 5>::zeros([n, self.0, d, h, w], (&v.device(), v.dtype()));
+            grads.register::<B>(node.id, B::volume_add_field(lower(zeros), lower(v)));
+        }
+    }
+}
+
 /// Keeps the output, whose sign tells the slope.
 #[derive(Debug)]
 struct BiasLreluStep(f64);
@@ -242,6 +278,17 @@ impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {
         let step = FirStep(fir.adjoint(length));
         let prepared = Backward::<B, 1>::prepare::<C>(step, [x.node.clone()]).compute_bound();
         prepared.stateless(B::volume_fir(x.into_primitive(), fir))
+    }
+
+    fn volume_add_field(x: FloatTensor<Self>, f: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = Backward::<B, 2>::prepare::<C>(AddFieldStep, [x.node.clone(), f.node.clone()]);
+        prepared.compute_bound().stateless(B::volume_add_field(x.into_primitive(), f.into_primitive()))
+    }
+
+    fn volume_channel_collect(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let step = ChannelCollectStep(x.shape()[1]);
+        let prepared = Backward::<B, 1>::prepare::<C>(step, [x.node.clone()]).compute_bound();
+        prepared.stateless(B::volume_channel_collect(x.into_primitive()))
     }
 
     fn volume_bias_lrelu(x: FloatTensor<Self>, b: FloatTensor<Self>, gain: f64) -> FloatTensor<Self> {

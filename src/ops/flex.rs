@@ -91,6 +91,24 @@ impl VolumeOps for Flex {
         tensor(cpu::channel_dot(values(&x), values(&y), n * c), [n, c])
     }
 
+    fn volume_add_field(x: FlexTensor, f: FlexTensor) -> FlexTensor {
+        if !float32(&[&x, &f]) {
+            return lower(plain::add_field::<Self>(raise(x), raise(f)));
+        }
+        let (x, f) = (x.to_contiguous(), f.to_contiguous());
+        let shape = dims::<5>(&x);
+        tensor(cpu::add_field(values(&x), values(&f), shape[0] * shape[1], shape[1]), shape)
+    }
+
+    fn volume_channel_collect(x: FlexTensor) -> FlexTensor {
+        if !float32(&[&x]) {
+            return lower(plain::channel_collect::<Self>(raise(x)));
+        }
+        let x = x.to_contiguous();
+        let [n, c, d, h, w] = dims::<5>(&x);
+        tensor(cpu::channel_collect(values(&x), n, c), [n, 1, d, h, w])
+    }
+
     fn volume_bias_lrelu(x: FlexTensor, b: FlexTensor, gain: f64) -> FlexTensor {
         if !float32(&[&x, &b]) {
             return lower(plain::bias_lrelu::<Self>(raise(x), raise(b), gain));

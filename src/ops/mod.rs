@@ -11,6 +11,8 @@
 //! | [`fir`] `(x)` | [`fir`] with [`Fir::adjoint`] | |
 //! | [`channel_scale`] `(x, s)` | [`channel_scale`] `(g, s)` | [`channel_dot`] `(x, g)` |
 //! | [`channel_dot`] `(x, y)` | [`channel_scale`] `(y, v)` | [`channel_scale`] `(x, v)` |
+//! | [`add_field`] `(x, f)` | `g` | [`channel_collect`] `(g)` |
+//! | [`channel_collect`] `(x)` | [`add_field`] `(0, v)` | |
 //! | [`bias_lrelu`] `(x, b)` | masked gradient | its sum over all but the channel |
 //! | [`warp()`] `(x)` | [`warp()`] with [`WarpPass::transposed`] | |
 //!
@@ -80,6 +82,16 @@ pub trait VolumeOps: Backend {
         lower(plain::channel_dot::<Self>(raise(x), raise(y)))
     }
 
+    /// See [`add_field`].
+    fn volume_add_field(x: FloatTensor<Self>, f: FloatTensor<Self>) -> FloatTensor<Self> {
+        lower(plain::add_field::<Self>(raise(x), raise(f)))
+    }
+
+    /// See [`channel_collect`].
+    fn volume_channel_collect(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        lower(plain::channel_collect::<Self>(raise(x)))
+    }
+
     /// See [`bias_lrelu`].
     fn volume_bias_lrelu(x: FloatTensor<Self>, b: FloatTensor<Self>, gain: f64) -> FloatTensor<Self> {
         lower(plain::bias_lrelu::<Self>(raise(x), raise(b), gain))
@@ -146,6 +158,16 @@ pub fn channel_scale<B: VolumeOps>(x: Tensor<B, 5>, s: Tensor<B, 2>) -> Tensor<B
 /// The sum over voxels of `x · y`, both `[N, C, D, H, W]`: `[N, C]`.
 pub fn channel_dot<B: VolumeOps>(x: Tensor<B, 5>, y: Tensor<B, 5>) -> Tensor<B, 2> {
     raise(B::volume_channel_dot(lower(x), lower(y)))
+}
+
+/// A field `[N, 1, D, H, W]` added to every channel of `x` `[N, C, D, H, W]`.
+pub fn add_field<B: VolumeOps>(x: Tensor<B, 5>, f: Tensor<B, 5>) -> Tensor<B, 5> {
+    raise(B::volume_add_field(lower(x), lower(f)))
+}
+
+/// The sum over channels of `x` `[N, C, D, H, W]`: `[N, 1, D, H, W]`.
+pub fn channel_collect<B: VolumeOps>(x: Tensor<B, 5>) -> Tensor<B, 5> {
+    raise(B::volume_channel_collect(lower(x)))
 }
 
 /// `lrelu(x + b) · gain` with slope 0.2 below zero; `x` `[N, C, D, H, W]`, `b` `[C]`.

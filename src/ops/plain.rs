@@ -123,6 +123,16 @@ pub fn channel_dot<B: Backend>(x: Tensor<B, 5>, y: Tensor<B, 5>) -> Tensor<B, 2>
     (x * y).reshape([n, c, d * h * w]).sum_dim(2).reshape([n, c])
 }
 
+/// See [`super::add_field`].
+pub fn add_field<B: Backend>(x: Tensor<B, 5>, f: Tensor<B, 5>) -> Tensor<B, 5> {
+    x + f
+}
+
+/// See [`super::channel_collect`].
+pub fn channel_collect<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
+    x.sum_dim(1)
+}
+
 /// The sum over everything but the channel of `[N, C, D, H, W]`: `[C]`.
 pub fn channel_sum<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 1> {
     let [n, c, d, h, w] = x.dims();

@@ -30,13 +30,25 @@ impl Fixture {
         let weights = Weights::read(path)?;
         let text = |key: &str| {
             weights.metadata.get(key).ok_or_else(|| {
-                Error::file(path, format!("metadata {key}"), "a value", "none", "add it to the fixture's metadata")
+                Error::file(
+                    path,
+                    format!("metadata {key}"),
+                    "a value",
+                    "none",
+                    "add it to the fixture's metadata",
+                )
             })
         };
         let number = |key: &str| {
             let text = text(key)?;
             text.parse::<f64>().map_err(|_| {
-                Error::file(path, format!("metadata {key}"), "a number", format!("`{text}`"), "correct the metadata")
+                Error::file(
+                    path,
+                    format!("metadata {key}"),
+                    "a number",
+                    format!("`{text}`"),
+                    "correct the metadata",
+                )
             })
         };
         let count = |key: &str| number(key).map(|n| n as usize);
@@ -46,21 +58,35 @@ impl Fixture {
             let json = |key: &str| {
                 let text = text(key)?;
                 serde_json::from_str::<serde_json::Value>(text).map_err(|e| {
-                    Error::file(path, format!("metadata {key}"), "JSON", e.to_string(), "correct the metadata")
+                    Error::file(
+                        path,
+                        format!("metadata {key}"),
+                        "JSON",
+                        e.to_string(),
+                        "correct the metadata",
+                    )
                 })
             };
             let triple = |value: &serde_json::Value| {
-                let sizes: Option<Vec<usize>> =
-                    value.as_array().map(|v| v.iter().filter_map(|n| n.as_u64()).map(|n| n as usize).collect());
+                let sizes: Option<Vec<usize>> = value
+                    .as_array()
+                    .map(|v| v.iter().filter_map(|n| n.as_u64()).map(|n| n as usize).collect());
                 sizes.and_then(|sizes| volume_axes(&sizes))
             };
             let wrong = |key: &str| {
                 let advice = "correct the metadata";
-                Error::file(path, format!("metadata {key}"), "sizes along two or three axes", "others", advice)
+                Error::file(
+                    path,
+                    format!("metadata {key}"),
+                    "sizes along two or three axes",
+                    "others",
+                    advice,
+                )
             };
             let base = triple(&json("base")?).ok_or_else(|| wrong("base"))?;
             let factors = json("factors")?;
-            let factors: Option<Vec<_>> = factors.as_array().and_then(|rows| rows.iter().map(triple).collect());
+            let factors: Option<Vec<_>> =
+                factors.as_array().and_then(|rows| rows.iter().map(triple).collect());
             (base, factors.ok_or_else(|| wrong("factors"))?)
         } else {
             let doublings = (count("img_resolution")?.max(4) / 4).ilog2() as usize;
@@ -73,7 +99,10 @@ impl Fixture {
         };
         let network = NetworkRecipe {
             // A flat axis has one voxel and is never doubled.
-            factors: factors.into_iter().map(|f| [0, 1, 2].map(|a| if base[a] == 1 { 1 } else { f[a] })).collect(),
+            factors: factors
+                .into_iter()
+                .map(|f| [0, 1, 2].map(|a| if base[a] == 1 { 1 } else { f[a] }))
+                .collect(),
             base,
             channel_base: count("channel_base")?,
             channel_max: count("channel_max")?,
@@ -85,7 +114,8 @@ impl Fixture {
             discriminator_channel_base: None,
             discriminator_channel_max: None,
         };
-        let (condition_dim, gamma, path_length_weight) = (count("c_dim")?, number("r1_gamma")?, number("pl_weight")?);
+        let (condition_dim, gamma, path_length_weight) =
+            (count("c_dim")?, number("r1_gamma")?, number("pl_weight")?);
         Ok(Self { weights, network, condition_dim, gamma, path_length_weight })
     }
 }

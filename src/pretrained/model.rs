@@ -14,8 +14,7 @@ use crate::ops::VolumeOps;
 use crate::volume::intensity::IntensityMap;
 
 /// The generators inside the program: name and file.
-const EMBEDDED: [(&str, &[u8]); 1] =
-    [("brain-4mm", include_bytes!("../../weights/brain-4mm.safetensors"))];
+const EMBEDDED: [(&str, &[u8]); 1] = [("brain-4mm", include_bytes!("../../weights/brain-4mm.safetensors"))];
 
 /// Where the arrays of the averaged generator stand in a checkpoint.
 pub const AVERAGE: &str = "G_ema.";
@@ -75,14 +74,25 @@ impl<B: VolumeOps> Model<B> {
         let path = Path::new(name_or_path);
         let path = if path.is_dir() {
             latest_checkpoint(path)?.ok_or_else(|| {
-                Error::file(path, "checkpoints", "a run with at least one", "none", "train it for longer first")
+                Error::file(
+                    path,
+                    "checkpoints",
+                    "a run with at least one",
+                    "none",
+                    "train it for longer first",
+                )
             })?
         } else {
             path.to_path_buf()
         };
         if !path.exists() {
             let expected = format!("a checkpoint, a run's folder or one of {}", embedded_names().join(", "));
-            return Err(Error::value("weights", expected, format!("`{name_or_path}`"), "check the name or the path"));
+            return Err(Error::value(
+                "weights",
+                expected,
+                format!("`{name_or_path}`"),
+                "check the name or the path",
+            ));
         }
         let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read the weights", e))?;
         Self::from_bytes(&bytes, &path.to_string_lossy(), device)

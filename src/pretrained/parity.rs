@@ -57,25 +57,35 @@ where
     let theirs = &fixture.weights.arrays;
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for (key, (_, expected)) in theirs {
-        let pinned = ["io.ws", "io.img", "io.logits", "loss", "r1.", "pl."].iter().any(|p| key.starts_with(p));
+        let pinned =
+            ["io.ws", "io.img", "io.logits", "loss", "r1.", "pl."].iter().any(|p| key.starts_with(p));
         if !pinned || key == "pl.y" || key == "pl.mean" {
             continue;
         }
         let group = key.find(".dparam.").map_or(key.clone(), |end| key[..end + 7].to_string());
         let mut size = norm(expected);
         if group != *key {
-            let whole = theirs.iter().filter(|(k, _)| k.starts_with(&group)).map(|(_, (_, v))| norm(v).powi(2));
+            let whole =
+                theirs.iter().filter(|(k, _)| k.starts_with(&group)).map(|(_, (_, v))| norm(v).powi(2));
             size = size.max(GRADIENT_FLOOR * whole.sum::<f64>().sqrt());
         }
         let error = match ours.get(key) {
-            Some(values) if values.len() == expected.len() => distance(values, expected) / size.max(f64::MIN_POSITIVE),
+            Some(values) if values.len() == expected.len() => {
+                distance(values, expected) / size.max(f64::MIN_POSITIVE)
+            }
             // A parameter that the loss does not reach has no gradient of ours and a zero one of theirs.
             None if group != *key => norm(expected) / size.max(f64::MIN_POSITIVE),
             _ => f64::NAN,
         };
         let second = (key.starts_with("r1.") && key != "r1.grad_x") || key.starts_with("pl.");
         let tolerance = if second { TOLERANCE_SECOND } else { TOLERANCE_FIRST };
-        let row = rows.entry(group.clone()).or_insert(Row { group, arrays: 0, error: 0.0, worst: key.clone(), tolerance });
+        let row = rows.entry(group.clone()).or_insert(Row {
+            group,
+            arrays: 0,
+            error: 0.0,
+            worst: key.clone(),
+            tolerance,
+        });
         row.arrays += 1;
         if error.is_nan() || error > row.error {
             (row.error, row.worst) = (error, key.clone());
@@ -115,10 +125,11 @@ where
     out.insert("io.img_noise_const".into(), host(fake.clone()));
     out.insert("io.img_noise_none".into(), host(image(ws.clone(), Noise::None)));
     for key in weights.arrays.keys() {
-        if let Some((kind, psi)) = key.split_once("_psi").and_then(|(kind, psi)| Some((kind, psi.parse().ok()?))) {
+        if let Some((kind, psi)) =
+            key.split_once("_psi").and_then(|(kind, psi)| Some((kind, psi.parse().ok()?)))
+        {
             let truncated = g.styles(z.clone(), condition.clone(), Truncation { psi, cutoff: None });
-            let values =
-                if kind == "io.ws" { host(truncated) } else { host(image(truncated, Noise::Const)) };
+            let values = if kind == "io.ws" { host(truncated) } else { host(image(truncated, Noise::Const)) };
             out.insert(key.clone(), values);
         }
     }

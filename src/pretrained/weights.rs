@@ -39,7 +39,13 @@ impl Weights {
     /// [`Error::File`] if these are no safetensors or an array is no float.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let broken = |e: safetensors::SafeTensorError| {
-            Error::file(path, "header", "a safetensors file", e.to_string(), "give a complete .safetensors file")
+            Error::file(
+                path,
+                "header",
+                "a safetensors file",
+                e.to_string(),
+                "give a complete .safetensors file",
+            )
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
@@ -84,7 +90,9 @@ impl Weights {
         views
             .collect::<std::result::Result<Vec<_>, _>>()
             .and_then(|views| safetensors::serialize(views, Some(metadata)))
-            .map_err(|e| Error::file(&self.path, "arrays", "named float arrays", e.to_string(), "report this"))
+            .map_err(|e| {
+                Error::file(&self.path, "arrays", "named float arrays", e.to_string(), "report this")
+            })
     }
 
     /// The array `name`.
@@ -93,7 +101,13 @@ impl Weights {
     /// [`Error::File`] if there is none.
     pub fn array(&self, name: &str) -> Result<&(Vec<usize>, Vec<f32>)> {
         self.arrays.get(name).ok_or_else(|| {
-            Error::file(&self.path, name, "an array of this name", "none", "check that the file is of this kind")
+            Error::file(
+                &self.path,
+                name,
+                "an array of this name",
+                "none",
+                "check that the file is of this kind",
+            )
         })
     }
 }

@@ -26,7 +26,12 @@ const ADAM_D: &str = "adam_d";
 ///
 /// # Errors
 /// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.
-pub fn save<B: VolumeOps>(path: &Path, state: &State<B>, recipe: &Recipe, space: &TrainingSpace) -> Result<()> {
+pub fn save<B: VolumeOps>(
+    path: &Path,
+    state: &State<B>,
+    recipe: &Recipe,
+    space: &TrainingSpace,
+) -> Result<()> {
     let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
     weights.insert(&state.generator.valid(), GENERATOR);
     weights.insert(&state.discriminator.valid(), DISCRIMINATOR);
@@ -40,7 +45,9 @@ pub fn save<B: VolumeOps>(path: &Path, state: &State<B>, recipe: &Recipe, space:
         }
     }
     let json = |value: serde_json::Result<String>| {
-        value.map_err(|e| Error::file(path, "metadata", "values that JSON holds", e.to_string(), "report this"))
+        value.map_err(|e| {
+            Error::file(path, "metadata", "values that JSON holds", e.to_string(), "report this")
+        })
     };
     weights.metadata = [
         ("recipe", recipe.to_toml()?),
@@ -75,7 +82,13 @@ pub fn load<B: VolumeOps>(
         })
     };
     let json_error = |key: &str, e: serde_json::Error| {
-        Error::file(path, format!("metadata {key}"), "valid JSON", e.to_string(), "use an undamaged checkpoint")
+        Error::file(
+            path,
+            format!("metadata {key}"),
+            "valid JSON",
+            e.to_string(),
+            "use an undamaged checkpoint",
+        )
     };
     let saved = Recipe::from_toml(text("recipe")?, path)?;
     let comparable = |recipe: &Recipe| {

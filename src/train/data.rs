@@ -134,8 +134,7 @@ impl Reals {
         samples: usize,
         device: &B::Device,
     ) -> Result<MicroBatch<B>> {
-        let positions: Vec<usize> =
-            (0..samples).map(|i| self.position(shown + (first + i) as u64)).collect();
+        let positions: Vec<usize> = (0..samples).map(|i| self.position(shown + (first + i) as u64)).collect();
         let volumes = positions.iter().map(|&i| self.dataset.volume(i)).collect::<Result<Vec<_>>>()?;
         let borrowed = |i: usize| {
             let phase = Phase::GeneratorMain as u64;
@@ -145,7 +144,8 @@ impl Reals {
         let fakes: Vec<usize> = (0..samples).map(borrowed).collect();
         let vectors = |positions: &[usize]| {
             (!self.conditions.is_empty()).then(|| {
-                let rows: Vec<f32> = positions.iter().flat_map(|&i| self.conditions[i].iter().copied()).collect();
+                let rows: Vec<f32> =
+                    positions.iter().flat_map(|&i| self.conditions[i].iter().copied()).collect();
                 let width = rows.len() / positions.len();
                 Tensor::from_data(TensorData::new(rows, [positions.len(), width]), device)
             })

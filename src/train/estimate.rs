@@ -32,7 +32,11 @@ impl Estimate {
         let (network, training) = (&recipe.network, &recipe.training);
         let width = recipe.conditions.width();
         let trained = |named: std::collections::BTreeMap<String, burn::tensor::TensorData>| -> usize {
-            named.iter().filter(|(name, _)| !is_buffer(name)).map(|(_, v)| v.shape.iter().product::<usize>()).sum()
+            named
+                .iter()
+                .filter(|(name, _)| !is_buffer(name))
+                .map(|(_, v)| v.shape.iter().product::<usize>())
+                .sum()
         };
         let generator_parameters = trained(values(&Generator::<B>::init(network, width, 0, device)));
         let discriminator_parameters = trained(values(&Discriminator::<B>::init(network, width, 0, device)));

@@ -115,7 +115,8 @@ fn styles<B: VolumeOps>(
         return (ws, mean);
     }
     let z = context.normals(phase, Purpose::MixLatent, first, samples, z_dim, device);
-    let other = generator.mapping.broadcast(generator.mapping.forward(Some(z), condition), num_ws, Truncation::OFF);
+    let other =
+        generator.mapping.broadcast(generator.mapping.forward(Some(z), condition), num_ws, Truncation::OFF);
     let keep = |sample: u64| {
         let seed = context.recipe.training.seed;
         let mut rng = stream(seed, context.step, phase as u64, first + sample, Purpose::MixCutoff);
@@ -141,7 +142,13 @@ impl<B: VolumeOps> State<B> {
             styles(&self.generator, context, phase, condition.clone(), batch.first, samples, &device);
         self.move_w_avg(context, mean.inner());
         let image = self.generator.synthesis.forward(ws, context.noise(phase, batch.first));
-        let draw = context.draw(self.counters.augmentation.p(&context.recipe.augmentation), phase, batch.first, samples, 0);
+        let draw = context.draw(
+            self.counters.augmentation.p(&context.recipe.augmentation),
+            phase,
+            batch.first,
+            samples,
+            0,
+        );
         let logits = self.discriminator.clone().no_grad().forward(draw.apply(image), condition);
         let loss = loss::logistic_real(logits);
         let numbers = vec![("loss_g", number(&loss))];

@@ -60,7 +60,8 @@ impl RunFolder {
                 .collect::<std::io::Result<_>>()
                 .map_err(io)?;
             let before = |line: &&String| {
-                serde_json::from_str::<Value>(line).is_ok_and(|v| v["step"].as_u64().is_some_and(|s| s <= step))
+                serde_json::from_str::<Value>(line)
+                    .is_ok_and(|v| v["step"].as_u64().is_some_and(|s| s <= step))
             };
             let kept: Vec<&String> = lines.iter().filter(before).collect();
             write_beside(&stats, |file| kept.iter().try_for_each(|line| writeln!(file, "{line}")))?;

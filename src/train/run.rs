@@ -108,7 +108,12 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
         }
         if done.is_multiple_of(snapshot) || done == steps {
             let volumes = samples(&state, recipe, &space, job.reals, device)?;
-            picture(&folder, &format!("kimg-{:07.1}", state.counters.images as f64 / 1000.0), &volumes, tell)?;
+            picture(
+                &folder,
+                &format!("kimg-{:07.1}", state.counters.images as f64 / 1000.0),
+                &volumes,
+                tell,
+            )?;
         }
         if done.is_multiple_of(keep) || done == steps {
             save(&folder, &state, recipe, &space, tell)?;
@@ -122,7 +127,11 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
 }
 
 /// One step: every phase that is due, and what follows it.
-fn step<B: VolumeOps>(state: &mut State<B>, job: &Job, device: &B::Device) -> Result<BTreeMap<&'static str, f64>> {
+fn step<B: VolumeOps>(
+    state: &mut State<B>,
+    job: &Job,
+    device: &B::Device,
+) -> Result<BTreeMap<&'static str, f64>> {
     let _tape = tape();
     let (recipe, training) = (job.recipe, &job.recipe.training);
     let at = state.counters.step;
@@ -157,7 +166,8 @@ fn step<B: VolumeOps>(state: &mut State<B>, job: &Job, device: &B::Device) -> Re
             for (name, value) in outcome.numbers {
                 if !value.is_finite() {
                     let problem = format!("{name} is {value}");
-                    let advice = "lower the learning rates or raise γ, and start again from the last checkpoint";
+                    let advice =
+                        "lower the learning rates or raise γ, and start again from the last checkpoint";
                     return Err(Error::Training { step: at, problem, advice: advice.into() });
                 }
                 *numbers.entry(name).or_insert(0.0) += value / rounds as f64;

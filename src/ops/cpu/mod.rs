@@ -23,7 +23,7 @@ mod weight_grad;
 pub use fir::fir;
 pub use forward::{conv3d, conv3d_input_grad};
 pub use lanes::{Isa, isa};
-pub use pointwise::{bias_lrelu, channel_dot, channel_scale, lrelu_mask};
+pub use pointwise::{add_field, bias_lrelu, channel_collect, channel_dot, channel_scale, lrelu_mask};
 pub use weight_grad::conv3d_weight_grad;
 
 #[cfg(test)]

@@ -32,6 +32,36 @@ pub fn channel_dot(x: &[f32], y: &[f32], channels: usize) -> Vec<f32> {
     x.par_chunks(voxels).zip(y.par_chunks(voxels)).map(dot).collect()
 }
 
+/// `x`, `runs_in_all` runs of voxels, plus a field for each `channels` of them.
+pub fn add_field(x: &[f32], field: &[f32], runs_in_all: usize, channels: usize) -> Vec<f32> {
+    let voxels = x.len() / runs_in_all;
+    runs(x, voxels, |run, x, y| {
+        let field = &field[run / channels * voxels..][..voxels];
+        for ((y, &x), &f) in y.iter_mut().zip(x).zip(field) {
+            *y = x + f;
+        }
+    })
+}
+
+/// The sum over the `channels` runs of voxels of each of `samples`.
+pub fn channel_collect(x: &[f32], samples: usize, channels: usize) -> Vec<f32> {
+    const PIECE: usize = 1 << 13;
+    let voxels = x.len() / (samples * channels);
+    let mut out = vec![0.0; samples * voxels];
+    // Pieces of each sample's voxels, channels added in their order.
+    let pieces = voxels.div_ceil(PIECE);
+    let mut slices: Vec<&mut [f32]> =
+        out.chunks_mut(voxels).flat_map(|sample| sample.chunks_mut(PIECE)).collect();
+    slices.par_iter_mut().enumerate().for_each(|(i, out)| {
+        let first = i / pieces * channels * voxels + i % pieces * PIECE;
+        for channel in 0..channels {
+            let x = &x[first + channel * voxels..][..out.len()];
+            out.iter_mut().zip(x).for_each(|(sum, &x)| *sum += x);
+        }
+    });
+    out
+}
+
 /// `lrelu(x + b)·gain`, `x` holding `batch` times as many runs of voxels as `b` has channels.
 pub fn bias_lrelu(x: &[f32], b: &[f32], batch: usize, gain: f32) -> Vec<f32> {
     let voxels = x.len() / (b.len() * batch);

@@ -1,0 +1,441 @@
+//! Runs: resuming, threads, micro-batches, files that vanish, losses that are not finite, interrupts, conditions. The
+//! data are ellipsoids on a grid of 8³, the networks those of the recipe `tiny`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::backend::Flex;
+use nalgebra::Matrix4;
+use ndarray::Array4;
+use serde_json::Value;
+use voxgan::config::{ClassCondition, Covariate, Encoding, Recipe};
+use voxgan::error::{Error, Result};
+use voxgan::io::dataset::{Dataset, Plan, prepare};
+use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::pretrained::{Model, Weights};
+use voxgan::train::{self, Ended, Event, Job, Reals, RunFolder};
+use voxgan::volume::Volume;
+use voxgan::volume::crop::Centre;
+use voxgan::volume::intensity::Normalisation;
+use voxgan::volume::resample::Interpolation;
+
+/// An ellipsoid of 4 mm voxels whose half-axes depend on `number`, brighter inside.
+fn ellipsoid(number: usize) -> Volume {
+    let axes_mm = [9.0 + number as f64, 14.0 - number as f64, 11.0 + (number * 7 % 5) as f64];
+    let data = Array4::from_shape_fn((1, 8, 8, 8), |(_, k, j, i)| {
+        let radius =
+            [i, j, k].iter().zip(axes_mm).map(|(&n, a)| ((n as f64 - 3.5) * 4.0 / a).powi(2)).sum::<f64>();
+        if radius > 1.0 { 0.0 } else { (100.0 - 40.0 * radius) as f32 }
+    });
+    Volume::new(data, Matrix4::new_nonuniform_scaling(&nalgebra::Vector3::new(4.0, 4.0, 4.0)))
+}
+
+/// A folder with a prepared dataset and runs, removed at the end.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// With `count` ellipsoids from number `first` on; `sex` and `age_years` in their table.
+    fn new(first: usize, count: usize) -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let bids = place.folder.path().join("bids");
+        let mut table = "participant_id\tsex\tage_years\n".to_string();
+        for number in first..first + count {
+            let anat = bids.join(format!("sub-{number:02}/anat"));
+            fs::create_dir_all(&anat).unwrap();
+            let path = anat.join(format!("sub-{number:02}_T1w.nii.gz"));
+            nifti::write(&path, &ellipsoid(number), &WriteOptions::default()).unwrap();
+            let sex = if number.is_multiple_of(2) { "F" } else { "M" };
+            table += &format!("sub-{number:02}\t{sex}\t{}\n", 20 + 7 * number);
+        }
+        fs::write(bids.join("dataset_description.json"), "{}").unwrap();
+        fs::write(bids.join("participants.tsv"), table).unwrap();
+        let plan = Plan {
+            inputs: vec![bids],
+            shape: [8; 3],
+            spacing_mm: None,
+            interpolation: Interpolation::Linear,
+            normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
+            centre: Centre::Grid,
+            participants: None,
+            labels: vec!["sex".into(), "age_years".into()],
+            frame: None,
+            strict: true,
+        };
+        let report = prepare(&plan, &place.data(), &|_| {}).unwrap();
+        assert_eq!((report.prepared, report.failures.len()), (count, 0));
+        place
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn reals(&self, recipe: &Recipe) -> Reals {
+        Reals::new(Dataset::open(&self.data()).unwrap(), recipe).unwrap()
+    }
+
+    /// The run `name` up to `last_step`.
+    fn train(&self, recipe: &Recipe, name: &str, last_step: u64) -> Result<Ended> {
+        let (reals, stop) = (self.reals(recipe), AtomicBool::new(false));
+        let job =
+            Job { recipe, reals: &reals, out: &self.out(name), stop: &stop, last_step: Some(last_step) };
+        train::run::<Flex>(&job, &Default::default(), &|_| {})
+    }
+
+    fn latest(&self, name: &str) -> PathBuf {
+        RunFolder::latest(&self.out(name)).unwrap().expect("a checkpoint")
+    }
+
+    /// Lines of the log without what a clock tells.
+    fn log(&self, name: &str) -> Vec<BTreeMap<String, Value>> {
+        let text = fs::read_to_string(self.out(name).join("stats.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).unwrap());
+        lines
+            .map(|mut line| {
+                assert!(line.remove("seconds").is_some() && line.remove("seconds_per_kimg").is_some());
+                line
+            })
+            .collect()
+    }
+}
+
+/// `tiny`, with augmentation from the start and a line of log every five steps.
+fn tiny() -> Recipe {
+    let mut recipe = Recipe::preset("tiny").unwrap();
+    recipe.augmentation.initial_p = 0.4;
+    recipe.output.sample_grid = 2;
+    recipe.resolved()
+}
+
+/// A checkpoint's arrays by name, shape and bits, and its metadata without the seconds.
+type Content = (BTreeMap<String, (Vec<usize>, Vec<u32>)>, BTreeMap<String, String>);
+
+fn content(path: &Path) -> Content {
+    let mut weights = Weights::read(path).unwrap();
+    let counters = weights.metadata.get_mut("counters").expect("counters");
+    let mut parsed: BTreeMap<String, Value> = serde_json::from_str(counters).unwrap();
+    assert!(parsed.remove("seconds").is_some());
+    *counters = serde_json::to_string(&parsed).unwrap();
+    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
+    let arrays = weights.arrays.into_iter().map(|(name, (shape, values))| (name, (shape, bits(values))));
+    (arrays.collect(), weights.metadata)
+}
+
+fn assert_same_checkpoints(a: &Path, b: &Path) {
+    let ((a, a_text), (b, b_text)) = (content(a), content(b));
+    assert!(a.keys().eq(b.keys()), "the arrays' names differ");
+    assert!(
+        a.keys().any(|name| name.starts_with("adam_g.")) && a.keys().any(|name| name.starts_with("adam_d."))
+    );
+    let different: Vec<&String> = a.keys().filter(|name| a[*name] != b[*name]).collect();
+    assert!(different.is_empty(), "{} arrays differ: {different:?}", different.len());
+    assert_eq!(a_text, b_text);
+}
+
+fn words(error: &Error, words: &[&str]) {
+    let message = error.to_string();
+    words.iter().for_each(|word| assert!(message.contains(word), "{word:?} is missing in: {message}"));
+}
+
+#[test]
+fn a_run_that_was_interrupted_ends_where_the_other_does_bit_for_bit() {
+    let place = Place::new(0, 6);
+    let recipe = tiny();
+    assert_eq!(place.train(&recipe, "whole", 20).unwrap(), Ended::Complete);
+    assert_eq!(place.train(&recipe, "halves", 10).unwrap(), Ended::Complete);
+    assert!(place.latest("halves").ends_with("step-00000010.safetensors"));
+    assert_eq!(place.train(&recipe, "halves", 20).unwrap(), Ended::Complete);
+    assert!(place.latest("halves").ends_with("step-00000020.safetensors"));
+    assert_same_checkpoints(&place.latest("whole"), &place.latest("halves"));
+    let steps: Vec<u64> = place.log("whole").iter().map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [5, 10, 15, 20]);
+    assert_eq!(place.log("whole"), place.log("halves"));
+    // A run that is complete does nothing more.
+    let before = fs::read(place.latest("whole")).unwrap();
+    assert_eq!(place.train(&recipe, "whole", 20).unwrap(), Ended::Complete);
+    assert!(fs::read(place.latest("whole")).unwrap() == before);
+    assert_eq!(place.log("whole").len(), 4);
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let place = Place::new(0, 5);
+    let recipe = tiny();
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let name = format!("threads-{threads}");
+        pool.install(|| place.train(&recipe, &name, 9)).unwrap();
+        place.latest(&name)
+    };
+    let (one, two, three) = (with(1), with(2), with(3));
+    assert_same_checkpoints(&one, &two);
+    assert_same_checkpoints(&one, &three);
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    place.train(&recipe, "a", 1).unwrap();
+    recipe.training.seed = 1;
+    place.train(&recipe, "b", 1).unwrap();
+    let name = "G.synthesis.b4.const";
+    let [a, b] = ["a", "b"].map(|run| content(&place.latest(run)).0);
+    assert!(a.contains_key(name), "{:?}", a.keys());
+    assert_ne!(a[name], b[name]);
+}
+
+/// With a group of one sample, every term of a gradient is a sample's own, and a batch in parts gives the same sum. With
+/// β₁ = 0 the first moments of Adam are the gradients of the last phase.
+#[test]
+fn micro_batches_give_the_batchs_gradients() {
+    let place = Place::new(0, 6);
+    for (r1_interval, network) in [(0, "adam_g.first."), (0, "adam_d.first."), (1, "adam_d.first.")] {
+        let gradients = |micro: usize| {
+            let mut recipe = tiny();
+            recipe.network.minibatch_group = 1;
+            let training = &mut recipe.training;
+            assert_eq!(training.adam_betas[0], 0.0);
+            (training.micro_batch, training.r1_interval, training.path_length_interval) =
+                (Some(micro), r1_interval, 0);
+            // The discriminator's phases see the generator after its step: without ε, that divides noise by noise.
+            training.adam_epsilon = 1.0;
+            recipe.validate().unwrap();
+            let name = format!("{network}{r1_interval}-{micro}");
+            place.train(&recipe, &name, 1).unwrap();
+            let arrays = Weights::read(&place.latest(&name)).unwrap().arrays;
+            let mine = arrays.into_iter().filter(|(name, _)| name.starts_with(network));
+            mine.flat_map(|(_, (_, values))| values).map(f64::from).collect::<Vec<_>>()
+        };
+        let whole = gradients(4);
+        let norm = whole.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!(norm > 1e-6, "{norm}");
+        for micro in [2, 1] {
+            let parts = gradients(micro);
+            assert_eq!(whole.len(), parts.len());
+            let distance = whole.iter().zip(&parts).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            println!("{network} R1 {r1_interval}, {micro} at once: {:.1e}", distance / norm);
+            assert!(
+                distance / norm < 1e-5,
+                "{network} R1 {r1_interval}, {micro} at once: {:.1e}",
+                distance / norm
+            );
+        }
+    }
+}
+
+#[test]
+fn a_vanished_volume_is_an_error_that_names_it() {
+    let place = Place::new(0, 6);
+    let recipe = tiny();
+    place.train(&recipe, "run", 3).unwrap();
+    let checkpoint = place.latest("run");
+    let before = fs::read(&checkpoint).unwrap();
+    let mut volumes: Vec<PathBuf> =
+        fs::read_dir(place.data().join("volumes")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    volumes.sort();
+    let hidden = place.folder.path().join("hidden");
+    fs::rename(&volumes[4], &hidden).unwrap();
+    let error = place.train(&recipe, "run", 6).unwrap_err();
+    words(&error, &[volumes[4].file_name().unwrap().to_str().unwrap()]);
+    assert_eq!(place.latest("run"), checkpoint);
+    assert!(fs::read(&checkpoint).unwrap() == before);
+    Model::<Flex>::open(place.out("run").to_str().unwrap(), &Default::default()).unwrap();
+    // With the file back, the run goes on as if nothing had been.
+    fs::rename(&hidden, &volumes[4]).unwrap();
+    place.train(&recipe, "run", 6).unwrap();
+    place.train(&recipe, "other", 6).unwrap();
+    assert_same_checkpoints(&place.latest("run"), &place.latest("other"));
+}
+
+#[test]
+fn a_checkpoint_of_another_recipe_or_dataset_is_refused() {
+    let place = Place::new(0, 5);
+    let recipe = tiny();
+    place.train(&recipe, "run", 2).unwrap();
+    let checkpoint = place.latest("run").display().to_string();
+    for change in [
+        (|r| r.network.w_dim = 8) as fn(&mut Recipe),
+        |r| r.training.batch = 8,
+        |r| r.training.seed = 5,
+        |r| r.training.gamma = Some(3.0),
+        |r| r.augmentation.target = 0.5,
+    ] {
+        let mut other = recipe.clone();
+        change(&mut other);
+        words(&place.train(&other, "run", 4).unwrap_err(), &[&checkpoint, "recipe", "--out"]);
+    }
+    let elsewhere = Place::new(1, 5);
+    let reals = elsewhere.reals(&recipe);
+    let (out, stop) = (place.out("run"), AtomicBool::new(false));
+    let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(4) };
+    let error = train::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap_err();
+    words(&error, &[&checkpoint, "training set", "--data"]);
+    assert_eq!(place.latest("run").display().to_string(), checkpoint);
+    // A longer run with other output is the same run.
+    let mut longer = recipe.clone();
+    (longer.training.total_kimg, longer.output.sample_grid) = (9.0, 1);
+    place.train(&longer, "run", 3).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused() {
+    let place = Place::new(0, 5);
+    let recipe = tiny();
+    place.train(&recipe, "run", 1).unwrap();
+    let checkpoint = place.latest("run");
+    let bytes = fs::read(&checkpoint).unwrap();
+    for content in [&bytes[..bytes.len() - 9], &bytes[..40], b"{}"] {
+        fs::write(&checkpoint, content).unwrap();
+        words(&place.train(&recipe, "run", 2).unwrap_err(), &[checkpoint.to_str().unwrap(), "safetensors"]);
+    }
+}
+
+#[test]
+fn a_grid_that_is_not_the_recipes_is_refused() {
+    let place = Place::new(0, 2);
+    let mut recipe = tiny();
+    recipe.network.base = [4, 4, 5];
+    let error = Reals::new(Dataset::open(&place.data()).unwrap(), &recipe).unwrap_err();
+    words(&error, &["network.base", "[8, 8, 8]", "[8, 8, 10]", "--shape"]);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run_and_leaves_the_checkpoint() {
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    recipe.training.learning_rate_discriminator = 1e12;
+    recipe.training.r1_interval = 0;
+    // A checkpoint every step.
+    recipe.output.checkpoint_kimg = 0.004;
+    let error = place.train(&recipe, "run", 20).unwrap_err();
+    let Error::Training { step, .. } = error else { panic!("{error}") };
+    words(&error, &["loss", "learning rate", "checkpoint"]);
+    assert!(step > 0, "the first step is finite");
+    assert!(place.latest("run").ends_with(format!("step-{step:08}.safetensors")));
+    Model::<Flex>::open(place.out("run").to_str().unwrap(), &Default::default()).unwrap();
+    // Resumed, it comes to the same step and the same end.
+    let before = fs::read(place.latest("run")).unwrap();
+    let again = place.train(&recipe, "run", 20).unwrap_err();
+    assert_eq!(again.to_string(), error.to_string());
+    assert!(fs::read(place.latest("run")).unwrap() == before);
+}
+
+#[test]
+fn the_stop_flag_ends_a_run_with_a_checkpoint() {
+    let place = Place::new(0, 5);
+    let recipe = tiny();
+    let (reals, stop) = (place.reals(&recipe), AtomicBool::new(false));
+    let out = place.out("run");
+    let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(12) };
+    let tell = |event: Event| {
+        if let Event::Logged { step: 5, .. } = event {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    assert_eq!(train::run::<Flex>(&job, &Default::default(), &tell).unwrap(), Ended::Stopped);
+    assert!(place.latest("run").ends_with("step-00000005.safetensors"));
+    // Nothing partial beside it.
+    let checkpoints = fs::read_dir(out.join("checkpoints")).unwrap().count();
+    assert_eq!(checkpoints, 1);
+    assert_eq!(place.train(&recipe, "run", 12).unwrap(), Ended::Complete);
+    place.train(&recipe, "whole", 12).unwrap();
+    assert_same_checkpoints(&place.latest("run"), &place.latest("whole"));
+    // Set before the start, there is nothing to save.
+    let none = place.out("none");
+    let job = Job { out: &none, ..job };
+    assert_eq!(train::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap(), Ended::Stopped);
+    assert_eq!(RunFolder::latest(&none).unwrap(), None);
+}
+
+#[test]
+fn resuming_from_an_older_checkpoint_repeats_no_line_of_the_log() {
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    // Every ten steps.
+    recipe.output.checkpoint_kimg = 0.04;
+    place.train(&recipe, "run", 20).unwrap();
+    let (first, last) = (place.log("run"), content(&place.latest("run")));
+    // The last checkpoint is lost, and the log ends within a line.
+    fs::remove_file(place.latest("run")).unwrap();
+    assert!(place.latest("run").ends_with("step-00000010.safetensors"));
+    let stats = place.out("run").join("stats.jsonl");
+    let text = fs::read_to_string(&stats).unwrap();
+    fs::write(&stats, &text[..text.len() - 30]).unwrap();
+    place.train(&recipe, "run", 20).unwrap();
+    assert_eq!(place.log("run"), first);
+    assert!(content(&place.latest("run")) == last);
+}
+
+#[test]
+fn the_two_last_checkpoints_are_kept() {
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    recipe.output.checkpoint_kimg = 0.004;
+    place.train(&recipe, "run", 5).unwrap();
+    let mut names: Vec<_> = fs::read_dir(place.out("run").join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["step-00000004.safetensors", "step-00000005.safetensors"]);
+    for file in
+        ["recipe.toml", "versions.json", "stats.jsonl", "samples/reals.png", "samples/kimg-00000.0.png"]
+    {
+        assert!(place.out("run").join(file).is_file(), "{file}");
+    }
+    let written = Recipe::read(&place.out("run").join("recipe.toml")).unwrap();
+    assert_eq!(written, recipe);
+}
+
+/// `tiny` with a class and a covariate.
+fn conditional() -> Recipe {
+    let mut recipe = tiny();
+    recipe.conditions.classes =
+        vec![ClassCondition { label: "sex".into(), values: vec!["F".into(), "M".into()] }];
+    let encoding = Encoding::Fourier { frequencies: 2 };
+    recipe.conditions.covariates =
+        vec![Covariate { label: "age_years".into(), min: 20.0, max: 90.0, encoding }];
+    recipe.validate().unwrap();
+    recipe
+}
+
+#[test]
+fn conditions_come_from_the_table_and_resume() {
+    let place = Place::new(0, 6);
+    let recipe = conditional();
+    place.train(&recipe, "whole", 10).unwrap();
+    place.train(&recipe, "parts", 4).unwrap();
+    place.train(&recipe, "parts", 10).unwrap();
+    assert_same_checkpoints(&place.latest("whole"), &place.latest("parts"));
+    let arrays = content(&place.latest("whole")).0;
+    let embed = &arrays["G.mapping.embed.weight"];
+    assert_eq!(embed.0, [16, 6]);
+    let start = {
+        place.train(&recipe, "start", 1).unwrap();
+        content(&place.latest("start")).0["G.mapping.embed.weight"].clone()
+    };
+    assert_ne!(&start, embed, "the embedding learns");
+    assert!(arrays.contains_key("D.mapping.embed.weight"));
+}
+
+#[test]
+fn a_label_outside_the_recipe_names_the_volume() {
+    let place = Place::new(0, 6);
+    let refuse = |change: fn(&mut Recipe), expected: &[&str]| {
+        let mut recipe = conditional();
+        change(&mut recipe);
+        words(&Reals::new(Dataset::open(&place.data()).unwrap(), &recipe).unwrap_err(), expected);
+    };
+    refuse(|r| r.conditions.covariates[0].max = 50.0, &["age_years", "sub-05", "`55`", "from 20 to 50"]);
+    refuse(|r| r.conditions.classes[0].values = vec!["F".into(), "X".into()], &["sex", "sub-01", "`M`"]);
+    refuse(|r| r.conditions.classes[0].label = "site".into(), &["site", "sub-00", "none"]);
+}
