@@ -352,24 +352,13 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn real_left_handed_scans_go_to_ras_and_back() {
-    use nifti::{IntoNdArray, NiftiObject, ReaderOptions};
     let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ds002748/original");
     let path = data.join("sub-01/anat/sub-01_T1w.nii.gz");
     if !path.exists() {
         println!("skipped: {} is not here", path.display());
         return;
     }
-    let object = ReaderOptions::new().read_file(&path).expect("a NIfTI file");
-    let header = object.header().clone();
-    let mut affine = Matrix4::identity();
-    for (row, values) in [header.srow_x, header.srow_y, header.srow_z].iter().enumerate() {
-        (0..4).for_each(|column| affine[(row, column)] = f64::from(values[column]));
-    }
-    let voxels = object.into_volume().into_ndarray::<f32>().expect("voxels"); // [i, j, k]
-    let shape = voxels.shape().to_vec();
-    let data =
-        Array4::from_shape_fn((1, shape[2], shape[1], shape[0]), |(_, k, j, i)| voxels[[i, j, k].as_slice()]);
-    let scan = Volume::new(data, affine);
+    let scan = voxgan::io::nifti::read(&path).expect("a NIfTI file");
     let (ras, original) = to_ras(scan.clone());
     assert_eq!(original.to_string(), "LAS"); // nibabel: aff2axcodes
     assert_eq!(orientation(&ras.affine), Orientation::RAS);

@@ -82,9 +82,9 @@ pub fn run(args: Args) -> Result<()> {
     let least = |list: &[Neighbour]| list.iter().map(|n| n.rmse).fold(f64::INFINITY, f64::min);
     let (of_synthetic, of_real) = (&neighbours.of_synthetic, &neighbours.of_real);
     println!("{} synthetic volumes against {} real ones, values in [-1, 1]", synthetic.len(), reals.len());
-    println!("{:<44} {:>10} {:>10}", "", "synthetic", "real");
-    let row = |name: &str, synthetic: f64, real: f64| println!("{name:<44} {synthetic:>10.4} {real:>10.4}");
-    row(&format!("MS-SSIM over pairs ({} scales), mean", diverse.scales), diverse.mean, diverse_real.mean);
+    println!("{:<46} {:>10} {:>10}", "", "synthetic", "real");
+    let row = |name: &str, synthetic: f64, real: f64| println!("{name:<46} {synthetic:>10.4} {real:>10.4}");
+    row(&format!("MS-SSIM over pairs (scales: {}), mean", diverse.scales), diverse.mean, diverse_real.mean);
     row(
         "MS-SSIM over pairs, standard deviation",
         diverse.standard_deviation,

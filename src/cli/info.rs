@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use crate::config::Recipe;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::cpu;
 use crate::pretrained::model::{self, Model};
 
@@ -21,7 +21,8 @@ pub fn run(_: Args) -> Result<()> {
     println!("cpu          {} kernels, {} threads", cpu::isa().name(), rayon::current_num_threads());
     match Device::Cuda(0).check() {
         Ok(()) => println!("cuda:0       ready"),
-        Err(error) => println!("cuda:0       {error}"),
+        Err(Error::Device { problem, advice, .. }) => println!("cuda:0       {problem}; {advice}"),
+        Err(error) => return Err(error),
     }
     println!("recipes      {}", Recipe::preset_names().join(", "));
     for name in model::embedded_names() {

@@ -17,12 +17,12 @@
 //! | [`warp()`] `(x)` | [`warp()`] with [`WarpPass::transposed`] | |
 //!
 //! [`VolumeOps`] has default methods in plain burn operations ([`plain`], the oracle of the tests); a backend overrides
-//! what it does better ([`flex`]). All tensors are `[N, C, D, H, W]`.
+//! what it does better (`flex.rs`). All tensors are `[N, C, D, H, W]`.
 
 mod autodiff;
 pub mod cpu;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub mod cuda;
 mod flex;
 mod geometry;
 pub mod plain;

@@ -1,0 +1,224 @@
+//! The program as its users meet it: commands, exit codes, messages, files.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use nalgebra::Matrix4;
+use ndarray::Array4;
+use voxgan::io::nifti::{self, DataType, WriteOptions};
+use voxgan::volume::Volume;
+
+fn voxgan(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("voxgan").expect("the program is built");
+    command.args(arguments);
+    command
+}
+
+/// What a command prints, after it has succeeded.
+fn printed(arguments: &[&str]) -> String {
+    let output = voxgan(arguments).assert().success().get_output().stdout.clone();
+    String::from_utf8(output).expect("text")
+}
+
+/// What a command says when it fails.
+fn refused(arguments: &[&str]) -> String {
+    let output = voxgan(arguments).assert().failure().get_output().stderr.clone();
+    String::from_utf8(output).expect("text")
+}
+
+/// Ellipsoids of several sizes, as scans, in `folder`.
+fn phantoms(folder: &Path) {
+    for i in 0..6 {
+        let radius = 4.0 + f64::from(i) * 0.3;
+        let data = Array4::from_shape_fn((1, 12, 12, 12), |(_, d, h, w)| {
+            let r = [d, h, w].map(|x| (x as f64 - 5.5).powi(2)).iter().sum::<f64>().sqrt();
+            if r < radius { (100.0 + 8.0 * (radius - r)) as f32 } else { 0.0 }
+        });
+        let mut affine = Matrix4::from_diagonal(&[4.0, 4.0, 4.0, 1.0].into());
+        (0..3).for_each(|axis| affine[(axis, 3)] = -22.0);
+        let options = WriteOptions { data_type: DataType::F32, description: "phantom".into() };
+        let path = folder.join(format!("sub-{i:02}_T1w.nii.gz"));
+        nifti::write(&path, &Volume::new(data, affine), &options).expect("written");
+    }
+}
+
+#[test]
+fn help_names_every_command() {
+    let help = printed(&["--help"]);
+    for command in
+        ["prepare", "train", "generate", "mix", "interpolate", "evaluate", "export", "parity", "info"]
+    {
+        assert!(help.contains(command), "{command} is missing in\n{help}");
+        assert!(printed(&[command, "--help"]).contains("Usage"), "{command}");
+    }
+}
+
+#[test]
+fn info_tells_versions_devices_and_weights() {
+    let info = printed(&["info"]);
+    for word in [env!("CARGO_PKG_VERSION"), "kernels", "cuda", "brain-4mm", "weights"] {
+        assert!(info.contains(word), "{word} is missing in\n{info}");
+    }
+}
+
+#[test]
+fn the_weights_inside_make_synthetic_volumes_that_say_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("synthetic");
+    printed(&["generate", "--seeds", "3,5-6", "--data-type", "i16", "--out", out.to_str().expect("text")]);
+    let volume = nifti::read(out.join("seed-0003.nii.gz")).expect("a volume");
+    assert_eq!(volume.dims(), [40, 48, 40]);
+    assert!(volume.spacing_mm().iter().all(|mm| (mm - 4.0).abs() < 1e-5));
+    // Air around a brain that is neither empty nor everything.
+    let bright = volume.data.iter().filter(|&&v| v > 50.0).count() as f64 / volume.data.len() as f64;
+    assert!((0.05..0.6).contains(&bright), "{bright}");
+    let (_, d, h, w) = volume.data.dim();
+    let corners = [0, d - 1].map(|d| [0, h - 1].map(|h| [0, w - 1].map(|w| volume.data[(0, d, h, w)])));
+    assert!(corners.iter().flatten().flatten().all(|&v| v < 50.0), "{corners:?}");
+    let sidecar = fs::read_to_string(out.join("seed-0003.json")).expect("a sidecar");
+    let sidecar: serde_json::Value = serde_json::from_str(&sidecar).expect("JSON");
+    assert_eq!((&sidecar["Synthetic"], &sidecar["Seed"]), (&true.into(), &3.into()));
+    assert_eq!(sidecar["ModelSHA256"].as_str().map(str::len), Some(64));
+    assert!(out.join("seed-0006.json").exists() && out.join("montage.png").exists());
+
+    // The same seed gives the same file, alone or in company; another gives another.
+    let again = folder.path().join("again");
+    printed(&["generate", "--seeds", "5", "--data-type", "i16", "--out", again.to_str().expect("text")]);
+    let read = |path: &Path| fs::read(path).expect("a file");
+    assert_eq!(read(&out.join("seed-0005.nii.gz")), read(&again.join("seed-0005.nii.gz")));
+    assert_ne!(read(&out.join("seed-0005.nii.gz")), read(&out.join("seed-0006.nii.gz")));
+}
+
+#[test]
+fn mixing_no_layer_is_the_row_and_mixing_all_is_the_column() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("text").to_string();
+    printed(&["generate", "--seeds", "1-2", "--out", &text("own")]);
+    printed(&["mix", "--rows", "1", "--columns", "2", "--layers", "0-7", "--out", &text("all")]);
+    printed(&["mix", "--rows", "1", "--columns", "1", "--layers", "0-3", "--out", &text("self")]);
+    let voxels = |name: &str| nifti::read(path(name)).expect("a volume").data;
+    assert_eq!(voxels("all/row-0001_column-0002.nii.gz"), voxels("own/seed-0002.nii.gz"));
+    assert_eq!(voxels("self/row-0001_column-0001.nii.gz"), voxels("own/seed-0001.nii.gz"));
+    assert!(
+        refused(&["mix", "--rows", "1", "--columns", "2", "--layers", "8", "--out", &text("no")])
+            .contains("0 to 7")
+    );
+}
+
+#[test]
+fn a_walk_begins_at_its_first_seed_and_is_a_series() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_str().expect("text");
+    for space in ["w", "z"] {
+        printed(&["interpolate", "--seeds", "1,2", "--frames", "4", "--space", space, "--out", out]);
+        let first = nifti::read_frame(folder.path().join("walk.nii.gz"), Some(0)).expect("a frame");
+        printed(&["generate", "--seeds", "1", "--out", out]);
+        let seed = nifti::read(folder.path().join("seed-0001.nii.gz")).expect("a volume");
+        let worst = first.data.iter().zip(&seed.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-2, "{space}: {worst}");
+        assert!(nifti::read_frame(folder.path().join("walk.nii.gz"), Some(4)).is_err());
+    }
+    assert!(fs::read(folder.path().join("walk.gif")).expect("a GIF").starts_with(b"GIF89a"));
+}
+
+#[test]
+fn parity_prints_a_table_or_json_and_fails_above_the_tolerances() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden");
+    let fixture = golden.join("stylegan2_3d_slab_16x16x6.safetensors");
+    let table = printed(&["parity", fixture.to_str().expect("text")]);
+    assert!(table.contains("r1.dparam") && table.contains("io.ws_psi0.7"), "{table}");
+    let json = printed(&["parity", "--json", fixture.to_str().expect("text")]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let rows = json.as_object().and_then(|o| o.values().next()).and_then(|v| v.as_array()).expect("rows");
+    assert!(rows.len() >= 15 && rows.iter().all(|row| row["passes"] == true), "{json}");
+
+    // One weight of the generator changed by a thousandth.
+    let mut bytes = fs::read(&fixture).expect("the fixture");
+    let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).expect("a header");
+    let place = 8 + header + metadata.info("G.synthesis.b8.conv0.weight").expect("there").data_offsets.0;
+    let old = f32::from_le_bytes([bytes[place], bytes[place + 1], bytes[place + 2], bytes[place + 3]]);
+    bytes[place..place + 4].copy_from_slice(&(old * 1.001 + 1e-3).to_le_bytes());
+    let folder = tempfile::tempdir().expect("a folder");
+    let changed = folder.path().join("changed.safetensors");
+    fs::write(&changed, bytes).expect("written");
+    assert!(refused(&["parity", changed.to_str().expect("text")]).contains("io.img_noise_const"));
+}
+
+#[test]
+fn mistakes_are_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out").to_str().expect("text").to_string();
+    assert!(refused(&["generate", "--weights", "nothing", "--out", &out]).contains("brain-4mm"));
+    assert!(refused(&["generate", "--seeds", "5-1", "--out", &out]).contains("backwards"));
+    assert!(refused(&["generate", "--conditions", "age=3", "--out", &out]).contains("age"));
+    assert!(refused(&["generate", "--device", "tpu", "--out", &out]).contains("cuda:N"));
+    let cuda = refused(&["generate", "--device", "cuda:77", "--out", &out]);
+    assert!(cuda.contains("--device cpu") || cuda.contains("CUDA"), "{cuda}");
+    assert!(refused(&["train", "no-such-recipe", "--data", &out, "--out", &out]).contains("tiny"));
+    let text = folder.path().join("text.nii");
+    fs::write(&text, "this is no scan").expect("written");
+    let message = refused(&["prepare", text.to_str().expect("text"), &out, "--shape", "8,8,8", "--strict"]);
+    assert!(message.contains("text.nii"), "{message}");
+    assert!(!Path::new(&out).join("manifest.json").exists());
+}
+
+#[test]
+fn a_terminated_run_saves_exits_well_and_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_string();
+    fs::create_dir(folder.path().join("scans")).expect("made");
+    phantoms(&folder.path().join("scans"));
+    printed(&["prepare", &path("scans"), &path("cache"), "--shape", "8,8,8", "--spacing-mm", "6"]);
+    let plan = printed(&["train", "tiny", "--data", &path("cache"), "--out", &path("run"), "--dry-run"]);
+    assert!(plan.contains("parameters") && plan.contains("memory"), "{plan}");
+    assert!(!folder.path().join("run").exists(), "a dry run writes nothing");
+
+    let arguments = ["train", "tiny", "--data", &path("cache"), "--out", &path("run"), "--total-kimg"];
+    let mut process = Process::new(env!("CARGO_BIN_EXE_voxgan"))
+        .args(arguments)
+        .arg("1000")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    let begun = Instant::now();
+    let stats = folder.path().join("run/stats.jsonl");
+    while fs::read_to_string(&stats).unwrap_or_default().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no line in two minutes");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let signalled = Process::new("kill").args(["-TERM", &process.id().to_string()]).status();
+    assert!(signalled.expect("kill runs").success());
+    let status = process.wait().expect("ended");
+    assert!(status.success(), "{status}");
+    let lines = |text: String| text.lines().count();
+    let before = lines(fs::read_to_string(&stats).expect("the log"));
+
+    let done = images(&stats) as f64 / 1000.0 + 0.04;
+    let resumed = voxgan(&arguments).arg(format!("{done}")).assert().success().get_output().stderr.clone();
+    assert!(String::from_utf8_lossy(&resumed).contains("resuming at step"));
+    assert!(lines(fs::read_to_string(&stats).expect("the log")) > before);
+    printed(&["export", &path("run"), &path("brain.safetensors"), "--half"]);
+    printed(&[
+        "generate",
+        "--weights",
+        &path("brain.safetensors"),
+        "--seeds",
+        "0",
+        "--out",
+        &path("synthetic"),
+    ]);
+    let table = printed(&["evaluate", "--weights", &path("run"), "--data", &path("cache")]);
+    assert!(table.contains("nearest real volume"), "{table}");
+}
+
+/// Volumes shown at the last line of a log.
+fn images(stats: &Path) -> u64 {
+    let text = fs::read_to_string(stats).expect("the log");
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    last["images"].as_u64().expect("a number")
+}
