@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-#[path = "config/validation.rs"]
 mod validation;
 
 /// The recipes inside the program: name and text.

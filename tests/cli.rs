@@ -136,12 +136,12 @@ fn parity_prints_a_table_or_json_and_fails_above_the_tolerances() {
     let rows = json.as_object().and_then(|o| o.values().next()).and_then(|v| v.as_array()).expect("rows");
     assert!(rows.len() >= 15 && rows.iter().all(|row| row["passes"] == true), "{json}");
 
-    // One weight of the generator changed by a thousandth.
+    // One weight of the generator's some thousands changed.
     let mut bytes = fs::read(&fixture).expect("the fixture");
     let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).expect("a header");
     let place = 8 + header + metadata.info("G.synthesis.b8.conv0.weight").expect("there").data_offsets.0;
     let old = f32::from_le_bytes([bytes[place], bytes[place + 1], bytes[place + 2], bytes[place + 3]]);
-    bytes[place..place + 4].copy_from_slice(&(old * 1.001 + 1e-3).to_le_bytes());
+    bytes[place..place + 4].copy_from_slice(&(old + 0.5).to_le_bytes());
     let folder = tempfile::tempdir().expect("a folder");
     let changed = folder.path().join("changed.safetensors");
     fs::write(&changed, bytes).expect("written");

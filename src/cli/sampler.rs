@@ -31,8 +31,9 @@ pub struct SamplingArgs {
     /// Truncate only this many layers of w, from the coarsest
     #[arg(long, value_name = "LAYERS")]
     pub psi_cutoff: Option<usize>,
-    /// Noise inputs: the generator's own, drawn from the seed, or none
-    #[arg(long, value_enum, default_value_t = NoiseMode::Const)]
+    /// Noise inputs: none, the generator's own, or drawn from the seed; they are fine texture, which a generator learns
+    /// last: until it has, they are speckle
+    #[arg(long, value_enum, default_value_t = NoiseMode::None)]
     pub noise: NoiseMode,
     /// Conditions for a conditional generator, such as age=34,sex=F
     #[arg(long, value_name = "LABEL=VALUE,…")]

@@ -21,7 +21,7 @@ const COMPILER: [&str; 6] = [
     "nvrtc64_120_0.dll",
 ];
 /// Where the toolkit is looked for without `CUDA_PATH`.
-const TOOLKITS: [&str; 2] = ["/usr/local/cuda", "/opt/cuda"];
+const TOOLKITS: [&str; 3] = ["/usr/local/cuda", "/opt/cuda", "/usr"];
 
 /// Checks that card `number` can be used: driver, card, run-time compiler, headers.
 ///

@@ -188,7 +188,8 @@ fn step<B: VolumeOps>(
     Ok(numbers)
 }
 
-/// The run's sample volumes: always the same latents, conditions of the first reals, no truncation.
+/// The run's sample volumes, made as `voxgan generate` does by default: always the same latents, conditions of the first
+/// reals, no truncation, no noise.
 fn samples<B: VolumeOps>(
     state: &State<B>,
     recipe: &Recipe,
@@ -202,7 +203,7 @@ fn samples<B: VolumeOps>(
         let z = normal(&mut stream(recipe.training.seed, 0, 0, i as u64, Purpose::Samples), z_dim);
         let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), device);
         let condition = reals.condition(i % reals.len(), device);
-        let image = state.average.forward(z, condition, Truncation::OFF, Noise::Const);
+        let image = state.average.forward(z, condition, Truncation::OFF, Noise::None);
         volumes.extend(bridge::to_volumes(image, &space.affine()));
     }
     Ok(volumes)
