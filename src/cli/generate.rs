@@ -1,11 +1,9 @@
 //! `voxgan generate`: seeds become synthetic volumes.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use super::device::on_device;
-use super::sampler::{Sampler, SamplingArgs, Seeds, StoredType, parse_seeds};
+use super::sampler::{OutputArgs, Sampler, SamplingArgs, Seeds, parse_seeds};
 use crate::error::Result;
 use crate::report::{Montage, write_png};
 
@@ -23,12 +21,8 @@ pub struct Args {
     /// Seeds: numbers and ranges, such as 0-15,42
     #[arg(long, default_value = "0-3", value_parser = parse_seeds)]
     seeds: Seeds,
-    /// How voxels are stored
-    #[arg(long, value_enum, default_value_t = StoredType::F32)]
-    data_type: StoredType,
-    /// The folder for the volumes
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Seeds → latents → w → volumes → files.
@@ -41,14 +35,19 @@ pub fn run(args: Args) -> Result<()> {
         let mut pictured = Vec::new();
         for &seed in &args.seeds.0 {
             let volume = sampler.volume(sampler.styles(sampler.latent(seed)), seed);
-            let path = args.out.join(format!("seed-{seed:04}.nii.gz"));
-            sampler.write(&path, std::slice::from_ref(&volume), args.data_type, json!({ "Seed": seed }))?;
+            let path = args.output.out.join(format!("seed-{seed:04}.nii.gz"));
+            sampler.write(
+                &path,
+                std::slice::from_ref(&volume),
+                args.output.data_type,
+                json!({ "Seed": seed }),
+            )?;
             println!("{}", path.display());
             if pictured.len() < PICTURED {
                 pictured.push(volume);
             }
         }
-        let montage = args.out.join("montage.png");
+        let montage = args.output.out.join("montage.png");
         write_png(&montage, &Montage::fit(&pictured)?.render(&pictured)?)?;
         println!("{}", montage.display());
         Ok(())

@@ -1,12 +1,10 @@
 //! `voxgan interpolate`: a walk through the latent space.
 
-use std::path::PathBuf;
-
 use burn::tensor::Tensor;
 use serde_json::json;
 
 use super::device::on_device;
-use super::sampler::{Sampler, SamplingArgs, Seeds, StoredType, parse_seeds};
+use super::sampler::{OutputArgs, Sampler, SamplingArgs, Seeds, parse_seeds};
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
 use crate::report::{Montage, write_gif};
@@ -28,12 +26,8 @@ pub struct Args {
     /// Milliseconds a frame of the GIF
     #[arg(long, value_name = "MS", default_value_t = 120)]
     delay_ms: u32,
-    /// How voxels are stored
-    #[arg(long, value_enum, default_value_t = StoredType::F32)]
-    data_type: StoredType,
-    /// The folder for walk.gif and walk.nii.gz
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// The space that a walk is straight in.
@@ -77,14 +71,14 @@ pub fn run(args: Args) -> Result<()> {
             };
             volumes.push(sampler.volume(ws, seeds[0]));
         }
-        let path = args.out.join("walk.nii.gz");
+        let path = args.output.out.join("walk.nii.gz");
         let details = json!({ "Seeds": seeds, "Frames": frames, "Space": format!("{:?}", args.space) });
-        sampler.write(&path, &volumes, args.data_type, details)?;
+        sampler.write(&path, &volumes, args.output.data_type, details)?;
         println!("{}", path.display());
         let montage = Montage { columns: 1, ..Montage::fit(&volumes)? };
         let pictures =
             volumes.iter().map(|v| montage.render(std::slice::from_ref(v))).collect::<Result<Vec<_>>>()?;
-        let path = args.out.join("walk.gif");
+        let path = args.output.out.join("walk.gif");
         write_gif(&path, &pictures, args.delay_ms)?;
         println!("{}", path.display());
         Ok(())

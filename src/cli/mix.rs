@@ -1,12 +1,10 @@
 //! `voxgan mix`: some layers of w from one seed, the rest from another.
 
-use std::path::PathBuf;
-
 use burn::tensor::Tensor;
 use serde_json::json;
 
 use super::device::on_device;
-use super::sampler::{Sampler, SamplingArgs, Seeds, StoredType, parse_seeds};
+use super::sampler::{OutputArgs, Sampler, SamplingArgs, Seeds, parse_seeds};
 use crate::error::{Error, Result};
 use crate::report::{Montage, write_png};
 
@@ -28,12 +26,8 @@ pub struct Args {
     /// The chosen layers of w, from 0, the coarsest; such as 0-3
     #[arg(long, value_name = "LAYERS", default_value = "0-3", value_parser = parse_seeds)]
     layers: Seeds,
-    /// How voxels are stored
-    #[arg(long, value_enum, default_value_t = StoredType::F32)]
-    data_type: StoredType,
-    /// The folder for the volumes
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Two lists of seeds → w's with layers exchanged → volumes → files.
@@ -65,14 +59,14 @@ pub fn run(args: Args) -> Result<()> {
                     if chosen { column.clone().narrow(1, layer, 1) } else { base.clone().narrow(1, layer, 1) }
                 });
                 let volume = sampler.volume(Tensor::cat(layers.collect(), 1), row);
-                let path = args.out.join(format!("row-{row:04}_column-{seed:04}.nii.gz"));
+                let path = args.output.out.join(format!("row-{row:04}_column-{seed:04}.nii.gz"));
                 let details = json!({ "Seed": row, "MixSeed": seed, "MixLayers": args.layers.0 });
-                sampler.write(&path, std::slice::from_ref(&volume), args.data_type, details)?;
+                sampler.write(&path, std::slice::from_ref(&volume), args.output.data_type, details)?;
                 println!("{}", path.display());
                 pictured.push(volume);
             }
         }
-        let montage = args.out.join("montage.png");
+        let montage = args.output.out.join("montage.png");
         let layout = Montage { columns: columns.len() + 1, ..Montage::fit(&pictured)? };
         write_png(&montage, &layout.render(&pictured)?)?;
         println!("{}", montage.display());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Value, json};
@@ -41,6 +41,17 @@ pub struct SamplingArgs {
     /// Where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     pub device: super::device::Device,
+}
+
+/// Where samples go, and how they are stored.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OutputArgs {
+    /// How voxels are stored
+    #[arg(long, value_enum, default_value_t = StoredType::F32)]
+    pub data_type: StoredType,
+    /// The folder for the files
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Where a layer's noise comes from.
@@ -174,7 +185,7 @@ impl<B: VolumeOps> Sampler<B> {
 }
 
 /// The sidecar of a NIfTI file: its name with `.json` for `.nii` or `.nii.gz`.
-fn sidecar_path(path: &Path) -> std::path::PathBuf {
+fn sidecar_path(path: &Path) -> PathBuf {
     let name = path.to_string_lossy();
     let stem = name.strip_suffix(".nii.gz").or_else(|| name.strip_suffix(".nii")).unwrap_or(&name);
     format!("{stem}.json").into()
