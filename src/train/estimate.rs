@@ -24,10 +24,11 @@ pub struct Estimate {
 impl Estimate {
     /// The estimate for a resolved recipe.
     ///
-    /// Activations that a backward pass needs, for each voxel and channel of a block: in the generator 10 (two layers
-    /// of input, scaled input, convolved, demodulated and activated values, upsampled ones at their block), in the
-    /// discriminator 6 (two layers, the filtered copy, the skip). The R1 and path-length phases record the backward pass
-    /// too, and keep about 2.2 times as much, on their part of the batch.
+    /// Activations that a backward pass needs, for each voxel and channel of a block: in the generator 6 (two layers'
+    /// convolved and activated values, the second's and the to-image layer's scaled input), in the discriminator 4 (the
+    /// block's input, the first layer's values, their filtered copy, and what the pass itself works on). The generator's
+    /// main phase holds both. The R1 and path-length phases record the backward pass too, and keep about 2.2 times as much
+    /// of one network, on their part of the batch.
     pub fn new<B: VolumeOps>(recipe: &Recipe, device: &B::Device) -> Self {
         let (network, training) = (&recipe.network, &recipe.training);
         let width = recipe.conditions.width();
@@ -42,9 +43,9 @@ impl Estimate {
         let discriminator_parameters = trained(values(&Discriminator::<B>::init(network, width, 0, device)));
         let micro = training.micro_batch.unwrap_or(training.batch);
         let blocks = || (0..network.blocks()).map(|i| (i, network.block_shape(i).iter().product::<usize>()));
-        let generator: usize = blocks().map(|(i, voxels)| voxels * (10 * network.channels(i) + 4)).sum();
+        let generator: usize = blocks().map(|(i, voxels)| voxels * (6 * network.channels(i) + 4)).sum();
         let discriminator: usize =
-            blocks().map(|(i, voxels)| voxels * (6 * network.discriminator_channels(i) + 4)).sum();
+            blocks().map(|(i, voxels)| voxels * (4 * network.discriminator_channels(i) + 4)).sum();
         let path = micro.div_ceil(training.path_length_batch_shrink);
         let activations = [
             micro * (generator + discriminator),
