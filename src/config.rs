@@ -254,6 +254,13 @@ pub struct TrainingRecipe {
     pub seed: u64,
 }
 
+impl TrainingRecipe {
+    /// Steps of the whole run: as many as show `total_kimg` thousands of volumes.
+    pub fn steps(&self) -> u64 {
+        (self.total_kimg * 1000.0 / self.batch as f64).ceil() as u64
+    }
+}
+
 impl Default for TrainingRecipe {
     fn default() -> Self {
         Self {

@@ -14,8 +14,9 @@ use voxgan::config::{ClassCondition, Covariate, Encoding, Recipe};
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::pretrained::model::latest_checkpoint;
 use voxgan::pretrained::{Model, Weights};
-use voxgan::train::{self, Ended, Event, Job, Reals, RunFolder};
+use voxgan::train::{self, Ended, Event, Job, Reals};
 use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
@@ -91,7 +92,7 @@ impl Place {
     }
 
     fn latest(&self, name: &str) -> PathBuf {
-        RunFolder::latest(&self.out(name)).unwrap().expect("a checkpoint")
+        latest_checkpoint(&self.out(name)).unwrap().expect("a checkpoint")
     }
 
     /// Lines of the log without what a clock tells.
@@ -353,7 +354,7 @@ fn the_stop_flag_ends_a_run_with_a_checkpoint() {
     let none = place.out("none");
     let job = Job { out: &none, ..job };
     assert_eq!(train::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap(), Ended::Stopped);
-    assert_eq!(RunFolder::latest(&none).unwrap(), None);
+    assert_eq!(latest_checkpoint(&none).unwrap(), None);
 }
 
 #[test]

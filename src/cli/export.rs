@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::io::write_beside;
 use crate::pretrained::Weights;
-use crate::pretrained::model::{export, latest_checkpoint};
+use crate::pretrained::model::{checkpoint_at, export};
 
 /// Write the averaged generator of a run alone, as others need it.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,14 +27,7 @@ pub struct Args {
 /// # Errors
 /// What is wrong with the checkpoint or the disk.
 pub fn run(args: Args) -> Result<()> {
-    let input = if args.input.is_dir() {
-        latest_checkpoint(&args.input)?.ok_or_else(|| {
-            let advice = "train it for longer first";
-            Error::file(&args.input, "checkpoints", "a run with at least one", "none", advice)
-        })?
-    } else {
-        args.input
-    };
+    let input = checkpoint_at(&args.input)?;
     let bytes = export(&Weights::read(&input)?, args.half)?;
     write_beside(&args.output, |file| file.write_all(&bytes))?;
     println!("{}: {} bytes, from {}", args.output.display(), bytes.len(), input.display());

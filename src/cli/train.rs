@@ -12,7 +12,8 @@ use super::device::{Device, on_device};
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
-use crate::train::{self, Ended, Estimate, Event, Job, Reals, RunFolder};
+use crate::pretrained::model::latest_checkpoint;
+use crate::train::{self, Ended, Estimate, Event, Job, Reals};
 
 /// Train a generator on a prepared dataset.
 ///
@@ -70,7 +71,7 @@ pub fn run(args: Args) -> Result<()> {
     let ended =
         on_device!(args.device, |B, device| train::run::<B>(&job, &device, &|event| screen.show(event)))?;
     screen.bar.finish_and_clear();
-    let checkpoint = RunFolder::latest(&args.out)?.map_or(String::new(), |path| path.display().to_string());
+    let checkpoint = latest_checkpoint(&args.out)?.map_or(String::new(), |path| path.display().to_string());
     match ended {
         Ended::Complete => println!("done: {checkpoint}"),
         Ended::Stopped => println!("stopped: {checkpoint}; the same command goes on"),

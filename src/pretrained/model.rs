@@ -1,6 +1,6 @@
 //! A trained generator with what is needed to use it: its recipe and the space of its training set.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
@@ -71,20 +71,7 @@ impl<B: VolumeOps> Model<B> {
         if let Some((_, bytes)) = EMBEDDED.iter().find(|(name, _)| *name == name_or_path) {
             return Self::from_bytes(bytes, name_or_path, device);
         }
-        let path = Path::new(name_or_path);
-        let path = if path.is_dir() {
-            latest_checkpoint(path)?.ok_or_else(|| {
-                Error::file(
-                    path,
-                    "checkpoints",
-                    "a run with at least one",
-                    "none",
-                    "train it for longer first",
-                )
-            })?
-        } else {
-            path.to_path_buf()
-        };
+        let path = checkpoint_at(Path::new(name_or_path))?;
         if !path.exists() {
             let expected = format!("a checkpoint, a run's folder or one of {}", embedded_names().join(", "));
             return Err(Error::value(
@@ -140,17 +127,30 @@ pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
     weights.to_bytes(half)
 }
 
+/// The checkpoint that `path` means: the last one of a run's folder, or the file itself.
+///
+/// # Errors
+/// [`Error::File`] for a folder without checkpoints; [`Error::Io`] if it cannot be listed.
+pub fn checkpoint_at(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    latest_checkpoint(path)?.ok_or_else(|| {
+        Error::file(path, "checkpoints", "a run with at least one", "none", "train it for longer first")
+    })
+}
+
 /// The last of the checkpoints in `run`, by the number in their names.
 ///
 /// # Errors
 /// [`Error::Io`] if the folder cannot be listed.
-pub fn latest_checkpoint(run: &Path) -> Result<Option<std::path::PathBuf>> {
+pub fn latest_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
     let folder = run.join("checkpoints");
     if !folder.is_dir() {
         return Ok(None);
     }
     let entries = std::fs::read_dir(&folder).map_err(|e| Error::io(&folder, "list the checkpoints", e))?;
-    let checkpoint = |path: &std::path::PathBuf| {
+    let checkpoint = |path: &PathBuf| {
         let name = path.file_name()?.to_str()?;
         name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse::<u64>().ok()
     };

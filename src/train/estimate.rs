@@ -56,7 +56,7 @@ impl Estimate {
         Self {
             generator_parameters,
             discriminator_parameters,
-            steps: (training.total_kimg * 1000.0 / training.batch as f64).ceil() as u64,
+            steps: training.steps(),
             memory_bytes: 4 * (parameters + activations.into_iter().max().unwrap_or(0)),
         }
     }

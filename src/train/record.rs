@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
-use crate::pretrained::model::latest_checkpoint;
 
 /// Checkpoints that are kept: the last, and one in case the last is damaged.
 const KEPT: usize = 2;
@@ -111,13 +110,5 @@ impl RunFolder {
         paths[..old].iter().try_for_each(|path| {
             fs::remove_file(path).map_err(|e| Error::io(path, "remove the old checkpoint", e))
         })
-    }
-
-    /// The last checkpoint of the run in `path`, if there is one.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the folder cannot be listed.
-    pub fn latest(path: &Path) -> Result<Option<PathBuf>> {
-        latest_checkpoint(path)
     }
 }

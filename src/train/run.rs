@@ -20,6 +20,7 @@ use crate::nn::Noise;
 use crate::nn::parameters::Named;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::TrainingSpace;
+use crate::pretrained::model::latest_checkpoint;
 use crate::random::{Purpose, normal, stream};
 use crate::report::{Montage, write_png};
 use crate::volume::Volume;
@@ -77,14 +78,13 @@ pub enum Ended {
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let (recipe, training) = (job.recipe, &job.recipe.training);
     let space = job.reals.space();
-    let mut state = match RunFolder::latest(job.out)? {
+    let mut state = match latest_checkpoint(job.out)? {
         Some(path) => checkpoint::load::<B>(&path, recipe, &space, device)?,
         None => State::new(recipe, recipe.conditions.width(), device),
     };
     let backend = B::name(device);
     let mut folder = RunFolder::open(job.out, recipe, &backend, state.counters.step)?;
-    let steps = (training.total_kimg * 1000.0 / training.batch as f64).ceil() as u64;
-    let steps = job.last_step.map_or(steps, |last| last.min(steps));
+    let steps = job.last_step.map_or(training.steps(), |last| last.min(training.steps()));
     tell(Event::Started { step: state.counters.step, steps });
     if state.counters.step == 0 {
         let reals = job.reals.first(recipe.output.sample_grid)?;
