@@ -5,7 +5,9 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use proptest::prelude::*;
-use voxgan::ops::{self, ConvGeometry, Fir, VolumeOps, WarpPass, plain, tape};
+use voxgan::ops::{
+    self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, WarpPass, plain, tape,
+};
 use voxgan::random::{Purpose, normal, stream};
 
 /// Largest error of float32 kernels, relative to the largest value of the float64 result.
@@ -16,13 +18,54 @@ const TOLERANCE_F64: f64 = 1e-12;
 /// An operation, all its shapes known. `n` samples; convolutions from `i` to `o` channels.
 #[derive(Clone, Debug)]
 enum Operation {
-    Conv3d { n: usize, i: usize, o: usize, geometry: ConvGeometry },
-    Conv3dInputGrad { n: usize, i: usize, o: usize, geometry: ConvGeometry },
-    Conv3dWeightGrad { n: usize, i: usize, o: usize, geometry: ConvGeometry },
-    Filter { shape: [usize; 5], fir: Fir },
-    ChannelScale { shape: [usize; 5] },
-    ChannelDot { shape: [usize; 5] },
-    BiasLrelu { shape: [usize; 5], gain: f64 },
+    Conv3d {
+        n: usize,
+        i: usize,
+        o: usize,
+        geometry: ConvGeometry,
+    },
+    Conv3dInputGrad {
+        n: usize,
+        i: usize,
+        o: usize,
+        geometry: ConvGeometry,
+    },
+    Conv3dWeightGrad {
+        n: usize,
+        i: usize,
+        o: usize,
+        geometry: ConvGeometry,
+    },
+    Filter {
+        shape: [usize; 5],
+        fir: Fir,
+    },
+    ChannelScale {
+        shape: [usize; 5],
+    },
+    ChannelDot {
+        shape: [usize; 5],
+    },
+    AddField {
+        shape: [usize; 5],
+    },
+    ChannelCollect {
+        shape: [usize; 5],
+    },
+    /// Masked by the second argument.
+    LreluMask {
+        shape: [usize; 5],
+        slope: f64,
+        gain: f64,
+    },
+    /// A layer with the parts that `with` tells: style, demodulation, field, bias.
+    Whole {
+        n: usize,
+        i: usize,
+        o: usize,
+        layer: Layer,
+        with: [bool; 4],
+    },
 }
 
 use Operation::*;
@@ -42,7 +85,19 @@ impl Operation {
             Filter { shape, .. } => [shape.into(), vec![0]],
             ChannelScale { shape } => [shape.into(), vec![shape[0], shape[1]]],
             ChannelDot { shape } => [shape.into(), shape.into()],
-            BiasLrelu { shape, .. } => [shape.into(), vec![shape[1]]],
+            AddField { shape: [n, c, d, h, w] } => [vec![n, c, d, h, w], vec![n, 1, d, h, w]],
+            ChannelCollect { shape } => [shape.into(), vec![0]],
+            LreluMask { shape, .. } => [shape.into(), shape.into()],
+            // Weight and parts, one behind the other.
+            Whole { n, i, o, layer, with } => {
+                let [d, h, w] = layer.blur.output(layer.convolved());
+                let taps: usize = layer.geometry.kernel.iter().product();
+                let sizes = [n * i, n * o, n * d * h * w, o];
+                let parts: usize =
+                    sizes.iter().zip(with).filter(|(_, with)| *with).map(|(size, _)| size).sum();
+                let grid = if layer.transposed { layer.geometry.output() } else { layer.geometry.input };
+                [volume(n, i, grid), vec![o * i * taps + parts]]
+            }
         }
     }
 
@@ -56,18 +111,32 @@ impl Operation {
     fn ours<B: VolumeOps>(&self, a: Tensor<B, 1>, b: Tensor<B, 1>) -> Tensor<B, 1> {
         let [a_shape, b_shape] = self.arguments();
         let x: Tensor<B, 5> = a.reshape(shape(&a_shape));
+        let features = Features::from_volumes;
+        let flat = |x: Features<B>| x.into_volumes().flatten(0, 4);
         match *self {
-            Conv3d { geometry, .. } => ops::conv3d(x, b.reshape(shape(&b_shape)), geometry).flatten(0, 4),
+            Conv3d { geometry, .. } => flat(ops::conv3d(features(x), b.reshape(shape(&b_shape)), geometry)),
             Conv3dInputGrad { geometry, .. } => {
-                ops::conv3d_input_grad(x, b.reshape(shape(&b_shape)), geometry).flatten(0, 4)
+                flat(ops::conv3d_input_grad(features(x), b.reshape(shape(&b_shape)), geometry))
             }
             Conv3dWeightGrad { geometry, .. } => {
-                ops::conv3d_weight_grad(x, b.reshape(shape(&b_shape)), geometry).flatten(0, 4)
+                let g = features(b.reshape(shape(&b_shape)));
+                ops::conv3d_weight_grad(features(x), g, geometry).flatten(0, 4)
             }
-            Filter { fir, .. } => ops::fir(x, fir).flatten(0, 4),
-            ChannelScale { .. } => ops::channel_scale(x, b.reshape([b_shape[0], b_shape[1]])).flatten(0, 4),
-            ChannelDot { .. } => ops::channel_dot(x, b.reshape(shape(&b_shape))).flatten(0, 1),
-            BiasLrelu { gain, .. } => ops::bias_lrelu(x, b, gain).flatten(0, 4),
+            Filter { fir, .. } => flat(ops::fir(features(x), &fir)),
+            ChannelScale { .. } => flat(ops::channel_scale(features(x), b.reshape([b_shape[0], b_shape[1]]))),
+            ChannelDot { .. } => {
+                ops::channel_dot(features(x), features(b.reshape(shape(&b_shape)))).flatten(0, 1)
+            }
+            AddField { .. } => flat(ops::add_field(features(x), b.reshape(shape(&b_shape)))),
+            ChannelCollect { .. } => ops::channel_collect(features(x)).flatten(0, 4),
+            LreluMask { slope, gain, .. } => {
+                let y = features(b.reshape(shape(&b_shape)));
+                flat(ops::lrelu_mask(y, features(x), slope, gain))
+            }
+            Whole { n, i, o, layer, with } => {
+                let (weight, beside) = parts(b, [n, i, o], &layer, with);
+                flat(ops::layer(features(x), weight, beside, &layer))
+            }
         }
     }
 
@@ -83,12 +152,52 @@ impl Operation {
             Conv3dWeightGrad { geometry, .. } => {
                 plain::conv3d_weight_grad(x, b.reshape(shape(&b_shape)), geometry).flatten(0, 4)
             }
-            Filter { fir, .. } => plain::fir(x, fir).flatten(0, 4),
+            Filter { fir, .. } => plain::fir(x, &fir).flatten(0, 4),
             ChannelScale { .. } => plain::channel_scale(x, b.reshape([b_shape[0], b_shape[1]])).flatten(0, 4),
             ChannelDot { .. } => plain::channel_dot(x, b.reshape(shape(&b_shape))).flatten(0, 1),
-            BiasLrelu { gain, .. } => plain::bias_lrelu(x, b, gain).flatten(0, 4),
+            AddField { .. } => plain::add_field(x, b.reshape(shape(&b_shape))).flatten(0, 4),
+            ChannelCollect { .. } => plain::channel_collect(x).flatten(0, 4),
+            LreluMask { slope, gain, .. } => {
+                plain::lrelu_mask(b.reshape(shape(&b_shape)), x, slope, gain).flatten(0, 4)
+            }
+            Whole { n, i, o, layer, with } => {
+                let (weight, Beside { style, demodulation, field, bias }) = parts(b, [n, i, o], &layer, with);
+                let x = style.map_or(x.clone(), |s| plain::channel_scale(x, s));
+                let y = match layer.transposed {
+                    true => plain::conv3d_input_grad(x, weight, layer.geometry),
+                    false => plain::conv3d(x, weight, layer.geometry),
+                };
+                let y = plain::fir(y, &layer.blur);
+                let y = demodulation.map_or(y.clone(), |d| plain::channel_scale(y, d));
+                let y = field.map_or(y.clone(), |f| plain::add_field(y, f));
+                plain::bias_lrelu(y, bias, layer.gain).flatten(0, 4)
+            }
         }
     }
+}
+
+/// The weight of a layer and what stands beside it, out of one flat tensor.
+fn parts<B: Backend>(
+    b: Tensor<B, 1>,
+    [n, i, o]: [usize; 3],
+    layer: &Layer,
+    with: [bool; 4],
+) -> (Tensor<B, 5>, Beside<B>) {
+    let [d, h, w] = layer.blur.output(layer.convolved());
+    let [kd, kh, kw] = layer.geometry.kernel;
+    let mut from = 0;
+    let mut part = |length: usize| {
+        from += length;
+        b.clone().narrow(0, from - length, length)
+    };
+    let channels = if layer.transposed { [i, o] } else { [o, i] };
+    let weight = part(o * i * kd * kh * kw).reshape([channels[0], channels[1], kd, kh, kw]);
+    let style = with[0].then(|| part(n * i).reshape([n, i]));
+    // Demodulation is positive.
+    let demodulation = with[1].then(|| part(n * o).powi_scalar(2).reshape([n, o]) + 0.5);
+    let field = with[2].then(|| part(n * d * h * w).reshape([n, 1, d, h, w]));
+    let bias = with[3].then(|| part(o));
+    (weight, Beside { style, demodulation, field, bias })
 }
 
 fn shape(dims: &[usize]) -> [usize; 5] {
@@ -151,7 +260,7 @@ fn gradients(operation: &Operation, seed: u64) {
         // A random linear function of the output, so that no symmetry hides an error.
         let v = normal(&mut stream(seed, 0, 0, 2, Purpose::Noise), output.dims()[0]);
         let gradients = (output * tensor(&v, dtype)).sum().backward();
-        let has_b = !matches!(operation, Filter { .. });
+        let has_b = !matches!(operation, Filter { .. } | ChannelCollect { .. } | LreluMask { .. });
         [a.grad(&gradients), has_b.then(|| b.grad(&gradients)).flatten()].map(|g| g.map_or(vec![], values))
     };
     let ours = run(&|a, b| operation.ours(a, b), DType::F32);
@@ -192,18 +301,46 @@ fn volumes() -> impl Strategy<Value = [usize; 5]> {
     (1usize..=3, 1usize..=33, depth, 1usize..=9, 1usize..=20).prop_map(|(n, c, d, h, w)| [n, c, d, h, w])
 }
 
-/// Passes of a network and others: both factors, padding that crops, along every axis.
+/// Passes of a network and others: both factors, padding that crops, along one axis, two or three.
 fn firs() -> impl Strategy<Value = (Fir, [usize; 5])> {
     let factors = prop_oneof![Just((1, 1)), Just((2, 1)), Just((1, 2))];
-    (volumes(), 2usize..=4, factors, -1isize..=3, -1isize..=4, 0.5..2.0f64)
-        .prop_map(|(shape, axis, (up, down), front, behind, gain)| {
-            (Fir { axis, up, down, pad: [front, behind], gain }, shape)
-        })
+    let pass = (factors, -1isize..=3, -1isize..=4, 0.5..2.0f64)
+        .prop_map(|((up, down), front, behind, gain)| FirPass { up, down, pad: [front, behind], gain });
+    let pass = prop::option::weighted(0.7, pass);
+    (volumes(), [pass.clone(), pass.clone(), pass])
+        .prop_map(|(shape, passes)| (Fir { passes }, shape))
         .prop_filter("shorter than the filter, or nothing of it left", |(fir, shape)| {
-            let samples = (shape[fir.axis] * fir.up) as isize;
-            let [front, behind] = fir.pad;
-            samples + front + behind >= 4 && samples + front.min(0) + behind.min(0) >= 1
+            let long = |length: usize, pass: &FirPass| {
+                let samples = (length * pass.up) as isize;
+                let [front, behind] = pass.pad;
+                samples + front + behind >= 4 && samples + front.min(0) + behind.min(0) >= 1
+            };
+            !fir.is_identity()
+                && (0..3).all(|a| fir.passes[a].as_ref().is_none_or(|pass| long(shape[a + 2], pass)))
         })
+}
+
+/// Layers as networks have them, with any of their parts.
+fn layers() -> impl Strategy<Value = Operation> {
+    let sizes = (1usize..=5, 1usize..=33, 1usize..=33);
+    let grid = [1usize..=9, 1usize..=9, 1usize..=9];
+    let up = prop_oneof![Just([1; 3]), Just([2; 3]), Just([1, 2, 2]), Just([2, 2, 1])];
+    let gain = prop::option::of(0.3..2.0f64);
+    (sizes, grid, up, any::<bool>(), gain, any::<[bool; 4]>()).prop_map(
+        |((n, i, o), grid, up, pointwise, gain, with)| {
+            let kernel = if pointwise && up == [1; 3] { [1; 3] } else { [3; 3] };
+            let layer = if up == [1; 3] {
+                Layer { gain, ..Layer::conv(ConvGeometry::same(grid, kernel)) }
+            } else {
+                let padding = up.map(|up| usize::from(up == 1));
+                let input = [0, 1, 2].map(|a| (grid[a] - 1) * up[a] + 3 - 2 * padding[a]);
+                let geometry = ConvGeometry { input, kernel, stride: up, padding };
+                let blur = Fir::along(up, FirPass { up: 1, down: 1, pad: [1, 1], gain: 2.0 });
+                Layer { geometry, transposed: true, blur, gain }
+            };
+            Whole { n, i, o, layer, with }
+        },
+    )
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
@@ -214,7 +351,11 @@ fn operations() -> impl Strategy<Value = Operation> {
         2 => firs().prop_map(|(fir, shape)| Filter { shape, fir }),
         1 => volumes().prop_map(|shape| ChannelScale { shape }),
         1 => volumes().prop_map(|shape| ChannelDot { shape }),
-        1 => (volumes(), 0.3..2.0f64).prop_map(|(shape, gain)| BiasLrelu { shape, gain }),
+        1 => volumes().prop_map(|shape| AddField { shape }),
+        1 => volumes().prop_map(|shape| ChannelCollect { shape }),
+        1 => (volumes(), 0.1..6.0f64, 0.3..2.0f64)
+            .prop_map(|(shape, slope, gain)| LreluMask { shape, slope, gain }),
+        3 => layers(),
     ]
 }
 
@@ -257,22 +398,23 @@ proptest! {
     /// ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, and the adjoint's adjoint does what the pass does.
     #[test]
     fn a_filter_and_its_adjoint((fir, shape) in firs(), seed: u64) {
-        let length = shape[fir.axis];
-        let adjoint = fir.adjoint(length);
-        prop_assert_eq!(adjoint.output(fir.output(length)), length);
+        let grid = [shape[2], shape[3], shape[4]];
+        let adjoint = fir.adjoint(grid);
+        let filtered = fir.output(grid);
+        prop_assert_eq!(adjoint.output(filtered), grid);
         let x = normal(&mut stream(seed, 0, 0, 0, Purpose::Noise), shape.iter().product());
-        let mut out = shape;
-        out[fir.axis] = fir.output(length);
+        let out = [shape[0], shape[1], filtered[0], filtered[1], filtered[2]];
         let y = normal(&mut stream(seed, 0, 0, 1, Purpose::Noise), out.iter().product());
         for (dtype, tolerance) in [(DType::F32, TOLERANCE), (DType::F64, TOLERANCE_F64)] {
             let pass = |v: &[f32], shape: [usize; 5], fir: Fir| {
-                values(ops::fir::<Flex>(tensor(v, dtype).reshape(shape), fir).flatten(0, 4))
+                let x = Features::from_volumes(tensor::<Flex>(v, dtype).reshape(shape));
+                values(ops::fir(x, &fir).into_volumes().flatten(0, 4))
             };
             let [fx, fy] = [&x, &y].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
             let forward = pass(&x, shape, fir);
             let back = pass(&y, out, adjoint);
             agree(product(&forward, &fy), product(&fx, &back), norm(&forward) * norm(&fy), tolerance);
-            let again = pass(&x, shape, adjoint.adjoint(out[fir.axis]));
+            let again = pass(&x, shape, adjoint.adjoint(filtered));
             prop_assert!(error(&again, &forward, 1) <= tolerance);
         }
     }

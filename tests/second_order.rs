@@ -13,8 +13,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use voxgan::config::NetworkRecipe;
 use voxgan::gan::{Discriminator, Generator, Synthesis, image_gradient, loss, path_gradient};
 use voxgan::nn::parameters::{gradients, is_buffer, replace, tensors};
-use voxgan::nn::{Noise, minibatch_deviation, modulated_conv3d};
-use voxgan::ops::{self, ConvGeometry, Fir, VolumeOps, WarpPass, tape};
+use voxgan::nn::{Noise, minibatch_deviation};
+use voxgan::ops::{self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, WarpPass, tape};
 use voxgan::random::{Purpose, normal, stream};
 
 /// One differentiation recorded, and two.
@@ -64,9 +64,17 @@ enum Kind {
     Filter(Fir),
     ChannelScale,
     ChannelDot,
-    BiasLrelu,
-    Warp { adjoint: bool },
-    ModulatedConv { up: [usize; 3], demodulate: bool },
+    AddField,
+    ChannelCollect,
+    LreluMask,
+    Warp {
+        adjoint: bool,
+    },
+    /// With every part, or with a style and a bias alone.
+    Layer {
+        layer: Layer,
+        full: bool,
+    },
     Deviation,
 }
 
@@ -83,10 +91,17 @@ impl Kind {
             Self::Conv3dWeightGrad(g) => (volume(n, i, g.input), volume(n, o, g.output()).into()),
             Self::ChannelScale => ([n, i, d, h, w], vec![n, i]),
             Self::ChannelDot => ([n, i, d, h, w], vec![n, i, d, h, w]),
-            Self::BiasLrelu => ([n, i, d, h, w], vec![i]),
-            // Weight and style, one behind the other.
-            Self::ModulatedConv { .. } => ([n, i, d, h, w], vec![o * i * 27 + n * i]),
-            Self::Filter(_) | Self::Warp { .. } | Self::Deviation => ([n, i, d, h, w], vec![1]),
+            Self::AddField => ([n, i, d, h, w], vec![n, 1, d, h, w]),
+            Self::LreluMask => ([n, i, d, h, w], vec![n, i, d, h, w]),
+            // Weight, style, bias, demodulation and field, one behind the other.
+            Self::Layer { layer, full } => {
+                let [d, h, w] = layer.blur.output(layer.convolved());
+                let modulation = if full { n * o + n * d * h * w } else { 0 };
+                (volume(n, i, SIZES.3), vec![o * i * 27 + n * i + o + modulation])
+            }
+            Self::Filter(_) | Self::Warp { .. } | Self::Deviation | Self::ChannelCollect => {
+                ([n, i, d, h, w], vec![1])
+            }
         }
     }
 
@@ -96,22 +111,43 @@ impl Kind {
         let x: Tensor<B, 5> = a.reshape(x);
         let five =
             |b: Tensor<B, 1>| -> Tensor<B, 5> { b.reshape([dims[0], dims[1], dims[2], dims[3], dims[4]]) };
+        let features = Features::from_volumes;
+        let flat = |x: Features<B>| x.into_volumes().flatten(0, 4);
         match self {
-            Self::Conv3d(g) => ops::conv3d(x, five(b), g).flatten(0, 4),
-            Self::Conv3dInputGrad(g) => ops::conv3d_input_grad(x, five(b), g).flatten(0, 4),
-            Self::Conv3dWeightGrad(g) => ops::conv3d_weight_grad(x, five(b), g).flatten(0, 4),
-            Self::Filter(fir) => ops::fir(x, fir).flatten(0, 4),
-            Self::ChannelScale => ops::channel_scale(x, b.reshape([n, i])).flatten(0, 4),
-            Self::ChannelDot => ops::channel_dot(x, five(b)).flatten(0, 1),
-            Self::BiasLrelu => ops::bias_lrelu(x, b, 1.3).flatten(0, 4),
+            Self::Conv3d(g) => flat(ops::conv3d(features(x), five(b), g)),
+            Self::Conv3dInputGrad(g) => flat(ops::conv3d_input_grad(features(x), five(b), g)),
+            Self::Conv3dWeightGrad(g) => {
+                ops::conv3d_weight_grad(features(x), features(five(b)), g).flatten(0, 4)
+            }
+            Self::Filter(fir) => flat(ops::fir(features(x), &fir)),
+            Self::ChannelScale => flat(ops::channel_scale(features(x), b.reshape([n, i]))),
+            Self::ChannelDot => ops::channel_dot(features(x), features(five(b))).flatten(0, 1),
+            Self::AddField => flat(ops::add_field(features(x), five(b))),
+            Self::ChannelCollect => ops::channel_collect(features(x)).flatten(0, 4),
+            // The mask is constant: it is of the first argument, which is masked too.
+            Self::LreluMask => {
+                let y = features(x.clone() * five(b));
+                flat(ops::lrelu_mask(features(x.detach()), y, 0.3, 1.3))
+            }
             Self::Warp { adjoint } => {
                 let rows = vec![[0.1, 0.9, -0.2, 0.3], [-0.1, 1.2, 0.1, -0.7]];
                 ops::warp(x, &WarpPass { axis: 3, rows, adjoint }).flatten(0, 4)
             }
-            Self::ModulatedConv { up, demodulate } => {
-                let weight = b.clone().narrow(0, 0, o * i * 27).reshape([o, i, 3, 3, 3]);
-                let style = b.narrow(0, o * i * 27, n * i).reshape([n, i]);
-                modulated_conv3d(x, weight, style, up, demodulate).flatten(0, 4)
+            Self::Layer { layer, full } => {
+                let [d, h, w] = layer.blur.output(layer.convolved());
+                let mut from = 0;
+                let mut part = |length: usize| {
+                    from += length;
+                    b.clone().narrow(0, from - length, length)
+                };
+                let channels = if layer.transposed { [i, o] } else { [o, i] };
+                let weight = part(o * i * 27).reshape([channels[0], channels[1], 3, 3, 3]);
+                let (style, bias) = (Some(part(n * i).reshape([n, i])), Some(part(o)));
+                // Demodulation is positive.
+                let mut demodulation = || part(n * o).powi_scalar(2).reshape([n, o]) + 0.5;
+                let demodulation = full.then(&mut demodulation);
+                let field = full.then(|| part(n * d * h * w).reshape([n, 1, d, h, w]));
+                flat(ops::layer(features(x), weight, Beside { style, demodulation, field, bias }, &layer))
             }
             Self::Deviation => minibatch_deviation(x, 2).flatten(0, 4),
         }
@@ -133,12 +169,37 @@ fn kinds() -> Vec<Kind> {
         ]);
     }
     for (up, down, pad) in [(2, 1, [2, 1]), (1, 2, [1, 1]), (1, 1, [1, 1]), (1, 1, [2, 2])] {
-        kinds.extend([2, 3, 4].map(|axis| Kind::Filter(Fir { axis, up, down, pad, gain: 1.5 })));
+        let pass = FirPass { up, down, pad, gain: 1.5 };
+        kinds.extend([[2, 1, 1], [1, 2, 2], [2, 2, 2]].map(|axes| Kind::Filter(Fir::along(axes, pass))));
     }
-    for up in [[1; 3], [2; 3], [1, 2, 2]] {
-        kinds.extend([true, false].map(|demodulate| Kind::ModulatedConv { up, demodulate }));
+    let blur = FirPass { up: 1, down: 1, pad: [1, 1], gain: 2.0 };
+    for layer in [
+        Layer::conv(same),
+        // As an upsampling layer has it: the grid is that of the transposed convolution's output.
+        Layer {
+            geometry: ConvGeometry { input: [7, 9, 11], kernel: [3; 3], stride: [2; 3], padding: [0; 3] },
+            transposed: true,
+            blur: Fir::along([2; 3], blur),
+            gain: None,
+        },
+        Layer {
+            geometry: ConvGeometry {
+                input: [3, 9, 11],
+                kernel: [3; 3],
+                stride: [1, 2, 2],
+                padding: [1, 0, 0],
+            },
+            transposed: true,
+            blur: Fir::along([1, 2, 2], blur),
+            gain: None,
+        },
+    ] {
+        for full in [true, false] {
+            kinds.extend([layer, layer.with_gain(1.3)].map(|layer| Kind::Layer { layer, full }));
+        }
     }
-    kinds.extend([Kind::ChannelScale, Kind::ChannelDot, Kind::BiasLrelu, Kind::Deviation]);
+    kinds.extend([Kind::ChannelScale, Kind::ChannelDot, Kind::AddField, Kind::ChannelCollect]);
+    kinds.extend([Kind::LreluMask, Kind::Deviation]);
     kinds.extend([true, false].map(|adjoint| Kind::Warp { adjoint }));
     kinds
 }

@@ -9,7 +9,7 @@ use crate::config::NetworkRecipe;
 use crate::nn::{
     Conv, ConvConfig, FullyConnected, FullyConnectedConfig, Init, kernel_over, minibatch_deviation,
 };
-use crate::ops::VolumeOps;
+use crate::ops::{Features, VolumeOps};
 
 /// Layers of a conditional discriminator's mapping network.
 const MAPPING_LAYERS: usize = 8;
@@ -99,7 +99,7 @@ impl<B: VolumeOps> Discriminator<B> {
     /// - output: logits `[N]`
     pub fn forward(&self, image: Tensor<B, 5>, condition: Option<Tensor<B, 2>>) -> Tensor<B, 1> {
         let half = 0.5f64.sqrt();
-        let mut x = image;
+        let mut x = Features::from_volumes(image);
         for block in self.blocks.iter().rev() {
             if let Some(from_image) = &block.from_image {
                 x = from_image.forward(x, 1.0);
@@ -122,8 +122,9 @@ impl<B: VolumeOps> Discriminator<B> {
 impl<B: VolumeOps> Epilogue<B> {
     /// # Shapes
     /// `[N, C, D, H, W]` on the base grid → `[N, 1]`, or `[N, width]` under a condition
-    fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 2> {
-        let x = self.conv.forward(minibatch_deviation(x, self.minibatch_group), 1.0);
+    fn forward(&self, x: Features<B>) -> Tensor<B, 2> {
+        let x = minibatch_deviation(x.into_volumes(), self.minibatch_group);
+        let x = self.conv.forward(Features::from_volumes(x), 1.0).into_volumes();
         self.out.forward(self.fc.forward(x.flatten(1, 4)))
     }
 }

@@ -3,9 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::resample::along_doubled;
 use super::{Init, LRELU_GAIN, downsample};
-use crate::ops::{ConvGeometry, Fir, VolumeOps, bias_lrelu, conv3d};
+use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, fir, layer};
 use burn::tensor::backend::Backend;
 
 /// Shape and kind of a [`Conv`].
@@ -54,34 +53,32 @@ impl<B: VolumeOps> Conv<B> {
     /// # Shapes
     /// - input: `[N, inputs, D, H, W]`
     /// - output: `[N, outputs, D/down, H/down, W/down]`
-    pub fn forward(&self, x: Tensor<B, 5>, gain: f64) -> Tensor<B, 5> {
+    pub fn forward(&self, x: Features<B>, gain: f64) -> Features<B> {
         let [_, inputs, d, h, w] = self.weight.dims();
         let kernel = [d, h, w];
         // A linear branch carries its gain in the weight: one pass over the voxels less.
         let weight_gain = if self.bias.is_some() { 1.0 } else { gain };
         let weight = self.weight.val() * (weight_gain / ((inputs * d * h * w) as f64).sqrt());
-        let y = if self.down == [1; 3] {
-            let geometry = ConvGeometry::same(grid(&x), kernel);
-            conv3d(x, weight, geometry)
+        let (x, geometry) = if self.down == [1; 3] {
+            let geometry = ConvGeometry::same(x.grid(), kernel);
+            (x, geometry)
         } else if kernel == [1; 3] {
             let x = downsample(x, self.down);
-            let geometry = ConvGeometry::same(grid(&x), kernel);
-            conv3d(x, weight, geometry)
+            let geometry = ConvGeometry::same(x.grid(), kernel);
+            (x, geometry)
         } else {
-            let x = along_doubled(x, self.down, Fir { axis: 2, up: 1, down: 1, pad: [2, 2], gain: 1.0 });
+            let x = fir(x, &Fir::along(self.down, FirPass { up: 1, down: 1, pad: [2, 2], gain: 1.0 }));
             let padding = [0, 1, 2].map(|a| if self.down[a] == 2 { 0 } else { kernel[a] / 2 });
-            let geometry = ConvGeometry { input: grid(&x), kernel, stride: self.down, padding };
-            conv3d(x, weight, geometry)
+            let geometry = ConvGeometry { input: x.grid(), kernel, stride: self.down, padding };
+            (x, geometry)
         };
+        let convolution = Layer::conv(geometry);
         match &self.bias {
-            Some(bias) => bias_lrelu(y, bias.val(), LRELU_GAIN * gain),
-            None => y,
+            Some(bias) => {
+                let beside = Beside { bias: Some(bias.val()), ..Beside::default() };
+                layer(x, weight, beside, &convolution.with_gain(LRELU_GAIN * gain))
+            }
+            None => layer(x, weight, Beside::default(), &convolution),
         }
     }
-}
-
-/// The grid `[D, H, W]` of `[N, C, D, H, W]`.
-pub(super) fn grid<B: Backend>(x: &Tensor<B, 5>) -> [usize; 3] {
-    let [_, _, d, h, w] = x.dims();
-    [d, h, w]
 }

@@ -15,7 +15,7 @@ pub use conv::{Conv, ConvConfig};
 pub use fully_connected::{FullyConnected, FullyConnectedConfig};
 pub use init::Init;
 pub use minibatch_deviation::minibatch_deviation;
-pub use modulated::{ModulatedConv, ModulatedConvConfig, modulated_conv3d};
+pub use modulated::{ModulatedConv, ModulatedConvConfig};
 pub use noise::Noise;
 pub use resample::{downsample, upsample};
 pub use to_image::{ToImage, ToImageConfig};

@@ -4,51 +4,35 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::conv::grid;
-use super::resample::along_doubled;
 use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN, Noise, kernel_over};
-use crate::ops::{
-    ConvGeometry, Fir, VolumeOps, add_field, bias_lrelu, channel_scale, conv3d, conv3d_input_grad,
-};
+use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, layer};
 
 /// Keeps the demodulation's square root away from zero.
 const DEMODULATION_EPSILON: f64 = 1e-8;
 
-/// Modulated convolution (StyleGAN2, section 2.2): the input's channels scaled by the style, convolved with shared
-/// weights, the output's channels scaled by `rsqrt(Σ(w·s)² + 1e-8)` if `demodulate`. Weights enter unscaled.
+/// The convolution of a modulated layer over `grid`: with `up` 2 along an axis a transposed one with stride 2, followed
+/// by the `[1, 3, 3, 1]` filter with gain 2.
+fn convolution(grid: [usize; 3], kernel: [usize; 3], up: [usize; 3]) -> Layer {
+    if up == [1; 3] {
+        return Layer::conv(ConvGeometry::same(grid, kernel));
+    }
+    let padding = [0, 1, 2].map(|a| if up[a] == 2 { 0 } else { kernel[a] / 2 });
+    let input = [0, 1, 2].map(|a| (grid[a] - 1) * up[a] + kernel[a] - 2 * padding[a]);
+    let geometry = ConvGeometry { input, kernel, stride: up, padding };
+    let blur = Fir::along(up, FirPass { up: 1, down: 1, pad: [1, 1], gain: 2.0 });
+    Layer { geometry, transposed: true, blur, gain: None }
+}
+
+/// `rsqrt(Σ(w·s)² + 1e-8)` over inputs and taps, which brings the variance of each output channel back to one
+/// (StyleGAN2, equation 3).
 ///
 /// # Shapes
-/// - `x`: `[N, I, D, H, W]`, `weight`: `[O, I, kd, kh, kw]`, `style`: `[N, I]`
-/// - `up`: factor along each axis, 1 or 2. Where it is 2, a transposed convolution with stride 2 is followed by the
-///   `[1, 3, 3, 1]` filter with gain 2.
-/// - output: `[N, O, D·up, H·up, W·up]`
-pub fn modulated_conv3d<B: VolumeOps>(
-    x: Tensor<B, 5>,
-    weight: Tensor<B, 5>,
-    style: Tensor<B, 2>,
-    up: [usize; 3],
-    demodulate: bool,
-) -> Tensor<B, 5> {
+/// `weight` `[O, I, kd, kh, kw]`, `style` `[N, I]` → `[N, O]`
+fn demodulation<B: Backend>(weight: Tensor<B, 5>, style: Tensor<B, 2>) -> Tensor<B, 2> {
     let [o, i, kd, kh, kw] = weight.dims();
-    let kernel = [kd, kh, kw];
-    let x = channel_scale(x, style.clone());
-    let y = if up == [1; 3] {
-        let geometry = ConvGeometry::same(grid(&x), kernel);
-        conv3d(x, weight.clone(), geometry)
-    } else {
-        let padding = [0, 1, 2].map(|a| if up[a] == 2 { 0 } else { kernel[a] / 2 });
-        let input = [0, 1, 2].map(|a| (grid(&x)[a] - 1) * up[a] + kernel[a] - 2 * padding[a]);
-        let geometry = ConvGeometry { input, kernel, stride: up, padding };
-        let y = conv3d_input_grad(x, weight.clone().swap_dims(0, 1), geometry);
-        along_doubled(y, up, Fir { axis: 2, up: 1, down: 1, pad: [1, 1], gain: 2.0 })
-    };
-    if !demodulate {
-        return y;
-    }
-    let taps = kd * kh * kw;
-    let power = weight.powi_scalar(2).reshape([o, i, taps]).sum_dim(2).reshape([o, i]); // [O, I]
+    let power = weight.powi_scalar(2).reshape([o, i, kd * kh * kw]).sum_dim(2).reshape([o, i]); // [O, I]
     let energy = style.powi_scalar(2).matmul(power.transpose()); // [N, O]
-    channel_scale(y, (energy + DEMODULATION_EPSILON).sqrt().recip())
+    (energy + DEMODULATION_EPSILON).sqrt().recip()
 }
 
 /// Shape of a [`ModulatedConv`].
@@ -102,25 +86,31 @@ pub struct ModulatedConv<B: Backend> {
 }
 
 impl<B: VolumeOps> ModulatedConv<B> {
+    /// Modulated convolution (StyleGAN2, section 2.2): the input's channels scaled by the style, convolved with shared
+    /// weights, the output's channels scaled by the demodulation; then noise, bias, leaky ReLU.
+    ///
     /// # Shapes
     /// - `x`: `[N, inputs, D, H, W]`, `w`: `[N, w_dim]`
     /// - output: `[N, outputs, D·up, H·up, W·up]`
-    pub fn forward(&self, x: Tensor<B, 5>, w: Tensor<B, 2>, noise: Noise) -> Tensor<B, 5> {
+    pub fn forward(&self, x: Features<B>, w: Tensor<B, 2>, noise: Noise) -> Features<B> {
         let samples = w.dims()[0];
-        let y = modulated_conv3d(x, self.weight.val(), self.affine.forward(w), self.up, true);
+        let (weight, style) = (self.weight.val(), self.affine.forward(w));
+        let [_, _, kd, kh, kw] = weight.dims();
         let [d, h, k] = self.noise_const.dims();
         let field = match noise {
             Noise::None => None,
             Noise::Const => Some(self.noise_const.val().reshape([1, 1, d, h, k])),
-            Noise::Random { .. } => noise.draw(samples, [d, h, k], self.layer as u64, &y.device()),
+            Noise::Random { .. } => noise.draw(samples, [d, h, k], self.layer as u64, &weight.device()),
         };
-        let y = match field {
-            Some(field) => {
-                let field = (field * self.noise_strength.val().reshape([1; 5])).expand([samples, 1, d, h, k]);
-                add_field(y, field)
-            }
-            None => y,
+        let strength = || self.noise_strength.val().reshape([1; 5]);
+        let convolution = convolution(x.grid(), [kd, kh, kw], self.up).with_gain(LRELU_GAIN);
+        let beside = Beside {
+            demodulation: Some(demodulation(weight.clone(), style.clone())),
+            style: Some(style),
+            field: field.map(|field| (field * strength()).expand([samples, 1, d, h, k])),
+            bias: Some(self.bias.val()),
         };
-        bias_lrelu(y, self.bias.val(), LRELU_GAIN)
+        let weight = if convolution.transposed { weight.swap_dims(0, 1) } else { weight };
+        layer(x, weight, beside, &convolution)
     }
 }

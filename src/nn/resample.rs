@@ -2,25 +2,21 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops::{Fir, VolumeOps, fir};
-
-/// Runs one [`Fir`] pass along each axis of `[N, C, D, H, W]` whose factor is two.
-pub(super) fn along_doubled<B: VolumeOps>(x: Tensor<B, 5>, factors: [usize; 3], pass: Fir) -> Tensor<B, 5> {
-    (0..3).filter(|&a| factors[a] == 2).fold(x, |x, a| fir(x, Fir { axis: a + 2, ..pass }))
-}
+use crate::ops::{Features, Fir, FirPass, VolumeOps, fir};
 
 /// Zeros between samples, padding (2, 1), filter with gain two per doubled axis (StyleGAN2, `upsample2d`).
 ///
 /// # Shapes
 /// `[N, C, D, H, W]` → the same with each axis times its factor (1 or 2).
 pub fn upsample<B: VolumeOps>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> {
-    along_doubled(x, factors, Fir { axis: 2, up: 2, down: 1, pad: [2, 1], gain: 2.0 })
+    let pass = FirPass { up: 2, down: 1, pad: [2, 1], gain: 2.0 };
+    fir(Features::from_volumes(x), &Fir::along(factors, pass)).into_volumes()
 }
 
 /// Padding (1, 1), filter, every second voxel (StyleGAN2, `downsample2d`).
 ///
 /// # Shapes
 /// `[N, C, D, H, W]` → the same with each axis divided by its factor (1 or 2).
-pub fn downsample<B: VolumeOps>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> {
-    along_doubled(x, factors, Fir { axis: 2, up: 1, down: 2, pad: [1, 1], gain: 1.0 })
+pub fn downsample<B: VolumeOps>(x: Features<B>, factors: [usize; 3]) -> Features<B> {
+    fir(x, &Fir::along(factors, FirPass { up: 1, down: 2, pad: [1, 1], gain: 1.0 }))
 }

@@ -4,8 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::{FullyConnected, FullyConnectedConfig, Init, modulated_conv3d};
-use crate::ops::VolumeOps;
+use super::{FullyConnected, FullyConnectedConfig, Init};
+use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, layer};
 
 /// Shape of a [`ToImage`] layer.
 #[derive(Clone, Debug)]
@@ -44,10 +44,11 @@ impl<B: VolumeOps> ToImage<B> {
     /// # Shapes
     /// - `x`: `[N, inputs, D, H, W]`, `w`: `[N, w_dim]`
     /// - output: `[N, outputs, D, H, W]`
-    pub fn forward(&self, x: Tensor<B, 5>, w: Tensor<B, 2>) -> Tensor<B, 5> {
-        let [outputs, inputs, ..] = self.weight.dims();
+    pub fn forward(&self, x: Features<B>, w: Tensor<B, 2>) -> Tensor<B, 5> {
+        let inputs = self.weight.dims()[1];
         let style = self.affine.forward(w) / (inputs as f64).sqrt();
-        let y = modulated_conv3d(x, self.weight.val(), style, [1; 3], false);
-        y + self.bias.val().reshape([1, outputs, 1, 1, 1])
+        let convolution = Layer::conv(ConvGeometry::same(x.grid(), [1; 3]));
+        let beside = Beside { style: Some(style), bias: Some(self.bias.val()), ..Beside::default() };
+        layer(x, self.weight.val(), beside, &convolution).into_volumes()
     }
 }

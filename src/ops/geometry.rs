@@ -1,6 +1,6 @@
-//! The shapes of a convolution and of a filter: plain data that an operation and its derivatives share.
+//! Plain descriptions of what the operations do along the three axes of a grid.
 
-/// Size of the resampling filter: `[1, 3, 3, 1]`.
+/// Taps of the resampling filter: `[1, 3, 3, 1]`.
 pub const FIR_TAPS: usize = 4;
 
 /// What a 3D convolution does along `(D, H, W)`.
@@ -30,14 +30,12 @@ impl ConvGeometry {
     }
 }
 
-/// One pass of the `[1, 3, 3, 1]` filter along one axis: zeros inserted (`up`), zeros padded (`pad`, negative crops),
-/// filtered, every `down`-th sample kept.
+/// The `[1, 3, 3, 1]` filter along one axis: zeros inserted (`up`), zeros padded (`pad`, negative crops), filtered, every
+/// `down`-th sample kept.
 ///
 /// The filter is symmetric, so that flipping it changes nothing; it sums to `gain`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fir {
-    /// 2, 3 or 4: D, H or W of `[N, C, D, H, W]`.
-    pub axis: usize,
+pub struct FirPass {
     /// Samples after zero-insertion for each one before.
     pub up: usize,
     /// Samples before decimation for each one after.
@@ -48,7 +46,7 @@ pub struct Fir {
     pub gain: f64,
 }
 
-impl Fir {
+impl FirPass {
     /// The taps, `gain · [1, 3, 3, 1]/8`.
     pub fn taps(&self) -> [f64; FIR_TAPS] {
         [1.0, 3.0, 3.0, 1.0].map(|t| t / 8.0 * self.gain)
@@ -71,6 +69,35 @@ impl Fir {
         // The adjoint must return `length` samples: (output·down + front + behind − 4)/up + 1 = length.
         let behind =
             (self.up * (length - 1) + FIR_TAPS) as isize - (self.output(length) * self.down) as isize - front;
-        Self { axis: self.axis, up: self.down, down: self.up, pad: [front, behind], gain: self.gain }
+        Self { up: self.down, down: self.up, pad: [front, behind], gain: self.gain }
+    }
+}
+
+/// The separable filter: at most one [`FirPass`] along each of D, H and W.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Fir {
+    /// The passes along D, H, W.
+    pub passes: [Option<FirPass>; 3],
+}
+
+impl Fir {
+    /// The same pass along each axis whose factor is two.
+    pub fn along(factors: [usize; 3], pass: FirPass) -> Self {
+        Self { passes: factors.map(|factor| (factor == 2).then_some(pass)) }
+    }
+
+    /// Whether it leaves everything as it is.
+    pub fn is_identity(&self) -> bool {
+        self.passes.iter().all(Option::is_none)
+    }
+
+    /// The grid after it.
+    pub fn output(&self, grid: [usize; 3]) -> [usize; 3] {
+        [0, 1, 2].map(|a| self.passes[a].map_or(grid[a], |pass| pass.output(grid[a])))
+    }
+
+    /// Its adjoint over `grid`.
+    pub fn adjoint(&self, grid: [usize; 3]) -> Self {
+        Self { passes: [0, 1, 2].map(|a| self.passes[a].map(|pass| pass.adjoint(grid[a]))) }
     }
 }

@@ -13,40 +13,66 @@
 //! | [`channel_dot`] `(x, y)` | [`channel_scale`] `(y, v)` | [`channel_scale`] `(x, v)` |
 //! | [`add_field`] `(x, f)` | `g` | [`channel_collect`] `(g)` |
 //! | [`channel_collect`] `(x)` | [`add_field`] `(0, v)` | |
-//! | [`bias_lrelu`] `(x, b)` | masked gradient | its sum over all but the channel |
+//! | [`lrelu_mask`] `(y, g)` | | [`lrelu_mask`] `(y, v)` |
 //! | [`warp()`] `(x)` | [`warp()`] with [`WarpPass::transposed`] | |
 //!
+//! [`layer()`] is what networks are made of: a convolution with its style, demodulation, noise, bias and leaky ReLU. Its
+//! gradient is made of the operations above, from its input and its output alone.
+//!
 //! [`VolumeOps`] has default methods in plain burn operations ([`plain`], the oracle of the tests); a backend overrides
-//! what it does better (`flex.rs`). All tensors are `[N, C, D, H, W]`.
+//! what it does better (`flex.rs`). Activations are [`Features`], images `[N, C, D, H, W]`.
 
 mod autodiff;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod features;
 mod flex;
 mod geometry;
+mod layer;
 pub mod plain;
 pub mod warp;
 
 pub use autodiff::tape;
-pub use geometry::{ConvGeometry, Fir};
+pub use features::Features;
+pub use geometry::{ConvGeometry, Fir, FirPass};
+pub use layer::{Beside, EpilogueGrad, Layer, Modulation, layer};
 pub use warp::WarpPass;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{DType, Tensor, TensorMetadata, TensorPrimitive};
+use features::{join, split};
 
-/// The backend's side of this module: one method an operation, on float tensor primitives.
+/// The backend's side of this module: one method an operation, on float tensor primitives. Activations are in the layout
+/// of [`Features`].
 ///
 /// Shapes, gradients and sources are told at the functions of the same name, which is what networks call.
 pub trait VolumeOps: Backend {
+    /// Lanes of the layout of [`Features`] with so many channels of this type.
+    fn volume_lanes(_channels: usize, _dtype: DType) -> usize {
+        1
+    }
+
+    /// `[N, C, D, H, W]` into the layout of [`Features`].
+    fn volume_split(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let lanes = Self::volume_lanes(x.shape()[1], x.dtype());
+        lower(split::<Self>(raise(x), lanes))
+    }
+
+    /// The adjoint of [`VolumeOps::volume_split`], which is its inverse.
+    fn volume_join(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        lower(join::<Self>(raise(x), channels))
+    }
+
     /// See [`conv3d`].
     fn volume_conv3d(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         geometry: ConvGeometry,
     ) -> FloatTensor<Self> {
-        lower(plain::conv3d::<Self>(raise(x), raise(w), geometry))
+        let channels = w.shape()[1];
+        on_volumes::<Self>(x, channels, |x| plain::conv3d(x, raise(w), geometry))
     }
 
     /// See [`conv3d_input_grad`].
@@ -55,52 +81,114 @@ pub trait VolumeOps: Backend {
         w: FloatTensor<Self>,
         geometry: ConvGeometry,
     ) -> FloatTensor<Self> {
-        lower(plain::conv3d_input_grad::<Self>(raise(g), raise(w), geometry))
+        let channels = w.shape()[0];
+        on_volumes::<Self>(g, channels, |g| plain::conv3d_input_grad(g, raise(w), geometry))
     }
 
-    /// See [`conv3d_weight_grad`].
+    /// See [`conv3d_weight_grad`]; `channels` are those of input and output.
     fn volume_conv3d_weight_grad(
         x: FloatTensor<Self>,
         g: FloatTensor<Self>,
         geometry: ConvGeometry,
+        channels: [usize; 2],
     ) -> FloatTensor<Self> {
-        lower(plain::conv3d_weight_grad::<Self>(raise(x), raise(g), geometry))
+        let (x, g) = (join::<Self>(raise(x), channels[0]), join::<Self>(raise(g), channels[1]));
+        lower(plain::conv3d_weight_grad(x, g, geometry))
     }
 
     /// See [`fir`].
-    fn volume_fir(x: FloatTensor<Self>, fir: Fir) -> FloatTensor<Self> {
-        lower(plain::fir::<Self>(raise(x), fir))
+    fn volume_fir(x: FloatTensor<Self>, fir: &Fir) -> FloatTensor<Self> {
+        // A filter treats blocks of lanes as channels.
+        let x: Tensor<Self, 6> = raise(x);
+        let [n, blocks, d, h, w, lanes] = x.dims();
+        let planes = x.permute([0, 1, 5, 2, 3, 4]).reshape([n, blocks * lanes, d, h, w]);
+        let y = plain::fir(planes, fir);
+        let [_, _, d, h, w] = y.dims();
+        lower(y.reshape([n, blocks, lanes, d, h, w]).permute([0, 1, 3, 4, 5, 2]))
     }
 
     /// See [`channel_scale`].
     fn volume_channel_scale(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
-        lower(plain::channel_scale::<Self>(raise(x), raise(s)))
+        let channels = s.shape()[1];
+        on_volumes::<Self>(x, channels, |x| plain::channel_scale(x, raise(s)))
     }
 
     /// See [`channel_dot`].
-    fn volume_channel_dot(x: FloatTensor<Self>, y: FloatTensor<Self>) -> FloatTensor<Self> {
-        lower(plain::channel_dot::<Self>(raise(x), raise(y)))
+    fn volume_channel_dot(x: FloatTensor<Self>, y: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        let (x, y) = (join::<Self>(raise(x), channels), join::<Self>(raise(y), channels));
+        lower(plain::channel_dot(x, y))
     }
 
     /// See [`add_field`].
-    fn volume_add_field(x: FloatTensor<Self>, f: FloatTensor<Self>) -> FloatTensor<Self> {
-        lower(plain::add_field::<Self>(raise(x), raise(f)))
+    fn volume_add_field(x: FloatTensor<Self>, f: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        on_volumes::<Self>(x, channels, |x| plain::add_field(x, raise(f)))
     }
 
     /// See [`channel_collect`].
-    fn volume_channel_collect(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        lower(plain::channel_collect::<Self>(raise(x)))
+    fn volume_channel_collect(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        lower(plain::channel_collect(join::<Self>(raise(x), channels)))
     }
 
-    /// See [`bias_lrelu`].
-    fn volume_bias_lrelu(x: FloatTensor<Self>, b: FloatTensor<Self>, gain: f64) -> FloatTensor<Self> {
-        lower(plain::bias_lrelu::<Self>(raise(x), raise(b), gain))
+    /// The sum over everything but the channel: `[C]`.
+    fn volume_channel_sum(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        lower(plain::channel_sum(join::<Self>(raise(x), channels)))
     }
 
-    /// The gradient of [`bias_lrelu`] in `x`: `g` times the slope that the sign of the output `y` tells. Linear in `g`,
-    /// piecewise constant in `y`.
-    fn volume_lrelu_mask(y: FloatTensor<Self>, g: FloatTensor<Self>, gain: f64) -> FloatTensor<Self> {
-        lower(plain::lrelu_mask::<Self>(raise(y), raise(g), gain))
+    /// See [`lrelu_mask`].
+    fn volume_lrelu_mask(
+        y: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        slope: f64,
+        gain: f64,
+    ) -> FloatTensor<Self> {
+        lower(plain::lrelu_mask::<Self, 6>(raise(y), raise(g), slope, gain))
+    }
+
+    /// See [`layer()`].
+    fn volume_layer(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        with: Modulation<FloatTensor<Self>>,
+        layer: &Layer,
+    ) -> FloatTensor<Self> {
+        layer::compose::<Self>(x, w, with, layer)
+    }
+
+    /// Gradients of a [`layer()`]'s part behind convolution and blur, from its output `y` and the gradient `g` in it;
+    /// `wanted` tells which of demodulation, field and bias need one.
+    fn volume_epilogue_grad(
+        y: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        with: &Modulation<FloatTensor<Self>>,
+        channels: usize,
+        gain: Option<f64>,
+        wanted: [bool; 3],
+    ) -> EpilogueGrad<FloatTensor<Self>> {
+        layer::epilogue_grad::<Self>(y, g, with, channels, gain, wanted)
+    }
+
+    /// Gradients of [`channel_scale`] `(x, s)` in both arguments: `g·s` and Σ `g·x`.
+    fn volume_scale_and_dot(
+        g: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        let channels = s.shape()[1];
+        [Self::volume_channel_scale(g.clone(), s), Self::volume_channel_dot(g, x, channels)]
+    }
+
+    /// [`conv3d_weight_grad`] of operands whose channels are scaled first, where there is a scale.
+    fn volume_scaled_weight_grad(
+        [x, g]: [FloatTensor<Self>; 2],
+        [x_scale, g_scale]: [Option<FloatTensor<Self>>; 2],
+        geometry: ConvGeometry,
+        channels: [usize; 2],
+    ) -> FloatTensor<Self> {
+        let scaled = |x, scale| match scale {
+            Some(scale) => Self::volume_channel_scale(x, scale),
+            None => x,
+        };
+        Self::volume_conv3d_weight_grad(scaled(x, x_scale), scaled(g, g_scale), geometry, channels)
     }
 
     /// See [`warp()`].
@@ -119,60 +207,80 @@ pub(crate) fn lower<B: Backend, const R: usize>(x: Tensor<B, R>) -> FloatTensor<
     x.into_primitive().tensor()
 }
 
+/// `f` on `[N, C, D, H, W]`, features in and out.
+fn on_volumes<B: VolumeOps>(
+    x: FloatTensor<B>,
+    channels: usize,
+    f: impl FnOnce(Tensor<B, 5>) -> Tensor<B, 5>,
+) -> FloatTensor<B> {
+    let y = f(join(raise(x), channels));
+    let lanes = B::volume_lanes(y.dims()[1], y.dtype());
+    lower(split(y, lanes))
+}
+
 /// Cross-correlation of `x` `[N, I, D, H, W]` with `w` `[O, I, kd, kh, kw]`: `[N, O, D', H', W']`,
 /// `D' = (D + 2·padding − kd)/stride + 1`.
-pub fn conv3d<B: VolumeOps>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
-    raise(B::volume_conv3d(lower(x), lower(w), geometry))
+pub fn conv3d<B: VolumeOps>(x: Features<B>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Features<B> {
+    let channels = w.dims()[0];
+    Features { tensor: raise(B::volume_conv3d(lower(x.tensor), lower(w), geometry)), channels }
 }
 
 /// The adjoint of [`conv3d`] in its input: `g` `[N, O, D', H', W']`, `w` `[O, I, kd, kh, kw]` → `[N, I, D, H, W]`.
 /// With stride 2 this is the transposed convolution of the up-sampling blocks (`w` with its first axes swapped).
 pub fn conv3d_input_grad<B: VolumeOps>(
-    g: Tensor<B, 5>,
+    g: Features<B>,
     w: Tensor<B, 5>,
     geometry: ConvGeometry,
-) -> Tensor<B, 5> {
-    raise(B::volume_conv3d_input_grad(lower(g), lower(w), geometry))
+) -> Features<B> {
+    let channels = w.dims()[1];
+    Features { tensor: raise(B::volume_conv3d_input_grad(lower(g.tensor), lower(w), geometry)), channels }
 }
 
 /// The adjoint of [`conv3d`] in its weight: `x` `[N, I, D, H, W]`, `g` `[N, O, D', H', W']` → `[O, I, kd, kh, kw]`.
 pub fn conv3d_weight_grad<B: VolumeOps>(
-    x: Tensor<B, 5>,
-    g: Tensor<B, 5>,
+    x: Features<B>,
+    g: Features<B>,
     geometry: ConvGeometry,
 ) -> Tensor<B, 5> {
-    raise(B::volume_conv3d_weight_grad(lower(x), lower(g), geometry))
+    let channels = [x.channels, g.channels];
+    raise(B::volume_conv3d_weight_grad(lower(x.tensor), lower(g.tensor), geometry, channels))
 }
 
-/// Zero-insertion, padding, the `[1, 3, 3, 1]` filter and decimation along one axis (StyleGAN2's `upfirdn`, one axis at
-/// a time, since the filter is separable).
-pub fn fir<B: VolumeOps>(x: Tensor<B, 5>, fir: Fir) -> Tensor<B, 5> {
-    raise(B::volume_fir(lower(x), fir))
+/// Zero-insertion, padding, the `[1, 3, 3, 1]` filter and decimation along each axis that has a pass (StyleGAN2's
+/// `upfirdn`). Returns `x` itself where there is none.
+pub fn fir<B: VolumeOps>(x: Features<B>, fir: &Fir) -> Features<B> {
+    if fir.is_identity() {
+        return x;
+    }
+    Features { tensor: raise(B::volume_fir(lower(x.tensor), fir)), channels: x.channels }
 }
 
 /// Every channel of `x` `[N, C, D, H, W]` times its factor in `s` `[N, C]`.
-pub fn channel_scale<B: VolumeOps>(x: Tensor<B, 5>, s: Tensor<B, 2>) -> Tensor<B, 5> {
-    raise(B::volume_channel_scale(lower(x), lower(s)))
+pub fn channel_scale<B: VolumeOps>(x: Features<B>, s: Tensor<B, 2>) -> Features<B> {
+    Features { tensor: raise(B::volume_channel_scale(lower(x.tensor), lower(s))), channels: x.channels }
 }
 
 /// The sum over voxels of `x · y`, both `[N, C, D, H, W]`: `[N, C]`.
-pub fn channel_dot<B: VolumeOps>(x: Tensor<B, 5>, y: Tensor<B, 5>) -> Tensor<B, 2> {
-    raise(B::volume_channel_dot(lower(x), lower(y)))
+pub fn channel_dot<B: VolumeOps>(x: Features<B>, y: Features<B>) -> Tensor<B, 2> {
+    raise(B::volume_channel_dot(lower(x.tensor), lower(y.tensor), x.channels))
 }
 
 /// A field `[N, 1, D, H, W]` added to every channel of `x` `[N, C, D, H, W]`.
-pub fn add_field<B: VolumeOps>(x: Tensor<B, 5>, f: Tensor<B, 5>) -> Tensor<B, 5> {
-    raise(B::volume_add_field(lower(x), lower(f)))
+pub fn add_field<B: VolumeOps>(x: Features<B>, f: Tensor<B, 5>) -> Features<B> {
+    let channels = x.channels;
+    Features { tensor: raise(B::volume_add_field(lower(x.tensor), lower(f), channels)), channels }
 }
 
 /// The sum over channels of `x` `[N, C, D, H, W]`: `[N, 1, D, H, W]`.
-pub fn channel_collect<B: VolumeOps>(x: Tensor<B, 5>) -> Tensor<B, 5> {
-    raise(B::volume_channel_collect(lower(x)))
+pub fn channel_collect<B: VolumeOps>(x: Features<B>) -> Tensor<B, 5> {
+    raise(B::volume_channel_collect(lower(x.tensor), x.channels))
 }
 
-/// `lrelu(x + b) · gain` with slope 0.2 below zero; `x` `[N, C, D, H, W]`, `b` `[C]`.
-pub fn bias_lrelu<B: VolumeOps>(x: Tensor<B, 5>, b: Tensor<B, 1>, gain: f64) -> Tensor<B, 5> {
-    raise(B::volume_bias_lrelu(lower(x), lower(b), gain))
+/// `g·gain`, times `slope` where `y` is negative, both `[N, C, D, H, W]`: the gradient of the leaky ReLU by the sign of
+/// its output, and with the reciprocals its inverse. Linear in `g`, piecewise constant in `y`.
+pub fn lrelu_mask<B: VolumeOps>(y: Features<B>, g: Features<B>, slope: f64, gain: f64) -> Features<B> {
+    let channels = g.channels;
+    Features { tensor: raise(B::volume_lrelu_mask(lower(y.tensor), lower(g.tensor), slope, gain)), channels }
 }
 
 /// Each sample of `x` `[N, C, D, H, W]` resampled along one axis at positions that are affine in the voxel's index, or

@@ -1,11 +1,12 @@
-//! The operations in plain burn: correct on every backend and for every float type, and the oracle of the tests.
+//! The operations in plain burn on `[N, C, D, H, W]`: correct on every backend and for every float type, and the oracle
+//! of the tests.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{conv_transpose3d, conv3d as burn_conv3d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Slice, Tensor};
 
-use super::geometry::{ConvGeometry, FIR_TAPS, Fir};
+use super::geometry::{ConvGeometry, FIR_TAPS, Fir, FirPass};
 
 /// Negative slope of the leaky ReLU (StyleGAN2).
 pub const LRELU_SLOPE: f64 = 0.2;
@@ -83,31 +84,38 @@ fn pad<B: Backend>(x: Tensor<B, 5>, axis: usize, amounts: [isize; 2]) -> Tensor<
 }
 
 /// See [`super::fir`].
-pub fn fir<B: Backend>(x: Tensor<B, 5>, fir: Fir) -> Tensor<B, 5> {
-    let axis = fir.axis;
-    let output = fir.output(x.dims()[axis]);
+pub fn fir<B: Backend>(x: Tensor<B, 5>, fir: &Fir) -> Tensor<B, 5> {
+    (0..3).fold(x, |x, a| match fir.passes[a] {
+        Some(pass) => fir_pass(x, a + 2, pass),
+        None => x,
+    })
+}
+
+/// One pass along `axis` (2, 3 or 4).
+fn fir_pass<B: Backend>(x: Tensor<B, 5>, axis: usize, pass: FirPass) -> Tensor<B, 5> {
+    let output = pass.output(x.dims()[axis]);
     let mut x = x;
-    if fir.up > 1 {
+    if pass.up > 1 {
         let dims = x.dims();
         let mut spread = [1; 6];
         spread[..=axis].copy_from_slice(&dims[..=axis]);
         spread[axis + 2..].copy_from_slice(&dims[axis + 1..]);
         let samples: Tensor<B, 6> = x.reshape(spread); // [.., L, 1, ..]
         let mut zeros = spread;
-        zeros[axis + 1] = fir.up - 1;
+        zeros[axis + 1] = pass.up - 1;
         let zeros = Tensor::zeros(zeros, (&samples.device(), samples.dtype()));
         let mut stuffed = dims;
-        stuffed[axis] *= fir.up;
+        stuffed[axis] *= pass.up;
         x = Tensor::cat(vec![samples, zeros], axis + 1).reshape(stuffed); // [.., L·up, ..]
     }
-    let x = pad(x, axis, fir.pad);
-    let reach = (output - 1) * fir.down + 1;
+    let x = pad(x, axis, pass.pad);
+    let reach = (output - 1) * pass.down + 1;
     let tap = |t: usize| {
         let mut ranges = [Slice::full(); 5];
-        ranges[axis] = Slice::new(t as isize, Some((t + reach) as isize), fir.down as isize);
+        ranges[axis] = Slice::new(t as isize, Some((t + reach) as isize), pass.down as isize);
         x.clone().slice(ranges)
     };
-    let taps = fir.taps();
+    let taps = pass.taps();
     (1..FIR_TAPS).fold(tap(0) * taps[0], |sum, t| sum + tap(t) * taps[t])
 }
 
@@ -139,16 +147,27 @@ pub fn channel_sum<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 1> {
     x.reshape([n, c, d * h * w]).sum_dim(2).sum_dim(0).reshape([c])
 }
 
-/// See [`super::bias_lrelu`].
-pub fn bias_lrelu<B: Backend>(x: Tensor<B, 5>, b: Tensor<B, 1>, gain: f64) -> Tensor<B, 5> {
-    let c = b.dims()[0];
-    let x = x + b.reshape([1, c, 1, 1, 1]);
+/// `+ b[c]`, then, if there is a gain, the leaky ReLU times it.
+pub fn bias_lrelu<B: Backend>(x: Tensor<B, 5>, b: Option<Tensor<B, 1>>, gain: Option<f64>) -> Tensor<B, 5> {
+    let x = match b {
+        Some(b) => {
+            let c = b.dims()[0];
+            x + b.reshape([1, c, 1, 1, 1])
+        }
+        None => x,
+    };
+    let Some(gain) = gain else { return x };
     let negative = x.clone().lower_elem(0.0);
     x.clone().mask_where(negative, x * LRELU_SLOPE) * gain
 }
 
-/// See [`super::VolumeOps::volume_lrelu_mask`].
-pub fn lrelu_mask<B: Backend>(y: Tensor<B, 5>, g: Tensor<B, 5>, gain: f64) -> Tensor<B, 5> {
+/// See [`super::VolumeOps::volume_lrelu_mask`]. Any rank.
+pub fn lrelu_mask<B: Backend, const R: usize>(
+    y: Tensor<B, R>,
+    g: Tensor<B, R>,
+    slope: f64,
+    gain: f64,
+) -> Tensor<B, R> {
     let negative = y.lower_elem(0.0);
-    g.clone().mask_where(negative, g * LRELU_SLOPE) * gain
+    g.clone().mask_where(negative, g * slope) * gain
 }

@@ -1,0 +1,89 @@
+//! The activations inside a network: [`Features`], whose layout in memory is the backend's.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
+
+use super::{VolumeOps, lower, raise};
+
+/// Feature maps of a batch, `[N, C, D, H, W]` in meaning.
+///
+/// In memory `[N, ⌈C/L⌉, D, H, W, L]`: channels in blocks of L lanes, zero in the lanes beyond C. L is told by the
+/// backend, the type of the floats and C alone ([`VolumeOps::volume_lanes`]); with one lane this is `[N, C, D, H, W]`.
+/// Layers pass features on as they are; conversion happens at a network's ends.
+#[derive(Clone, Debug)]
+pub struct Features<B: Backend> {
+    /// `[N, ⌈C/L⌉, D, H, W, L]`.
+    pub(super) tensor: Tensor<B, 6>,
+    pub(super) channels: usize,
+}
+
+impl<B: VolumeOps> Features<B> {
+    /// Volumes `[N, C, D, H, W]` in the backend's layout.
+    pub fn from_volumes(x: Tensor<B, 5>) -> Self {
+        let channels = x.dims()[1];
+        Self { tensor: raise(B::volume_split(lower(x))), channels }
+    }
+
+    /// Back to `[N, C, D, H, W]`.
+    pub fn into_volumes(self) -> Tensor<B, 5> {
+        raise(B::volume_join(lower(self.tensor), self.channels))
+    }
+
+    /// Samples, N.
+    pub fn samples(&self) -> usize {
+        self.tensor.dims()[0]
+    }
+
+    /// Channels, C.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The grid `[D, H, W]`.
+    pub fn grid(&self) -> [usize; 3] {
+        let [_, _, d, h, w, _] = self.tensor.dims();
+        [d, h, w]
+    }
+
+    /// Type of the floats.
+    pub fn dtype(&self) -> DType {
+        self.tensor.dtype()
+    }
+}
+
+/// The sum of two feature maps of one shape.
+impl<B: VolumeOps> std::ops::Add for Features<B> {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        assert_eq!(self.channels, other.channels, "features of different numbers of channels");
+        Self { tensor: self.tensor + other.tensor, channels: self.channels }
+    }
+}
+
+/// `[N, C, D, H, W]` in blocks of `lanes` channels, zeros behind them.
+pub(super) fn split<B: Backend>(x: Tensor<B, 5>, lanes: usize) -> Tensor<B, 6> {
+    let [n, c, d, h, w] = x.dims();
+    if lanes == 1 {
+        return x.reshape([n, c, d, h, w, 1]); // [N, C, D, H, W, 1]
+    }
+    let blocks = c.div_ceil(lanes);
+    let x = match blocks * lanes - c {
+        0 => x,
+        missing => {
+            let zeros = Tensor::zeros([n, missing, d, h, w], (&x.device(), x.dtype()));
+            Tensor::cat(vec![x, zeros], 1)
+        }
+    };
+    x.reshape([n, blocks, lanes, d, h, w]).permute([0, 1, 3, 4, 5, 2]) // [N, C/L, D, H, W, L]
+}
+
+/// The first `channels` channels of `[N, ⌈C/L⌉, D, H, W, L]` as `[N, C, D, H, W]`.
+pub(super) fn join<B: Backend>(x: Tensor<B, 6>, channels: usize) -> Tensor<B, 5> {
+    let [n, blocks, d, h, w, lanes] = x.dims();
+    if lanes == 1 {
+        return x.reshape([n, blocks, d, h, w]); // [N, C, D, H, W]
+    }
+    let x = x.permute([0, 1, 5, 2, 3, 4]).reshape([n, blocks * lanes, d, h, w]); // [N, C/L·L, D, H, W]
+    x.narrow(1, 0, channels)
+}

@@ -1,0 +1,201 @@
+//! A network's layer as one operation: what stands before and behind a convolution, done while its operands are read and
+//! its results written.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+
+use super::features::{join, split};
+use super::plain::{self, LRELU_SLOPE};
+use super::{ConvGeometry, Features, Fir, VolumeOps, lower, raise};
+
+/// The kind of a layer, `lrelu(blur(conv(x·style, w))·demodulation + field + bias)·gain`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layer {
+    /// Of the convolution; of the one whose adjoint is taken, if `transposed`.
+    pub geometry: ConvGeometry,
+    /// Takes [`super::conv3d_input_grad`] in place of [`super::conv3d`].
+    pub transposed: bool,
+    /// Follows the convolution.
+    pub blur: Fir,
+    /// Factor after the leaky ReLU; no activation without it.
+    pub gain: Option<f64>,
+}
+
+impl Layer {
+    /// A convolution and nothing else.
+    pub fn conv(geometry: ConvGeometry) -> Self {
+        Self { geometry, transposed: false, blur: Fir::default(), gain: None }
+    }
+
+    /// The same with the leaky ReLU times `gain`.
+    pub fn with_gain(self, gain: f64) -> Self {
+        Self { gain: Some(gain), ..self }
+    }
+
+    /// The grid between convolution and blur.
+    pub fn convolved(&self) -> [usize; 3] {
+        if self.transposed { self.geometry.input } else { self.geometry.output() }
+    }
+
+    /// The convolution's channels out, of weights shaped `[O, I, …]`.
+    pub fn channels(&self, weight: &[usize]) -> usize {
+        weight[usize::from(self.transposed)]
+    }
+}
+
+/// [`Beside`] of a backend's tensor primitives.
+#[derive(Clone, Debug)]
+pub struct Modulation<T> {
+    /// `[N, I]`: factor of each input channel.
+    pub style: Option<T>,
+    /// `[N, O]`: factor of each output channel.
+    pub demodulation: Option<T>,
+    /// `[N, 1, D', H', W']`: added to every output channel.
+    pub field: Option<T>,
+    /// `[O]`: added to each output channel.
+    pub bias: Option<T>,
+}
+
+impl<T> Modulation<T> {
+    /// Each part through `f`.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Modulation<U> {
+        Modulation {
+            style: self.style.map(&mut f),
+            demodulation: self.demodulation.map(&mut f),
+            field: self.field.map(&mut f),
+            bias: self.bias.map(&mut f),
+        }
+    }
+
+    /// Style, demodulation, field, bias.
+    pub(super) fn parts(&self) -> [Option<&T>; 4] {
+        [&self.style, &self.demodulation, &self.field, &self.bias].map(Option::as_ref)
+    }
+}
+
+/// Gradients of what follows a layer's convolution and blur.
+#[derive(Clone, Debug)]
+pub struct EpilogueGrad<T> {
+    /// In the blurred convolution.
+    pub x: T,
+    /// In the demodulation, `[N, O]`.
+    pub demodulation: Option<T>,
+    /// In the field, `[N, 1, D', H', W']`.
+    pub field: Option<T>,
+    /// In the bias, `[O]`.
+    pub bias: Option<T>,
+}
+
+/// [`super::layer()`] of separate operations.
+pub(super) fn compose<B: VolumeOps>(
+    x: FloatTensor<B>,
+    w: FloatTensor<B>,
+    with: Modulation<FloatTensor<B>>,
+    layer: &Layer,
+) -> FloatTensor<B> {
+    let w_shape: Tensor<B, 5> = raise(w.clone());
+    let channels = layer.channels(&w_shape.dims());
+    let x = match with.style {
+        Some(style) => B::volume_channel_scale(x, style),
+        None => x,
+    };
+    let y = if layer.transposed {
+        B::volume_conv3d_input_grad(x, w, layer.geometry)
+    } else {
+        B::volume_conv3d(x, w, layer.geometry)
+    };
+    let y = if layer.blur.is_identity() { y } else { B::volume_fir(y, &layer.blur) };
+    let y = match with.demodulation {
+        Some(demodulation) => B::volume_channel_scale(y, demodulation),
+        None => y,
+    };
+    let y = match with.field {
+        Some(field) => B::volume_add_field(y, field, channels),
+        None => y,
+    };
+    if with.bias.is_none() && layer.gain.is_none() {
+        return y;
+    }
+    let y: Tensor<B, 6> = raise(y);
+    let lanes = y.dims()[5];
+    let bias = with.bias.map(raise::<B, 1>);
+    lower(split(plain::bias_lrelu(join(y, channels), bias, layer.gain), lanes))
+}
+
+/// Gradients of a layer's part behind the convolution, from its output `y` and the gradient `g` in it.
+///
+/// What entered is not kept: it follows from `y`, since the leaky ReLU can be inverted. `wanted` tells which of
+/// demodulation, field and bias need a gradient.
+pub(super) fn epilogue_grad<B: VolumeOps>(
+    y: FloatTensor<B>,
+    g: FloatTensor<B>,
+    with: &Modulation<FloatTensor<B>>,
+    channels: usize,
+    gain: Option<f64>,
+    wanted: [bool; 3],
+) -> EpilogueGrad<FloatTensor<B>> {
+    let masked = match gain {
+        Some(gain) => B::volume_lrelu_mask(y.clone(), g, LRELU_SLOPE, gain),
+        None => g,
+    };
+    let demodulation = with.demodulation.clone().filter(|_| wanted[0]).map(|d| {
+        let mut entered = match gain {
+            Some(gain) => B::volume_lrelu_mask(y.clone(), y, 1.0 / LRELU_SLOPE, 1.0 / gain),
+            None => y,
+        };
+        if let Some(field) = with.field.clone() {
+            let field: Tensor<B, 5> = raise(field);
+            entered = B::volume_add_field(entered, lower(field.neg()), channels);
+        }
+        let mut dot: Tensor<B, 2> = raise(B::volume_channel_dot(masked.clone(), entered, channels));
+        if let Some(bias) = with.bias.clone() {
+            let ones: Tensor<B, 6> = raise(masked.clone());
+            let sums = B::volume_channel_dot(masked.clone(), lower(ones.ones_like()), channels);
+            dot = dot - raise::<B, 2>(sums) * raise::<B, 1>(bias).reshape([1, channels]);
+        }
+        lower(dot / raise::<B, 2>(d))
+    });
+    EpilogueGrad {
+        demodulation,
+        field: wanted[1].then(|| B::volume_channel_collect(masked.clone(), channels)),
+        bias: wanted[2].then(|| B::volume_channel_sum(masked.clone(), channels)),
+        x: match with.demodulation.clone() {
+            Some(d) => B::volume_channel_scale(masked, d),
+            None => masked,
+        },
+    }
+}
+
+/// What a layer of a network may have beside input and weight.
+#[derive(Clone, Debug)]
+pub struct Beside<B: Backend> {
+    /// `[N, I]`: factor of each input channel.
+    pub style: Option<Tensor<B, 2>>,
+    /// `[N, O]`: factor of each output channel.
+    pub demodulation: Option<Tensor<B, 2>>,
+    /// `[N, 1, D', H', W']`: added to every output channel.
+    pub field: Option<Tensor<B, 5>>,
+    /// `[O]`: added to each output channel.
+    pub bias: Option<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Default for Beside<B> {
+    fn default() -> Self {
+        Self { style: None, demodulation: None, field: None, bias: None }
+    }
+}
+
+/// A network's layer: see [`Layer`]. `x` `[N, I, D, H, W]`, `w` `[O, I, kd, kh, kw]` (`[I, O, …]` if transposed), result
+/// `[N, O, D', H', W']`.
+pub fn layer<B: VolumeOps>(x: Features<B>, w: Tensor<B, 5>, beside: Beside<B>, layer: &Layer) -> Features<B> {
+    let channels = layer.channels(&w.dims());
+    let Beside { style, demodulation, field, bias } = beside;
+    let with = Modulation {
+        style: style.map(lower),
+        demodulation: demodulation.map(lower),
+        field: field.map(lower),
+        bias: bias.map(lower),
+    };
+    Features { tensor: raise(B::volume_layer(lower(x.tensor), lower(w), with, layer)), channels }
+}
