@@ -26,6 +26,7 @@ mod autodiff;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod defaults;
 mod features;
 mod flex;
 mod geometry;
@@ -71,8 +72,7 @@ pub trait VolumeOps: Backend {
         w: FloatTensor<Self>,
         geometry: ConvGeometry,
     ) -> FloatTensor<Self> {
-        let channels = w.shape()[1];
-        on_volumes::<Self>(x, channels, |x| plain::conv3d(x, raise(w), geometry))
+        defaults::conv3d::<Self>(x, w, geometry)
     }
 
     /// See [`conv3d_input_grad`].
@@ -81,8 +81,7 @@ pub trait VolumeOps: Backend {
         w: FloatTensor<Self>,
         geometry: ConvGeometry,
     ) -> FloatTensor<Self> {
-        let channels = w.shape()[0];
-        on_volumes::<Self>(g, channels, |g| plain::conv3d_input_grad(g, raise(w), geometry))
+        defaults::conv3d_input_grad::<Self>(g, w, geometry)
     }
 
     /// See [`conv3d_weight_grad`]; `channels` are those of input and output.
@@ -92,46 +91,37 @@ pub trait VolumeOps: Backend {
         geometry: ConvGeometry,
         channels: [usize; 2],
     ) -> FloatTensor<Self> {
-        let (x, g) = (join::<Self>(raise(x), channels[0]), join::<Self>(raise(g), channels[1]));
-        lower(plain::conv3d_weight_grad(x, g, geometry))
+        defaults::conv3d_weight_grad::<Self>(x, g, geometry, channels)
     }
 
     /// See [`fir`].
     fn volume_fir(x: FloatTensor<Self>, fir: &Fir) -> FloatTensor<Self> {
-        // A filter treats blocks of lanes as channels.
-        let x: Tensor<Self, 6> = raise(x);
-        let [n, blocks, d, h, w, lanes] = x.dims();
-        let planes = x.permute([0, 1, 5, 2, 3, 4]).reshape([n, blocks * lanes, d, h, w]);
-        let y = plain::fir(planes, fir);
-        let [_, _, d, h, w] = y.dims();
-        lower(y.reshape([n, blocks, lanes, d, h, w]).permute([0, 1, 3, 4, 5, 2]))
+        defaults::fir::<Self>(x, fir)
     }
 
     /// See [`channel_scale`].
     fn volume_channel_scale(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
-        let channels = s.shape()[1];
-        on_volumes::<Self>(x, channels, |x| plain::channel_scale(x, raise(s)))
+        defaults::channel_scale::<Self>(x, s)
     }
 
     /// See [`channel_dot`].
     fn volume_channel_dot(x: FloatTensor<Self>, y: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
-        let (x, y) = (join::<Self>(raise(x), channels), join::<Self>(raise(y), channels));
-        lower(plain::channel_dot(x, y))
+        defaults::channel_dot::<Self>(x, y, channels)
     }
 
     /// See [`add_field`].
     fn volume_add_field(x: FloatTensor<Self>, f: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
-        on_volumes::<Self>(x, channels, |x| plain::add_field(x, raise(f)))
+        defaults::add_field::<Self>(x, f, channels)
     }
 
     /// See [`channel_collect`].
     fn volume_channel_collect(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
-        lower(plain::channel_collect(join::<Self>(raise(x), channels)))
+        defaults::channel_collect::<Self>(x, channels)
     }
 
     /// The sum over everything but the channel: `[C]`.
     fn volume_channel_sum(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
-        lower(plain::channel_sum(join::<Self>(raise(x), channels)))
+        defaults::channel_sum::<Self>(x, channels)
     }
 
     /// See [`lrelu_mask`].
@@ -141,7 +131,7 @@ pub trait VolumeOps: Backend {
         slope: f64,
         gain: f64,
     ) -> FloatTensor<Self> {
-        lower(plain::lrelu_mask::<Self, 6>(raise(y), raise(g), slope, gain))
+        defaults::lrelu_mask::<Self>(y, g, slope, gain)
     }
 
     /// See [`layer()`].
@@ -173,22 +163,17 @@ pub trait VolumeOps: Backend {
         x: FloatTensor<Self>,
         s: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        let channels = s.shape()[1];
-        [Self::volume_channel_scale(g.clone(), s), Self::volume_channel_dot(g, x, channels)]
+        defaults::scale_and_dot::<Self>(g, x, s)
     }
 
     /// [`conv3d_weight_grad`] of operands whose channels are scaled first, where there is a scale.
     fn volume_scaled_weight_grad(
-        [x, g]: [FloatTensor<Self>; 2],
-        [x_scale, g_scale]: [Option<FloatTensor<Self>>; 2],
+        operands: [FloatTensor<Self>; 2],
+        scales: [Option<FloatTensor<Self>>; 2],
         geometry: ConvGeometry,
         channels: [usize; 2],
     ) -> FloatTensor<Self> {
-        let scaled = |x, scale| match scale {
-            Some(scale) => Self::volume_channel_scale(x, scale),
-            None => x,
-        };
-        Self::volume_conv3d_weight_grad(scaled(x, x_scale), scaled(g, g_scale), geometry, channels)
+        defaults::scaled_weight_grad::<Self>(operands, scales, geometry, channels)
     }
 
     /// See [`warp()`].
@@ -205,17 +190,6 @@ pub(crate) fn raise<B: Backend, const R: usize>(x: FloatTensor<B>) -> Tensor<B, 
 /// A tensor's primitive.
 pub(crate) fn lower<B: Backend, const R: usize>(x: Tensor<B, R>) -> FloatTensor<B> {
     x.into_primitive().tensor()
-}
-
-/// `f` on `[N, C, D, H, W]`, features in and out.
-fn on_volumes<B: VolumeOps>(
-    x: FloatTensor<B>,
-    channels: usize,
-    f: impl FnOnce(Tensor<B, 5>) -> Tensor<B, 5>,
-) -> FloatTensor<B> {
-    let y = f(join(raise(x), channels));
-    let lanes = B::volume_lanes(y.dims()[1], y.dtype());
-    lower(split(y, lanes))
 }
 
 /// Cross-correlation of `x` `[N, I, D, H, W]` with `w` `[O, I, kd, kh, kw]`: `[N, O, D', H', W']`,

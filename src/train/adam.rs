@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use rayon::prelude::*;
 
-use crate::nn::parameters::{Named, replace};
+use crate::nn::parameters::{Named, replace, tensors};
 
 /// Step size and decays (Kingma & Ba 2015).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,35 +50,67 @@ impl<B: AutodiffBackend> Adam<B> {
         Self { config, steps: BTreeMap::new(), first: Named::new(), second: Named::new() }
     }
 
-    /// The module after one step along `gradients`.
+    /// The module after one step along `gradients`, the parameters in parallel.
     pub fn step<M: Module<B>>(&mut self, module: M, gradients: &Named<B::InnerBackend>) -> M {
-        replace(module, |name, values: Tensor<B, 1>| match gradients.get(name) {
-            Some(gradient) => Tensor::from_inner(self.update(name, values.inner(), gradient.clone())),
+        let mut values = tensors(&module);
+        let moves: Vec<_> = gradients
+            .iter()
+            .filter_map(|(name, gradient)| {
+                let steps = self.steps.entry(name.clone()).or_insert(0);
+                let values = values.remove(name)?.inner();
+                *steps += 1;
+                let moments = [self.first.remove(name), self.second.remove(name)];
+                Some((name.clone(), values, gradient.clone(), moments, *steps))
+            })
+            .collect();
+        drop(values);
+        let config = self.config;
+        let moved: Vec<_> = moves
+            .into_par_iter()
+            .map(|(name, values, gradient, moments, steps)| {
+                (name, config.update(values, gradient, moments, steps))
+            })
+            .collect();
+        let mut next = Named::<B::InnerBackend>::new();
+        for (name, Update { values, first, second }) in moved {
+            self.first.insert(name.clone(), first);
+            self.second.insert(name.clone(), second);
+            next.insert(name, values);
+        }
+        replace(module, |name, values: Tensor<B, 1>| match next.remove(name) {
+            Some(next) => Tensor::from_inner(next),
             None => values,
         })
     }
+}
 
-    fn update(
-        &mut self,
-        name: &str,
-        values: Tensor<B::InnerBackend, 1>,
-        gradient: Tensor<B::InnerBackend, 1>,
-    ) -> Tensor<B::InnerBackend, 1> {
-        let AdamConfig { learning_rate, betas: [beta1, beta2], epsilon } = self.config;
-        let steps = self.steps.entry(name.to_string()).or_insert(0);
-        *steps += 1;
-        let fade = |old: Option<Tensor<_, 1>>, new: Tensor<_, 1>, beta: f64| match old {
+/// A parameter and its moments after a step.
+struct Update<B: Backend> {
+    values: Tensor<B, 1>,
+    first: Tensor<B, 1>,
+    second: Tensor<B, 1>,
+}
+
+impl AdamConfig {
+    /// Step number `steps` of one parameter.
+    fn update<B: Backend>(
+        &self,
+        values: Tensor<B, 1>,
+        gradient: Tensor<B, 1>,
+        [first, second]: [Option<Tensor<B, 1>>; 2],
+        steps: u64,
+    ) -> Update<B> {
+        let Self { learning_rate, betas: [beta1, beta2], epsilon } = *self;
+        let fade = |old: Option<Tensor<B, 1>>, new: Tensor<B, 1>, beta: f64| match old {
             Some(old) if beta > 0.0 => old * beta + new * (1.0 - beta),
             _ => new * (1.0 - beta),
         };
-        let first = fade(self.first.remove(name), gradient.clone(), beta1);
-        let second = fade(self.second.remove(name), gradient.powi_scalar(2), beta2);
-        let correction = |beta: f64| 1.0 - beta.powi(i32::try_from(*steps).unwrap_or(i32::MAX));
+        let second = fade(second, gradient.clone().powi_scalar(2), beta2);
+        let first = fade(first, gradient, beta1);
+        let correction = |beta: f64| 1.0 - beta.powi(i32::try_from(steps).unwrap_or(i32::MAX));
         let size = (second.clone() / correction(beta2)).sqrt() + epsilon;
-        let next = values - first.clone() * (learning_rate / correction(beta1)) / size;
-        self.first.insert(name.to_string(), first);
-        self.second.insert(name.to_string(), second);
-        next
+        let values = values - first.clone() * (learning_rate / correction(beta1)) / size;
+        Update { values, first, second }
     }
 }
 
@@ -86,7 +119,6 @@ mod tests {
     use super::*;
     use burn::backend::{Autodiff, Flex};
     use burn::module::{Param, ParamId};
-    use burn::tensor::backend::Backend;
 
     #[derive(Module, Debug)]
     struct Point<B: Backend> {

@@ -5,6 +5,7 @@ use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
+use rayon::prelude::*;
 
 use super::state::State;
 use crate::config::Recipe;
@@ -256,5 +257,6 @@ pub fn clean<B: Backend>(gradients: Named<B>) -> Named<B> {
         let nan = g.clone().is_nan();
         g.mask_fill(nan, 0.0).clamp(-1e5, 1e5)
     };
-    gradients.into_iter().map(|(name, gradient)| (name, finite(gradient))).collect()
+    let gradients: Vec<_> = gradients.into_iter().collect();
+    gradients.into_par_iter().map(|(name, gradient)| (name, finite(gradient))).collect()
 }

@@ -3,6 +3,7 @@
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, AdamConfig};
@@ -82,11 +83,19 @@ impl<B: VolumeOps> State<B> {
             half_life = half_life.min(self.counters.images as f64 * rampup);
         }
         let beta = 0.5f64.powf(batch as f64 / half_life.max(1e-8));
-        let mut current = tensors(&self.generator.valid());
-        self.average = replace(self.average.clone(), |name, old: Tensor<B, 1>| {
-            let new = current.remove(name).expect("average and generator have the same parameters");
-            if is_buffer(name) { new } else { old * beta + new * (1.0 - beta) }
-        });
+        let (average, current) = (tensors(&self.average), tensors(&self.generator.valid()));
+        let mut next: Named<B> = average
+            .into_iter()
+            .zip(current)
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .map(|((name, old), (_, new))| {
+                let next = if is_buffer(&name) { new } else { old * beta + new * (1.0 - beta) };
+                (name, next)
+            })
+            .collect();
+        self.average =
+            replace(self.average.clone(), |name, old: Tensor<B, 1>| next.remove(name).unwrap_or(old));
     }
 
     /// Numbers of trained parameters: generator, discriminator.

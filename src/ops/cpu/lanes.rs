@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// Channels that are computed together.
-pub(super) const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// The instruction sets that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,14 @@ pub(super) trait Lanes: Copy {
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    unsafe fn max(self, other: Self) -> Self;
+    unsafe fn splat(value: f32) -> Self;
+    /// `self + a · b`.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// The sum of all lanes.
+    unsafe fn sum(self) -> f32;
     /// `self + scalar · factor`, the scalar broadcast to all lanes.
     unsafe fn add_scaled(self, scalar: *const f32, factor: Self) -> Self;
 }
@@ -77,10 +85,24 @@ pub(super) trait Lanes: Copy {
 /// scalars. `$scaled` computes `sum + scalar · factor`.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! quads {
-    ($quad:ty, $splat:path, $load:path, $store:path, $add:path, $scaled:expr) => {
+    ($quad:ty, $splat:path, $load:path, $store:path, $add:path, $sub:path, $mul:path, $max:path, $scaled:expr) => {
         pub(in super::super) type Baseline = [$quad; 4];
 
         impl super::Lanes for Baseline {
+            #[inline(always)]
+            unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                // SAFETY: the instructions belong to the architecture.
+                std::array::from_fn(|i| unsafe { $scaled(self[i], a[i], b[i]) })
+            }
+
+            #[inline(always)]
+            unsafe fn sum(self) -> f32 {
+                let mut four = [0.0; 4];
+                // SAFETY: the instructions belong to the architecture; there is room for four.
+                unsafe { $store(four.as_mut_ptr(), $add($add(self[0], self[2]), $add(self[1], self[3]))) }
+                (four[0] + four[2]) + (four[1] + four[3])
+            }
+
             #[inline(always)]
             unsafe fn zero() -> Self {
                 // SAFETY: the instructions belong to the architecture.
@@ -108,6 +130,30 @@ macro_rules! quads {
             }
 
             #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                // SAFETY: the instructions belong to the architecture.
+                std::array::from_fn(|i| unsafe { $sub(self[i], other[i]) })
+            }
+
+            #[inline(always)]
+            unsafe fn mul(self, other: Self) -> Self {
+                // SAFETY: the instructions belong to the architecture.
+                std::array::from_fn(|i| unsafe { $mul(self[i], other[i]) })
+            }
+
+            #[inline(always)]
+            unsafe fn max(self, other: Self) -> Self {
+                // SAFETY: the instructions belong to the architecture.
+                std::array::from_fn(|i| unsafe { $max(self[i], other[i]) })
+            }
+
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> Self {
+                // SAFETY: the instructions belong to the architecture.
+                unsafe { [$splat(value); 4] }
+            }
+
+            #[inline(always)]
             unsafe fn add_scaled(self, scalar: *const f32, factor: Self) -> Self {
                 // SAFETY: the caller vouches for one element; the instructions belong to the architecture.
                 unsafe {
@@ -129,7 +175,17 @@ pub(super) use neon::Baseline;
 mod neon {
     use std::arch::aarch64::*;
 
-    quads!(float32x4_t, vdupq_n_f32, vld1q_f32, vst1q_f32, vaddq_f32, |sum, s, f| vfmaq_f32(sum, s, f));
+    quads!(
+        float32x4_t,
+        vdupq_n_f32,
+        vld1q_f32,
+        vst1q_f32,
+        vaddq_f32,
+        vsubq_f32,
+        vmulq_f32,
+        vmaxq_f32,
+        |sum, s, f| vfmaq_f32(sum, s, f)
+    );
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -137,6 +193,19 @@ pub(super) type Baseline = [f32; LANES];
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 impl Lanes for [f32; LANES] {
+    #[inline(always)]
+    unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
+        for ((sum, a), b) in self.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        self.into_iter().sum()
+    }
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         [0.0; LANES]
@@ -163,6 +232,26 @@ impl Lanes for [f32; LANES] {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] - other[i])
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] * other[i])
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        std::array::from_fn(|i| if self[i] > other[i] { self[i] } else { other[i] })
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        [value; LANES]
+    }
+
+    #[inline(always)]
     unsafe fn add_scaled(mut self, scalar: *const f32, factor: Self) -> Self {
         // SAFETY: the caller vouches for one element.
         let s = unsafe { *scalar };
@@ -178,11 +267,31 @@ mod x86 {
     use super::Lanes;
     use std::arch::x86_64::*;
 
-    quads!(__m128, _mm_set1_ps, _mm_loadu_ps, _mm_storeu_ps, _mm_add_ps, |sum, s, f| {
-        _mm_add_ps(sum, _mm_mul_ps(s, f))
-    });
+    quads!(
+        __m128,
+        _mm_set1_ps,
+        _mm_loadu_ps,
+        _mm_storeu_ps,
+        _mm_add_ps,
+        _mm_sub_ps,
+        _mm_mul_ps,
+        _mm_max_ps,
+        |sum, s, f| _mm_add_ps(sum, _mm_mul_ps(s, f))
+    );
 
     impl Lanes for __m512 {
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller runs with AVX-512F.
+            unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: the caller runs with AVX-512F.
+            unsafe { _mm512_reduce_add_ps(self) }
+        }
+
         #[inline(always)]
         unsafe fn zero() -> Self {
             // SAFETY: the caller runs with AVX-512F.
@@ -208,6 +317,30 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller runs with AVX-512F.
+            unsafe { _mm512_sub_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: the caller runs with AVX-512F.
+            unsafe { _mm512_mul_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn max(self, other: Self) -> Self {
+            // SAFETY: the caller runs with AVX-512F.
+            unsafe { _mm512_max_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the caller runs with AVX-512F.
+            unsafe { _mm512_set1_ps(value) }
+        }
+
+        #[inline(always)]
         unsafe fn add_scaled(self, scalar: *const f32, factor: Self) -> Self {
             // SAFETY: the caller runs with AVX-512F and vouches for one element.
             unsafe { _mm512_fmadd_ps(_mm512_set1_ps(*scalar), factor, self) }
@@ -215,6 +348,23 @@ mod x86 {
     }
 
     impl Lanes for [__m256; 2] {
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller runs with AVX2 and FMA.
+            unsafe { [_mm256_fmadd_ps(a[0], b[0], self[0]), _mm256_fmadd_ps(a[1], b[1], self[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: the caller runs with AVX2.
+            unsafe {
+                let eight = _mm256_add_ps(self[0], self[1]);
+                let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+                let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+                _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+            }
+        }
+
         #[inline(always)]
         unsafe fn zero() -> Self {
             // SAFETY: the caller runs with AVX2.
@@ -240,6 +390,30 @@ mod x86 {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the caller runs with AVX2.
             unsafe { [_mm256_add_ps(self[0], other[0]), _mm256_add_ps(self[1], other[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller runs with AVX2.
+            unsafe { [_mm256_sub_ps(self[0], other[0]), _mm256_sub_ps(self[1], other[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: the caller runs with AVX2.
+            unsafe { [_mm256_mul_ps(self[0], other[0]), _mm256_mul_ps(self[1], other[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn max(self, other: Self) -> Self {
+            // SAFETY: the caller runs with AVX2.
+            unsafe { [_mm256_max_ps(self[0], other[0]), _mm256_max_ps(self[1], other[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the caller runs with AVX2.
+            unsafe { [_mm256_set1_ps(value); 2] }
         }
 
         #[inline(always)]

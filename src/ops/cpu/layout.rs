@@ -1,8 +1,26 @@
-//! Margins around volumes, lanes of sixteen channels, and back: the copies before and after the arithmetic.
+//! Lanes of sixteen channels and back: the copies before and after the arithmetic.
 
 use super::lanes::LANES;
 use rayon::prelude::*;
-use std::borrow::Cow;
+
+/// How the channels of a volume lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `[N, C, D, H, W]`.
+    Planes,
+    /// `[N, ⌈C/16⌉, D, H, W, 16]`, zero in the lanes beyond C.
+    Lanes,
+}
+
+impl Layout {
+    /// Floats of `batch` volumes of `channels` channels over `voxels` voxels.
+    pub fn len(self, batch: usize, channels: usize, voxels: usize) -> usize {
+        match self {
+            Layout::Planes => batch * channels * voxels,
+            Layout::Lanes => batch * channels.next_multiple_of(LANES) * voxels,
+        }
+    }
+}
 
 /// A pointer that parallel jobs share, each for elements that no other job touches.
 #[derive(Clone, Copy)]
@@ -21,6 +39,15 @@ impl Shared {
     pub unsafe fn at(&self, at: usize) -> *mut f32 {
         // SAFETY: the caller vouches for it.
         unsafe { self.0.add(at) }
+    }
+
+    /// A range of the floats, to be written before it is read.
+    ///
+    /// # Safety
+    /// The range must lie within the allocation, and no other job may touch it.
+    pub unsafe fn slice<'a>(&self, range: std::ops::Range<usize>) -> &'a mut [f32] {
+        // SAFETY: the caller vouches for it.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
     }
 }
 
@@ -102,75 +129,6 @@ pub(super) fn blocked(x: &[f32], batch: usize, channels: usize, len: usize) -> V
     };
     // SAFETY: the pieces cover every row of every block.
     unsafe { filled(size, fill) }
-}
-
-/// A grid's margins and how its rows are ordered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Margins {
-    /// Zeros before and after, along D, H, W.
-    pub front: [usize; 3],
-    pub back: [usize; 3],
-    /// Even columns first, then odd ones, so that a stride of two along W becomes one of one.
-    pub split: bool,
-}
-
-/// Volumes `[planes, D, H, W]` within their margins, with [`LANES`] floats to spare at the end where they were copied.
-pub(super) struct Padded<'a> {
-    pub data: Cow<'a, [f32]>,
-    /// Floats between neighbours along plane, D, H.
-    pub plane: usize,
-    pub depth: usize,
-    pub row: usize,
-    /// Where the odd columns begin, if they are split off.
-    half: Option<usize>,
-}
-
-impl<'a> Padded<'a> {
-    /// Copies `x` `[planes, D, H, W]` into its margins; borrows it where there is nothing to add.
-    pub fn new(x: &'a [f32], planes: usize, dims: [usize; 3], margins: Margins) -> Self {
-        let size: [usize; 3] = std::array::from_fn(|a| margins.front[a] + dims[a] + margins.back[a]);
-        if size == dims && !margins.split {
-            let (depth, row) = (dims[1] * dims[2], dims[2]);
-            return Self { data: Cow::Borrowed(x), plane: dims[0] * depth, depth, row, half: None };
-        }
-        let half = margins.split.then(|| size[2].div_ceil(2));
-        let row = half.map_or(size[2], |h| 2 * h);
-        let depth = size[1] * row;
-        // An odd number of cache lines, so that channels do not compete for the same cache sets.
-        let plane = ((size[0] * depth).div_ceil(LANES) | 1) * LANES;
-        let jobs = planes * size[0];
-        let fill = |out: Shared| {
-            (0..jobs).into_par_iter().for_each(|job| {
-                let (p, z) = (job / size[0], job % size[0]);
-                // The last slice takes the slack up to the next plane along.
-                let slack = if job + 1 == jobs { LANES } else { 0 };
-                let len = if z + 1 == size[0] { plane - z * depth + slack } else { depth };
-                // SAFETY: this slice of the output is this job's alone, and rows stay within it.
-                let slice = unsafe {
-                    let to = out.at(p * plane + z * depth);
-                    to.write_bytes(0, len);
-                    std::slice::from_raw_parts_mut(to, len)
-                };
-                let Some(d) = z.checked_sub(margins.front[0]).filter(|d| *d < dims[0]) else { return };
-                let from = (p * dims[0] + d) * dims[1] * dims[2];
-                for (h, from) in x[from..from + dims[1] * dims[2]].chunks_exact(dims[2]).enumerate() {
-                    let to = &mut slice[(h + margins.front[1]) * row..][..row];
-                    match half {
-                        None => to[margins.front[2]..][..dims[2]].copy_from_slice(from),
-                        Some(half) => split_columns(from, margins.front[2], to, half),
-                    }
-                }
-            });
-        };
-        // SAFETY: each job zeroes its slice before it writes; the slices cover every plane.
-        let data = unsafe { filled(planes * plane + LANES, fill) };
-        Self { data: Cow::Owned(data), plane, depth, row, half }
-    }
-
-    /// Offset of column `position` (counted with its margin) within a row.
-    pub fn column(&self, position: usize) -> usize {
-        self.half.map_or(position, |half| position % 2 * half + position / 2)
-    }
 }
 
 /// Puts a row that begins at column `front` into a row of even columns followed, at `half`, by odd ones.

@@ -1,0 +1,394 @@
+//! The loop nest that convolution and its input gradient share: every target voxel gathers taps of its neighbourhood.
+
+use super::finish::Finish;
+use super::lanes::{Isa, LANES};
+use super::layout::{Shared, filled, from_lanes, parts};
+use super::stage::Window;
+use super::tile::{Gather, Group, prefetch};
+use super::weights::Weights;
+use super::{Epilogue, Grid, Layout};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Target voxels that one job computes, about: their sums and what they read stay in the second-level cache.
+const REGION: usize = 4096;
+/// The same where each voxel is read once, so that nothing is gained by more than the first-level cache holds.
+const SMALL: usize = 384;
+/// Jobs that the work is cut into where it can be.
+const JOBS: usize = 16;
+
+/// Target positions `start + step·j`, `j < count`, along one axis, which all have the same taps.
+#[derive(Clone, Debug)]
+pub(super) struct Phase {
+    pub start: usize,
+    pub step: usize,
+    pub count: usize,
+    /// Kernel index, and the source position (perhaps outside the grid) that it meets for `j = 0`.
+    pub taps: Vec<(usize, isize)>,
+}
+
+impl Phase {
+    /// The `j` whose positions lie in `targets`.
+    fn within(&self, targets: &Range<usize>) -> Range<usize> {
+        let until = |position: usize| position.saturating_sub(self.start).div_ceil(self.step).min(self.count);
+        until(targets.start)..until(targets.end)
+    }
+}
+
+/// How one axis of the target gathers from the source.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    /// Source positions between j and j + 1.
+    pub stride: usize,
+    /// One phase for each residue of the target position by `step`, in order.
+    pub phases: Vec<Phase>,
+}
+
+impl Axis {
+    /// Whether each target position meets one tap.
+    fn is_single(&self) -> bool {
+        self.phases.iter().all(|phase| phase.taps.len() == 1)
+    }
+
+    /// First source position that `targets` gather from, and how many there are to the last one.
+    fn sources(&self, targets: &Range<usize>) -> (isize, usize) {
+        let (mut low, mut high) = (isize::MAX, isize::MIN);
+        for phase in &self.phases {
+            let js = phase.within(targets);
+            if !js.is_empty() {
+                for (_, shift) in &phase.taps {
+                    low = low.min((js.start * self.stride) as isize + shift);
+                    high = high.max(((js.end - 1) * self.stride) as isize + shift);
+                }
+            }
+        }
+        if low > high { (0, 0) } else { (low, (high - low) as usize + 1) }
+    }
+}
+
+/// One side of a gather.
+#[derive(Clone, Copy)]
+pub(super) struct Side {
+    pub grid: Grid,
+    pub layout: Layout,
+}
+
+/// A gather from the volumes of one side into those of the other.
+pub(super) struct Nest<'a> {
+    pub isa: Isa,
+    pub batch: usize,
+    pub source: Side,
+    pub target: Side,
+    pub axes: [Axis; 3],
+    pub weights: Weights,
+    /// Factors of the source's channels, `[N, channels]`.
+    pub scale: Option<&'a [f32]>,
+    pub epilogue: Epilogue<'a>,
+}
+
+/// What one job computes: a box of target voxels of volume `n` for some blocks of channels.
+struct Region {
+    n: usize,
+    blocks: Range<usize>,
+    depth: Range<usize>,
+    height: Range<usize>,
+}
+
+/// Where sums lie: floats between blocks, slices and rows, counted from the region's first.
+#[derive(Clone, Copy)]
+struct Place {
+    y: *mut f32,
+    block: usize,
+    slice: usize,
+    row: usize,
+}
+
+impl Nest<'_> {
+    /// Gathers `x` in the source's layout into a new volume in the target's.
+    pub fn run(&self, x: &[f32]) -> Vec<f32> {
+        let [depth, height, width] = self.target.grid.dims;
+        // Rows of a region: about as many slices as rows of each. Strides reach further into the source.
+        let reach = self.axes[0].stride * self.axes[1].stride;
+        let voxels = if self.axes.iter().all(|axis| axis.is_single()) { SMALL } else { REGION / reach };
+        let fair = (self.batch * self.weights.targets * depth * height).div_ceil(JOBS);
+        let rows = (voxels / width).min(fair).clamp(1, depth * height);
+        let across = (rows.isqrt().max(rows / depth)).clamp(1, height);
+        let slabs: Vec<_> = parts(depth, (rows / across).clamp(1, depth)).collect();
+        let strips: Vec<_> = parts(height, across).collect();
+        let boxes = self.batch * slabs.len() * strips.len();
+        // All blocks of a box share what is read; without boxes enough they become jobs of their own.
+        let blocks = self.weights.targets;
+        let groups: Vec<_> = parts(blocks, blocks.div_ceil(JOBS.div_ceil(boxes))).collect();
+        let lane_blocks = self.target.grid.channels.div_ceil(LANES);
+        let fill = |out: Shared| {
+            let buffers = || (Vec::new(), Vec::new());
+            (0..boxes * groups.len()).into_par_iter().for_each_init(buffers, |(window, sums), job| {
+                let (group, job) = (groups[job % groups.len()], job / groups.len());
+                let (strip, job) = (strips[job % strips.len()], job / strips.len());
+                let (slab, n) = (slabs[job % slabs.len()], job / slabs.len());
+                let region = Region {
+                    n,
+                    blocks: group.0..group.0 + group.1,
+                    depth: slab.0..slab.0 + slab.1,
+                    height: strip.0..strip.0 + strip.1,
+                };
+                let (block, row) = (depth * height * width * LANES, width * LANES);
+                if self.target.layout == Layout::Lanes {
+                    let at = (n * lane_blocks + group.0) * block + (slab.0 * height + strip.0) * row;
+                    // SAFETY: the region's first voxel lies within the output.
+                    let y = unsafe { out.at(at) };
+                    // SAFETY: these rows of these blocks are this job's alone.
+                    unsafe { self.region(x, &region, Place { y, block, slice: height * row, row }, window) };
+                } else {
+                    let (block, slice) = (slab.1 * strip.1 * row, strip.1 * row);
+                    sums.resize(group.1 * block, 0.0);
+                    // SAFETY: the buffer has room for the region; its rows in the output are this job's alone.
+                    unsafe {
+                        self.region(x, &region, Place { y: sums.as_mut_ptr(), block, slice, row }, window);
+                        self.write_planes(&region, sums, out);
+                    }
+                }
+            });
+        };
+        // SAFETY: the regions cover every voxel of every block.
+        unsafe {
+            filled(
+                self.target.layout.len(self.batch, self.target.grid.channels, depth * height * width),
+                fill,
+            )
+        }
+    }
+
+    /// Whether columns must be reordered for a stride of two; lanes can be read at any step.
+    fn splits(&self) -> bool {
+        self.axes[2].stride == 2 && self.source.layout == Layout::Planes
+    }
+
+    /// Whether jobs can read the source where it lies: nothing is scaled or reordered, taps stay inside.
+    fn reads_in_place(&self) -> bool {
+        let inside = (0..3).all(|a| {
+            let (low, size) = self.axes[a].sources(&(0..self.target.grid.dims[a]));
+            low >= 0 && low as usize + size <= self.source.grid.dims[a]
+        });
+        inside && self.scale.is_none() && !self.splits()
+    }
+
+    /// Computes a region, finished where the target's channels lie in lanes or gather into lanes.
+    ///
+    /// # Safety
+    /// `place` must hold the region.
+    unsafe fn region(&self, x: &[f32], region: &Region, place: Place, buffer: &mut Vec<f32>) {
+        let Grid { channels, dims } = self.source.grid;
+        let in_place = self.reads_in_place();
+        let window = if in_place {
+            Window::whole(self.source.grid)
+        } else {
+            let reach = [&region.depth, &region.height, &(0..self.target.grid.dims[2])];
+            let reach: [_; 3] = std::array::from_fn(|a| self.axes[a].sources(reach[a]));
+            Window { low: reach.map(|r| r.0), size: reach.map(|r| r.1), split: self.splits() }
+        };
+        let voxels: usize = dims.iter().product();
+        let blocks = channels.div_ceil(LANES);
+        for block in 0..blocks {
+            let members = LANES.min(channels - block * LANES);
+            let side = (self.source.layout, self.source.grid, x);
+            let x = if in_place {
+                match self.source.layout {
+                    Layout::Lanes => &x[(region.n * blocks + block) * voxels * LANES..],
+                    Layout::Planes => &x[(region.n * channels + block * LANES) * voxels..],
+                }
+            } else {
+                let len = window.len(self.source.layout, members);
+                if buffer.len() < len {
+                    buffer.resize(len, 0.0);
+                }
+                let scale = self.scale.map(|s| &s[region.n * channels..][..channels]);
+                window.fill(self.isa, side, region.n, block, scale, &mut buffer[..len]);
+                &buffer[..len]
+            };
+            for (i, target) in region.blocks.clone().enumerate() {
+                // SAFETY: the place has room for each of the region's blocks.
+                let place = Place { y: unsafe { place.y.add(i * place.block) }, ..place };
+                let finish =
+                    (block + 1 == blocks && !self.weights.reduce && !self.epilogue.is_empty()).then(|| {
+                        let first = target * LANES;
+                        let lanes = LANES.min(self.target.grid.channels - first);
+                        Finish::new(&self.epilogue, region.n, self.target.grid, first, lanes)
+                    });
+                // SAFETY: as above.
+                unsafe { self.add_block(x, &window, region, (target, block), place, finish.as_ref()) };
+            }
+        }
+    }
+
+    /// Adds what source block `block` gives to target block `target`.
+    ///
+    /// # Safety
+    /// `place` must hold the region.
+    unsafe fn add_block(
+        &self,
+        x: &[f32],
+        window: &Window,
+        region: &Region,
+        (target, block): (usize, usize),
+        place: Place,
+        finish: Option<&Finish<'_>>,
+    ) {
+        let [axis_d, axis_h, axis_w] = &self.axes;
+        let [_, height, width] = self.target.grid.dims;
+        let planes = self.source.layout == Layout::Planes;
+        let column = if planes { 1 } else { LANES };
+        let step = if window.split { 1 } else { axis_w.stride };
+        let row = window.row() * column;
+        let slice = window.size[1] * row;
+        let members = LANES.min(self.source.grid.channels - block * LANES);
+        let w = self.weights.block(target, block);
+        let runs: Vec<_> = axis_w.phases.iter().map(|phase| self.runs(phase, window, step)).collect();
+        let mut groups = Vec::with_capacity(27);
+        for phase_d in &axis_d.phases {
+            for jd in phase_d.within(&region.depth) {
+                let d = phase_d.start + jd * phase_d.step;
+                for phase_h in &axis_h.phases {
+                    let js = phase_h.within(&region.height);
+                    for (phase_w, runs) in axis_w.phases.iter().zip(&runs) {
+                        let (max_rows, max_columns) = self.isa.gather_limits(phase_w.count);
+                        for (start, rows) in parts(js.len(), max_rows) {
+                            let jh = js.start + start;
+                            groups.clear();
+                            for (kd, z) in inside(phase_d, axis_d, jd..jd + 1, self.source.grid.dims[0]) {
+                                for (kh, y) in
+                                    inside(phase_h, axis_h, jh..jh + rows, self.source.grid.dims[1])
+                                {
+                                    let x = (z - window.low[0]) as usize * slice
+                                        + (y - window.low[1]) as usize * row;
+                                    groups.extend(runs.iter().map(|run| Group {
+                                        x: x + run.x * column,
+                                        w: run.w.map(|kw| self.weights.tap([kd, kh, kw], members)),
+                                        taps: run.taps,
+                                    }));
+                                }
+                            }
+                            let shared = Gather {
+                                channels: members,
+                                x_channel: if planes { window.size[0] * slice } else { 1 },
+                                x_row: axis_h.stride * row,
+                                y_row: phase_h.step * place.row,
+                                y_column: phase_w.step * LANES,
+                                fresh: block == 0,
+                                groups: &groups,
+                            };
+                            let h = phase_h.start + jh * phase_h.step;
+                            let at = (d - region.depth.start) * place.slice
+                                + (h - region.height.start) * place.row;
+                            for (jw, columns) in parts(phase_w.count, max_columns) {
+                                let kernel = match self.weights.reduce {
+                                    true => self.isa.reduce(rows, columns),
+                                    false => self.isa.gather(rows, columns, step * column),
+                                };
+                                let v = phase_w.start + jw * phase_w.step;
+                                if let [only] = &groups[..] {
+                                    // Soon done with, so that memory would be waited for: ask for what comes after next.
+                                    let ahead = only.x + (jw + 2 * columns) * step * column;
+                                    prefetch(
+                                        x.as_ptr().wrapping_add(ahead),
+                                        columns * column / LANES,
+                                        step * LANES,
+                                    );
+                                }
+                                // SAFETY: the instruction set was found on this processor; the window holds every
+                                // tap of every voxel, the weights every tap of every channel, the place the tile.
+                                unsafe {
+                                    let y = place.y.add(at + v * LANES);
+                                    kernel(x.as_ptr().add(jw * step * column), w.as_ptr(), y, &shared);
+                                    if let Some(finish) = finish {
+                                        let len = ((columns - 1) * phase_w.step + 1) * LANES;
+                                        for r in 0..rows {
+                                            let y =
+                                                std::slice::from_raw_parts_mut(y.add(r * shared.y_row), len);
+                                            let h = h + r * phase_h.step;
+                                            finish.lanes(
+                                                self.isa,
+                                                y,
+                                                (d * height + h) * width + v,
+                                                phase_w.step,
+                                            );
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The taps of a phase along W, together those that are `step` columns of the window apart; `x` in columns, `w` in taps.
+    fn runs(&self, phase: &Phase, window: &Window, step: usize) -> Vec<Group> {
+        let mut taps: Vec<_> = phase.taps.iter().map(|(k, at)| (window.column(*at), *k)).collect();
+        taps.sort_unstable_by_key(|(x, _)| (x % step, *x));
+        let mut runs: Vec<Group> = Vec::new();
+        for (x, k) in taps {
+            match runs.last_mut() {
+                Some(run) if run.taps < self.isa.touching() && run.x + run.taps * step == x => {
+                    run.w[run.taps] = k;
+                    run.taps += 1;
+                }
+                _ => runs.push(Group { x, w: [k, 0, 0], taps: 1 }),
+            }
+        }
+        runs
+    }
+
+    /// Writes a region of sums `[blocks, slices, rows, W, 16]` into planes.
+    ///
+    /// # Safety
+    /// The region's rows of its channels in `out` must be the caller's.
+    unsafe fn write_planes(&self, region: &Region, sums: &[f32], out: Shared) {
+        let Grid { channels, dims: [depth, height, width] } = self.target.grid;
+        let per = if self.weights.reduce { 1 } else { LANES };
+        let mut rows = sums.chunks_exact(width * LANES);
+        for target in region.blocks.clone() {
+            let lanes = per.min(channels - target * per);
+            let finish = self.weights.reduce.then(|| {
+                let (first, lane) = (target / LANES * LANES, target % LANES);
+                let lanes = LANES.min(channels - first);
+                (Finish::new(&self.epilogue, region.n, self.target.grid, first, lanes), lane)
+            });
+            for d in region.depth.clone() {
+                for h in region.height.clone() {
+                    let voxel = (d * height + h) * width;
+                    let at = (region.n * channels + target * per) * depth * height * width + voxel;
+                    let sums = rows.next().expect("the sums hold every row");
+                    // SAFETY: this row of these channels lies within the output; the caller vouches that it is ours.
+                    unsafe {
+                        match &finish {
+                            Some((finish, lane)) => {
+                                let to = std::slice::from_raw_parts_mut(out.at(at), width);
+                                to.fill(0.0);
+                                finish.reduced(self.isa, sums, *lane, voxel, to);
+                            }
+                            None => {
+                                from_lanes(sums.as_ptr(), lanes, width, out.at(at), depth * height * width);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The taps of a phase that meet the source's `len` positions for some of `js`, and the position of each for the first.
+fn inside<'a>(
+    phase: &'a Phase,
+    axis: &'a Axis,
+    js: Range<usize>,
+    len: usize,
+) -> impl Iterator<Item = (usize, isize)> + Clone + 'a {
+    phase.taps.iter().filter_map(move |(k, shift)| {
+        let first = (js.start * axis.stride) as isize + shift;
+        let last = ((js.end - 1) * axis.stride) as isize + shift;
+        (first < len as isize && last >= 0).then_some((*k, first))
+    })
+}

@@ -1,0 +1,26 @@
+//! Convolution and its gradients in direct form: every tap of every voxel is a multiplication.
+//!
+//! - `forward`: convolution and its input gradient as gathers, `gather`: their loop nest, `stage`: the rows that a job
+//!   reads, `tile`: the innermost loops, `weights`: weights in lanes, `finish`: what happens to results before they are
+//!   written;
+//! - `weight_grad`: the weight gradient, `correlate`: its innermost loops.
+
+mod correlate;
+mod finish;
+mod forward;
+mod gather;
+mod stage;
+mod tile;
+mod weight_grad;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+pub use forward::{conv3d, conv3d_input_grad};
+pub use weight_grad::conv3d_weight_grad;
+
+#[cfg(test)]
+use super::Isa;
+use super::conv::Grid;
+use super::{Conv3d, Epilogue, Layout, Volumes, lanes, layout};
