@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use voxgan::cli::Cli;
+use voxgan::ops::cpu::Blocks;
+
+#[global_allocator]
+static BLOCKS: Blocks = Blocks::new();
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()

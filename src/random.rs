@@ -6,6 +6,7 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use rayon::prelude::*;
 
 /// What a stream's draws are for. The numbers are part of what a seed means and never change; new purposes get new
 /// ones.
@@ -53,6 +54,22 @@ pub fn normal(rng: &mut impl Rng, n: usize) -> Vec<f32> {
     rng.sample_iter(StandardNormal).take(n).collect()
 }
 
+/// Draws of a field that come from one place of its stream.
+const FIELD_PIECE: usize = 1 << 12;
+/// Words of the stream between two such places: far more than the draws of one take.
+const FIELD_STRIDE: u128 = 1 << 16;
+
+/// `n` standard normal draws of this stream in parallel: piece by piece of 4096, piece k from word k·2¹⁶ on.
+pub fn normal_field(rng: &ChaCha8Rng, n: usize) -> Vec<f32> {
+    let mut field = vec![0.0; n];
+    field.par_chunks_mut(FIELD_PIECE).enumerate().for_each(|(k, piece)| {
+        let mut rng = rng.clone();
+        rng.set_word_pos(k as u128 * FIELD_STRIDE);
+        piece.iter_mut().for_each(|x| *x = rng.sample(StandardNormal));
+    });
+    field
+}
+
 /// The next `n` draws from `[0, 1)`, multiples of 2⁻²⁴.
 pub fn uniform(rng: &mut impl Rng, n: usize) -> Vec<f32> {
     (0..n).map(|_| rng.random()).collect()
@@ -92,6 +109,22 @@ mod tests {
     fn normal_draws_are_pinned() {
         let mut rng = stream(42, 7, 3, 11, Purpose::Latent);
         assert_eq!(normal(&mut rng, 4), [-0.507_562_04, -0.015_642_053, -0.473_041_33, -0.507_502_2]);
+    }
+
+    #[test]
+    fn a_field_begins_as_its_stream_does_and_its_pieces_are_uncorrelated() {
+        let rng = stream(6, 1, 2, 3, Purpose::Noise);
+        let (n, piece) = (5 * FIELD_PIECE + 77, FIELD_PIECE);
+        let field = normal_field(&rng, n);
+        assert_eq!(field[..piece], normal(&mut rng.clone(), piece));
+        assert_eq!(normal_field(&rng, n - 1000), field[..n - 1000]);
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+        for (i, a) in field.chunks_exact(piece).enumerate() {
+            for b in field.chunks_exact(piece).skip(i + 1) {
+                // Five standard errors of a correlation of zero.
+                assert!((product(a, b) / piece as f64).abs() < 5.0 / (piece as f64).sqrt());
+            }
+        }
     }
 
     /// A change of these is a change of the order in which every run sees its data.

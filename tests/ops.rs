@@ -164,7 +164,7 @@ impl Operation {
                 let (weight, Beside { style, demodulation, field, bias }) = parts(b, [n, i, o], &layer, with);
                 let x = style.map_or(x.clone(), |s| plain::channel_scale(x, s));
                 let y = match layer.transposed {
-                    true => plain::conv3d_input_grad(x, weight, layer.geometry),
+                    true => plain::conv3d_input_grad(x, weight.swap_dims(0, 1), layer.geometry),
                     false => plain::conv3d(x, weight, layer.geometry),
                 };
                 let y = plain::fir(y, &layer.blur);
@@ -190,8 +190,7 @@ fn parts<B: Backend>(
         from += length;
         b.clone().narrow(0, from - length, length)
     };
-    let channels = if layer.transposed { [i, o] } else { [o, i] };
-    let weight = part(o * i * kd * kh * kw).reshape([channels[0], channels[1], kd, kh, kw]);
+    let weight = part(o * i * kd * kh * kw).reshape([o, i, kd, kh, kw]);
     let style = with[0].then(|| part(n * i).reshape([n, i]));
     // Demodulation is positive.
     let demodulation = with[1].then(|| part(n * o).powi_scalar(2).reshape([n, o]) + 0.5);

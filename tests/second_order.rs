@@ -140,8 +140,7 @@ impl Kind {
                     from += length;
                     b.clone().narrow(0, from - length, length)
                 };
-                let channels = if layer.transposed { [i, o] } else { [o, i] };
-                let weight = part(o * i * 27).reshape([channels[0], channels[1], 3, 3, 3]);
+                let weight = part(o * i * 27).reshape([o, i, 3, 3, 3]);
                 let (style, bias) = (Some(part(n * i).reshape([n, i])), Some(part(o)));
                 // Demodulation is positive.
                 let mut demodulation = || part(n * o).powi_scalar(2).reshape([n, o]) + 0.5;

@@ -18,6 +18,11 @@ use serde_json::{Value, json};
 
 use conv::Case;
 use steps::{Bench, Kind, Setup};
+use voxgan::ops::cpu::Blocks;
+
+/// As in the program.
+#[global_allocator]
+static BLOCKS: Blocks = Blocks::new();
 
 /// What the worker can be asked for.
 #[derive(Debug, Deserialize)]

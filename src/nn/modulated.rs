@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN, Noise, kernel_over};
-use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, layer};
+use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, channel_scale, layer};
 
 /// Keeps the demodulation's square root away from zero.
 const DEMODULATION_EPSILON: f64 = 1e-8;
@@ -102,15 +102,17 @@ impl<B: VolumeOps> ModulatedConv<B> {
             Noise::Const => Some(self.noise_const.val().reshape([1, 1, d, h, k])),
             Noise::Random { .. } => noise.draw(samples, [d, h, k], self.layer as u64, &weight.device()),
         };
-        let strength = || self.noise_strength.val().reshape([1; 5]);
         let convolution = convolution(x.grid(), [kd, kh, kw], self.up).with_gain(LRELU_GAIN);
         let beside = Beside {
             demodulation: Some(demodulation(weight.clone(), style.clone())),
             style: Some(style),
-            field: field.map(|field| (field * strength()).expand([samples, 1, d, h, k])),
+            field: field.map(|field| {
+                let strength = self.noise_strength.val().reshape([1, 1]).expand([samples, 1]);
+                let field = Features::from_volumes(field.expand([samples, 1, d, h, k]));
+                channel_scale(field, strength).into_volumes()
+            }),
             bias: Some(self.bias.val()),
         };
-        let weight = if convolution.transposed { weight.swap_dims(0, 1) } else { weight };
         layer(x, weight, beside, &convolution)
     }
 }

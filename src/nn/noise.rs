@@ -1,6 +1,6 @@
 //! Where a synthesis layer's noise comes from.
 
-use crate::random::{Purpose, normal, stream};
+use crate::random::{Purpose, normal_field, stream};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -40,7 +40,7 @@ impl Noise {
         for sample in 0..samples as u64 {
             // A layer's draws must not depend on how many layers there are: the layer enters the counter.
             let counter = (first_sample + sample) << 8 | layer;
-            values.extend(normal(&mut stream(seed, step, phase, counter, Purpose::Noise), d * h * w));
+            values.extend(normal_field(&stream(seed, step, phase, counter, Purpose::Noise), d * h * w));
         }
         Some(Tensor::from_data(TensorData::new(values, [samples, 1, d, h, w]), device))
     }

@@ -197,6 +197,16 @@ impl<B: VolumeOps> Linear<B> for Join {
     }
 }
 
+/// Of `volume_transpose_weight`, which is its own adjoint.
+#[derive(Debug)]
+struct TransposeWeight;
+
+impl<B: VolumeOps> Linear<B> for TransposeWeight {
+    fn adjoint(self, g: FloatTensor<B>) -> FloatTensor<B> {
+        B::volume_transpose_weight(g)
+    }
+}
+
 /// Of `volume_fir`: holds the adjoint.
 #[derive(Debug)]
 struct Filter(Fir);
@@ -288,8 +298,7 @@ impl<B: VolumeOps> Backward<B, 6> for LayerStep {
         let g = grads.consume::<B>(&ops.node);
         let LayerState { x, w, with, y } = ops.state;
         let Self(layer) = self;
-        let [inner, outer] = channels(&w);
-        let outputs = layer.channels(&w.shape().dims::<5>());
+        let [inputs, outputs] = channels(&w);
         let wanted = [node_demodulation, node_field, node_bias].map(|node| node.is_some());
         let EpilogueGrad { x: g, demodulation, field, bias } =
             B::volume_epilogue_grad(y, g, &with, outputs, layer.gain, wanted);
@@ -308,18 +317,25 @@ impl<B: VolumeOps> Backward<B, 6> for LayerStep {
         };
         if node_w.is_some() {
             let style = with.style.clone();
-            let (operands, scales) = match layer.transposed {
-                true => ([g.clone(), x.clone()], [None, style]),
-                false => ([x.clone(), g.clone()], [style, None]),
+            let gradient = if layer.transposed {
+                // The adjoint's roles: what comes out of it is what the convolution takes.
+                let operands = [g.clone(), x.clone()];
+                let channels = [outputs, inputs];
+                let gradient =
+                    B::volume_scaled_weight_grad(operands, [None, style], layer.geometry, channels);
+                B::volume_transpose_weight(gradient)
+            } else {
+                let channels = [inputs, outputs];
+                let operands = [x.clone(), g.clone()];
+                B::volume_scaled_weight_grad(operands, [style, None], layer.geometry, channels)
             };
-            let gradient = B::volume_scaled_weight_grad(operands, scales, layer.geometry, [inner, outer]);
             register(node_w, Some(gradient));
         }
         if node_x.is_none() && node_style.is_none() {
             return;
         }
         let g = if layer.transposed {
-            B::volume_conv3d(g, w, layer.geometry)
+            B::volume_conv3d(g, B::volume_transpose_weight(w), layer.geometry)
         } else {
             B::volume_conv3d_input_grad(g, w, layer.geometry)
         };
@@ -371,6 +387,10 @@ impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {
         channels: [usize; 2],
     ) -> FloatTensor<Self> {
         binary::<B, C>(Conv3dWeightGrad(geometry, channels), x, g)
+    }
+
+    fn volume_transpose_weight(w: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::<B, C>(TransposeWeight, w, B::volume_transpose_weight)
     }
 
     fn volume_fir(x: FloatTensor<Self>, fir: &Fir) -> FloatTensor<Self> {

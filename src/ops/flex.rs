@@ -110,6 +110,19 @@ fn filter(x: &FlexTensor, channels: usize, fir: &Fir, epilogue: &Epilogue) -> Fl
     tensor(y, [n, blocks, d, h, w, lanes])
 }
 
+/// Weights `[A, B, kd, kh, kw]` as `[B, A, kd, kh, kw]`, contiguous.
+fn transposed(w: &FlexTensor) -> FlexTensor {
+    let [a, b, kd, kh, kw] = dims(w);
+    let (from, taps) = (values(w), kd * kh * kw);
+    let mut to = Vec::with_capacity(from.len());
+    for j in 0..b {
+        for i in 0..a {
+            to.extend_from_slice(&from[(i * b + j) * taps..][..taps]);
+        }
+    }
+    tensor(to, [b, a, kd, kh, kw])
+}
+
 impl VolumeOps for Flex {
     fn volume_lanes(channels: usize, dtype: DType) -> usize {
         match layout(channels) {
@@ -180,6 +193,13 @@ impl VolumeOps for Flex {
         let gradient = cpu::conv3d_weight_grad(&shape, values(&x), values(&g), x_scale, g_scale);
         let [d, h, w] = geometry.kernel;
         tensor(gradient, [channels[1], channels[0], d, h, w])
+    }
+
+    fn volume_transpose_weight(w: FlexTensor) -> FlexTensor {
+        if !float32([&w]) {
+            return lower(raise::<Self, 5>(w).swap_dims(0, 1));
+        }
+        transposed(&w.to_contiguous())
     }
 
     fn volume_fir(x: FlexTensor, fir: &Fir) -> FlexTensor {
@@ -258,13 +278,15 @@ impl VolumeOps for Flex {
             return layer::compose::<Self>(x, w, with, layer);
         }
         let (x, w, with) = (x.to_contiguous(), w.to_contiguous(), contiguous(&with));
+        let outputs = dims::<5>(&w)[0];
+        let w = if layer.transposed { transposed(&w) } else { w };
         let style = with.style.as_ref().map(values);
         let end = epilogue(&with, layer.gain);
         if layer.blur.is_identity() {
             return convolve(&x, &w, layer.geometry, layer.transposed, style, &end);
         }
         let y = convolve(&x, &w, layer.geometry, layer.transposed, style, &Epilogue::default());
-        filter(&y, layer.channels(&dims::<5>(&w)), &layer.blur, &end)
+        filter(&y, outputs, &layer.blur, &end)
     }
 
     fn volume_epilogue_grad(

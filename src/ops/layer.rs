@@ -1,9 +1,9 @@
 //! A network's layer as one operation: what stands before and behind a convolution, done while its operands are read and
 //! its results written.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorMetadata};
 
 use super::features::{join, split};
 use super::plain::{self, LRELU_SLOPE};
@@ -14,7 +14,7 @@ use super::{ConvGeometry, Features, Fir, VolumeOps, lower, raise};
 pub struct Layer {
     /// Of the convolution; of the one whose adjoint is taken, if `transposed`.
     pub geometry: ConvGeometry,
-    /// Takes [`super::conv3d_input_grad`] in place of [`super::conv3d`].
+    /// Takes [`super::conv3d_input_grad`] in place of [`super::conv3d`], with the weight's first two axes swapped.
     pub transposed: bool,
     /// Follows the convolution.
     pub blur: Fir,
@@ -36,11 +36,6 @@ impl Layer {
     /// The grid between convolution and blur.
     pub fn convolved(&self) -> [usize; 3] {
         if self.transposed { self.geometry.input } else { self.geometry.output() }
-    }
-
-    /// The convolution's channels out, of weights shaped `[O, I, …]`.
-    pub fn channels(&self, weight: &[usize]) -> usize {
-        weight[usize::from(self.transposed)]
     }
 }
 
@@ -94,14 +89,13 @@ pub(super) fn compose<B: VolumeOps>(
     with: Modulation<FloatTensor<B>>,
     layer: &Layer,
 ) -> FloatTensor<B> {
-    let w_shape: Tensor<B, 5> = raise(w.clone());
-    let channels = layer.channels(&w_shape.dims());
+    let channels = w.shape()[0];
     let x = match with.style {
         Some(style) => B::volume_channel_scale(x, style),
         None => x,
     };
     let y = if layer.transposed {
-        B::volume_conv3d_input_grad(x, w, layer.geometry)
+        B::volume_conv3d_input_grad(x, B::volume_transpose_weight(w), layer.geometry)
     } else {
         B::volume_conv3d(x, w, layer.geometry)
     };
@@ -186,10 +180,10 @@ impl<B: Backend> Default for Beside<B> {
     }
 }
 
-/// A network's layer: see [`Layer`]. `x` `[N, I, D, H, W]`, `w` `[O, I, kd, kh, kw]` (`[I, O, …]` if transposed), result
+/// A network's layer: see [`Layer`]. `x` `[N, I, D, H, W]`, `w` `[O, I, kd, kh, kw]`, also if transposed, result
 /// `[N, O, D', H', W']`.
 pub fn layer<B: VolumeOps>(x: Features<B>, w: Tensor<B, 5>, beside: Beside<B>, layer: &Layer) -> Features<B> {
-    let channels = layer.channels(&w.dims());
+    let channels = w.dims()[0];
     let Beside { style, demodulation, field, bias } = beside;
     let with = Modulation {
         style: style.map(lower),

@@ -94,6 +94,11 @@ pub trait VolumeOps: Backend {
         defaults::conv3d_weight_grad::<Self>(x, g, geometry, channels)
     }
 
+    /// Weights `[O, I, kd, kh, kw]` as `[I, O, kd, kh, kw]`.
+    fn volume_transpose_weight(w: FloatTensor<Self>) -> FloatTensor<Self> {
+        lower(raise::<Self, 5>(w).swap_dims(0, 1))
+    }
+
     /// See [`fir`].
     fn volume_fir(x: FloatTensor<Self>, fir: &Fir) -> FloatTensor<Self> {
         defaults::fir::<Self>(x, fir)

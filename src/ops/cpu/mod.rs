@@ -5,11 +5,12 @@
 //! - `fir`: resampling along up to three axes in one pass over memory;
 //! - `passes`: operations that touch each voxel once;
 //! - `lanes`: sixteen numbers in the registers of each instruction set, and the choice among the sets;
-//! - `layout`: how channels lie in memory.
+//! - `layout`: how channels lie in memory, `blocks`: an allocator that keeps the memory of volumes.
 //!
 //! Kernels are `[O, I, kd, kh, kw]`, row-major. Every sum has an order that depends on shapes alone, so the number of
 //! threads never changes a bit of a result.
 
+mod blocks;
 mod conv;
 mod direct;
 mod fir;
@@ -18,6 +19,7 @@ mod layout;
 mod passes;
 mod winograd;
 
+pub use blocks::Blocks;
 pub use conv::{Conv3d, Form, conv3d, conv3d_input_grad, conv3d_weight_grad};
 pub use fir::{Pass, fir};
 pub use lanes::{Isa, LANES, isa};
