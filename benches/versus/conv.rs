@@ -2,9 +2,8 @@
 
 use std::hint::black_box;
 
-use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
-use voxgan::ops::{ConvGeometry, Features, VolumeOps, conv3d, conv3d_input_grad, conv3d_weight_grad};
+use voxgan::ops::cpu::{Conv3d, Epilogue, Form, Layout, Volumes, to_lanes};
 use voxgan::random::{Purpose, normal, stream};
 
 /// A convolution with stride one that keeps the grid.
@@ -20,6 +19,8 @@ pub struct Case {
     grid: [usize; 3],
     /// Size of the kernel along each axis.
     kernel: usize,
+    /// The form that networks take, unless told otherwise.
+    form: Option<Wanted>,
 }
 
 /// The convolution itself, or one of its gradients.
@@ -31,23 +32,44 @@ enum What {
     WeightGrad,
 }
 
-/// The case's tensors, drawn from N(0, 1), and a call that computes it once.
-pub fn prepare<B: VolumeOps>(case: &Case, device: &B::Device) -> impl Fn() + use<B> {
-    let Case { what, batch, inputs, outputs, grid: [d, h, w], kernel } = *case;
-    let draw = |sample: u64, shape: [usize; 5]| {
-        let values = normal(&mut stream(0, 0, 0, sample, Purpose::Weights), shape.iter().product());
-        Tensor::<B, 5>::from_data(TensorData::new(values, shape), device)
-    };
-    let x = Features::from_volumes(draw(0, [batch, inputs, d, h, w]));
-    let weight = draw(1, [outputs, inputs, kernel, kernel, kernel]);
-    let g = Features::from_volumes(draw(2, [batch, outputs, d, h, w]));
-    let geometry = ConvGeometry::same(case.grid, [kernel; 3]);
-    move || {
-        let (x, weight, g) = (x.clone(), weight.clone(), g.clone());
-        match what {
-            What::Forward => drop(black_box(conv3d(x, weight, geometry))),
-            What::InputGrad => drop(black_box(conv3d_input_grad(g, weight, geometry))),
-            What::WeightGrad => drop(black_box(conv3d_weight_grad(x, g, geometry))),
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wanted {
+    Direct,
+}
+
+/// The case's operands, drawn from N(0, 1), as networks hold them, and a call that computes it once.
+pub fn prepare(case: &Case) -> impl Fn() + use<> {
+    let Case { what, batch, inputs, outputs, grid, kernel, form } = *case;
+    let voxels: usize = grid.iter().product();
+    let draw = |sample: u64, n: usize| normal(&mut stream(0, 0, 0, sample, Purpose::Weights), n);
+    let layout = |channels: usize| if channels < 8 { Layout::Planes } else { Layout::Lanes };
+    let volumes = |sample: u64, channels: usize| {
+        let shape = Volumes { layout: layout(channels), batch, channels, voxels };
+        let planes = draw(sample, batch * channels * voxels);
+        match shape.layout {
+            Layout::Planes => planes,
+            Layout::Lanes => to_lanes(batch, channels, voxels, &planes),
         }
+    };
+    let (x, weight, g) = (volumes(0, inputs), draw(1, outputs * inputs * kernel.pow(3)), volumes(2, outputs));
+    let shape = Conv3d {
+        batch,
+        in_channels: inputs,
+        out_channels: outputs,
+        input: grid,
+        kernel: [kernel; 3],
+        stride: [1; 3],
+        padding: [kernel / 2; 3],
+        in_layout: layout(inputs),
+        out_layout: layout(outputs),
+    };
+    let form = form.map_or(Form::of(&shape), |Wanted::Direct| Form::Direct);
+    move || {
+        black_box(match what {
+            What::Forward => form.conv3d(&shape, &x, &weight, None, &Epilogue::default()),
+            What::InputGrad => form.conv3d_input_grad(&shape, &g, &weight, None, &Epilogue::default()),
+            What::WeightGrad => form.conv3d_weight_grad(&shape, &x, &g, None, None),
+        });
     }
 }

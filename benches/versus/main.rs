@@ -30,6 +30,8 @@ static BLOCKS: Blocks = Blocks::new();
 enum Request {
     /// Name, version, threads, and the machine's peak.
     Hello,
+    /// Seconds of 10⁹ operations at the machine's peak.
+    Peak { repeats: usize },
     /// Seconds of one convolution.
     Conv {
         #[serde(flatten)]
@@ -71,8 +73,11 @@ impl Worker {
                     "peak_gflops": peak.gflops,
                 })
             }
+            Request::Peak { repeats } => {
+                json!({ "seconds": (0..repeats.min(5)).map(|_| 1.0 / peak::once().gflops).collect::<Vec<_>>() })
+            }
             Request::Conv { case, repeats } => {
-                let run = conv::prepare::<Flex>(&case, &Default::default());
+                let run = conv::prepare(&case);
                 run();
                 json!({ "seconds": seconds(repeats, run) })
             }

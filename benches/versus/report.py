@@ -49,24 +49,25 @@ def row(case, unit, samples, targets=None, **more):
     return out
 
 
-def convolution_rows(cases, peak):
+def convolution_rows(cases):
+    """A line a case in the faster form; a second one for the direct form where there are two."""
     out, forward = [], []
     for found in cases:
-        case, gflop = found["case"], found["gflop"]
-        wide = case["in"] % 16 == 0 and case["out"] % 16 == 0
-
-        def targets(line):
-            share = [target("of peak", line["share_of_peak"], least=SHARE_OF_PEAK[case["what"]])] if wide else []
-            ratio = [target("ratio", line["ratio"], least=FORWARD_RATIO)] if case["what"] == "forward" else []
-            return share + ratio
-
+        case, gflop, samples = found["case"], found["gflop"], dict(found["seconds"])
+        # Seconds of one GFLOP in the multiply-add loop, from the same rounds.
+        peak_s, direct = statistics.median(samples.pop("peak")), samples.pop("direct", None)
+        share = lambda seconds: gflop * peak_s / statistics.median(seconds)
         name = f"{case['what'].replace('_', ' ')} {case['in']}→{case['out']}, {case['grid'][0]}³"
         name += f", batch {case['batch']}" if case["batch"] > 1 else ""
-        share = gflop / statistics.median(found["seconds"]["ours"]) / peak
-        line = row(name, "s", found["seconds"], targets, share_of_peak=share)
+        of_forward = case["what"] == "forward"
+        ratio = lambda line: [target("ratio", line["ratio"], least=FORWARD_RATIO)] if of_forward else []
+        line = row(name, "s", samples, ratio, share_of_peak=share(samples["ours"]))
         out.append(line)
-        if case["what"] == "forward":
+        if of_forward:
             forward.append(line["ratio"])
+        if direct:
+            of_peak = lambda line: [target("of peak", line["share_of_peak"], least=SHARE_OF_PEAK[case["what"]])]
+            out.append(row(f"{name}, direct", "s", {**samples, "ours": direct}, of_peak, share_of_peak=share(direct)))
     if forward:
         mean = math.exp(statistics.fmean(map(math.log, forward)))
         out.append({

@@ -78,7 +78,8 @@ impl<B: Backend> FullyConnected<B> {
         let [outputs, inputs] = self.weight.dims();
         let weight = self.weight.val() * (self.lr_multiplier / (inputs as f64).sqrt());
         let bias = self.bias.val() * self.lr_multiplier;
-        let y = x.matmul(weight.transpose()) + bias.reshape([1, outputs]);
+        // Weight first, so that its gradient comes out as it lies in memory.
+        let y = weight.matmul(x.transpose()).transpose() + bias.reshape([1, outputs]);
         if self.activate { leaky_relu(y, LRELU_SLOPE) * LRELU_GAIN } else { y }
     }
 }

@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, TensorData, TensorMetadata};
 
-use super::cpu::{self, Conv3d, Epilogue, LANES, Layout, Pass, Volumes};
+use super::cpu::{self, Conv3d, Epilogue, Form, LANES, Layout, Pass, Volumes};
 use super::features::{join, split};
 use super::layer::{self, EpilogueGrad, Layer, Modulation};
 use super::{ConvGeometry, Fir, VolumeOps, WarpPass, defaults, lower, raise, warp};
@@ -94,10 +94,10 @@ fn convolve(
     let (n, [o, i, ..]) = (dims::<6>(x)[0], dims::<5>(w));
     let shape = conv(geometry, n, [i, o]);
     if transposed {
-        let y = cpu::conv3d_input_grad(&shape, values(x), values(w), scale, epilogue);
+        let y = Form::of(&shape).conv3d_input_grad(&shape, values(x), values(w), scale, epilogue);
         tensor(y, features_shape(n, i, geometry.input))
     } else {
-        let y = cpu::conv3d(&shape, values(x), values(w), scale, epilogue);
+        let y = Form::of(&shape).conv3d(&shape, values(x), values(w), scale, epilogue);
         tensor(y, features_shape(n, o, geometry.output()))
     }
 }
@@ -190,7 +190,7 @@ impl VolumeOps for Flex {
         let [x_scale, g_scale] = [x_scale, g_scale].map(|scale| scale.map(|scale| scale.to_contiguous()));
         let shape = conv(geometry, dims::<6>(&x)[0], channels);
         let [x_scale, g_scale] = [&x_scale, &g_scale].map(|scale| scale.as_ref().map(values));
-        let gradient = cpu::conv3d_weight_grad(&shape, values(&x), values(&g), x_scale, g_scale);
+        let gradient = Form::of(&shape).conv3d_weight_grad(&shape, values(&x), values(&g), x_scale, g_scale);
         let [d, h, w] = geometry.kernel;
         tensor(gradient, [channels[1], channels[0], d, h, w])
     }

@@ -79,6 +79,19 @@ impl Waiting {
     }
 }
 
+/// Has the system map each large block by itself, so that one given back leaves the process. (The GNU allocator raises its
+/// threshold as blocks are freed, and then cuts volumes out of a heap that only grows.)
+fn map_large_blocks() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        static DONE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+        if !DONE.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            // SAFETY: mallopt takes two numbers and changes no block that is in use.
+            unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int) };
+        }
+    }
+}
+
 /// The layout of a block of a size that was rounded.
 fn class(size: usize) -> Layout {
     Layout::from_size_align(size, ALIGN).expect("sizes that were requested before")
@@ -108,8 +121,11 @@ unsafe impl GlobalAlloc for Blocks {
         }
         let block = match kept {
             Some(address) => address as *mut u8,
-            // SAFETY: the size is not zero.
-            None => unsafe { System.alloc(class(size)) },
+            None => {
+                map_large_blocks();
+                // SAFETY: the size is not zero.
+                unsafe { System.alloc(class(size)) }
+            }
         };
         if !block.is_null() {
             waiting.used += size;
@@ -174,7 +190,7 @@ mod tests {
             let number = (state >> 33) as usize;
             // SAFETY: as above.
             unsafe {
-                if held.len() < 20 && number % 3 > 0 {
+                if held.len() < 20 && !number.is_multiple_of(3) {
                     let layout = layout(LARGE + number % 5 * 300_000);
                     let block = blocks.alloc(layout);
                     block.write(1);

@@ -102,62 +102,66 @@ pub enum Form {
 }
 
 impl Form {
-    /// The faster form.
+    /// The form that is faster for a shape.
     pub fn of(shape: &Conv3d) -> Self {
         if winograd::suits(shape) { Form::Winograd } else { Form::Direct }
     }
-}
 
-/// Cross-correlates `x` `[N, I, D, H, W]`, its channels times `in_scale` `[N, I]` if given, with `w` `[O, I, kd, kh, kw]`
-/// into `[N, O, D', H', W']`, zeros around the input; then comes the epilogue.
-///
-/// # Panics
-/// If a slice does not have the number of elements that `shape` asks for.
-pub fn conv3d(
-    shape: &Conv3d,
-    x: &[f32],
-    w: &[f32],
-    in_scale: Option<&[f32]>,
-    epilogue: &Epilogue,
-) -> Vec<f32> {
-    match Form::of(shape) {
-        Form::Direct => direct::conv3d(shape, x, w, in_scale, epilogue),
-        Form::Winograd => winograd::conv3d(shape, x, w, in_scale, epilogue),
+    /// Cross-correlates `x` `[N, I, D, H, W]`, its channels times `in_scale` `[N, I]` if given, with `w`
+    /// `[O, I, kd, kh, kw]` into `[N, O, D', H', W']`, zeros around the input; then comes the epilogue.
+    ///
+    /// # Panics
+    /// If a slice does not have the number of elements that `shape` asks for; Winograd's, if the kernel is not 3×3×3 with
+    /// stride and padding one between lanes.
+    pub fn conv3d(
+        self,
+        shape: &Conv3d,
+        x: &[f32],
+        w: &[f32],
+        in_scale: Option<&[f32]>,
+        epilogue: &Epilogue,
+    ) -> Vec<f32> {
+        match self {
+            Form::Direct => direct::conv3d(shape, x, w, in_scale, epilogue),
+            Form::Winograd => winograd::conv3d(shape, x, w, in_scale, epilogue),
+        }
     }
-}
 
-/// The gradient of [`conv3d`] in its input, `[N, I, D, H, W]`, from `grad_out` `[N, O, D', H', W']`, its channels times
-/// `in_scale` `[N, O]` if given: the transposed convolution. The epilogue is over the result's channels and grid.
-///
-/// # Panics
-/// If a slice does not have the number of elements that `shape` asks for.
-pub fn conv3d_input_grad(
-    shape: &Conv3d,
-    grad_out: &[f32],
-    w: &[f32],
-    in_scale: Option<&[f32]>,
-    epilogue: &Epilogue,
-) -> Vec<f32> {
-    match Form::of(shape) {
-        Form::Direct => direct::conv3d_input_grad(shape, grad_out, w, in_scale, epilogue),
-        Form::Winograd => winograd::conv3d_input_grad(shape, grad_out, w, in_scale, epilogue),
+    /// The gradient of [`Form::conv3d`] in its input, `[N, I, D, H, W]`, from `grad_out` `[N, O, D', H', W']`, its channels
+    /// times `in_scale` `[N, O]` if given: the transposed convolution. The epilogue is over the result's channels and grid.
+    ///
+    /// # Panics
+    /// As [`Form::conv3d`].
+    pub fn conv3d_input_grad(
+        self,
+        shape: &Conv3d,
+        grad_out: &[f32],
+        w: &[f32],
+        in_scale: Option<&[f32]>,
+        epilogue: &Epilogue,
+    ) -> Vec<f32> {
+        match self {
+            Form::Direct => direct::conv3d_input_grad(shape, grad_out, w, in_scale, epilogue),
+            Form::Winograd => winograd::conv3d_input_grad(shape, grad_out, w, in_scale, epilogue),
+        }
     }
-}
 
-/// The gradient of [`conv3d`] in its weights, `[O, I, kd, kh, kw]`, from `x` `[N, I, D, H, W]` and `grad_out`
-/// `[N, O, D', H', W']`, their channels times `x_scale` `[N, I]` and `g_scale` `[N, O]` if given.
-///
-/// # Panics
-/// If a slice does not have the number of elements that `shape` asks for.
-pub fn conv3d_weight_grad(
-    shape: &Conv3d,
-    x: &[f32],
-    grad_out: &[f32],
-    x_scale: Option<&[f32]>,
-    g_scale: Option<&[f32]>,
-) -> Vec<f32> {
-    match Form::of(shape) {
-        Form::Direct => direct::conv3d_weight_grad(shape, x, grad_out, x_scale, g_scale),
-        Form::Winograd => winograd::conv3d_weight_grad(shape, x, grad_out, x_scale, g_scale),
+    /// The gradient of [`Form::conv3d`] in its weights, `[O, I, kd, kh, kw]`, from `x` `[N, I, D, H, W]` and `grad_out`
+    /// `[N, O, D', H', W']`, their channels times `x_scale` `[N, I]` and `g_scale` `[N, O]` if given.
+    ///
+    /// # Panics
+    /// As [`Form::conv3d`].
+    pub fn conv3d_weight_grad(
+        self,
+        shape: &Conv3d,
+        x: &[f32],
+        grad_out: &[f32],
+        x_scale: Option<&[f32]>,
+        g_scale: Option<&[f32]>,
+    ) -> Vec<f32> {
+        match self {
+            Form::Direct => direct::conv3d_weight_grad(shape, x, grad_out, x_scale, g_scale),
+            Form::Winograd => winograd::conv3d_weight_grad(shape, x, grad_out, x_scale, g_scale),
+        }
     }
 }

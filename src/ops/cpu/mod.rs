@@ -20,7 +20,7 @@ mod passes;
 mod winograd;
 
 pub use blocks::Blocks;
-pub use conv::{Conv3d, Form, conv3d, conv3d_input_grad, conv3d_weight_grad};
+pub use conv::{Conv3d, Form};
 pub use fir::{Pass, fir};
 pub use lanes::{Isa, LANES, isa};
 pub use layout::Layout;
