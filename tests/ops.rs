@@ -394,6 +394,19 @@ proptest! {
         }
     }
 
+    /// Interleaved convolutions with stride one are the transposed convolution.
+    #[test]
+    fn phases_are_the_transposed_convolution((n, i, o, geometry) in convolutions(), seed: u64) {
+        let [g, w] = Conv3dInputGrad { n, i, o, geometry }.draw(seed);
+        let [a, b] = Conv3dInputGrad { n, i, o, geometry }.arguments();
+        let run = |f: fn(Tensor<Flex, 5>, Tensor<Flex, 5>, ConvGeometry) -> Tensor<Flex, 5>| {
+            let (g, w) = (tensor(&g, DType::F64).reshape(shape(&a)), tensor(&w, DType::F64).reshape(shape(&b)));
+            values(f(g, w, geometry).flatten(0, 4))
+        };
+        let (found, expected) = (run(ops::phases::conv3d_input_grad), run(plain::conv3d_input_grad));
+        prop_assert!(error(&found, &expected, g.len() / expected.len()) <= TOLERANCE_F64);
+    }
+
     /// ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, and the adjoint's adjoint does what the pass does.
     #[test]
     fn a_filter_and_its_adjoint((fir, shape) in firs(), seed: u64) {

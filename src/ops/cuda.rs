@@ -1,14 +1,27 @@
-//! The NVIDIA backend: plain burn operations, and a check that says what is missing before burn panics on it.
+//! The NVIDIA backend: plain burn operations, transposed convolutions by phases, and a check that says what is missing before burn panics on it.
 
 use std::path::{Path, PathBuf};
 
 use burn::backend::Cuda;
+use burn::tensor::TensorMetadata;
+use burn::tensor::ops::FloatTensor;
 use libloading::{Library, Symbol};
 
-use super::VolumeOps;
+use super::features::{join, split};
+use super::{ConvGeometry, VolumeOps, lower, phases, raise};
 use crate::error::{Error, Result};
 
-impl VolumeOps for Cuda {}
+impl VolumeOps for Cuda {
+    fn volume_conv3d_input_grad(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        geometry: ConvGeometry,
+    ) -> FloatTensor<Self> {
+        // There is one lane: features are volumes.
+        let g = join::<Self>(raise(g), w.shape()[0]);
+        lower(split(phases::conv3d_input_grad(g, raise(w), geometry), 1))
+    }
+}
 
 /// Names under which the driver and the run-time compiler are installed.
 const DRIVER: [&str; 3] = ["libcuda.so.1", "libcuda.so", "nvcuda.dll"];

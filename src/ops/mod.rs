@@ -31,6 +31,7 @@ mod features;
 mod flex;
 mod geometry;
 mod layer;
+pub mod phases;
 pub mod plain;
 pub mod warp;
 

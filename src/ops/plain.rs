@@ -67,7 +67,7 @@ pub fn conv3d_weight_grad<B: Backend>(
 }
 
 /// Zeros in front of and behind an axis; a negative number crops.
-fn pad<B: Backend>(x: Tensor<B, 5>, axis: usize, amounts: [isize; 2]) -> Tensor<B, 5> {
+pub(super) fn pad<B: Backend>(x: Tensor<B, 5>, axis: usize, amounts: [isize; 2]) -> Tensor<B, 5> {
     let mut x = x;
     for (side, amount) in amounts.into_iter().enumerate() {
         let mut dims = x.dims();
