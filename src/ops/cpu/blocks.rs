@@ -21,6 +21,7 @@ const SLOTS: usize = 512;
 /// ```
 /// #[global_allocator]
 /// static BLOCKS: voxgan::ops::cpu::Blocks = voxgan::ops::cpu::Blocks::new();
+/// # fn main() {}
 /// ```
 #[derive(Debug)]
 pub struct Blocks(Mutex<Waiting>);

@@ -1,7 +1,7 @@
 //! Convolution, its gradients, the FIR resampler and what stands between them, on plain `f32` slices, at the speed of
 //! the processor.
 //!
-//! - `conv`: the shape of a convolution, and the choice between its two forms: `direct` and `winograd`;
+//! - `shape`: the shape of a convolution, `conv`: the choice between its two forms, `direct` and `winograd`;
 //! - `fir`: resampling along up to three axes in one pass over memory;
 //! - `passes`: operations that touch each voxel once;
 //! - `lanes`: sixteen numbers in the registers of each instruction set, and the choice among the sets;
@@ -17,10 +17,11 @@ mod fir;
 mod lanes;
 mod layout;
 mod passes;
+mod shape;
 mod winograd;
 
 pub use blocks::Blocks;
-pub use conv::{Conv3d, Form};
+pub use conv::Form;
 pub use fir::{Pass, fir};
 pub use lanes::{Isa, LANES, isa};
 pub use layout::Layout;
@@ -28,6 +29,7 @@ pub use passes::{
     EpilogueGrad, Volumes, add, add_field, channel_collect, channel_dot, channel_scale, channel_sum,
     epilogue, epilogue_grad, lrelu_mask, scale_and_dot, to_lanes, to_planes,
 };
+pub use shape::Conv3d;
 
 /// What happens to each output value `v` of an operation before it is written, in this order; each part is optional:
 /// `v·scale[n, o]`, `+ field[n, voxel]`, `+ bias[o]`, `lrelu(v)·gain` with slope 0.2 below zero.

@@ -22,5 +22,5 @@ pub use weight_grad::conv3d_weight_grad;
 
 #[cfg(test)]
 use super::Isa;
-use super::conv::Grid;
+use super::shape::Grid;
 use super::{Conv3d, Epilogue, Layout, Volumes, lanes, layout};

@@ -8,7 +8,7 @@ use super::volumes::{Tile, Volumes, across};
 use super::{Epilogue, Layout};
 use rayon::iter::ParallelIterator;
 
-/// The gradients of an [`epilogue`], of those parts that it has.
+/// The gradients of an [`Epilogue`], of those parts that it has.
 #[derive(Clone, Debug, Default)]
 pub struct EpilogueGrad {
     /// By what entered the epilogue, of the shape of its output.
@@ -21,7 +21,7 @@ pub struct EpilogueGrad {
     pub bias: Option<Vec<f32>>,
 }
 
-/// The gradients of [`epilogue`] from its output `y` and the gradient `g` by it, in one pass.
+/// The gradients of an [`Epilogue`] from its output `y` and the gradient `g` by it, in one pass.
 ///
 /// What entered is recovered from `y`, so the gain, and the scale where there is one, must not be zero; its gradient by
 /// the scale is as exact as `y` determines it. Where `y` is zero the slope is one.

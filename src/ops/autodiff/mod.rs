@@ -1,0 +1,140 @@
+//! Each operation registered once for every `Autodiff<B>`: the derivative of each is made of the others, so that
+//! `Autodiff<Autodiff<B>>` differentiates twice.
+
+mod layer;
+mod steps;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::ops::{Backward, OpsKind};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{DType, TensorMetadata};
+
+use super::layer::{Layer, Modulation};
+use super::{ConvGeometry, Fir, VolumeOps, WarpPass};
+use layer::{LayerState, LayerStep};
+use steps::{
+    AddFieldStep, ChannelCollect, ChannelDot, ChannelScale, Conv3d, Conv3dInputGrad, Conv3dWeightGrad,
+    Filter, Join, LreluMaskStep, Split, TransposeWeight, Warp, binary, linear,
+};
+
+/// Held while a graph is recorded and differentiated.
+///
+/// burn-autodiff 0.21 keeps the graphs of all threads in one place and frees what looks unused there after every backward
+/// pass: a pass in one thread can take nodes from a graph that another is still recording, whose gradients are then
+/// missing without an error. Whatever differentiates holds this lock meanwhile.
+pub fn tape() -> MutexGuard<'static, ()> {
+    static TAPE: Mutex<()> = Mutex::new(());
+    TAPE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {
+    fn volume_lanes(channels: usize, dtype: DType) -> usize {
+        B::volume_lanes(channels, dtype)
+    }
+
+    fn volume_split(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::<B, C>(Split(x.shape()[1]), x, B::volume_split)
+    }
+
+    fn volume_join(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        linear::<B, C>(Join, x, |x| B::volume_join(x, channels))
+    }
+
+    fn volume_conv3d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        geometry: ConvGeometry,
+    ) -> FloatTensor<Self> {
+        binary::<B, C>(Conv3d(geometry), x, w)
+    }
+
+    fn volume_conv3d_input_grad(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        geometry: ConvGeometry,
+    ) -> FloatTensor<Self> {
+        binary::<B, C>(Conv3dInputGrad(geometry), g, w)
+    }
+
+    fn volume_conv3d_weight_grad(
+        x: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        channels: [usize; 2],
+    ) -> FloatTensor<Self> {
+        binary::<B, C>(Conv3dWeightGrad(geometry, channels), x, g)
+    }
+
+    fn volume_transpose_weight(w: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::<B, C>(TransposeWeight, w, B::volume_transpose_weight)
+    }
+
+    fn volume_fir(x: FloatTensor<Self>, fir: &Fir) -> FloatTensor<Self> {
+        let [_, _, d, h, w, _] = x.shape().dims();
+        linear::<B, C>(Filter(fir.adjoint([d, h, w])), x, |x| B::volume_fir(x, fir))
+    }
+
+    fn volume_channel_scale(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        binary::<B, C>(ChannelScale, x, s)
+    }
+
+    fn volume_channel_dot(x: FloatTensor<Self>, y: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        binary::<B, C>(ChannelDot(channels), x, y)
+    }
+
+    fn volume_add_field(x: FloatTensor<Self>, f: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        let nodes = [x.node.clone(), f.node.clone()];
+        let prepared = Backward::<B, 2>::prepare::<C>(AddFieldStep(channels), nodes).compute_bound();
+        prepared.stateless(B::volume_add_field(x.into_primitive(), f.into_primitive(), channels))
+    }
+
+    fn volume_channel_collect(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
+        linear::<B, C>(ChannelCollect(channels), x, |x| B::volume_channel_collect(x, channels))
+    }
+
+    fn volume_lrelu_mask(
+        y: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        slope: f64,
+        gain: f64,
+    ) -> FloatTensor<Self> {
+        let step = LreluMaskStep { slope, gain };
+        let prepared = Backward::<B, 1>::prepare::<C>(step, [g.node.clone()]).compute_bound().stateful();
+        let y = y.into_primitive();
+        let output = B::volume_lrelu_mask(y.clone(), g.into_primitive(), slope, gain);
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish(y, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn volume_layer(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        with: Modulation<FloatTensor<Self>>,
+        layer: &Layer,
+    ) -> FloatTensor<Self> {
+        // A part that is not there has no gradient: a constant stands for its node.
+        let none = Self::from_inner(w.primitive.clone()).node;
+        let node = |part: Option<&FloatTensor<Self>>| part.map_or(none.clone(), |part| part.node.clone());
+        let [style, demodulation, field, bias] = with.parts().map(node);
+        let nodes = [x.node.clone(), w.node.clone(), style, demodulation, field, bias];
+        let prepared = Backward::<B, 6>::prepare::<C>(LayerStep(*layer), nodes).compute_bound().stateful();
+        let (x, w, with) = (x.into_primitive(), w.into_primitive(), with.map(|part| part.into_primitive()));
+        match prepared {
+            OpsKind::Tracked(prep) => {
+                let y = B::volume_layer(x.clone(), w.clone(), with.clone(), layer);
+                prep.finish(LayerState { x, w, with, y: y.clone() }, y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::volume_layer(x, w, with, layer)),
+        }
+    }
+
+    fn volume_warp(x: FloatTensor<Self>, pass: &WarpPass) -> FloatTensor<Self> {
+        linear::<B, C>(Warp(pass.transposed()), x, |x| B::volume_warp(x, pass))
+    }
+}
