@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use voxgan::cli::Cli;
-use voxgan::ops::cpu::Blocks;
+use voxgan::cli::{Blocks, Cli};
 
 #[global_allocator]
 static BLOCKS: Blocks = Blocks::new();

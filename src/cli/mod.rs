@@ -13,6 +13,8 @@ mod prepare;
 mod sampler;
 mod train;
 
+/// The allocator that the program runs on.
+pub use crate::ops::cpu::Blocks;
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
