@@ -39,6 +39,10 @@ parity:
 generate seeds="0-3" out="synthetic":
     cargo run --release --locked -- generate --seeds {{seeds}} --out {{out}}
 
+# Speed and memory beside PyTorch's on this machine (--quick: four minutes)
+versus *options:
+    benches/versus/run {{options}}
+
 # Build with the NVIDIA backend
 cuda:
     cargo build --release --locked --features cuda
