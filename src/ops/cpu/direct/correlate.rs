@@ -1,6 +1,7 @@
 //! The innermost loop of the weight gradient, compiled once for each instruction set and register tile.
 
 use super::lanes::{Baseline, Isa, LANES, Lanes};
+use super::tile::prefetch;
 
 /// Rows of voxels to be correlated, and what they have in common.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,14 @@ unsafe fn correlate<L: Lanes, const P: usize, const T: usize, const TOUCH: bool>
                 false => *rows.x.get_unchecked(r * P + p),
             });
             x = x.map(|x| x.wrapping_offset(begin * rows.x_step as isize));
+            // The next row, which is asked for while this one is used; channels that touch share its lines.
+            let mut next =
+                rows.x.get(r + 1).map_or(x[0], |x| x.wrapping_offset(begin * rows.x_step as isize));
             for column in begin..end {
+                if TOUCH {
+                    prefetch(next, 1, 0);
+                    next = next.wrapping_add(rows.x_step);
+                }
                 let factors: [L; T] = std::array::from_fn(|t| {
                     let at = (column + rows.first - t as isize) as usize;
                     L::load(if at < rows.width { g.add(at * LANES) } else { ZERO.as_ptr() })

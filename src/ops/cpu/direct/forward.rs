@@ -1,9 +1,13 @@
 //! Convolution, and its input gradient, which is the transposed convolution.
 
-use super::gather::{Axis, Nest, Phase, Side};
+use super::axes::{Axis, Phase, stays_inside};
+use super::gather::{Nest, Side};
 use super::lanes::{Isa, LANES, isa};
 use super::weights::Weights;
 use super::{Conv3d, Epilogue, Grid, Layout, Volumes};
+
+/// How many times the weights of all volumes must go into the source if its factors are to be theirs.
+const FOLD: usize = 8;
 
 /// Cross-correlates `x` `[N, I, D, H, W]` with `w` `[O, I, kd, kh, kw]` into `[N, O, D', H', W']`, zeros around the input;
 /// x and the result lie as `shape` says. Channels of x are multiplied by `in_scale` `[N, I]` as they are read, and
@@ -96,9 +100,31 @@ fn run(
     let voxels = dims.iter().product();
     epilogue.check(&Volumes { layout: target.layout, batch: shape.batch, channels, voxels });
     let reduce = axes[2].stride == 1 && reduces(source, target, shape.taps());
-    let weights = Weights::pack(shape, w, transposed, reduce);
     let batch = shape.batch;
+    let apart = source.layout == Layout::Planes && axes[2].stride == 2;
+    let light = FOLD * batch * w.len() <= x.len();
+    let (weights, scale) = match scale {
+        // Where nothing else asks for a copy of the source, its factors go into the weights.
+        Some(scale) if light && !apart && stays_inside(&axes, source.grid, target.grid) => {
+            let each = scale.chunks_exact(source.grid.channels).map(|scale| {
+                let scaled = scaled(shape, w, transposed, scale);
+                Weights::pack(shape, &scaled, transposed, reduce)
+            });
+            (each.collect(), None)
+        }
+        _ => (vec![Weights::pack(shape, w, transposed, reduce)], scale),
+    };
     Nest { isa, batch, source, target, axes, weights, scale, epilogue: *epilogue }.run(x)
+}
+
+/// `w` `[O, I, taps]` times a factor for each source channel: I, or O where `transposed`.
+fn scaled(shape: &Conv3d, w: &[f32], transposed: bool, scale: &[f32]) -> Vec<f32> {
+    let mut scaled = w.to_vec();
+    for (at, taps) in scaled.chunks_exact_mut(shape.taps()).enumerate() {
+        let channel = if transposed { at / shape.in_channels } else { at % shape.in_channels };
+        taps.iter_mut().for_each(|w| *w *= scale[channel]);
+    }
+    scaled
 }
 
 /// Whether few target channels are computed sooner one by one, source channels in the lanes, than sixteen at a time.

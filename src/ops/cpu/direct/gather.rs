@@ -1,5 +1,6 @@
 //! The loop nest that convolution and its input gradient share: every target voxel gathers taps of its neighbourhood.
 
+use super::axes::{Axis, Phase, inside, stays_inside};
 use super::finish::Finish;
 use super::lanes::{Isa, LANES};
 use super::layout::{Shared, filled, from_lanes, parts};
@@ -17,55 +18,6 @@ const SMALL: usize = 384;
 /// Jobs that the work is cut into where it can be.
 const JOBS: usize = 16;
 
-/// Target positions `start + step·j`, `j < count`, along one axis, which all have the same taps.
-#[derive(Clone, Debug)]
-pub(super) struct Phase {
-    pub start: usize,
-    pub step: usize,
-    pub count: usize,
-    /// Kernel index, and the source position (perhaps outside the grid) that it meets for `j = 0`.
-    pub taps: Vec<(usize, isize)>,
-}
-
-impl Phase {
-    /// The `j` whose positions lie in `targets`.
-    fn within(&self, targets: &Range<usize>) -> Range<usize> {
-        let until = |position: usize| position.saturating_sub(self.start).div_ceil(self.step).min(self.count);
-        until(targets.start)..until(targets.end)
-    }
-}
-
-/// How one axis of the target gathers from the source.
-#[derive(Clone, Debug)]
-pub(super) struct Axis {
-    /// Source positions between j and j + 1.
-    pub stride: usize,
-    /// One phase for each residue of the target position by `step`, in order.
-    pub phases: Vec<Phase>,
-}
-
-impl Axis {
-    /// Whether each target position meets one tap.
-    fn is_single(&self) -> bool {
-        self.phases.iter().all(|phase| phase.taps.len() == 1)
-    }
-
-    /// First source position that `targets` gather from, and how many there are to the last one.
-    fn sources(&self, targets: &Range<usize>) -> (isize, usize) {
-        let (mut low, mut high) = (isize::MAX, isize::MIN);
-        for phase in &self.phases {
-            let js = phase.within(targets);
-            if !js.is_empty() {
-                for (_, shift) in &phase.taps {
-                    low = low.min((js.start * self.stride) as isize + shift);
-                    high = high.max(((js.end - 1) * self.stride) as isize + shift);
-                }
-            }
-        }
-        if low > high { (0, 0) } else { (low, (high - low) as usize + 1) }
-    }
-}
-
 /// One side of a gather.
 #[derive(Clone, Copy)]
 pub(super) struct Side {
@@ -80,7 +32,8 @@ pub(super) struct Nest<'a> {
     pub source: Side,
     pub target: Side,
     pub axes: [Axis; 3],
-    pub weights: Weights,
+    /// For all volumes, or for each.
+    pub weights: Vec<Weights>,
     /// Factors of the source's channels, `[N, channels]`.
     pub scale: Option<&'a [f32]>,
     pub epilogue: Epilogue<'a>,
@@ -92,6 +45,21 @@ struct Region {
     blocks: Range<usize>,
     depth: Range<usize>,
     height: Range<usize>,
+}
+
+/// Columns of a row that are computed alike: `units` of `per` columns each, `step` apart, from `start` on.
+struct Track {
+    start: usize,
+    step: usize,
+    units: usize,
+    /// Two where both parities of a transposed stride of two go together; the last may be missing at the row's end.
+    per: usize,
+    /// Rows and units of a tile at most.
+    limits: (usize, usize),
+    /// Whether all three taps are one group at a stride of two.
+    joined: bool,
+    /// The taps along W: `x` in columns, `w` in taps.
+    runs: Vec<Group>,
 }
 
 /// Where sums lie: floats between blocks, slices and rows, counted from the region's first.
@@ -110,14 +78,14 @@ impl Nest<'_> {
         // Rows of a region: about as many slices as rows of each. Strides reach further into the source.
         let reach = self.axes[0].stride * self.axes[1].stride;
         let voxels = if self.axes.iter().all(|axis| axis.is_single()) { SMALL } else { REGION / reach };
-        let fair = (self.batch * self.weights.targets * depth * height).div_ceil(JOBS);
+        let blocks = self.weights[0].targets;
+        let fair = (self.batch * blocks * depth * height).div_ceil(JOBS);
         let rows = (voxels / width).min(fair).clamp(1, depth * height);
         let across = (rows.isqrt().max(rows / depth)).clamp(1, height);
         let slabs: Vec<_> = parts(depth, (rows / across).clamp(1, depth)).collect();
         let strips: Vec<_> = parts(height, across).collect();
         let boxes = self.batch * slabs.len() * strips.len();
         // All blocks of a box share what is read; without boxes enough they become jobs of their own.
-        let blocks = self.weights.targets;
         let groups: Vec<_> = parts(blocks, blocks.div_ceil(JOBS.div_ceil(boxes))).collect();
         let lane_blocks = self.target.grid.channels.div_ceil(LANES);
         let fill = |out: Shared| {
@@ -166,11 +134,7 @@ impl Nest<'_> {
 
     /// Whether jobs can read the source where it lies: nothing is scaled or reordered, taps stay inside.
     fn reads_in_place(&self) -> bool {
-        let inside = (0..3).all(|a| {
-            let (low, size) = self.axes[a].sources(&(0..self.target.grid.dims[a]));
-            low >= 0 && low as usize + size <= self.source.grid.dims[a]
-        });
-        inside && self.scale.is_none() && !self.splits()
+        self.scale.is_none() && !self.splits() && stays_inside(&self.axes, self.source.grid, self.target.grid)
     }
 
     /// Computes a region, finished where the target's channels lie in lanes or gather into lanes.
@@ -209,8 +173,8 @@ impl Nest<'_> {
             for (i, target) in region.blocks.clone().enumerate() {
                 // SAFETY: the place has room for each of the region's blocks.
                 let place = Place { y: unsafe { place.y.add(i * place.block) }, ..place };
-                let finish =
-                    (block + 1 == blocks && !self.weights.reduce && !self.epilogue.is_empty()).then(|| {
+                let finish = (block + 1 == blocks && !self.weights[0].reduce && !self.epilogue.is_empty())
+                    .then(|| {
                         let first = target * LANES;
                         let lanes = LANES.min(self.target.grid.channels - first);
                         Finish::new(&self.epilogue, region.n, self.target.grid, first, lanes)
@@ -242,17 +206,17 @@ impl Nest<'_> {
         let row = window.row() * column;
         let slice = window.size[1] * row;
         let members = LANES.min(self.source.grid.channels - block * LANES);
-        let w = self.weights.block(target, block);
-        let runs: Vec<_> = axis_w.phases.iter().map(|phase| self.runs(phase, window, step)).collect();
+        let weights = &self.weights[region.n % self.weights.len()];
+        let w = weights.block(target, block);
+        let tracks = self.tracks(window, step);
         let mut groups = Vec::with_capacity(27);
         for phase_d in &axis_d.phases {
             for jd in phase_d.within(&region.depth) {
                 let d = phase_d.start + jd * phase_d.step;
                 for phase_h in &axis_h.phases {
                     let js = phase_h.within(&region.height);
-                    for (phase_w, runs) in axis_w.phases.iter().zip(&runs) {
-                        let (max_rows, max_columns) = self.isa.gather_limits(phase_w.count);
-                        for (start, rows) in parts(js.len(), max_rows) {
+                    for track in &tracks {
+                        for (start, rows) in parts(js.len(), track.limits.0) {
                             let jh = js.start + start;
                             groups.clear();
                             for (kd, z) in inside(phase_d, axis_d, jd..jd + 1, self.source.grid.dims[0]) {
@@ -261,37 +225,44 @@ impl Nest<'_> {
                                 {
                                     let x = (z - window.low[0]) as usize * slice
                                         + (y - window.low[1]) as usize * row;
-                                    groups.extend(runs.iter().map(|run| Group {
+                                    groups.extend(track.runs.iter().map(|run| Group {
                                         x: x + run.x * column,
-                                        w: run.w.map(|kw| self.weights.tap([kd, kh, kw], members)),
+                                        w: run.w.map(|kw| weights.tap([kd, kh, kw], members)),
                                         taps: run.taps,
                                     }));
                                 }
                             }
-                            let shared = Gather {
-                                channels: members,
-                                x_channel: if planes { window.size[0] * slice } else { 1 },
-                                x_row: axis_h.stride * row,
-                                y_row: phase_h.step * place.row,
-                                y_column: phase_w.step * LANES,
-                                fresh: block == 0,
-                                groups: &groups,
-                            };
                             let h = phase_h.start + jh * phase_h.step;
                             let at = (d - region.depth.start) * place.slice
                                 + (h - region.height.start) * place.row;
-                            for (jw, columns) in parts(phase_w.count, max_columns) {
-                                let kernel = match self.weights.reduce {
-                                    true => self.isa.reduce(rows, columns),
-                                    false => self.isa.gather(rows, columns, step * column),
+                            for (jw, units) in parts(track.units, track.limits.1) {
+                                let columns = units * track.per;
+                                let v = track.start + jw * track.per * track.step;
+                                let short = v + (columns - 1) * track.step >= width;
+                                let shared = Gather {
+                                    channels: members,
+                                    x_channel: if planes { window.size[0] * slice } else { 1 },
+                                    x_row: axis_h.stride * row,
+                                    y_row: phase_h.step * place.row,
+                                    y_column: track.step * LANES,
+                                    fresh: block == 0,
+                                    short,
+                                    groups: &groups,
                                 };
-                                let v = phase_w.start + jw * phase_w.step;
+                                let kernel = match (weights.reduce, track.joined) {
+                                    (true, _) => self.isa.reduce(rows, columns),
+                                    (_, true) => self
+                                        .isa
+                                        .gather_joined(rows, columns, track.per == 2)
+                                        .expect("tracks are joined where there are kernels"),
+                                    _ => self.isa.gather(rows, columns, step * column),
+                                };
                                 if let [only] = &groups[..] {
                                     // Soon done with, so that memory would be waited for: ask for what comes after next.
-                                    let ahead = only.x + (jw + 2 * columns) * step * column;
+                                    let ahead = only.x + (jw + 2 * units) * step * column;
                                     prefetch(
                                         x.as_ptr().wrapping_add(ahead),
-                                        columns * column / LANES,
+                                        units * column / LANES,
                                         step * LANES,
                                     );
                                 }
@@ -301,17 +272,13 @@ impl Nest<'_> {
                                     let y = place.y.add(at + v * LANES);
                                     kernel(x.as_ptr().add(jw * step * column), w.as_ptr(), y, &shared);
                                     if let Some(finish) = finish {
-                                        let len = ((columns - 1) * phase_w.step + 1) * LANES;
+                                        let len = ((columns - 1 - short as usize) * track.step + 1) * LANES;
                                         for r in 0..rows {
                                             let y =
                                                 std::slice::from_raw_parts_mut(y.add(r * shared.y_row), len);
                                             let h = h + r * phase_h.step;
-                                            finish.lanes(
-                                                self.isa,
-                                                y,
-                                                (d * height + h) * width + v,
-                                                phase_w.step,
-                                            );
+                                            let voxel = (d * height + h) * width + v;
+                                            finish.lanes(self.isa, y, voxel, track.step);
                                         }
                                     }
                                 }
@@ -321,6 +288,49 @@ impl Nest<'_> {
                 }
             }
         }
+    }
+
+    /// The columns of a row, by the phases along W: three taps at a stride of two go together, where registers suffice, and
+    /// so do both phases of the transposed one.
+    fn tracks(&self, window: &Window, step: usize) -> Vec<Track> {
+        let axis = &self.axes[2];
+        let able = self.source.layout == Layout::Lanes
+            && !self.weights[0].reduce
+            && self.isa.gather_joined(1, 2, true).is_some();
+        let track = |phase: &Phase, joined: bool, per: usize, runs: Vec<Group>| {
+            let limits =
+                if per == 2 { twin_limits(phase.count) } else { self.isa.gather_limits(phase.count) };
+            Track {
+                start: phase.start,
+                step: phase.step / per,
+                units: phase.count,
+                per,
+                limits,
+                joined,
+                runs,
+            }
+        };
+        let run = |position: isize, w: [usize; 3]| vec![Group { x: window.column(position), w, taps: 3 }];
+        match (&axis.phases[..], axis.stride) {
+            ([even, odd], 1) if able && odd.count <= even.count && even.count <= odd.count + 1 => {
+                if let ([(a, low), (b, next)], [(c, only)]) = (&even.taps[..], &odd.taps[..])
+                    && *next == low + 1
+                    && only == next
+                {
+                    return vec![track(even, true, 2, run(*low, [*a, *b, *c]))];
+                }
+            }
+            ([phase], 2) if able => {
+                if let [(a, low), (b, next), (c, last)] = &phase.taps[..]
+                    && *next == low + 1
+                    && *last == low + 2
+                {
+                    return vec![track(phase, true, 1, run(*low, [*a, *b, *c]))];
+                }
+            }
+            _ => (),
+        }
+        axis.phases.iter().map(|phase| track(phase, false, 1, self.runs(phase, window, step))).collect()
     }
 
     /// The taps of a phase along W, together those that are `step` columns of the window apart; `x` in columns, `w` in taps.
@@ -346,11 +356,11 @@ impl Nest<'_> {
     /// The region's rows of its channels in `out` must be the caller's.
     unsafe fn write_planes(&self, region: &Region, sums: &[f32], out: Shared) {
         let Grid { channels, dims: [depth, height, width] } = self.target.grid;
-        let per = if self.weights.reduce { 1 } else { LANES };
+        let per = if self.weights[0].reduce { 1 } else { LANES };
         let mut rows = sums.chunks_exact(width * LANES);
         for target in region.blocks.clone() {
             let lanes = per.min(channels - target * per);
-            let finish = self.weights.reduce.then(|| {
+            let finish = self.weights[0].reduce.then(|| {
                 let (first, lane) = (target / LANES * LANES, target % LANES);
                 let lanes = LANES.min(channels - first);
                 (Finish::new(&self.epilogue, region.n, self.target.grid, first, lanes), lane)
@@ -379,16 +389,8 @@ impl Nest<'_> {
     }
 }
 
-/// The taps of a phase that meet the source's `len` positions for some of `js`, and the position of each for the first.
-fn inside<'a>(
-    phase: &'a Phase,
-    axis: &'a Axis,
-    js: Range<usize>,
-    len: usize,
-) -> impl Iterator<Item = (usize, isize)> + Clone + 'a {
-    phase.taps.iter().filter_map(move |(k, shift)| {
-        let first = (js.start * axis.stride) as isize + shift;
-        let last = ((js.end - 1) * axis.stride) as isize + shift;
-        (first < len as isize && last >= 0).then_some((*k, first))
-    })
+/// Rows and pairs of columns that one tile takes at most, where the grid's rows have `pairs`.
+fn twin_limits(pairs: usize) -> (usize, usize) {
+    let width = pairs.div_ceil(pairs.div_ceil(12).max(1)).max(1);
+    ((12 / width).clamp(1, 3), width)
 }

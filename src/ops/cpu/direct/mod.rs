@@ -1,14 +1,16 @@
 //! Convolution and its gradients in direct form: every tap of every voxel is a multiplication.
 //!
-//! - `forward`: convolution and its input gradient as gathers, `gather`: their loop nest, `stage`: the rows that a job
-//!   reads, `tile`: the innermost loops, `weights`: weights in lanes, `finish`: what happens to results before they are
-//!   written;
+//! - `forward`: convolution and its input gradient as gathers, `axes`: which voxels meet, `gather`: the loop nest,
+//!   `stage`: the rows that a job reads, `tile` and `joined`: the innermost loops, `weights`: weights in lanes, `finish`:
+//!   what happens to results before they are written;
 //! - `weight_grad`: the weight gradient, `correlate`: its innermost loops.
 
+mod axes;
 mod correlate;
 mod finish;
 mod forward;
 mod gather;
+mod joined;
 mod stage;
 mod tile;
 mod weight_grad;

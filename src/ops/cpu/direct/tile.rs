@@ -27,6 +27,8 @@ pub(super) struct Gather<'a> {
     pub y_column: usize,
     /// Whether sums start at zero rather than at y.
     pub fresh: bool,
+    /// Whether the tile's last column is left out of y.
+    pub short: bool,
     pub groups: &'a [Group],
 }
 
@@ -36,7 +38,7 @@ pub(super) type GatherFn = unsafe fn(x: *const f32, w: *const f32, y: *mut f32, 
 /// Writes `to[v·16 + lane] = from[v·16 + lane] · scale[lane]` for `v < voxels`.
 pub(super) type ScaleFn = unsafe fn(from: *const f32, voxels: usize, scale: *const f32, to: *mut f32);
 
-/// Writes the body out for every `r` below `$rows` and `n` below `$columns` (at most 3 and 18): a loop that the compiler
+/// Writes the body out for every `r` below `$rows` and `n` below `$columns` (at most 3 and 33): a loop that the compiler
 /// leaves rolled would keep the sums in memory.
 macro_rules! unroll {
     ($rows:expr, $columns:expr, |$r:ident, $n:ident| $body:block) => {
@@ -46,7 +48,8 @@ macro_rules! unroll {
     };
     (@row $rows:expr, $columns:expr, $row:literal, |$r:ident, $n:ident| $body:block) => {
         if $row < $rows {
-            unroll!(@all $columns, $row, |$r, $n| $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17);
+            unroll!(@all $columns, $row, |$r, $n| $body,
+                0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
         }
     };
     (@all $columns:expr, $row:literal, |$r:ident, $n:ident| $body:block, $($column:literal)+) => {
@@ -56,6 +59,8 @@ macro_rules! unroll {
         })+
     };
 }
+
+pub(super) use unroll;
 
 /// A tile for sixteen target channels, one per lane: `R` rows of `N` voxels, columns of x `C` floats apart.
 ///
@@ -169,7 +174,10 @@ unsafe fn reduce_group<L: Lanes, const R: usize, const N: usize, const T: usize>
 /// # Safety
 /// To be inlined into a function compiled for `L`; y must cover the tile.
 #[inline(always)]
-unsafe fn begin<L: Lanes, const R: usize, const N: usize>(y: *const f32, shared: &Gather<'_>) -> [[L; N]; R] {
+pub(super) unsafe fn begin<L: Lanes, const R: usize, const N: usize>(
+    y: *const f32,
+    shared: &Gather<'_>,
+) -> [[L; N]; R] {
     // SAFETY: the caller vouches for the tile.
     unsafe {
         let mut sums = [[L::zero(); N]; R];
@@ -180,6 +188,9 @@ unsafe fn begin<L: Lanes, const R: usize, const N: usize>(y: *const f32, shared:
         } else {
             for (r, row) in sums.iter_mut().enumerate() {
                 for (n, sum) in row.iter_mut().enumerate() {
+                    if shared.short && n + 1 == N {
+                        break;
+                    }
                     *sum = L::load(y.add(r * shared.y_row + n * shared.y_column));
                 }
             }
@@ -191,13 +202,16 @@ unsafe fn begin<L: Lanes, const R: usize, const N: usize>(y: *const f32, shared:
 /// # Safety
 /// To be inlined into a function compiled for `L`; y must cover the tile.
 #[inline(always)]
-unsafe fn finish<L: Lanes, const R: usize, const N: usize>(
+pub(super) unsafe fn finish<L: Lanes, const R: usize, const N: usize>(
     sums: &[[L; N]; R],
     y: *mut f32,
     shared: &Gather<'_>,
 ) {
     for (r, row) in sums.iter().enumerate() {
         for (n, sum) in row.iter().enumerate() {
+            if shared.short && n + 1 == N {
+                break;
+            }
             // SAFETY: the caller vouches for the tile.
             unsafe { sum.store(y.add(r * shared.y_row + n * shared.y_column)) };
         }
@@ -239,6 +253,8 @@ macro_rules! choose {
         }
     };
 }
+
+pub(super) use choose;
 
 /// Compiles the kernels for one instruction set. `$fuse` says whether registers suffice for the weights of several taps.
 macro_rules! compile {

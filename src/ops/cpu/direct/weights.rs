@@ -5,10 +5,17 @@ use super::lanes::LANES;
 use super::layout::{Shared, filled, to_lanes};
 use rayon::prelude::*;
 
+/// Floats from an address to the next cache line.
+fn line(at: *const f32) -> usize {
+    at.align_offset(64) % LANES
+}
+
 /// Packed weights: `[targets, source blocks, taps, channels of the block, 16 target channels]`, or where channels are
 /// reduced `[targets, source blocks, taps, 16 source channels]`.
 pub(super) struct Weights {
     data: Vec<f32>,
+    /// Floats of `data` before the first that lies at a cache line.
+    skip: usize,
     sources: usize,
     kernel: [usize; 3],
     /// Blocks of sixteen target channels; target channels where they are reduced.
@@ -28,15 +35,29 @@ impl Weights {
             if transposed { (outputs, inputs, row, column) } else { (inputs, outputs, column, row) };
         let blocks = sources.div_ceil(LANES);
         let targets = if reduce { channels } else { channels.div_ceil(LANES) };
-        let this = |data| Self { data, sources, kernel: shape.kernel, targets, reduce };
+        let this = |data: Vec<f32>| Self {
+            skip: line(data.as_ptr()),
+            data,
+            sources,
+            kernel: shape.kernel,
+            targets,
+            reduce,
+        };
         let empty = this(Vec::new());
+        let len = empty.at(targets, 0);
         let fill = |out: Shared| {
+            // SAFETY: there is a line more than is used.
+            let skip = unsafe {
+                out.at(0).write_bytes(0, LANES);
+                out.at(len).write_bytes(0, LANES);
+                line(out.at(0))
+            };
             (0..targets * blocks).into_par_iter().for_each_init(
                 || vec![0.0; taps * LANES],
                 |buffer, job| {
                     let (to, block) = (job / blocks, job % blocks);
                     let members = LANES.min(sources - block * LANES);
-                    let at = empty.at(to, block);
+                    let at = skip + empty.at(to, block);
                     if reduce {
                         let from = &w[to * target + block * LANES * source..];
                         // SAFETY: the rows lie within w; the taps of this block are this job's alone.
@@ -59,9 +80,8 @@ impl Weights {
                 },
             );
         };
-        let len = empty.at(targets, 0);
         // SAFETY: the jobs cover every channel of every block.
-        this(unsafe { filled(len, fill) })
+        this(unsafe { filled(len + LANES, fill) })
     }
 
     fn at(&self, target: usize, block: usize) -> usize {
@@ -73,7 +93,7 @@ impl Weights {
 
     /// The weights from a block of source channels to a target.
     pub fn block(&self, target: usize, block: usize) -> &[f32] {
-        &self.data[self.at(target, block)..]
+        &self.data[self.skip + self.at(target, block)..]
     }
 
     /// Where a tap begins in [`Weights::block`], for a block of `members` source channels.
