@@ -8,8 +8,8 @@ use crate::ops::VolumeOps;
 /// Copies of a network's parameters in training: values, gradient, two moments.
 const COPIES: usize = 4;
 
-/// The program itself, its threads' working memory, pictures.
-const PROGRAM_BYTES: usize = 20 << 20;
+/// The program itself, its threads' working memory, pictures, and the blocks that wait for reuse.
+const PROGRAM_BYTES: usize = 96 << 20;
 
 /// The plan of a run in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ const LARGE: usize = 1 << 18;
 const ALIGN: usize = 64;
 /// Sizes are rounded up to an eighth of a power of two, so that nearly equal ones can take each other's place.
 const STEPS: usize = 8;
+/// So much may wait even where blocks of other sizes are asked for, so that a network's blocks of all sizes find room.
+const SPARE: usize = 96 << 20;
 /// Blocks that can wait for reuse at once.
 const SLOTS: usize = 512;
 
@@ -16,7 +18,7 @@ const SLOTS: usize = 512;
 ///
 /// A network's volumes are of few sizes and live shortly. Systems hand out memory of that size page by page, zeroed, and
 /// take it back when it is freed: at 64³ that is nearly half of the time that a generator takes. What waits and what is in
-/// use never exceed by more than a sixteenth what was in use at once at most. Programs choose it by
+/// use never exceed what was in use at most by more than 96 MiB, or a sixteenth of it if that is more. Programs choose it by
 ///
 /// ```
 /// #[global_allocator]
@@ -51,6 +53,11 @@ impl Default for Blocks {
     }
 }
 
+/// How much more than was in use at most may be held: as much again of little, a sixteenth of much.
+fn spare(most: usize) -> usize {
+    (most / 16).max(most.min(SPARE))
+}
+
 impl Waiting {
     /// The block freed last that has this size.
     fn take(&mut self, size: usize) -> Option<usize> {
@@ -69,8 +76,8 @@ impl Waiting {
 
     /// Gives blocks back to the system, longest waiting first, until there is room for `size` more bytes.
     fn make_room(&mut self, size: usize) {
-        let allowed = self.most.max(self.used + size);
-        let allowed = allowed + allowed / 16;
+        let most = self.most.max(self.used + size);
+        let allowed = most + spare(most);
         while self.count > 0 && self.used + self.waiting + size > allowed {
             let size = self.blocks[0].1;
             let address = self.remove(0);
@@ -88,7 +95,10 @@ fn map_large_blocks() {
         static DONE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
         if !DONE.swap(true, std::sync::atomic::Ordering::Relaxed) {
             // SAFETY: mallopt takes two numbers and changes no block that is in use.
-            unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int) };
+            unsafe {
+                libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int);
+                libc::mallopt(libc::M_TRIM_THRESHOLD, (64 * LARGE) as libc::c_int);
+            }
         }
     }
 }
@@ -205,7 +215,7 @@ mod tests {
             let waiting = blocks.0.lock().unwrap();
             let sizes = held.iter().map(|(_, layout)| rounded(*layout).unwrap()).sum::<usize>();
             assert_eq!(waiting.used, sizes);
-            assert!(waiting.used + waiting.waiting <= waiting.most + waiting.most / 16);
+            assert!(waiting.used + waiting.waiting <= waiting.most + spare(waiting.most));
         }
         // SAFETY: as above.
         held.into_iter().for_each(|(block, layout)| unsafe { blocks.dealloc(block, layout) });
