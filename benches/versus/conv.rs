@@ -43,9 +43,8 @@ pub fn prepare(case: &Case) -> impl Fn() + use<> {
     let Case { what, batch, inputs, outputs, grid, kernel, form } = *case;
     let voxels: usize = grid.iter().product();
     let draw = |sample: u64, n: usize| normal(&mut stream(0, 0, 0, sample, Purpose::Weights), n);
-    let layout = |channels: usize| if channels < 8 { Layout::Planes } else { Layout::Lanes };
     let volumes = |sample: u64, channels: usize| {
-        let shape = Volumes { layout: layout(channels), batch, channels, voxels };
+        let shape = Volumes { layout: Layout::of(channels), batch, channels, voxels };
         let planes = draw(sample, batch * channels * voxels);
         match shape.layout {
             Layout::Planes => planes,
@@ -61,8 +60,8 @@ pub fn prepare(case: &Case) -> impl Fn() + use<> {
         kernel: [kernel; 3],
         stride: [1; 3],
         padding: [kernel / 2; 3],
-        in_layout: layout(inputs),
-        out_layout: layout(outputs),
+        in_layout: Layout::of(inputs),
+        out_layout: Layout::of(outputs),
     };
     let form = form.map_or(Form::of(&shape), |Wanted::Direct| Form::Direct);
     move || {

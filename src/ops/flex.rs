@@ -9,9 +9,6 @@ use super::features::{join, split};
 use super::layer::{self, EpilogueGrad, Layer, Modulation};
 use super::{ConvGeometry, Fir, VolumeOps, WarpPass, defaults, lower, raise, warp};
 
-/// Fewer channels than this are left as planes: most of the lanes would be idle.
-const FEWEST_IN_LANES: usize = 8;
-
 /// Whether the kernels take these tensors.
 fn float32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> bool {
     tensors.into_iter().all(|t| t.dtype() == DType::F32)
@@ -30,13 +27,9 @@ fn dims<const R: usize>(tensor: &FlexTensor) -> [usize; R] {
     tensor.shape().dims()
 }
 
-fn layout(channels: usize) -> Layout {
-    if channels < FEWEST_IN_LANES { Layout::Planes } else { Layout::Lanes }
-}
-
 /// Shape of float32 features `[N, ⌈C/L⌉, D, H, W, L]`.
 fn features_shape(n: usize, channels: usize, [d, h, w]: [usize; 3]) -> [usize; 6] {
-    match layout(channels) {
+    match Layout::of(channels) {
         Layout::Planes => [n, channels, d, h, w, 1],
         Layout::Lanes => [n, channels.div_ceil(LANES), d, h, w, LANES],
     }
@@ -45,13 +38,13 @@ fn features_shape(n: usize, channels: usize, [d, h, w]: [usize; 3]) -> [usize; 6
 /// What the passes over voxels need to know of features.
 fn volumes(x: &FlexTensor, channels: usize) -> Volumes {
     let [batch, _, d, h, w, _] = dims(x);
-    Volumes { layout: layout(channels), batch, channels, voxels: d * h * w }
+    Volumes { layout: Layout::of(channels), batch, channels, voxels: d * h * w }
 }
 
 /// The kernel's shape for a convolution of `batch` volumes from `in_channels` to `out_channels`.
 fn conv(geometry: ConvGeometry, batch: usize, [in_channels, out_channels]: [usize; 2]) -> Conv3d {
     let ConvGeometry { input, kernel, stride, padding } = geometry;
-    let [in_layout, out_layout] = [in_channels, out_channels].map(layout);
+    let [in_layout, out_layout] = [in_channels, out_channels].map(Layout::of);
     Conv3d { batch, in_channels, out_channels, input, kernel, stride, padding, in_layout, out_layout }
 }
 
@@ -125,7 +118,7 @@ fn transposed(w: &FlexTensor) -> FlexTensor {
 
 impl VolumeOps for Flex {
     fn volume_lanes(channels: usize, dtype: DType) -> usize {
-        match layout(channels) {
+        match Layout::of(channels) {
             Layout::Lanes if dtype == DType::F32 => LANES,
             _ => 1,
         }
@@ -133,7 +126,7 @@ impl VolumeOps for Flex {
 
     fn volume_split(x: FlexTensor) -> FlexTensor {
         let [n, c, d, h, w] = dims(&x);
-        if !float32([&x]) || layout(c) == Layout::Planes {
+        if !float32([&x]) || Layout::of(c) == Layout::Planes {
             return lower(split::<Self>(raise(x), 1));
         }
         let x = x.to_contiguous();

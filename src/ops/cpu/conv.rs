@@ -1,6 +1,6 @@
 //! The two forms of a convolution and its gradients, and the choice between them.
 
-use super::{Conv3d, Epilogue, direct, winograd};
+use super::{Conv3d, Epilogue, direct, isa, winograd};
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl Form {
         epilogue: &Epilogue,
     ) -> Vec<f32> {
         match self {
-            Form::Direct => direct::conv3d(shape, x, w, in_scale, epilogue),
-            Form::Winograd => winograd::conv3d(shape, x, w, in_scale, epilogue),
+            Form::Direct => direct::conv3d_on(isa(), shape, x, w, in_scale, epilogue),
+            Form::Winograd => winograd::conv3d_on(isa(), shape, x, w, in_scale, epilogue),
         }
     }
 
@@ -51,8 +51,8 @@ impl Form {
         epilogue: &Epilogue,
     ) -> Vec<f32> {
         match self {
-            Form::Direct => direct::conv3d_input_grad(shape, grad_out, w, in_scale, epilogue),
-            Form::Winograd => winograd::conv3d_input_grad(shape, grad_out, w, in_scale, epilogue),
+            Form::Direct => direct::conv3d_input_grad_on(isa(), shape, grad_out, w, in_scale, epilogue),
+            Form::Winograd => winograd::conv3d_input_grad_on(isa(), shape, grad_out, w, in_scale, epilogue),
         }
     }
 
@@ -70,8 +70,8 @@ impl Form {
         g_scale: Option<&[f32]>,
     ) -> Vec<f32> {
         match self {
-            Form::Direct => direct::conv3d_weight_grad(shape, x, grad_out, x_scale, g_scale),
-            Form::Winograd => winograd::conv3d_weight_grad(shape, x, grad_out, x_scale, g_scale),
+            Form::Direct => direct::conv3d_weight_grad_on(isa(), shape, x, grad_out, x_scale, g_scale),
+            Form::Winograd => winograd::conv3d_weight_grad_on(isa(), shape, x, grad_out, x_scale, g_scale),
         }
     }
 }

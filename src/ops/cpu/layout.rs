@@ -1,7 +1,6 @@
 //! Lanes of sixteen channels and back: the copies before and after the arithmetic.
 
 use super::lanes::LANES;
-use rayon::prelude::*;
 
 /// How the channels of a volume lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,7 +11,15 @@ pub enum Layout {
     Lanes,
 }
 
+/// Fewer channels than this are left as planes: most of the lanes would be idle.
+const FEWEST_IN_LANES: usize = 8;
+
 impl Layout {
+    /// The layout that networks give to so many channels.
+    pub fn of(channels: usize) -> Self {
+        if channels < FEWEST_IN_LANES { Layout::Planes } else { Layout::Lanes }
+    }
+
     /// Floats of `batch` volumes of `channels` channels over `voxels` voxels.
     pub fn len(self, batch: usize, channels: usize, voxels: usize) -> usize {
         match self {
@@ -108,27 +115,6 @@ pub(super) unsafe fn from_lanes(from: *const f32, lanes: usize, len: usize, to: 
             }
         }
     }
-}
-
-/// `x[B, C, L]` as `[B, C/16, L, 16]`, lanes beyond C zero.
-pub(super) fn blocked(x: &[f32], batch: usize, channels: usize, len: usize) -> Vec<f32> {
-    const PIECE: usize = 1024;
-    let (blocks, pieces) = (channels.div_ceil(LANES), len.div_ceil(PIECE));
-    let size = batch * blocks * len * LANES;
-    let fill = |out: Shared| {
-        (0..batch * blocks * pieces).into_par_iter().for_each(|job| {
-            let (piece, block, n) = (job % pieces * PIECE, job / pieces % blocks, job / pieces / blocks);
-            let from = (n * channels + block * LANES) * len + piece;
-            let (lanes, size) = (LANES.min(channels - block * LANES), PIECE.min(len - piece));
-            // SAFETY: the piece lies within its row in x, and within its block in the output, which is its own.
-            unsafe {
-                let to = out.at(((n * blocks + block) * len + piece) * LANES);
-                to_lanes(x[from..].as_ptr(), len, lanes, size, to);
-            }
-        });
-    };
-    // SAFETY: the pieces cover every row of every block.
-    unsafe { filled(size, fill) }
 }
 
 /// Puts a row that begins at column `front` into a row of even columns followed, at `half`, by odd ones.

@@ -83,6 +83,13 @@ impl Conv3d {
         assert_eq!(found, expected, "conv3d: {operand} has the wrong number of elements for {self:?}");
         assert!(self.stride.iter().all(|s| (1..=2).contains(s)), "conv3d: stride must be 1 or 2 in {self:?}");
     }
+
+    /// Checks a factor for each of the batch's `channels`, if there is one.
+    pub(super) fn check_scale(&self, operand: &str, scale: Option<&[f32]>, channels: usize) {
+        if let Some(scale) = scale {
+            self.check(operand, scale.len(), self.batch * channels);
+        }
+    }
 }
 
 /// Channels and voxels of a volume.

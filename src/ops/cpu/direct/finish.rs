@@ -1,10 +1,7 @@
 //! What happens to a gather's sums before they are written: scale, field, bias, leaky ReLU.
 
 use super::lanes::{Baseline, Isa, LANES, Lanes};
-use super::{Epilogue, Grid};
-
-/// Slope of the leaky ReLU below zero.
-const SLOPE: f32 = 0.2;
+use super::{Epilogue, Grid, SLOPE};
 
 /// The epilogue of the lanes of one volume.
 #[derive(Clone, Copy, Debug)]

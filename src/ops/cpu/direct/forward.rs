@@ -2,7 +2,7 @@
 
 use super::axes::{Axis, Phase, stays_inside};
 use super::gather::{Nest, Side};
-use super::lanes::{Isa, LANES, isa};
+use super::lanes::{Isa, LANES};
 use super::weights::Weights;
 use super::{Conv3d, Epilogue, Grid, Layout, Volumes};
 
@@ -15,34 +15,7 @@ const FOLD: usize = 8;
 ///
 /// # Panics
 /// If a slice does not have the number of elements that `shape` asks for.
-pub fn conv3d(
-    shape: &Conv3d,
-    x: &[f32],
-    w: &[f32],
-    in_scale: Option<&[f32]>,
-    epilogue: &Epilogue<'_>,
-) -> Vec<f32> {
-    conv3d_on(isa(), shape, x, w, in_scale, epilogue)
-}
-
-/// The gradient of [`conv3d`] by its input, `[N, I, D, H, W]`, from `grad_out` `[N, O, D', H', W']`: the transposed
-/// convolution. With a stride of two each of the eight parities of the input position gathers its own subset of taps.
-/// Channels of `grad_out` are multiplied by `in_scale` `[N, O]` as they are read; `epilogue` is over the result's I
-/// channels and the input's grid.
-///
-/// # Panics
-/// If a slice does not have the number of elements that `shape` asks for.
-pub fn conv3d_input_grad(
-    shape: &Conv3d,
-    grad_out: &[f32],
-    w: &[f32],
-    in_scale: Option<&[f32]>,
-    epilogue: &Epilogue<'_>,
-) -> Vec<f32> {
-    conv3d_input_grad_on(isa(), shape, grad_out, w, in_scale, epilogue)
-}
-
-pub(super) fn conv3d_on(
+pub fn conv3d_on(
     isa: Isa,
     shape: &Conv3d,
     x: &[f32],
@@ -63,7 +36,14 @@ pub(super) fn conv3d_on(
     run(isa, &shape, (source, x), target, axes, (w, false), in_scale, epilogue)
 }
 
-pub(super) fn conv3d_input_grad_on(
+/// The gradient of [`conv3d_on`] by its input, `[N, I, D, H, W]`, from `grad_out` `[N, O, D', H', W']`: the transposed
+/// convolution. With a stride of two each of the eight parities of the input position gathers its own subset of taps.
+/// Channels of `grad_out` are multiplied by `in_scale` `[N, O]` as they are read; `epilogue` is over the result's I
+/// channels and the input's grid.
+///
+/// # Panics
+/// If a slice does not have the number of elements that `shape` asks for.
+pub fn conv3d_input_grad_on(
     isa: Isa,
     shape: &Conv3d,
     grad_out: &[f32],
@@ -93,9 +73,7 @@ fn run(
     scale: Option<&[f32]>,
     epilogue: &Epilogue<'_>,
 ) -> Vec<f32> {
-    if let Some(scale) = scale {
-        shape.check("in_scale", scale.len(), shape.batch * source.grid.channels);
-    }
+    shape.check_scale("in_scale", scale, source.grid.channels);
     let Grid { channels, dims } = target.grid;
     let voxels = dims.iter().product();
     epilogue.check(&Volumes { layout: target.layout, batch: shape.batch, channels, voxels });

@@ -19,10 +19,11 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-pub use forward::{conv3d, conv3d_input_grad};
-pub use weight_grad::conv3d_weight_grad;
+pub use forward::{conv3d_input_grad_on, conv3d_on};
+pub use weight_grad::conv3d_weight_grad_on;
 
 #[cfg(test)]
 use super::Isa;
+use super::passes::epilogue::SLOPE;
 use super::shape::Grid;
-use super::{Conv3d, Epilogue, Layout, Volumes, lanes, layout};
+use super::{Conv3d, Epilogue, Layout, Volumes, lanes, layout, to_lanes};

@@ -316,9 +316,24 @@ fn threads_change_no_bit() {
         let operands = Operands::new(s);
         let x = laid_out(&operands.x, s.in_layout, s.batch, s.in_channels);
         let g = laid_out(&operands.g, s.out_layout, s.batch, s.out_channels);
-        let mut bits = super::conv3d(s, &x, &operands.w, Some(&operands.x_scale), &none);
-        bits.extend(super::conv3d_input_grad(s, &g, &operands.w, Some(&operands.g_scale), &none));
-        bits.extend(super::conv3d_weight_grad(s, &x, &g, Some(&operands.x_scale), None));
+        let mut bits =
+            super::conv3d_on(crate::ops::cpu::isa(), s, &x, &operands.w, Some(&operands.x_scale), &none);
+        bits.extend(super::conv3d_input_grad_on(
+            crate::ops::cpu::isa(),
+            s,
+            &g,
+            &operands.w,
+            Some(&operands.g_scale),
+            &none,
+        ));
+        bits.extend(super::conv3d_weight_grad_on(
+            crate::ops::cpu::isa(),
+            s,
+            &x,
+            &g,
+            Some(&operands.x_scale),
+            None,
+        ));
         bits.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     let large = Conv3d { padding: [1; 3], ..conv(20, 18, [17, 20, 30], [1; 3]) };

@@ -1,9 +1,9 @@
 //! The gradient of a convolution by its weights: correlations of the input with the output gradient.
 
 use super::correlate::{Rows, Sums};
-use super::lanes::{Isa, LANES, isa};
-use super::layout::{Shared, blocked, filled, from_lanes, parts};
-use super::{Conv3d, Layout};
+use super::lanes::{Isa, LANES};
+use super::layout::{Shared, filled, from_lanes, parts};
+use super::{Conv3d, Layout, to_lanes};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,23 +15,13 @@ const JOBS: usize = 32;
 /// Panels that a job takes at least: fewer would not repay sums of their own.
 const CHUNK: usize = 4;
 
-/// The gradient of [`super::conv3d`] by its weights, `[O, I, kd, kh, kw]`, from `x` `[N, I, D, H, W]` and `grad_out`
+/// The gradient of [`super::conv3d_on`] by its weights, `[O, I, kd, kh, kw]`, from `x` `[N, I, D, H, W]` and `grad_out`
 /// `[N, O, D', H', W']`, which lie as `shape` says. Channels of x are multiplied by `x_scale` `[N, I]`, those of `grad_out`
 /// by `g_scale` `[N, O]`.
 ///
 /// # Panics
 /// If a slice does not have the number of elements that `shape` asks for.
-pub fn conv3d_weight_grad(
-    shape: &Conv3d,
-    x: &[f32],
-    grad_out: &[f32],
-    x_scale: Option<&[f32]>,
-    g_scale: Option<&[f32]>,
-) -> Vec<f32> {
-    conv3d_weight_grad_on(isa(), shape, x, grad_out, x_scale, g_scale)
-}
-
-pub(super) fn conv3d_weight_grad_on(
+pub fn conv3d_weight_grad_on(
     isa: Isa,
     shape: &Conv3d,
     x: &[f32],
@@ -41,16 +31,8 @@ pub(super) fn conv3d_weight_grad_on(
 ) -> Vec<f32> {
     shape.check("x", x.len(), shape.input_len());
     shape.check("grad_out", grad_out.len(), shape.output_len());
-    shape.check(
-        "x_scale",
-        x_scale.map_or(0, <[_]>::len),
-        x_scale.map_or(0, |_| shape.batch * shape.in_channels),
-    );
-    shape.check(
-        "g_scale",
-        g_scale.map_or(0, <[_]>::len),
-        g_scale.map_or(0, |_| shape.batch * shape.out_channels),
-    );
+    shape.check_scale("x_scale", x_scale, shape.in_channels);
+    shape.check_scale("g_scale", g_scale, shape.out_channels);
     let shape = shape.folded();
     if let Some(swapped) = swapped(&shape) {
         let reversed = Correlation::new(isa, &swapped, grad_out, x, g_scale, x_scale).run();
@@ -132,7 +114,7 @@ impl<'a> Correlation<'a> {
         let g = match shape.out_layout {
             Layout::Lanes => Cow::Borrowed(g),
             Layout::Planes => {
-                Cow::Owned(blocked(g, shape.batch, shape.out_channels, output.iter().product()))
+                Cow::Owned(to_lanes(shape.batch, shape.out_channels, output.iter().product(), g))
             }
         };
         let (stride, padding) = (shape.stride[2], shape.padding[2]);

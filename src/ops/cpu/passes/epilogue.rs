@@ -9,7 +9,7 @@ use super::{Epilogue, Layout};
 use rayon::iter::ParallelIterator;
 
 /// Negative slope of the leaky ReLU.
-const SLOPE: f32 = 0.2;
+pub(in crate::ops::cpu) const SLOPE: f32 = crate::ops::plain::LRELU_SLOPE as f32;
 
 /// Applies `epilogue` to volumes `x`, O being their channels.
 ///

@@ -20,8 +20,8 @@ mod tiles;
 mod transforms;
 mod weights;
 
-use super::lanes::{Isa, LANES, isa};
-use super::{Conv3d, Epilogue, Layout};
+use super::lanes::{Isa, LANES};
+use super::{Conv3d, Epilogue, Layout, Volumes};
 use weights::Direction;
 
 /// Whether a convolution of this shape can be done here and is faster than direct sums, its gradients included.
@@ -49,53 +49,13 @@ fn fits(shape: &Conv3d) -> bool {
     shape.kernel == [3; 3] && shape.stride == [1; 3] && shape.padding == [1; 3]
 }
 
-/// As [`super::conv3d`], both sides in lanes: `x` `[N, I/16, D, H, W, 16]`, times `in_scale` `[N, I]`, with `w`
+/// As [`super::Form::conv3d`], both sides in lanes: `x` `[N, I/16, D, H, W, 16]`, times `in_scale` `[N, I]`, with `w`
 /// `[O, I, 3, 3, 3]` into `[N, O/16, D, H, W, 16]`, through `epilogue`.
 ///
 /// # Panics
 /// If the kernel is not 3×3×3 with stride 1 and a margin of 1, or a slice does not have the number of elements that
 /// `shape` asks for.
-pub fn conv3d(
-    shape: &Conv3d,
-    x: &[f32],
-    w: &[f32],
-    in_scale: Option<&[f32]>,
-    epilogue: &Epilogue<'_>,
-) -> Vec<f32> {
-    conv3d_on(isa(), shape, x, w, in_scale, epilogue)
-}
-
-/// As [`super::conv3d_input_grad`], both sides in lanes: `grad_out` `[N, O/16, D, H, W, 16]`, times `in_scale` `[N, O]`,
-/// into `[N, I/16, D, H, W, 16]`, through `epilogue`.
-///
-/// # Panics
-/// As [`conv3d`].
-pub fn conv3d_input_grad(
-    shape: &Conv3d,
-    grad_out: &[f32],
-    w: &[f32],
-    in_scale: Option<&[f32]>,
-    epilogue: &Epilogue<'_>,
-) -> Vec<f32> {
-    conv3d_input_grad_on(isa(), shape, grad_out, w, in_scale, epilogue)
-}
-
-/// As [`super::conv3d_weight_grad`], both sides in lanes: `x` `[N, I/16, D, H, W, 16]`, times `x_scale` `[N, I]`, and
-/// `grad_out` `[N, O/16, D, H, W, 16]`, times `g_scale` `[N, O]`, into `[O, I, 3, 3, 3]`.
-///
-/// # Panics
-/// As [`conv3d`].
-pub fn conv3d_weight_grad(
-    shape: &Conv3d,
-    x: &[f32],
-    grad_out: &[f32],
-    x_scale: Option<&[f32]>,
-    g_scale: Option<&[f32]>,
-) -> Vec<f32> {
-    conv3d_weight_grad_on(isa(), shape, x, grad_out, x_scale, g_scale)
-}
-
-pub(super) fn conv3d_on(
+pub fn conv3d_on(
     isa: Isa,
     shape: &Conv3d,
     x: &[f32],
@@ -104,11 +64,16 @@ pub(super) fn conv3d_on(
     epilogue: &Epilogue<'_>,
 ) -> Vec<f32> {
     check(shape, &[("x", x, shape.in_channels)], Some(w));
-    check_scales(shape, in_scale, shape.in_channels, epilogue, shape.out_channels);
+    check_ends(shape, in_scale, shape.in_channels, epilogue, shape.out_channels);
     convolve::convolve(kernels::kernels(isa), shape, (x, w), Direction::Forward, in_scale, epilogue)
 }
 
-pub(super) fn conv3d_input_grad_on(
+/// As [`super::Form::conv3d_input_grad`], both sides in lanes: `grad_out` `[N, O/16, D, H, W, 16]`, times `in_scale` `[N, O]`,
+/// into `[N, I/16, D, H, W, 16]`, through `epilogue`.
+///
+/// # Panics
+/// As [`conv3d_on`].
+pub fn conv3d_input_grad_on(
     isa: Isa,
     shape: &Conv3d,
     grad_out: &[f32],
@@ -117,11 +82,16 @@ pub(super) fn conv3d_input_grad_on(
     epilogue: &Epilogue<'_>,
 ) -> Vec<f32> {
     check(shape, &[("grad_out", grad_out, shape.out_channels)], Some(w));
-    check_scales(shape, in_scale, shape.out_channels, epilogue, shape.in_channels);
+    check_ends(shape, in_scale, shape.out_channels, epilogue, shape.in_channels);
     convolve::convolve(kernels::kernels(isa), shape, (grad_out, w), Direction::Transposed, in_scale, epilogue)
 }
 
-pub(super) fn conv3d_weight_grad_on(
+/// As [`super::Form::conv3d_weight_grad`], both sides in lanes: `x` `[N, I/16, D, H, W, 16]`, times `x_scale` `[N, I]`, and
+/// `grad_out` `[N, O/16, D, H, W, 16]`, times `g_scale` `[N, O]`, into `[O, I, 3, 3, 3]`.
+///
+/// # Panics
+/// As [`conv3d_on`].
+pub fn conv3d_weight_grad_on(
     isa: Isa,
     shape: &Conv3d,
     x: &[f32],
@@ -130,8 +100,8 @@ pub(super) fn conv3d_weight_grad_on(
     g_scale: Option<&[f32]>,
 ) -> Vec<f32> {
     check(shape, &[("x", x, shape.in_channels), ("grad_out", grad_out, shape.out_channels)], None);
-    check_scales(shape, x_scale, shape.in_channels, &Epilogue::default(), 0);
-    check_scales(shape, g_scale, shape.out_channels, &Epilogue::default(), 0);
+    shape.check_scale("x_scale", x_scale, shape.in_channels);
+    shape.check_scale("g_scale", g_scale, shape.out_channels);
     gradient::weight_grad(kernels::kernels(isa), shape, (x, grad_out), x_scale, g_scale)
 }
 
@@ -146,22 +116,14 @@ fn check(shape: &Conv3d, volumes: &[(&str, &[f32], usize)], w: Option<&[f32]>) {
     }
 }
 
-fn check_scales(
+fn check_ends(
     shape: &Conv3d,
     in_scale: Option<&[f32]>,
     sources: usize,
     epilogue: &Epilogue<'_>,
     targets: usize,
 ) {
-    let voxels: usize = shape.input.iter().product();
-    for (name, values, expected) in [
-        ("in_scale", in_scale, shape.batch * sources),
-        ("scale", epilogue.scale, shape.batch * targets),
-        ("field", epilogue.field, shape.batch * voxels),
-        ("bias", epilogue.bias, targets),
-    ] {
-        if let Some(values) = values {
-            shape.check(name, values.len(), expected);
-        }
-    }
+    shape.check_scale("in_scale", in_scale, sources);
+    let voxels = shape.input.iter().product();
+    epilogue.check(&Volumes { layout: Layout::Lanes, batch: shape.batch, channels: targets, voxels });
 }

@@ -231,9 +231,16 @@ fn threads_change_no_bit() {
     let all = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut bits = super::conv3d(&s, &x, &w, None, &Epilogue::default());
-            bits.extend(super::conv3d_input_grad(&s, &g, &w, None, &Epilogue::default()));
-            bits.extend(super::conv3d_weight_grad(&s, &x, &g, None, None));
+            let mut bits = super::conv3d_on(crate::ops::cpu::isa(), &s, &x, &w, None, &Epilogue::default());
+            bits.extend(super::conv3d_input_grad_on(
+                crate::ops::cpu::isa(),
+                &s,
+                &g,
+                &w,
+                None,
+                &Epilogue::default(),
+            ));
+            bits.extend(super::conv3d_weight_grad_on(crate::ops::cpu::isa(), &s, &x, &g, None, None));
             bits.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         })
     };
