@@ -33,6 +33,12 @@ pub enum Purpose {
     Labels = 9,
     /// Latents of the sample pictures, the same through a run.
     Samples = 10,
+    /// Which places of k-space are sampled.
+    Sampling = 11,
+    /// What is done to a volume to degrade it: motion, noise, bias and the like.
+    Degradation = 12,
+    /// Starting points of iterative methods.
+    Start = 13,
 }
 
 /// The generator at this address.

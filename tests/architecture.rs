@@ -5,22 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room (a folder or a file of `src`) and the rooms it may name. Every room may name itself.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("random", &[]),
     ("config", &["error"]),
+    ("warp", &[]),
     ("volume", &["error", "random"]),
     ("io", &["error", "volume"]),
-    ("mri", &["error", "random", "volume"]),
-    ("ops", &["error"]),
+    ("mri", &["error", "random", "volume", "warp"]),
+    ("ops", &["error", "warp"]),
     ("nn", &["config", "error", "ops", "random"]),
-    ("gan", &["config", "error", "nn", "ops", "random"]),
+    ("gan", &["config", "error", "nn", "ops", "random", "warp"]),
     ("pretrained", &["config", "error", "gan", "nn", "ops", "volume"]),
     ("bridge", &["error", "volume"]),
     ("report", &["error", "volume"]),
     ("metrics", &["error", "volume"]),
     ("anatomy", &["bridge", "config", "error", "nn", "ops", "random", "volume"]),
-    ("heads", &["anatomy", "bridge", "config", "error", "metrics", "mri", "nn", "ops", "random", "volume"]),
+    (
+        "heads",
+        &["anatomy", "bridge", "config", "error", "metrics", "mri", "nn", "ops", "random", "volume", "warp"],
+    ),
     (
         "train",
         &["bridge", "config", "error", "gan", "io", "nn", "ops", "pretrained", "random", "report", "volume"],

@@ -5,10 +5,9 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use proptest::prelude::*;
-use voxgan::ops::{
-    self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, WarpPass, plain, tape,
-};
+use voxgan::ops::{self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, plain, tape};
 use voxgan::random::{Purpose, normal, stream};
+use voxgan::warp::WarpPass;
 
 /// Largest error of float32 kernels, relative to the largest value of the float64 result.
 const TOLERANCE: f64 = 1e-5;

@@ -14,8 +14,9 @@ use voxgan::config::NetworkRecipe;
 use voxgan::gan::{Discriminator, Generator, Synthesis, image_gradient, loss, path_gradient};
 use voxgan::nn::parameters::{gradients, is_buffer, replace, tensors};
 use voxgan::nn::{Noise, minibatch_deviation};
-use voxgan::ops::{self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, WarpPass, tape};
+use voxgan::ops::{self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, tape};
 use voxgan::random::{Purpose, normal, stream};
+use voxgan::warp::WarpPass;
 
 /// One differentiation recorded, and two.
 type A = Autodiff<Flex>;

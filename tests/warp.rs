@@ -3,7 +3,8 @@
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, TensorData};
 use proptest::prelude::*;
-use voxgan::ops::warp::{WarpPass, warp_slice, warp_tensor};
+use voxgan::ops::warp::warp_tensor;
+use voxgan::warp::{WarpPass, warp_slice};
 
 /// A shape, a pass over it and two images.
 fn cases() -> impl Strategy<Value = ([usize; 5], WarpPass, Vec<f32>, Vec<f32>)> {

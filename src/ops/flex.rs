@@ -7,7 +7,8 @@ use burn::tensor::{DType, TensorData, TensorMetadata};
 use super::cpu::{self, Conv3d, Epilogue, Form, LANES, Layout, Pass, Volumes};
 use super::features::{join, split};
 use super::layer::{self, EpilogueGrad, Layer, Modulation};
-use super::{ConvGeometry, Fir, VolumeOps, WarpPass, defaults, lower, raise, warp};
+use super::{ConvGeometry, Fir, VolumeOps, defaults, lower, raise, warp};
+use crate::warp::{WarpPass, warp_slice};
 
 /// Whether the kernels take these tensors.
 fn float32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> bool {
@@ -311,6 +312,6 @@ impl VolumeOps for Flex {
         }
         let x = x.to_contiguous();
         let shape = dims::<5>(&x);
-        tensor(warp::warp_slice(values(&x), shape, pass), shape)
+        tensor(warp_slice(values(&x), shape, pass), shape)
     }
 }

@@ -39,12 +39,13 @@ pub use autodiff::tape;
 pub use features::Features;
 pub use geometry::{ConvGeometry, Fir, FirPass};
 pub use layer::{Beside, EpilogueGrad, Layer, Modulation, layer};
-pub use warp::WarpPass;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Tensor, TensorMetadata, TensorPrimitive};
 use features::{join, split};
+
+use crate::warp::WarpPass;
 
 /// The backend's side of this module: one method an operation, on float tensor primitives. Activations are in the layout
 /// of [`Features`].

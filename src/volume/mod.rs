@@ -2,9 +2,11 @@
 
 pub mod crop;
 pub mod intensity;
+pub mod kspace;
 pub mod orientation;
 pub mod resample;
 
+pub use kspace::{ImageGrid, KSpace};
 use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};

@@ -26,18 +26,17 @@
 //! background where it is. With brightness the two choices span the same group of maps.
 
 mod adaptive;
-mod geometry;
 
 use std::ops::Range;
 
 use burn::tensor::{Tensor, TensorData};
 
 pub use adaptive::{ADAPTIVE_P_MAX, AdaptiveP};
-use geometry::{Affine, passes};
 
 use crate::config::AugmentationRecipe;
-use crate::ops::{VolumeOps, WarpPass, warp};
+use crate::ops::{VolumeOps, warp};
 use crate::random::{Purpose, normal, stream, uniform};
+use crate::warp::{Affine, WarpPass, passes};
 
 /// The intensity of air, which contrast leaves alone.
 const AIR: f64 = -1.0;

@@ -14,7 +14,8 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, TensorMetadata};
 
 use super::layer::{Layer, Modulation};
-use super::{ConvGeometry, Fir, VolumeOps, WarpPass};
+use super::{ConvGeometry, Fir, VolumeOps};
+use crate::warp::WarpPass;
 use layer::{LayerState, LayerStep};
 use steps::{
     AddFieldStep, ChannelCollect, ChannelDot, ChannelScale, Conv3d, Conv3dInputGrad, Conv3dWeightGrad,

@@ -8,7 +8,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
-use crate::ops::{ConvGeometry, Fir, VolumeOps, WarpPass, lower, raise};
+use crate::ops::{ConvGeometry, Fir, VolumeOps, lower, raise};
+use crate::warp::WarpPass;
 
 /// An operation of two tensors: what it computes and its gradient in each.
 pub(super) trait Binary<B: VolumeOps>: Copy + Send + std::fmt::Debug + 'static {

@@ -1,11 +1,11 @@
 //! Affine maps of voxel indices, and the three one-dimensional passes that one near the identity factors into.
 
-use crate::ops::WarpPass;
+use super::WarpPass;
 
 /// An affine map of voxel indices `(d, h, w)`: row `a` holds `[m_D, m_H, m_W, t]`, and the voxel written at `v` is read
 /// at `m·v + t` along axis `a`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Affine(pub [[f64; 4]; 3]);
+pub struct Affine(pub [[f64; 4]; 3]);
 
 impl Affine {
     pub const IDENTITY: Self = Self([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]);
@@ -86,7 +86,7 @@ impl Affine {
 
 /// The passes that read each sample through its map, in the order of application; those that leave all samples as they
 /// are do not occur.
-pub(super) fn passes(maps: &[Affine], grid: [usize; 3]) -> Vec<WarpPass> {
+pub fn passes(maps: &[Affine], grid: [usize; 3]) -> Vec<WarpPass> {
     let factors: Vec<_> = maps.iter().map(Affine::factor).collect();
     let along = |place: usize| WarpPass {
         axis: 4 - place,
