@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod gan;
+pub mod heads;
 pub mod io;
 pub mod metrics;
 pub mod mri;

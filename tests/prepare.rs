@@ -63,7 +63,7 @@ impl Place {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Report> {
-        prepare(plan, &self.out(), &|_| {})
+        prepare(plan, None, &self.out(), &|_| {})
     }
 
     fn dataset(&self) -> Dataset {
@@ -209,7 +209,7 @@ fn failures_are_listed_and_the_rest_goes_on() {
     place.scan("e.nii", &brain(1));
     let seen = Mutex::new(Vec::new());
     let report =
-        prepare(&place.plan(), &place.out(), &|p| seen.lock().unwrap().push((p.done, p.total, p.outcome)))
+        prepare(&place.plan(), None, &place.out(), &|p| seen.lock().unwrap().push((p.done, p.total, p.outcome)))
             .unwrap();
     assert_eq!((report.prepared, report.failures.len()), (2, 3));
     for (failure, word) in
@@ -252,11 +252,11 @@ fn inputs_that_make_no_sense_are_refused() {
     place.error(&Plan { labels: vec!["age".into()], ..place.plan() }, &["labels", "age"]);
 
     let inside = place.scans().join("cache/deep");
-    let message = prepare(&place.plan(), &inside, &|_| {}).unwrap_err().to_string();
+    let message = prepare(&place.plan(), None, &inside, &|_| {}).unwrap_err().to_string();
     assert!(message.contains("inside the input"), "{message}");
     place.prepare(&place.plan()).unwrap();
     let again = Plan { inputs: vec![place.out()], ..place.plan() };
-    let message = prepare(&again, &place.folder.path().join("out2"), &|_| {}).unwrap_err().to_string();
+    let message = prepare(&again, None, &place.folder.path().join("out2"), &|_| {}).unwrap_err().to_string();
     assert!(message.contains("prepared already"), "{message}");
     fs::write(place.out().join("manifest.json"), "{\"name\": \"a web app\"}").unwrap();
     place.error(&place.plan(), &["manifest.json", "another output folder"]);

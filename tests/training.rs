@@ -66,7 +66,7 @@ impl Place {
             frame: None,
             strict: true,
         };
-        let report = prepare(&plan, &place.data(), &|_| {}).unwrap();
+        let report = prepare(&plan, None, &place.data(), &|_| {}).unwrap();
         assert_eq!((report.prepared, report.failures.len()), (count, 0));
         place
     }

@@ -4,7 +4,8 @@ import math
 import pathlib
 import statistics
 import subprocess
-import sys
+
+from machine import say
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results"
@@ -23,10 +24,6 @@ KINDS = {
     "step_r1": "training step with R1",
     "step_pl": "training step with path length",
 }
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def summary(values):

@@ -7,10 +7,16 @@ mod export;
 mod generate;
 mod info;
 mod interpolate;
+mod mask;
 mod mix;
+mod n4;
 mod parity;
 mod prepare;
+mod recon;
 mod sampler;
+mod score;
+mod sidecar;
+mod simulate;
 mod train;
 
 /// The allocator that the program runs on.
@@ -35,6 +41,11 @@ enum Command {
     Mix(mix::Args),
     Interpolate(interpolate::Args),
     Evaluate(evaluate::Args),
+    Recon(recon::Args),
+    Simulate(simulate::Args),
+    Mask(mask::Args),
+    N4(n4::Args),
+    Score(score::Args),
     Export(export::Args),
     Parity(parity::Args),
     Info(info::Args),
@@ -53,6 +64,11 @@ impl Cli {
             Command::Mix(args) => mix::run(args),
             Command::Interpolate(args) => interpolate::run(args),
             Command::Evaluate(args) => evaluate::run(args),
+            Command::Recon(args) => recon::run(args),
+            Command::Simulate(args) => simulate::run(args),
+            Command::Mask(args) => mask::run(args),
+            Command::N4(args) => n4::run(args),
+            Command::Score(args) => score::run(args),
             Command::Export(args) => export::run(args),
             Command::Parity(args) => parity::run(args),
             Command::Info(args) => info::run(args),

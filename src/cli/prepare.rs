@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Result};
-use crate::io::dataset::{Dataset, Outcome, Plan, Progress, Report, prepare};
+use crate::io::dataset::{Correction, Dataset, Outcome, Plan, Progress, Report, prepare};
+use crate::mri::n4::{self, N4Options};
+use crate::volume::Volume;
 use crate::volume::crop::Centre;
 use crate::volume::intensity::Normalisation;
 use crate::volume::resample::Interpolation;
@@ -53,6 +55,9 @@ pub struct Args {
     /// The frame to take from 4D scans, from 0
     #[arg(long, value_name = "N")]
     frame: Option<usize>,
+    /// Remove each scan's bias field by N4 first, as `voxgan n4` does with its defaults
+    #[arg(long)]
+    bias_correct: bool,
     /// Stop at the first scan that cannot be prepared
     #[arg(long)]
     strict: bool,
@@ -84,8 +89,13 @@ enum InterpolationName {
 /// As [`prepare()`]; also when no scan at all could be prepared.
 pub fn run(args: Args) -> Result<()> {
     let plan = args.plan();
+    let correct = |volume: Volume| n4::correct(&volume, None, &N4Options::default()).map(|(corrected, _)| corrected);
+    let correction = args.bias_correct.then(|| Correction {
+        settings: serde_json::json!({ "n4": N4Options::default() }),
+        apply: &correct,
+    });
     let bar = progress_bar();
-    let report = prepare(&plan, &args.output, &|progress| show(&bar, &progress));
+    let report = prepare(&plan, correction.as_ref(), &args.output, &|progress| show(&bar, &progress));
     bar.finish_and_clear();
     let report = report?;
     print_summary(&report);

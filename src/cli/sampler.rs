@@ -1,18 +1,17 @@
 //! What `generate`, `mix`, `interpolate` and `evaluate` share: a model's samples as volumes and as files.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::sidecar;
 use crate::bridge;
 use crate::error::{Error, Result};
 use crate::gan::{Conditions, Truncation};
 use crate::io::nifti::{self, DataType, WriteOptions};
-use crate::io::write_beside;
 use crate::nn::Noise;
 use crate::ops::VolumeOps;
 use crate::pretrained::Model;
@@ -180,15 +179,8 @@ impl<B: VolumeOps> Sampler<B> {
         if let (Some(sidecar), Value::Object(details)) = (sidecar.as_object_mut(), details) {
             sidecar.extend(details);
         }
-        write_beside(&sidecar_path(path), |file| writeln!(file, "{sidecar:#}"))
+        sidecar::write(path, &sidecar)
     }
-}
-
-/// The sidecar of a NIfTI file: its name with `.json` for `.nii` or `.nii.gz`.
-fn sidecar_path(path: &Path) -> PathBuf {
-    let name = path.to_string_lossy();
-    let stem = name.strip_suffix(".nii.gz").or_else(|| name.strip_suffix(".nii")).unwrap_or(&name);
-    format!("{stem}.json").into()
 }
 
 /// Seeds such as `0-15,42`.
@@ -229,11 +221,5 @@ mod tests {
         for wrong in ["", "a", "3-1", "1-", "0-99999999", "-4"] {
             assert!(parse_seeds(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn sidecars_lie_beside_their_volumes() {
-        assert_eq!(sidecar_path(Path::new("a/seed-0001.nii.gz")), Path::new("a/seed-0001.json"));
-        assert_eq!(sidecar_path(Path::new("walk.nii")), Path::new("walk.json"));
     }
 }

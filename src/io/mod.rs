@@ -1,4 +1,5 @@
-//! Files in and out: each format's reader returns a [`Volume`](crate::volume::Volume), each writer leaves either
+//! Files in and out: each format's reader returns a [`Volume`](crate::volume::Volume) or a
+//! [`KSpace`](crate::volume::KSpace), each writer leaves either
 //! a complete file or none.
 //!
 //! | Format | Read | Write | Where |
@@ -8,12 +9,27 @@
 //! | ANALYZE 7.5 | refused: it does not say which side is left | – | [`nifti`] |
 //! | PNG, TIFF slices | 8 and 16 bit, grey and RGB | – | [`slices`] |
 //! | BIDS tree, `participants.tsv` | T1-weighted images, subject rows | – | [`bids`] |
+//! | fastMRI HDF5 `.h5` | k-space, mask, reference, header | – | [`fastmri`] |
+//! | ISMRMRD HDF5 `.h5` | Cartesian; the C library's and Python's layout; noise | – | [`ismrmrd`] |
+//! | BART `.cfl`/`.hdr` | complex64 | complex64 | [`cfl`] |
+//! | NumPy `.npy` | every real and complex type, both orders, versions 1–3 | complex64, float32, bool | [`npy`] |
+//! | Masks: MATLAB `.mat` 5–7.3, `.npy`, PNG, TIFF | 0 and one other value; place of DC checked | – | [`masks`] |
 //! | Prepared dataset (safetensors) | volume by volume | by `voxgan prepare` | [`dataset`] |
 
 pub mod beside;
 pub mod bids;
+pub mod cfl;
 pub mod dataset;
+pub mod dc;
+mod elements;
+pub mod fastmri;
+pub mod hdf5;
+pub mod ismrmrd;
+pub mod masks;
+mod mat;
 pub mod nifti;
+pub mod npy;
+pub mod raw;
 pub mod slices;
 
 pub use beside::write_beside;

@@ -6,20 +6,21 @@
 //! <https://doi.org/10.1109/ACSSC.2003.1292216>; between scales, means of two voxels an axis (a last odd one is
 //! dropped).
 //!
-//! On small grids the full measure does not exist. A scale counts only if every axis still has 11 voxels, the weights
+//! What projects compute as SSIM differs by its window and covariance: [`Window`] has those in use.
+//!
+//! On small grids [`ssim`] and [`ms_ssim`] do not exist in full. A scale counts only if every axis still has 11 voxels, the weights
 //! of those left being scaled to sum to one; at the only scale left, a window shrinks to the axis (to an odd length).
 //! So values from different grids are not comparable, and results say which scales and windows they rest on.
 
-use ndarray::{Array3, ArrayView3, Axis, Slice, Zip};
+use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
 
+use super::window::{Structure, Weights, gaussian, structure};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
 const SIGMA: f64 = 1.5;
 const TAPS: usize = 11;
-const K1: f64 = 0.01;
-const K2: f64 = 0.03;
 /// Weights of the scales from fine to coarse (Wang 2003).
 const SCALE_WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
@@ -50,13 +51,121 @@ pub struct Diversity {
     pub taps: [usize; 3],
 }
 
+/// The windows and covariances that publications use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Gaussian of 11 taps an axis, σ = 1.5 voxels, with the weighted covariance (Wang 2004; MONAI).
+    Gaussian11,
+    /// Uniform over 7 voxels an axis, with the sample's covariance: times n/(n − 1) for the n voxels of the window
+    /// (scikit-image's default; fastMRI).
+    Uniform7,
+}
+
+impl Window {
+    /// Voxels an axis.
+    pub const fn taps(self) -> usize {
+        match self {
+            Self::Gaussian11 => TAPS,
+            Self::Uniform7 => 7,
+        }
+    }
+
+    /// The weights along `[D, H, W]`, with one tap along D in two dimensions, and the factor of the covariances.
+    fn weights(self, dimensions: Dimensions) -> (Weights, f64) {
+        let one = match self {
+            Self::Gaussian11 => gaussian(TAPS, SIGMA),
+            Self::Uniform7 => vec![1.0 / 7.0; 7],
+        };
+        let depth = match dimensions {
+            Dimensions::Slices => vec![1.0],
+            Dimensions::Volume => one.clone(),
+        };
+        let voxels = (depth.len() * one.len() * one.len()) as f64;
+        let covariance = match self {
+            Self::Gaussian11 => 1.0,
+            Self::Uniform7 => voxels / (voxels - 1.0),
+        };
+        ([depth, one.clone(), one], covariance)
+    }
+}
+
+/// Whether windows reach across slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dimensions {
+    /// Slices `[H, W]`, each for itself.
+    Slices,
+    /// The volume `[D, H, W]`.
+    Volume,
+}
+
 /// SSIM of two images `[D, H, W]`; depth one is the two-dimensional measure. `data_range` is the difference of the
 /// largest and the smallest intensity that an image can have (255 for 8 bit, 2 for −1 to 1).
 ///
 /// # Errors
 /// [`Error::Value`] if the shapes differ or are empty, `data_range` is not above zero, or an intensity is not finite.
 pub fn ssim(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64) -> Result<Similarity> {
-    compare(a, b, data_range, 1)
+    compare(a, b, data_range, 1, None)
+}
+
+/// SSIM of two images `[D, H, W]` under `window`: the mean of its map over all positions, or over those whose centre is
+/// in `mask`. Positions nearer to the border than the window's radius do not exist. Unmasked, the mean over the
+/// positions of all slices is the mean of the slices' values.
+///
+/// # Errors
+/// As [`ssim`]; also a grid that is smaller than the window, or a mask without a position.
+pub fn ssim_under(
+    a: ArrayView3<f32>,
+    b: ArrayView3<f32>,
+    data_range: f64,
+    window: Window,
+    dimensions: Dimensions,
+    mask: Option<ArrayView3<bool>>,
+) -> Result<f64> {
+    check_range(data_range)?;
+    let planes = planes_under(a, b, |_| data_range, window, dimensions, mask)?;
+    let value = planes.into_iter().sum::<Structure>().mean().ok_or_else(no_position)?;
+    finite(value)
+}
+
+/// SSIM of each slice `[H, W]` of two images, each with its own data range; `None` where the range is zero or the mask
+/// has no position.
+///
+/// # Errors
+/// As [`ssim_under`], the mask aside.
+///
+/// # Panics
+/// Unless there are as many ranges as slices.
+pub fn ssim_of_slices(
+    a: ArrayView3<f32>,
+    b: ArrayView3<f32>,
+    data_ranges: &[f64],
+    window: Window,
+    mask: Option<ArrayView3<bool>>,
+) -> Result<Vec<Option<f64>>> {
+    assert_eq!(data_ranges.len(), a.dim().0, "a range for each slice");
+    let planes = planes_under(a, b, |plane| data_ranges[plane], window, Dimensions::Slices, mask)?;
+    let values = planes.iter().zip(data_ranges).map(|(plane, range)| plane.mean().filter(|_| *range > 0.0));
+    values.map(|value| value.map(finite).transpose()).collect()
+}
+
+fn planes_under(
+    a: ArrayView3<f32>,
+    b: ArrayView3<f32>,
+    range: impl Fn(usize) -> f64 + Sync,
+    window: Window,
+    dimensions: Dimensions,
+    mask: Option<ArrayView3<bool>>,
+) -> Result<Vec<Structure>> {
+    same_shape(a.shape(), b.shape())?;
+    mask.map_or(Ok(()), |mask| same_shape(a.shape(), mask.shape()))?;
+    let (windows, covariance) = window.weights(dimensions);
+    if a.shape().iter().zip(&windows).any(|(size, window)| *size < window.len()) {
+        let [d, h, w] = [0, 1, 2].map(|axis| windows[axis].len());
+        let expected = format!("at least {d}×{h}×{w} voxels, the window's size");
+        let found = format!("{:?}", a.shape());
+        return Err(Error::value("shape", expected, found, "score slices along another axis, or in 2D"));
+    }
+    Ok(structure(a, b, &windows, covariance, range, mask))
 }
 
 /// MS-SSIM of two images `[D, H, W]`, with at most five scales; the arguments are those of [`ssim`]. A negative mean
@@ -65,7 +174,21 @@ pub fn ssim(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64) -> Result<S
 /// # Errors
 /// As [`ssim`].
 pub fn ms_ssim(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64) -> Result<Similarity> {
-    compare(a, b, data_range, scales_for(a.dim().into()))
+    compare(a, b, data_range, scales_for(a.dim().into()), None)
+}
+
+/// MS-SSIM over the positions in `mask`; at coarser scales those of which at least half was inside.
+///
+/// # Errors
+/// As [`ssim`]; also a mask without a position at one of the scales.
+pub fn ms_ssim_within(
+    a: ArrayView3<f32>,
+    b: ArrayView3<f32>,
+    data_range: f64,
+    mask: ArrayView3<bool>,
+) -> Result<Similarity> {
+    same_shape(a.shape(), mask.shape())?;
+    compare(a, b, data_range, scales_for(a.dim().into()), Some(mask))
 }
 
 /// Mean MS-SSIM over all pairs of `volumes` (over all channels, where there are several).
@@ -111,7 +234,7 @@ fn taps_for(shape: [usize; 3]) -> [usize; 3] {
     shape.map(|size| TAPS.min(size - (1 - size % 2)))
 }
 
-fn same_shape(a: &[usize], b: &[usize]) -> Result<()> {
+pub(super) fn same_shape(a: &[usize], b: &[usize]) -> Result<()> {
     if a == b && !a.contains(&0) {
         return Ok(());
     }
@@ -119,85 +242,77 @@ fn same_shape(a: &[usize], b: &[usize]) -> Result<()> {
     Err(Error::value("shape", expected, format!("{b:?}"), "bring both to one grid"))
 }
 
-fn compare(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64, scales: usize) -> Result<Similarity> {
-    same_shape(a.shape(), b.shape())?;
-    if !(data_range.is_finite() && data_range > 0.0) {
-        let advice = "give the difference of the largest and smallest possible intensity";
-        return Err(Error::value("data_range", "a finite number above 0", data_range.to_string(), advice));
+fn check_range(data_range: f64) -> Result<()> {
+    if data_range.is_finite() && data_range > 0.0 {
+        return Ok(());
     }
+    let advice = "give the difference of the largest and smallest possible intensity";
+    Err(Error::value("data_range", "a finite number above 0", data_range.to_string(), advice))
+}
+
+fn finite(value: f64) -> Result<f64> {
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(Error::value("intensities", "finite numbers", "NaN or infinity", "clean the volumes first"))
+}
+
+fn no_position() -> Error {
+    let advice = "give a mask that reaches further from the border";
+    Error::value("mask", "voxels at which a whole window fits on the grid", "none", advice)
+}
+
+/// Both images at a scale, and the share of each voxel that is in the mask.
+struct Coarse {
+    a: Array3<f64>,
+    b: Array3<f64>,
+    inside: Option<Array3<f64>>,
+}
+
+fn compare(
+    a: ArrayView3<f32>,
+    b: ArrayView3<f32>,
+    data_range: f64,
+    scales: usize,
+    mask: Option<ArrayView3<bool>>,
+) -> Result<Similarity> {
+    same_shape(a.shape(), b.shape())?;
+    check_range(data_range)?;
     let taps = taps_for(a.dim().into());
-    let windows = taps.map(gaussian);
-    let (mut a, mut b) = (a.mapv(f64::from), b.mapv(f64::from));
+    let windows = taps.map(|taps| gaussian(taps, SIGMA));
     let weights = &SCALE_WEIGHTS[..scales];
     let total: f64 = weights.iter().sum();
     let mut value = 1.0;
+    let mut coarse: Option<Coarse> = None;
     for (scale, weight) in weights.iter().enumerate() {
-        let (similarity, contrast_structure) = local_means(&a, &b, &windows, data_range);
+        let planes = match &coarse {
+            None => structure(a, b, &windows, 1.0, |_| data_range, mask),
+            Some(Coarse { a, b, inside }) => {
+                let mask = inside.as_ref().map(|inside| inside.mapv(|share| share >= 0.5));
+                let mask = mask.as_ref().map(|mask| mask.view());
+                structure(a.view(), b.view(), &windows, 1.0, |_| data_range, mask)
+            }
+        };
+        let sums: Structure = planes.into_iter().sum();
+        let similarity = sums.mean().ok_or_else(no_position)?;
         if scales == 1 {
             value = similarity;
-        } else {
-            let coarsest = scale + 1 == scales;
-            let term: f64 = if coarsest { similarity } else { contrast_structure };
-            // Not `max`, which would turn a NaN into zero.
-            value *= if term < 0.0 { 0.0 } else { term.powf(weight / total) };
-            if !coarsest {
-                (a, b) = (halve(a), halve(b));
-            }
+            continue;
+        }
+        let coarsest = scale + 1 == scales;
+        let term = if coarsest { similarity } else { sums.contrast_structure / sums.count as f64 };
+        // Not `max`, which would turn a NaN into zero.
+        value *= if term < 0.0 { 0.0 } else { term.powf(weight / total) };
+        if !coarsest {
+            let Coarse { a, b, inside } = coarse.take().unwrap_or_else(|| Coarse {
+                a: a.mapv(f64::from),
+                b: b.mapv(f64::from),
+                inside: mask.map(|mask| mask.mapv(|inside| f64::from(u8::from(inside)))),
+            });
+            coarse = Some(Coarse { a: halve(a), b: halve(b), inside: inside.map(halve) });
         }
     }
-    if !value.is_finite() {
-        return Err(Error::value(
-            "intensities",
-            "finite numbers",
-            "NaN or infinity",
-            "clean the volumes first",
-        ));
-    }
-    Ok(Similarity { value, scales, taps })
-}
-
-/// Weights of the Gaussian window, summing to one.
-fn gaussian(taps: usize) -> Vec<f64> {
-    let radius = (taps / 2) as f64;
-    let weights: Vec<f64> =
-        (0..taps).map(|tap| (-(tap as f64 - radius).powi(2) / (2.0 * SIGMA * SIGMA)).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.iter().map(|weight| weight / total).collect()
-}
-
-/// Means over the interior of SSIM and of its contrast-structure factor.
-fn local_means(a: &Array3<f64>, b: &Array3<f64>, windows: &[Vec<f64>; 3], data_range: f64) -> (f64, f64) {
-    let (c1, c2) = ((K1 * data_range).powi(2), (K2 * data_range).powi(2));
-    let (mean_a, mean_b) = (windowed(a.clone(), windows), windowed(b.clone(), windows));
-    let (square_a, square_b) = (windowed(a * a, windows), windowed(b * b, windows));
-    let product = windowed(a * b, windows);
-    let (mut similarity, mut contrast_structure) = (0.0, 0.0);
-    let count = product.len() as f64;
-    Zip::from(&mean_a).and(&mean_b).and(&square_a).and(&square_b).and(&product).for_each(
-        |&mean_a, &mean_b, &square_a, &square_b, &product| {
-            let variances = (square_a - mean_a * mean_a) + (square_b - mean_b * mean_b);
-            let cs = (2.0 * (product - mean_a * mean_b) + c2) / (variances + c2);
-            let luminance = (2.0 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1);
-            contrast_structure += cs;
-            similarity += luminance * cs;
-        },
-    );
-    (similarity / count, contrast_structure / count)
-}
-
-/// Weighted means where the window lies on the grid: each axis shrinks by `taps − 1`.
-fn windowed(mut image: Array3<f64>, windows: &[Vec<f64>; 3]) -> Array3<f64> {
-    for (axis, window) in windows.iter().enumerate().filter(|(_, window)| window.len() > 1) {
-        let mut shape = image.raw_dim();
-        shape[axis] -= window.len() - 1;
-        let mut sum = Array3::zeros(shape);
-        for (tap, &weight) in window.iter().enumerate() {
-            let shifted = image.slice_axis(Axis(axis), Slice::from(tap..tap + shape[axis]));
-            sum.scaled_add(weight, &shifted);
-        }
-        image = sum;
-    }
-    image
+    Ok(Similarity { value: finite(value)?, scales, taps })
 }
 
 /// Means of two voxels along every axis that has two.

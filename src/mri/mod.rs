@@ -3,8 +3,18 @@
 //! Images are complex `[D, H, W]`, k-space is complex `[coils, D, H, W]`; a slice is a volume of depth one. k-space has
 //! DC in the middle, at index ⌊n/2⌋ of every transformed axis, and the transform is orthonormal ([`fourier`]).
 
+pub mod coils;
+pub mod degrade;
+pub mod encoding;
 pub mod fourier;
+pub mod image;
 pub mod linear;
+pub mod n4;
+pub mod operators;
+pub mod phantom;
+pub mod recon;
+pub mod reconstruct;
+pub mod sampling;
 
 pub use linear::{Chain, Linear};
 

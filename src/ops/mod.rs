@@ -32,6 +32,7 @@ mod flex;
 mod geometry;
 mod layer;
 pub mod phases;
+pub mod physics;
 pub mod plain;
 pub mod warp;
 

@@ -10,8 +10,8 @@ use super::Provenance;
 #[derive(Clone, Debug)]
 pub struct KSpace {
     /// Samples, `[coils, D, H, W]`, zero where nothing was measured. Along a transformed axis of n places DC is at
-    /// ⌊n/2⌋; along the others (slices of a multi-slice scan) this is image space. `W` is the readout of the formats
-    /// that say which axis it is.
+    /// ⌊n/2⌋; along the others (slices of a multi-slice scan) this is image space. Which axis is the readout is the format's
+    /// matter: `W` for ISMRMRD, `H` for fastMRI.
     pub data: Array4<Complex32>,
     /// Which of the axes `D`, `H`, `W` are in k-space.
     pub transformed: [bool; 3],

@@ -58,6 +58,9 @@ pub struct Settings {
     pub centre: Centre,
     /// The frame taken from time series.
     pub frame: Option<usize>,
+    /// What was done to every scan before it was resampled, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<serde_json::Value>,
 }
 
 /// One prepared volume.

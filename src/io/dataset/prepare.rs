@@ -47,6 +47,14 @@ pub struct Plan {
     pub strict: bool,
 }
 
+/// What is done to every scan before it is resampled: a correction from another room, such as that of a bias field.
+pub struct Correction<'a> {
+    /// What it is and its settings, as the manifest records them; volumes of other settings are prepared again.
+    pub settings: serde_json::Value,
+    /// From a volume in RAS+ to the corrected one.
+    pub apply: &'a (dyn Fn(Volume) -> Result<Volume> + Sync),
+}
+
 /// One scan is done.
 #[derive(Clone, Debug)]
 pub struct Progress<'a> {
@@ -87,7 +95,8 @@ pub struct Report {
 /// The most voxels that a scan may be resampled to: 4 GiB of float32.
 const MOST_VOXELS: u64 = 1 << 30;
 
-/// Prepares the dataset that `plan` describes in the folder `out` and tells `progress` of each scan, in parallel.
+/// Prepares the dataset that `plan` describes in the folder `out`, every scan going through `correction` if there is
+/// one, and tells `progress` of each scan, in parallel.
 ///
 /// A volume that is there already, from a scan of the same content with the same settings, is kept, also one of a
 /// run that was stopped. Scans that fail are listed in the report and the manifest; the others go on. At most one
@@ -98,13 +107,18 @@ const MOST_VOXELS: u64 = 1 << 30;
 /// found or that name a scan twice, an output folder inside the input, a bad participants table, an output that
 /// cannot be written, and with `strict` the first scan that fails. Without any scan prepared the report says why,
 /// and no manifest is written.
-pub fn prepare(plan: &Plan, out: &Path, progress: &(dyn Fn(Progress) + Sync)) -> Result<Report> {
+pub fn prepare(
+    plan: &Plan,
+    correction: Option<&Correction>,
+    out: &Path,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Report> {
     plan.check()?;
     let sources = Sources::find(&plan.inputs, out)?;
     let participants = plan.participants(&sources)?;
     withdraw_manifest(out)?;
     remove_unfinished(&stored::folder(out))?;
-    let settings = plan.settings();
+    let settings = plan.settings(correction);
     let done = AtomicUsize::new(0);
     let stop_after = AtomicUsize::new(usize::MAX);
     let scans = &sources.scans;
@@ -117,7 +131,7 @@ pub fn prepare(plan: &Plan, out: &Path, progress: &(dyn Fn(Progress) + Sync)) ->
             if index > stop_after.load(Ordering::Relaxed) {
                 return None;
             }
-            let result = prepare_scan(scan, &settings, out);
+            let result = prepare_scan(scan, &settings, correction, out);
             if matches!(result, Err(Failed::Write(_))) || (plan.strict && result.is_err()) {
                 stop_after.fetch_min(index, Ordering::Relaxed);
             }
@@ -203,7 +217,7 @@ impl Plan {
         Ok(())
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self, correction: Option<&Correction>) -> Settings {
         Settings {
             revision: REVISION,
             shape: self.shape,
@@ -212,6 +226,7 @@ impl Plan {
             normalisation: self.normalisation,
             centre: self.centre,
             frame: self.frame,
+            correction: correction.map(|correction| correction.settings.clone()),
         }
     }
 
@@ -239,7 +254,7 @@ impl Plan {
     }
 }
 
-fn prepare_scan(scan: &Scan, settings: &Settings, out: &Path) -> Stored {
+fn prepare_scan(scan: &Scan, settings: &Settings, correction: Option<&Correction>, out: &Path) -> Stored {
     let sha256 = source_sha256(&scan.path).map_err(Failed::Scan)?;
     if let Some(note) = stored::note(out, &scan.name)
         && note.settings == *settings
@@ -248,7 +263,7 @@ fn prepare_scan(scan: &Scan, settings: &Settings, out: &Path) -> Stored {
         let entry = Entry { source: scan.path.display().to_string(), ..note.entry };
         return Ok(Done { entry, channels: note.channels, kept: true });
     }
-    let (volume, original, intensity) = prepared(&scan.path, settings).map_err(Failed::Scan)?;
+    let (volume, original, intensity) = prepared(&scan.path, settings, correction).map_err(Failed::Scan)?;
     let entry = Entry {
         name: scan.name.clone(),
         source: scan.path.display().to_string(),
@@ -264,8 +279,17 @@ fn prepare_scan(scan: &Scan, settings: &Settings, out: &Path) -> Stored {
     Ok(Done { entry, channels: volume.channels(), kept: false })
 }
 
-/// The way of one scan: RAS+, spacing, grid, intensity.
-fn prepared(path: &Path, settings: &Settings) -> Result<(Volume, Original, IntensityMap)> {
+/// The way of one scan: RAS+, correction, spacing, grid, intensity.
+fn prepared(
+    path: &Path,
+    settings: &Settings,
+    correction: Option<&Correction>,
+) -> Result<(Volume, Original, IntensityMap)> {
+    // A volume knows no file; say which it is.
+    let of_file = |error| match error {
+        Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
+        other => other,
+    };
     let volume = if slices::is_slice(path) {
         slices::read(path, Colour::Keep)?
     } else {
@@ -275,15 +299,14 @@ fn prepared(path: &Path, settings: &Settings) -> Result<(Volume, Original, Inten
     let (dims, affine) = (volume.dims(), rows(&volume.affine));
     let (mut volume, orientation) = to_ras(volume);
     let original = Original { dims, affine, orientation };
+    if let Some(correction) = correction {
+        volume = (correction.apply)(volume).map_err(of_file)?;
+    }
     if let Some(spacing_mm) = settings.spacing_mm {
         volume = resample(&volume, &grid(path, &volume, settings, spacing_mm)?, settings.interpolation);
     }
     volume = crop_pad(&volume, settings.shape, settings.centre, background);
-    let intensity = IntensityMap::fit(&volume, &settings.normalisation).map_err(|error| match error {
-        // The volume knows no file; say which it is.
-        Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
-        other => other,
-    })?;
+    let intensity = IntensityMap::fit(&volume, &settings.normalisation).map_err(of_file)?;
     Ok((intensity.apply(volume), original, intensity))
 }
 

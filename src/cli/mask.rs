@@ -1,0 +1,437 @@
+//! `voxgan mask`: a sampling pattern becomes a mask, a record of it and its figures.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use image::{GrayImage, Luma};
+use ndarray::{Array3, ArrayView2, Axis as Dimension};
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::{npy, write_beside};
+use crate::mri::sampling::{
+    Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, Mask, PartialFourier, Pattern, Poisson, Radial,
+    Seed, Spiral, Spokes, Turns,
+};
+use crate::report::write_png;
+use crate::volume::{ImageGrid, Volume};
+
+/// Make a sampling mask of k-space.
+///
+/// Of several patterns the places that all of them measure are taken, such as `poisson partial-fourier`. The mask is
+/// written with DC in the middle (index n/2), beside it a JSON record of the pattern, the seed and the figures that
+/// are printed: real acceleration, fully sampled centre, side lobe of the point spread.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// What to sample
+    #[arg(value_name = "PATTERN", required = true, value_enum)]
+    patterns: Vec<PatternName>,
+    /// Places of k-space along the columns, the rows and, in 3D, the slices, such as 256,256
+    #[arg(long, value_name = "W,H[,D]", value_parser = parse_shape)]
+    shape: [usize; 3],
+    /// Places over samples; fastMRI's kinds, radial, spiral and CAIPI report what they reach
+    #[arg(short = 'R', long, value_name = "R", default_value_t = 4.0)]
+    acceleration: f64,
+    /// Width of the fully sampled centre along each axis of the pattern, one number for all or one each; by default
+    /// fastMRI's share of the columns, 0.32 / R, at most 24 places along two axes, none for caipi
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    calibration: Vec<usize>,
+    /// Axes that the pattern acts on: one of W, H and D, or two such as H,D; by default columns, W, or the plane, W,H
+    #[arg(long, value_name = "AXES", value_delimiter = ',')]
+    axes: Vec<AxisName>,
+    /// Where random draws start
+    #[arg(long, value_name = "SEED", default_value_t = 0, conflicts_with = "name")]
+    seed: u64,
+    /// Seed from a file's name, as fastMRI does for each of its files
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// First column of the equispaced and magic kinds; drawn by default
+    #[arg(long, value_name = "N")]
+    offset: Option<usize>,
+    /// Growth of a Poisson disc's radius from the centre to the ends of the axes
+    #[arg(long, value_name = "GROWTH", default_value_t = 2.0)]
+    falloff: f64,
+    /// Let a Poisson disc fill the corners of the plane
+    #[arg(long)]
+    keep_corners: bool,
+    /// Standard deviation of a Gaussian density, as a part of the axis
+    #[arg(long, value_name = "PART", default_value_t = 0.2)]
+    deviation: f64,
+    /// Spokes, instead of as many as the acceleration asks for
+    #[arg(long, value_name = "N")]
+    spokes: Option<usize>,
+    /// How spokes follow each other
+    #[arg(long, value_enum, default_value_t = AnglesName::Golden)]
+    angles: AnglesName,
+    /// Spirals, turned against each other
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    interleaves: usize,
+    /// Power of the angle that a spiral's radius goes with; 1 is an even density
+    #[arg(long, value_name = "POWER", default_value_t = 1.5)]
+    exponent: f64,
+    /// Steps of the CAIPI lattice along its axes, such as 2,2; by default those whose product is the acceleration
+    #[arg(long, value_name = "N,N", value_delimiter = ',', num_args = 1)]
+    steps: Vec<usize>,
+    /// Shift of the CAIPI lattice along its first axis from row to row of the second
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    shift: usize,
+    /// Measured part of the axis for partial-fourier
+    #[arg(long, value_name = "PART", default_value_t = 0.75)]
+    fraction: f64,
+    /// The end of the axis that partial-fourier measures
+    #[arg(long, value_enum, default_value_t = EndName::High)]
+    end: EndName,
+    /// The mask: .npy (truth values [D, H, W]), .nii, .nii.gz (0 and 1) or .png (a plane)
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum PatternName {
+    /// fastMRI: columns by chance
+    Random,
+    /// fastMRI: every R-th column
+    Equispaced,
+    /// fastMRI: columns at equal steps that reach R
+    EquispacedFraction,
+    /// fastMRI: every R-th column, offset between the halves
+    Magic,
+    /// fastMRI: offset between the halves, near R
+    MagicFraction,
+    /// Columns with a Gaussian density
+    GaussianColumns,
+    /// Points with a Gaussian density
+    GaussianPoints,
+    /// Points at random, none close together
+    Poisson,
+    /// Spokes through the centre
+    Radial,
+    /// Interleaved spirals
+    Spiral,
+    /// A lattice of shifted rows
+    Caipi,
+    /// One part of an axis
+    PartialFourier,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+enum AxisName {
+    W,
+    H,
+    D,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AnglesName {
+    Golden,
+    Uniform,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EndName {
+    Low,
+    High,
+}
+
+/// Patterns → mask → files, and the report.
+///
+/// # Errors
+/// What a pattern refuses; a name of another kind of file; what cannot be written.
+pub fn run(args: Args) -> Result<()> {
+    let [w, h, d] = args.shape;
+    let shape = [d, h, w];
+    let mut patterns = args.patterns.iter().map(|&name| args.pattern(name)).collect::<Result<Vec<_>>>()?;
+    let pattern = if patterns.len() == 1 { patterns.remove(0) } else { Pattern::And { patterns } };
+    let seed = args.name.clone().map_or(Seed::Number(args.seed), Seed::Name);
+    let mask = pattern.mask(shape, &seed)?;
+    let stem = write(&args.output, &mask)?;
+    let report = mask.report();
+    let record = json!({
+        "GeneratedBy": [{"Name": "voxgan", "Version": env!("CARGO_PKG_VERSION")}],
+        "Pattern": pattern,
+        "Seed": seed,
+        "ShapeDHW": shape,
+        "Report": report,
+    });
+    write_beside(&args.output.with_file_name(stem + ".json"), |file| writeln!(file, "{record:#}"))?;
+    println!("{report}");
+    Ok(())
+}
+
+impl Args {
+    fn pattern(&self, name: PatternName) -> Result<Pattern> {
+        let columns = |columns| -> Result<Pattern> {
+            let axis = self.axes(1)?[0];
+            let n = self.places(axis);
+            let share = match self.calibration[..] {
+                [] => 0.32 / self.acceleration,
+                _ => self.calibration(1)?[0] as f64 / n as f64,
+            };
+            let new = FastMri::new(columns, share, self.acceleration);
+            Ok(Pattern::FastMri(FastMri { offset: self.offset, axis, ..new }))
+        };
+        Ok(match name {
+            PatternName::Random => columns(Columns::Random)?,
+            PatternName::Equispaced => columns(Columns::Equispaced)?,
+            PatternName::EquispacedFraction => columns(Columns::EquispacedFraction)?,
+            PatternName::Magic => columns(Columns::Magic)?,
+            PatternName::MagicFraction => columns(Columns::MagicFraction)?,
+            PatternName::GaussianColumns => self.gaussian(1)?,
+            PatternName::GaussianPoints => self.gaussian(2)?,
+            PatternName::Poisson => Pattern::Poisson(Poisson {
+                acceleration: self.acceleration,
+                calibration: pair(&self.calibration(2)?),
+                falloff: self.falloff,
+                crop_corners: !self.keep_corners,
+                axes: pair(&self.axes(2)?),
+            }),
+            PatternName::Radial => Pattern::Radial(Radial {
+                spokes: self.spokes.map_or(Spokes::Acceleration(self.acceleration), Spokes::Number),
+                angles: match self.angles {
+                    AnglesName::Golden => Angles::Golden,
+                    AnglesName::Uniform => Angles::Uniform,
+                },
+                start_deg: None,
+                axes: pair(&self.axes(2)?),
+            }),
+            PatternName::Spiral => Pattern::Spiral(Spiral {
+                turns: Turns::Acceleration(self.acceleration),
+                interleaves: self.interleaves,
+                exponent: self.exponent,
+                start_deg: None,
+                axes: pair(&self.axes(2)?),
+            }),
+            PatternName::Caipi => Pattern::Caipi(Caipi {
+                steps: self.steps()?,
+                shift: self.shift % self.steps()?[1].max(1),
+                calibration: if self.calibration.is_empty() { [0; 2] } else { pair(&self.calibration(2)?) },
+                axes: pair(&self.axes(2)?),
+            }),
+            PatternName::PartialFourier => Pattern::PartialFourier(PartialFourier {
+                fraction: self.fraction,
+                end: match self.end {
+                    EndName::Low => End::Low,
+                    EndName::High => End::High,
+                },
+                axis: self.axes(1)?[0],
+            }),
+        })
+    }
+
+    fn gaussian(&self, count: usize) -> Result<Pattern> {
+        let (acceleration, deviation) = (self.acceleration, self.deviation);
+        let (calibration, axes) = (self.calibration(count)?, self.axes(count)?);
+        Ok(Pattern::Gaussian(Gaussian { acceleration, calibration, deviation, axes }))
+    }
+
+    /// `count` axes in the order of memory, that is the printed order reversed: by default columns, rows. A pattern of
+    /// one axis takes the first that is named.
+    fn axes(&self, count: usize) -> Result<Vec<Axis>> {
+        let named = if self.axes.is_empty() { &[AxisName::W, AxisName::H][..] } else { &self.axes };
+        if named.len() < count || named.len() > 2 {
+            let found = format!("{} axes", named.len());
+            return Err(Error::value("--axes", format!("{count} axes"), found, "name them such as W,H"));
+        }
+        let axis = |name: &AxisName| match name {
+            AxisName::W => Axis::W,
+            AxisName::H => Axis::H,
+            AxisName::D => Axis::D,
+        };
+        Ok(named[..count].iter().rev().map(axis).collect())
+    }
+
+    fn places(&self, axis: Axis) -> usize {
+        self.shape[2 - axis as usize]
+    }
+
+    /// Widths of the centre in the order of [`Args::axes`].
+    fn calibration(&self, count: usize) -> Result<Vec<usize>> {
+        let extents: Vec<usize> = self.axes(count)?.into_iter().map(|axis| self.places(axis)).collect();
+        match self.calibration[..] {
+            [] => {
+                let share = (0.32 / self.acceleration).powf(1.0 / count as f64);
+                let most = if count == 1 { usize::MAX } else { 24 };
+                Ok(extents.iter().map(|&n| ((n as f64 * share) as usize).min(most)).collect())
+            }
+            [one] => Ok(vec![one; count]),
+            ref each if each.len() == count => Ok(each.iter().rev().copied().collect()),
+            ref each => {
+                let expected = format!("one number, or {count}");
+                let advice = "give a width for each axis of the pattern";
+                Err(Error::value("--calibration", expected, format!("{each:?}"), advice))
+            }
+        }
+    }
+
+    /// Steps of a lattice: those asked for, or the most equal ones whose product is the acceleration.
+    fn steps(&self) -> Result<[usize; 2]> {
+        match self.steps[..] {
+            [first, second] => Ok([second, first]),
+            [] if self.acceleration >= 1.0 && self.acceleration.fract() == 0.0 => {
+                let product = self.acceleration as usize;
+                let rows =
+                    (1..=product.isqrt()).rev().find(|rows| product.is_multiple_of(*rows)).unwrap_or(1);
+                Ok([rows, product / rows])
+            }
+            [] => {
+                let found = self.acceleration.to_string();
+                Err(Error::value("--acceleration", "a whole number for caipi", found, "or give --steps"))
+            }
+            ref other => {
+                let found = format!("{other:?}");
+                Err(Error::value("--steps", "two numbers", found, "give a step along each axis, such as 2,2"))
+            }
+        }
+    }
+}
+
+/// The first two of a list that has been made with two.
+fn pair<T: Copy>(list: &[T]) -> [T; 2] {
+    [list[0], list[1]]
+}
+
+/// Writes the mask as its name's ending asks for; returns the name without it.
+fn write(path: &Path, mask: &Mask) -> Result<String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = |ending: &str| name.strip_suffix(ending).filter(|stem| !stem.is_empty()).map(str::to_string);
+    let (d, h, w) = mask.sampled.dim();
+    if let Some(stem) = stem(".npy") {
+        npy::write_bool(path, mask.sampled.view().into_dyn())?;
+        Ok(stem)
+    } else if let Some(stem) = stem(".nii.gz").or_else(|| stem(".nii")) {
+        let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Dimension(0));
+        let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3]).affine);
+        let description = "voxgan mask: k-space, DC in the middle".into();
+        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })?;
+        Ok(stem)
+    } else if let Some(stem) = stem(".png") {
+        write_png(path, &picture(path, &mask.sampled)?)?;
+        Ok(stem)
+    } else {
+        let advice = "let the file's name end so";
+        Err(Error::file(path, "name", ".npy, .nii, .nii.gz or .png", format!("{name:?}"), advice))
+    }
+}
+
+/// The plane of the two axes that the mask varies along; white where it samples.
+fn picture(path: &Path, sampled: &Array3<bool>) -> Result<GrayImage> {
+    let constant = (0..3).map(Dimension).find(|&axis| {
+        let first = sampled.index_axis(axis, 0);
+        sampled.axis_iter(axis).all(|other| other == first)
+    });
+    let Some(axis) = constant else {
+        let advice = "write it as .npy or .nii.gz";
+        return Err(Error::file(
+            path,
+            "mask",
+            "one that is constant along an axis",
+            "one that is not",
+            advice,
+        ));
+    };
+    let plane: ArrayView2<bool> = sampled.index_axis(axis, 0);
+    let (rows, columns) = plane.dim();
+    Ok(GrayImage::from_fn(columns as u32, rows as u32, |x, y| {
+        Luma([if plane[[y as usize, x as usize]] { 255 } else { 0 }])
+    }))
+}
+
+fn parse_shape(text: &str) -> std::result::Result<[usize; 3], String> {
+    let numbers: Vec<usize> = text
+        .split(',')
+        .map(|part| part.trim().parse().map_err(|_| format!("{part:?} is not a number of places")))
+        .collect::<std::result::Result<_, _>>()?;
+    match numbers[..] {
+        [w, h] => Ok([w, h, 1]),
+        [w, h, d] => Ok([w, h, d]),
+        _ => Err("expected two numbers or three, such as 256,256".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Args {
+        Program::parse_from(std::iter::once("mask").chain(line.split(' '))).args
+    }
+
+    #[test]
+    fn printed_order_is_the_order_of_memory_reversed() {
+        let args = parse("poisson --shape 40,30,20 --calibration 8,6 --axes H,D -R 5 -o a.png");
+        let Pattern::Poisson(poisson) = args.pattern(PatternName::Poisson).unwrap() else { unreachable!() };
+        assert_eq!((poisson.axes, poisson.calibration), ([Axis::D, Axis::H], [6, 8]));
+        assert_eq!(args.places(Axis::W), 40);
+        let args = parse("caipi --shape 40,30 -R 6 -o a.png");
+        let Pattern::Caipi(caipi) = args.pattern(PatternName::Caipi).unwrap() else { unreachable!() };
+        assert_eq!((caipi.steps, caipi.shift, caipi.axes), ([2, 3], 1, [Axis::H, Axis::W]));
+        let args = parse("random --shape 368,640 -R 8 -o a.npy");
+        let expected = FastMri::new(Columns::Random, 0.04, 8.0);
+        assert_eq!(args.pattern(PatternName::Random).unwrap(), Pattern::FastMri(expected));
+    }
+
+    #[test]
+    fn every_pattern_becomes_every_kind_of_file_and_a_record_that_makes_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in PatternName::value_variants() {
+            let word = name.to_possible_value().unwrap().get_name().to_string();
+            for ending in [".png", ".npy", ".nii.gz"] {
+                let path = folder.path().join(word.clone() + ending);
+                let line = format!("{word} --shape 96,64,2 --seed 3 -o {}", path.display());
+                run(parse(&line)).unwrap();
+                let record = std::fs::read_to_string(folder.path().join(word.clone() + ".json")).unwrap();
+                let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+                let pattern: Pattern = serde_json::from_value(record["Pattern"].clone()).unwrap();
+                let seed: Seed = serde_json::from_value(record["Seed"].clone()).unwrap();
+                let mask = pattern.mask([2, 64, 96], &seed).unwrap();
+                assert_eq!(record["Report"], serde_json::to_value(mask.report()).unwrap());
+                let on = |[d, h, w]: [usize; 3]| mask.sampled[(d, h, w)];
+                match ending {
+                    ".png" => {
+                        let image = image::open(&path).unwrap().into_luma8();
+                        assert_eq!(image.dimensions(), (96, 64));
+                        assert!(
+                            image
+                                .enumerate_pixels()
+                                .all(|(x, y, p)| (p.0[0] == 255) == on([0, y as usize, x as usize]))
+                        );
+                    }
+                    ".npy" => {
+                        let bytes = std::fs::read(&path).unwrap();
+                        let tail = &bytes[bytes.len() - 2 * 64 * 96..];
+                        assert!(tail.iter().zip(&mask.sampled).all(|(byte, on)| (*byte == 1) == *on));
+                    }
+                    _ => {
+                        let volume = nifti::read(&path).unwrap();
+                        assert_eq!(volume.dims(), [96, 64, 2]);
+                        assert!(volume.data.iter().zip(&mask.sampled).all(|(x, on)| (*x == 1.0) == *on));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_combine_and_bad_names_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("both.png");
+        run(parse(&format!("poisson partial-fourier --shape 64,64 -o {}", path.display()))).unwrap();
+        let image = image::open(&path).unwrap().into_luma8();
+        assert!(image.enumerate_pixels().all(|(x, _, p)| x >= 16 || p.0[0] == 0));
+        let message = run(parse("poisson --shape 64,64 -o mask.bmp")).unwrap_err().to_string();
+        assert!(message.contains("mask.bmp") && message.contains(".nii.gz"), "{message}");
+        let message = run(parse("poisson --shape 64,64 --axes W -o mask.png")).unwrap_err().to_string();
+        assert!(message.starts_with("--axes"), "{message}");
+    }
+}

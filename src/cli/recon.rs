@@ -1,0 +1,294 @@
+//! `voxgan recon`: raw data becomes a volume by a classical method.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use ndarray::{Array4, Axis};
+use serde_json::json;
+
+use super::sidecar;
+use crate::error::{Error, Result};
+use crate::io::dc::DcPlace;
+use crate::io::masks;
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::raw::{self, RawOptions};
+use crate::io::{cfl, npy};
+use crate::metrics::{Profile, score};
+use crate::mri::Complex32;
+use crate::mri::coils::{EspiritOptions, Keep};
+use crate::mri::image::Part;
+use crate::mri::recon::grappa::Grappa;
+use crate::mri::recon::pocs::Pocs;
+use crate::mri::recon::sense::Sense;
+use crate::mri::recon::total_variation::TotalVariation;
+use crate::mri::recon::wavelet::L1Wavelet;
+use crate::mri::reconstruct::{Maps, Method, Plan, Reconstructed, reconstruct};
+use crate::volume::{KSpace, Volume};
+
+/// Reconstruct raw data by a classical method.
+///
+/// Reads fastMRI and ISMRMRD files (.h5), BART's .cfl with its .hdr, and .npy arrays; writes NIfTI with the voxel size
+/// and the place that the raw data tells, its readout's oversampling cut off, and a JSON record beside it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The raw data
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The image, .nii or .nii.gz
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// How
+    #[arg(long, value_enum, default_value_t = MethodName::ZeroFilled)]
+    method: MethodName,
+    /// Coil sensitivities: espirit, none (coil images are combined by their root sum of squares), or a file (.cfl, .npy)
+    /// of the k-space's shape; by default none for zero-filled and grappa, espirit for the others
+    #[arg(long, value_name = "espirit|none|FILE")]
+    maps: Option<String>,
+    /// Widest calibration region for ESPIRiT
+    #[arg(long, value_name = "N", default_value_t = EspiritOptions::default().calibration[0])]
+    calibration: usize,
+    /// The most iterations, by default those of the method
+    #[arg(long, value_name = "N")]
+    iterations: Option<usize>,
+    /// Weight of the regularisation relative to the data, by default that of the method
+    #[arg(long, value_name = "WEIGHT")]
+    lambda: Option<f64>,
+    /// Compress to this many virtual coils, or to a share of the energy such as 0.95
+    #[arg(long, value_name = "N|SHARE", value_parser = parse_keep)]
+    compress: Option<Keep>,
+    /// Leave the noise as it is, even if there is a noise scan
+    #[arg(long)]
+    no_whitening: bool,
+    /// Keep only the samples of this mask (.png, .tif, .npy, .mat)
+    #[arg(long, value_name = "MASK")]
+    mask: Option<PathBuf>,
+    /// What of the complex image to write
+    #[arg(long, value_enum, default_value_t = PartName::Magnitude)]
+    part: PartName,
+    /// Voxel size in mm from left to right in the array, its rows and its slices, for files that do not tell it
+    #[arg(long, value_name = "W,H,D", value_delimiter = ',', num_args = 1)]
+    spacing_mm: Option<Vec<f64>>,
+    /// .cfl and .npy: DC is at index 0 instead of the middle
+    #[arg(long)]
+    dc_in_corner: bool,
+    /// .cfl and .npy: how many times the readout (W) is oversampled
+    #[arg(long, value_name = "FACTOR")]
+    oversampling: Option<f64>,
+    /// .cfl and .npy: the axes in k-space, such as hw for slices along d; by default those longer than one
+    #[arg(long, value_name = "AXES", value_parser = parse_axes)]
+    axes: Option<[bool; 3]>,
+    /// The only slice to read, from 0
+    #[arg(long, value_name = "N")]
+    slice: Option<usize>,
+    /// ISMRMRD: the repetition to read of several
+    #[arg(long, value_name = "N")]
+    repetition: Option<usize>,
+    /// ISMRMRD: the contrast (echo) to read of several
+    #[arg(long, value_name = "N")]
+    contrast: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MethodName {
+    /// Zeros where nothing was measured
+    ZeroFilled,
+    /// Least squares by conjugate gradients (Pruessmann 2001)
+    Sense,
+    /// Missing samples from their neighbours (Griswold 2002)
+    Grappa,
+    /// Total variation
+    Tv,
+    /// Sparse wavelets (Lustig 2007)
+    Wavelet,
+    /// Partial Fourier (Noll 1991)
+    Homodyne,
+    /// Partial Fourier, iterated (Haacke 1991)
+    Pocs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PartName {
+    Magnitude,
+    Phase,
+    Real,
+    Imaginary,
+}
+
+/// Raw data → image → volume → file.
+///
+/// # Errors
+/// What is wrong with the files, or what the method cannot do with them.
+pub fn run(args: Args) -> Result<()> {
+    let mut kspace = raw::read(&args.input, &args.raw_options()?)?;
+    if let Some(path) = &args.mask {
+        undersample(&mut kspace, path)?;
+    }
+    let reference = kspace.reference.clone();
+    let (coils, sampled) = (kspace.coils(), kspace.sampled.iter().filter(|&&sampled| sampled).count());
+    let share = 100.0 * sampled as f64 / kspace.sampled.len() as f64;
+    println!("{}: {coils} coils, {:?} places, {share:.1} % measured", args.input.display(), kspace.sampled.dim());
+    let found = reconstruct(kspace, &args.plan()?).map_err(|error| match error {
+        Error::Value { key, expected, found, advice } => Error::file(&args.input, key, expected, found, advice),
+        other => other,
+    })?;
+    found.volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
+    if let Some(residual) = found.data_residual {
+        println!("  samples not explained: {:.2} %", 100.0 * residual);
+    }
+    if let Some(reference) = reference {
+        compare(&found.volume, reference.insert_axis(Axis(0)))?;
+    }
+    write(&args.output, &found)
+}
+
+impl Args {
+    fn raw_options(&self) -> Result<RawOptions> {
+        let spacing_mm = self.spacing_mm.as_ref().map(|sizes| {
+            <[f64; 3]>::try_from(sizes.as_slice()).map_err(|_| {
+                let found = format!("{} numbers", sizes.len());
+                Error::value("--spacing-mm", "three numbers", found, "give the sizes along W, H and D, such as 1,1,3")
+            })
+        });
+        Ok(RawOptions {
+            spacing_mm: spacing_mm.transpose()?,
+            slice: self.slice,
+            repetition: self.repetition,
+            contrast: self.contrast,
+            transformed: self.axes,
+            dc: if self.dc_in_corner { DcPlace::Corner } else { DcPlace::Centre },
+            readout_oversampling: self.oversampling,
+            ..RawOptions::default()
+        })
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let alone = matches!(self.method, MethodName::ZeroFilled | MethodName::Grappa);
+        let maps = match self.maps.as_deref() {
+            None if alone => Maps::None,
+            Some("none") => Maps::None,
+            None | Some("espirit") => {
+                Maps::Espirit(EspiritOptions { calibration: [self.calibration; 3], ..EspiritOptions::default() })
+            }
+            Some(path) => Maps::Given(read_maps(Path::new(path))?),
+        };
+        Ok(Plan {
+            method: self.method(),
+            maps,
+            whiten: !self.no_whitening,
+            compress: self.compress,
+            part: match self.part {
+                PartName::Magnitude => Part::Magnitude,
+                PartName::Phase => Part::Phase,
+                PartName::Real => Part::Real,
+                PartName::Imaginary => Part::Imaginary,
+            },
+        })
+    }
+
+    fn method(&self) -> Method {
+        let set = |to: &mut f64| *to = self.lambda.unwrap_or(*to);
+        let most = |to: &mut usize| *to = self.iterations.unwrap_or(*to);
+        match self.method {
+            MethodName::ZeroFilled => Method::ZeroFilled,
+            MethodName::Homodyne => Method::Homodyne,
+            MethodName::Sense => {
+                let mut settings = Sense::default();
+                set(&mut settings.lambda);
+                most(&mut settings.iterations);
+                Method::Sense(settings)
+            }
+            MethodName::Grappa => {
+                let mut settings = Grappa::default();
+                set(&mut settings.lambda);
+                Method::Grappa(settings)
+            }
+            MethodName::Tv => {
+                let mut settings = TotalVariation::default();
+                set(&mut settings.lambda);
+                most(&mut settings.iterations);
+                Method::TotalVariation(settings)
+            }
+            MethodName::Wavelet => {
+                let mut settings = L1Wavelet::default();
+                set(&mut settings.lambda);
+                most(&mut settings.steps.iterations);
+                Method::Wavelet(settings)
+            }
+            MethodName::Pocs => {
+                let mut settings = Pocs::default();
+                most(&mut settings.iterations);
+                Method::Pocs(settings)
+            }
+        }
+    }
+}
+
+/// Leaves only the samples of a mask, which is one plane for all slices or as deep as they are, or one row of columns.
+fn undersample(kspace: &mut KSpace, path: &Path) -> Result<()> {
+    let mask = masks::read(path)?.sampled;
+    let Some(mask) = mask.broadcast(kspace.sampled.raw_dim()) else {
+        let expected = format!("{:?} places, or a plane or a row of them", kspace.sampled.dim());
+        let found = format!("{:?}", mask.dim());
+        return Err(Error::file(path, "shape", expected, found, "make one with `voxgan mask`"));
+    };
+    kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
+    for mut coil in kspace.data.outer_iter_mut() {
+        coil.zip_mut_with(&kspace.sampled, |z, &sampled| *z *= f32::from(u8::from(sampled)));
+    }
+    kspace.provenance.steps.push(format!("undersampled by the mask {}", path.display()));
+    Ok(())
+}
+
+/// Maps `[coils, D, H, W]`, or `[coils, H, W]` for one slice.
+fn read_maps(path: &Path) -> Result<Array4<Complex32>> {
+    let npy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+    let maps = if npy { npy::read_complex(path)? } else { cfl::read(path)? };
+    let shape = maps.shape().to_vec();
+    let maps = if maps.ndim() == 3 { maps.insert_axis(Axis(1)) } else { maps };
+    maps.into_dimensionality().map_err(|_| {
+        let expected = "[coils, H, W] or [coils, D, H, W]";
+        Error::file(path, "shape", expected, format!("{shape:?}"), "give one map for each coil")
+    })
+}
+
+/// Prints how near the image comes to the file's own reconstruction.
+fn compare(volume: &Volume, reference: Array4<f32>) -> Result<()> {
+    if reference.dim() != volume.data.dim() {
+        println!("  the file's own image has {:?} voxels: not compared", reference.dim());
+        return Ok(());
+    }
+    let target = Volume::new(reference, volume.affine);
+    println!("against the file's own image:");
+    print!("{}", score(&target, volume, None, &crate::metrics::Plan::new(Profile::FastMri))?);
+    Ok(())
+}
+
+fn write(path: &Path, found: &Reconstructed) -> Result<()> {
+    let options = WriteOptions { data_type: DataType::F32, description: "voxgan recon".into() };
+    nifti::write(path, &found.volume, &options)?;
+    let record = json!({
+        "Source": found.volume.provenance.source,
+        "Steps": found.volume.provenance.steps,
+        "DataResidual": found.data_residual,
+        "VoxganVersion": env!("CARGO_PKG_VERSION"),
+    });
+    sidecar::write(path, &record)?;
+    let (dims, spacing_mm) = (found.volume.dims(), found.volume.spacing_mm());
+    println!("{}: {dims:?} voxels of {spacing_mm:.3?} mm", path.display());
+    Ok(())
+}
+
+fn parse_keep(text: &str) -> std::result::Result<Keep, String> {
+    if let Ok(coils) = text.parse() {
+        return Ok(Keep::Coils(coils));
+    }
+    text.parse().map(Keep::Energy).map_err(|_| "expected a number of coils or a share such as 0.95".into())
+}
+
+fn parse_axes(text: &str) -> std::result::Result<[bool; 3], String> {
+    let lower = text.to_lowercase();
+    if lower.is_empty() || lower.chars().any(|letter| !"dhw".contains(letter)) {
+        return Err("expected some of the letters d, h and w, such as hw".into());
+    }
+    Ok(['d', 'h', 'w'].map(|letter| lower.contains(letter)))
+}

@@ -1,0 +1,3 @@
+//! Restoration: what a scan should have been, from what was measured.
+
+pub mod encoding;

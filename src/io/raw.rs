@@ -1,0 +1,221 @@
+//! Raw data of any kind that is read here, told apart by what is in the file.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ndarray::{Array3, Array4, ArrayD, Axis, Ix4};
+use num_complex::Complex32;
+use serde::{Deserialize, Serialize};
+
+use super::dc::{DcPlace, from_corner};
+use super::hdf5::Hdf5;
+use super::{cfl, fastmri, hdf5, ismrmrd, npy};
+use crate::error::{Error, Result};
+use crate::volume::{ImageGrid, KSpace, Provenance};
+
+/// What a file may leave open, and which of its images is meant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawOptions {
+    /// Size of the image's voxels along `(i, j, k) = (W, H, D)`, for files that do not say it; 1 mm if it is not
+    /// given here either.
+    pub spacing_mm: Option<[f64; 3]>,
+    /// The only slice to read of a multi-slice scan, the slab of a scan in several.
+    pub slice: Option<usize>,
+    /// ISMRMRD: the repetition to read of several.
+    pub repetition: Option<usize>,
+    /// ISMRMRD: the contrast (echo) to read of several.
+    pub contrast: Option<usize>,
+    /// ISMRMRD: the cardiac phase to read of several.
+    pub phase: Option<usize>,
+    /// ISMRMRD: the set to read of several.
+    pub set: Option<usize>,
+    /// ISMRMRD: which of the header's encodings is read; the first if not given.
+    pub encoding: Option<usize>,
+    /// ISMRMRD: whether calibration lines that are marked as no part of the image are put on its grid; if not given,
+    /// where the header says that they are embedded.
+    pub calibration: Option<bool>,
+    /// `.cfl` and `.npy`: which of the axes D, H, W are in k-space; those longer than 1 if not given.
+    pub transformed: Option<[bool; 3]>,
+    /// `.cfl` and `.npy`: where DC is along those axes.
+    pub dc: DcPlace,
+    /// `.cfl` and `.npy`: by how much the readout, W, was oversampled; 1 if not given. The image is W / this wide.
+    pub readout_oversampling: Option<f64>,
+}
+
+/// Whether `path` is raw data by its content or, for BART's pairs, by its name: `.h5` of fastMRI or ISMRMRD, `.npy`,
+/// `.cfl`/`.hdr`.
+pub fn is_raw(path: &Path) -> bool {
+    kind(path).is_some()
+}
+
+/// Reads the k-space of a fastMRI or ISMRMRD file (HDF5), of a BART pair (`.cfl`, `.hdr` or their bare name) or of
+/// an array (`.npy`).
+///
+/// BART's dimensions x, y, z and coil are W, H, D and coils; any other must be 1. Arrays are (H, W), (coils, H, W)
+/// or (coils, D, H, W).
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be read; [`Error::File`] for other kinds of file, damaged ones, samples that
+/// are not finite, and where the file has several images and `options` choose none; [`Error::Value`] for an option
+/// out of its range.
+pub fn read(path: &Path, options: &RawOptions) -> Result<KSpace> {
+    let kspace = match kind(path) {
+        Some(Kind::Hdf5) => hdf5(path, options)?,
+        Some(Kind::Npy) => plain(path, npy::read_complex(path)?, "npy", options)?,
+        Some(Kind::Cfl) => plain(path, cfl::read(path)?, "cfl", options)?,
+        None => {
+            File::open(path).map_err(|source| Error::io(path, "read the raw data", source))?;
+            let advice = "convert the scanner's file to ISMRMRD, for instance with siemens_to_ismrmrd";
+            let expected = "fastMRI or ISMRMRD (HDF5), .npy, or BART's .cfl beside its .hdr";
+            return Err(Error::file(path, "content", expected, "another kind of file", advice));
+        }
+    };
+    let finite = |value: &Complex32| value.re.is_finite() && value.im.is_finite();
+    let samples = kspace.data.iter().chain(kspace.noise.iter().flatten());
+    let damaged = samples.filter(|value| !finite(value)).count();
+    if damaged > 0 {
+        let found = format!("{damaged} that are NaN, infinite or beyond float32");
+        return Err(Error::file(
+            path,
+            "samples",
+            "finite numbers",
+            found,
+            "repair or convert the raw data again",
+        ));
+    }
+    Ok(kspace)
+}
+
+/// The positions `[D, H, W]` at which any coil of `data` `[coils, D, H, W]` has a sample other than zero.
+pub(crate) fn measured(data: &Array4<Complex32>) -> Array3<bool> {
+    let zero = Complex32::default();
+    let mut sampled = Array3::from_elem((data.dim().1, data.dim().2, data.dim().3), false);
+    for coil in data.axis_iter(Axis(0)) {
+        sampled.zip_mut_with(&coil, |sampled, value| *sampled |= *value != zero);
+    }
+    sampled
+}
+
+impl RawOptions {
+    /// The voxel size given, or 1 mm with a note of it.
+    pub(crate) fn spacing_or_unit(&self, steps: &mut Vec<String>) -> [f64; 3] {
+        self.spacing_mm.unwrap_or_else(|| {
+            steps.push("no voxel size in the file: 1 mm assumed".to_string());
+            [1.0; 3]
+        })
+    }
+
+    /// Refuses options that mean nothing.
+    fn check(&self) -> Result<()> {
+        let positive = |value: &f64| value.is_finite() && *value > 0.0;
+        if let Some(spacing_mm) = self.spacing_mm.filter(|spacing_mm| !spacing_mm.iter().all(positive)) {
+            let found = format!("{spacing_mm:?}");
+            return Err(Error::value(
+                "spacing_mm",
+                "three positive lengths",
+                found,
+                "give it in millimetres",
+            ));
+        }
+        if let Some(factor) = self.readout_oversampling.filter(|factor| !(1.0..=16.0).contains(factor)) {
+            let advice = "give encoded by reconstructed field of view";
+            return Err(Error::value("readout_oversampling", "1 to 16", factor.to_string(), advice));
+        }
+        Ok(())
+    }
+}
+
+/// Kinds of file.
+enum Kind {
+    Hdf5,
+    Npy,
+    Cfl,
+}
+
+fn kind(path: &Path) -> Option<Kind> {
+    let mut start = [0; 6];
+    let begins = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok();
+    if begins && start == npy::MAGIC {
+        Some(Kind::Npy)
+    } else if cfl::is_pair(path) {
+        Some(Kind::Cfl)
+    } else {
+        hdf5::is_hdf5(path).then_some(Kind::Hdf5)
+    }
+}
+
+/// A file of fastMRI or ISMRMRD.
+fn hdf5(path: &Path, options: &RawOptions) -> Result<KSpace> {
+    options.check()?;
+    let file = Hdf5::open(path)?;
+    if file.find("kspace")?.is_some() {
+        return fastmri::read(path, &file, options);
+    }
+    if let Some(group) = ismrmrd::group(path, &file)? {
+        return ismrmrd::read(path, &file, &group, options);
+    }
+    let (groups, tables) = file.names()?;
+    let mut found = [groups, tables].concat();
+    found.truncate(8);
+    let expected = "fastMRI's kspace, or ISMRMRD's xml and data in a group";
+    let advice = "check that this is raw data; images are read elsewhere";
+    Err(Error::file(path, "content", expected, format!("{found:?}"), advice))
+}
+
+/// An array that says nothing but its size.
+fn plain(path: &Path, array: ArrayD<Complex32>, format: &str, options: &RawOptions) -> Result<KSpace> {
+    options.check()?;
+    let shape = array.shape().to_vec();
+    let array = match (format, array.ndim()) {
+        // Trailing dimensions were dropped, so three are z, y, x.
+        ("npy", 2) => array.insert_axis(Axis(0)).insert_axis(Axis(0)),
+        ("npy", 3) => array.insert_axis(Axis(1)), // [coils, 1, H, W]
+        ("cfl", 3) => array.insert_axis(Axis(0)), // [1, D, H, W]
+        _ => array,
+    };
+    let whole = array.into_dimensionality::<Ix4>().ok().filter(|array| !array.is_empty());
+    let mut data = whole.ok_or_else(|| {
+        let expected = match format {
+            "npy" => "(H, W), (coils, H, W) or (coils, D, H, W)",
+            _ => "x, y, z and coil (here reversed), all other dimensions 1",
+        };
+        let advice = "select one map, echo or time, and save that";
+        Error::file(path, "shape", expected, format!("{shape:?}"), advice)
+    })?;
+
+    let mut steps = vec![format!("read {format}, shape {shape:?}")];
+    if let Some(slice) = options.slice {
+        let slices = data.dim().1;
+        if slice >= slices {
+            let expected = format!("0 to {}", slices - 1);
+            return Err(Error::value("slice", expected, slice.to_string(), "choose one that the file has"));
+        }
+        data = data.slice_move(ndarray::s![.., slice..slice + 1, .., ..]);
+        steps.push(format!("took slice {slice} of {slices}"));
+    }
+    let lengths = [data.dim().1, data.dim().2, data.dim().3];
+    let transformed = options.transformed.unwrap_or(lengths.map(|length| length > 1));
+    if options.dc == DcPlace::Corner {
+        let axes: Vec<usize> = (1..4).filter(|&axis| transformed[axis - 1]).collect();
+        data = from_corner(data, &axes);
+        steps.push("moved DC from the corner to the centre".to_string());
+    }
+
+    let spacing_mm = options.spacing_or_unit(&mut steps);
+    steps.push("no geometry in the file: upright about the world's origin".to_string());
+    let [d, h, w] = lengths;
+    let columns = (w as f64 / options.readout_oversampling.unwrap_or(1.0)).round().max(1.0) as usize;
+    let mut image = ImageGrid::upright([columns, h, d], spacing_mm);
+    image.encoded_fov_mm[0] = w as f64 * spacing_mm[0];
+    Ok(KSpace {
+        sampled: measured(&data),
+        data: if data.is_standard_layout() { data } else { data.as_standard_layout().into_owned() },
+        transformed,
+        noise: None,
+        image,
+        reference: None,
+        provenance: Provenance { source: path.display().to_string(), steps },
+    })
+}

@@ -1,0 +1,222 @@
+//! The physics as tensor operations: the same numbers as on the host, exact adjoints, gradients to the second order.
+
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData};
+use ndarray::{Array2, Array3, Array4};
+use voxgan::heads::encoding::Encoder;
+use voxgan::mri::encoding::{Encoding, Sampling};
+use voxgan::mri::linear::{noise, norm};
+use voxgan::mri::operators::motion::Rigid;
+use voxgan::mri::operators::shots::Shots;
+use voxgan::mri::operators::slice_profile::{Profile, SliceProfile};
+use voxgan::mri::{Complex32, ComplexArray};
+use voxgan::ops::physics::{Selection, Trust, consistency};
+use voxgan::ops::tape;
+use voxgan::random::{Purpose, stream, uniform};
+
+type A = Autodiff<Flex>;
+type AA = Autodiff<A>;
+
+fn draw(shape: &[usize], seed: u64) -> ComplexArray {
+    noise(shape, &mut stream(seed, 0, 0, 0, Purpose::Sampling))
+}
+
+/// Complex arrays `[C, D, H, W]`, or images `[D, H, W]`, as a batch `[N, 2·C, D, H, W]`.
+fn tensor<B: Backend>(arrays: &[&ComplexArray], dtype: DType) -> Tensor<B, 5> {
+    let rank = arrays[0].ndim();
+    let [d, h, w] = [3, 2, 1].map(|back| arrays[0].shape()[rank - back]);
+    let coils = arrays[0].len() / (d * h * w);
+    let mut values = Vec::new();
+    for array in arrays {
+        let array: Vec<Complex32> = array.iter().copied().collect();
+        for coil in array.chunks(d * h * w) {
+            values.extend(coil.iter().map(|z| f64::from(z.re)));
+            values.extend(coil.iter().map(|z| f64::from(z.im)));
+        }
+    }
+    let data = TensorData::new(values, [arrays.len(), 2 * coils, d, h, w]);
+    Tensor::from_data(data, (&Default::default(), dtype))
+}
+
+fn values<B: Backend>(x: Tensor<B, 5>) -> Vec<f64> {
+    x.into_data().convert::<f64>().iter::<f64>().collect()
+}
+
+fn product(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn error(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let difference: f64 = found.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum();
+    (difference / product(expected, expected)).sqrt()
+}
+
+fn shots(places: [usize; 3], flat: bool) -> Option<Shots> {
+    let about = if flat { 0.0 } else { 1.0 };
+    let moved =
+        Rigid { rotation_deg: [6.0 * about, -4.0 * about, 11.0], translation_mm: [1.3, -0.7, 0.9 * about] };
+    let shot_of = Array3::from_shape_fn(places, |(_, h, w)| ((h / 2 + w / 7) % 2) as u16);
+    Some(Shots { transforms: vec![Rigid::IDENTITY, moved], shot_of })
+}
+
+fn coil_maps(coils: usize, [d, h, w]: [usize; 3]) -> Option<Array4<Complex32>> {
+    Some(draw(&[coils, d, h, w], 90).into_dimensionality().unwrap())
+}
+
+fn mask(shape: [usize; 3]) -> Array3<bool> {
+    let draws = uniform(&mut stream(91, 0, 0, 0, Purpose::Sampling), shape.iter().product());
+    Array3::from_shape_vec(shape, draws.into_iter().map(|u| u < 0.4).collect()).unwrap()
+}
+
+fn trajectory(shape: [usize; 3], count: usize) -> Sampling {
+    let draws = uniform(&mut stream(92, 0, 0, 0, Purpose::Sampling), 3 * count);
+    Sampling::Trajectory(Array2::from_shape_fn((count, 3), |(m, a)| {
+        (draws[3 * m + a] - 0.5) * shape[a] as f32
+    }))
+}
+
+/// Measurements of every kind, and all kinds at once.
+fn encodings() -> Vec<(&'static str, Encoding)> {
+    let volume = [6, 9, 11];
+    let full = |shape| Encoding::full(shape, [1.0, 1.5, 2.0]);
+    let slices = SliceProfile { axis: 0, factor: 2, profile: Profile::Gaussian { fwhm_voxels: 2.5 } };
+    let mut thick = Encoding { slice_profile: Some(slices), encoded: Some([4, 12, 8]), ..full(volume) };
+    thick.transformed = [false, true, true];
+    let grid = thick.grid();
+    vec![
+        ("full", full(volume)),
+        ("slice", full([1, 10, 13])),
+        ("mask", Encoding { sampling: Sampling::Mask(mask(volume)), ..full(volume) }),
+        ("coils", Encoding { coil_maps: coil_maps(3, volume), ..full(volume) }),
+        ("moving", Encoding { shots: shots(volume, false), ..full(volume) }),
+        ("moving slice", Encoding { shots: shots([1, 10, 13], true), ..full([1, 10, 13]) }),
+        ("thick slices", thick.clone()),
+        ("trajectory", Encoding { sampling: trajectory(volume, 70), ..full(volume) }),
+        ("trajectory of a slice", Encoding { sampling: trajectory([1, 10, 13], 50), ..full([1, 10, 13]) }),
+        (
+            "everything on a grid",
+            Encoding {
+                shots: shots(grid, false),
+                coil_maps: coil_maps(2, grid),
+                sampling: Sampling::Mask(mask(grid)),
+                ..thick.clone()
+            },
+        ),
+        (
+            "everything along a trajectory",
+            Encoding {
+                shots: shots([4, 1, 40], false),
+                coil_maps: coil_maps(2, grid),
+                sampling: trajectory(grid, 40),
+                ..thick
+            },
+        ),
+    ]
+}
+
+#[test]
+fn tensors_and_the_host_agree_and_the_adjoint_is_exact() {
+    for (name, encoding) in encodings() {
+        let host = encoding.operator().unwrap();
+        let encoder = Encoder::<Flex>::new(&encoding, &Default::default()).unwrap();
+        let images: Vec<_> = (0..2).map(|n| draw(host.input_shape(), n)).collect();
+        let measured: Vec<_> = (2..4).map(|n| draw(host.output_shape(), n)).collect();
+        for dtype in [DType::F32, DType::F64] {
+            let x = tensor::<Flex>(&[&images[0], &images[1]], dtype);
+            let y = tensor::<Flex>(&[&measured[0], &measured[1]], dtype);
+            let (ax, aty) = (encoder.apply(x.clone()), encoder.adjoint(y.clone()));
+            let [forward, backward] = [
+                [&images[0], &images[1]].map(|x| host.apply(x.clone())),
+                [&measured[0], &measured[1]].map(|y| host.adjoint(y.clone())),
+            ];
+            let expected = tensor::<Flex>(&[&forward[0], &forward[1]], dtype);
+            assert_eq!(ax.dims(), expected.dims(), "{name}");
+            let (ax, aty) = (values(ax), values(aty));
+            let off = error(&ax, &values(expected));
+            assert!(off < 1e-5, "{name}, {dtype:?}: {off:.1e} from the host");
+            let off = error(&aty, &values(tensor::<Flex>(&[&backward[0], &backward[1]], dtype)));
+            assert!(off < 1e-5, "{name}, {dtype:?}: adjoint {off:.1e} from the host's");
+            let (x, y) = (values(x), values(y));
+            let scale = (product(&ax, &ax) * product(&y, &y)).sqrt();
+            let off = (product(&ax, &y) - product(&x, &aty)).abs() / scale;
+            let tolerance = if dtype == DType::F64 { 1e-12 } else { 1e-6 };
+            assert!(off < tolerance, "{name}, {dtype:?}: adjoint off by {off:.1e}");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_the_misfit_is_the_hosts_adjoint_of_the_residual() {
+    let _tape = tape();
+    for (name, encoding) in encodings() {
+        let host = encoding.operator().unwrap();
+        let encoder = Encoder::<A>::new(&encoding, &Default::default()).unwrap();
+        let (image, measured) = (draw(host.input_shape(), 5), draw(host.output_shape(), 6));
+        let x = tensor::<A>(&[&image], DType::F32).require_grad();
+        let residual = encoder.apply(x.clone()) - tensor(&[&measured], DType::F32);
+        let gradients = residual.powi_scalar(2).sum().mul_scalar(0.5).backward();
+        let gradient = values(x.grad(&gradients).expect("a gradient in the image"));
+        let expected = host.adjoint(host.apply(image) - measured);
+        assert!(norm(&expected) > 0.0);
+        let off = error(&gradient, &values(tensor::<Flex>(&[&expected], DType::F32)));
+        assert!(off < 1e-5, "{name}: {off:.1e}");
+    }
+}
+
+/// `f(x) = Σ (A tanh x)⁴` has a gradient whose norm depends on x through every step of the operator twice.
+#[test]
+fn the_gradient_of_a_gradients_norm_agrees_with_differences() {
+    let _tape = tape();
+    for (name, encoding) in encodings() {
+        let encoder = Encoder::<AA>::new(&encoding, &Default::default()).unwrap();
+        let [d, h, w] = encoding.shape;
+        let image = draw(&[d, h, w], 7).mapv(|z| z * 0.5);
+        let direction = draw(&[d, h, w], 8);
+        let penalty = |x: Tensor<AA, 5>| -> Tensor<A, 1> {
+            let x = x.require_grad();
+            let energy = encoder.apply(x.clone().tanh()).powi_scalar(4).sum();
+            let gradient = x.grad(&energy.backward()).expect("a gradient in the image");
+            gradient.powi_scalar(2).sum()
+        };
+        let x = tensor::<A>(&[&image], DType::F64).require_grad();
+        let value = penalty(Tensor::from_inner(x.clone()));
+        let exact = values(x.grad(&value.backward()).expect("a gradient of the gradient"));
+        let along = values(tensor::<Flex>(&[&direction], DType::F64));
+        let step = 1e-5;
+        let at = |sign: f64| {
+            let x =
+                tensor::<AA>(&[&image], DType::F64) + tensor::<AA>(&[&direction], DType::F64) * (sign * step);
+            penalty(x).into_data().iter::<f64>().next().unwrap()
+        };
+        let difference = (at(1.0) - at(-1.0)) / (2.0 * step);
+        let size = (product(&exact, &exact) * product(&along, &along)).sqrt();
+        let off = (product(&exact, &along) - difference).abs() / size;
+        assert!(off < 1e-7, "{name}: {off:.1e}");
+    }
+}
+
+#[test]
+fn consistent_data_is_what_was_measured() {
+    let shape = [1, 4, 6];
+    let mask = mask(shape);
+    let selection = Selection::<Flex>::new(mask.iter().copied(), shape, &Default::default());
+    let [k, measured] = [1, 2].map(|seed| draw(&[2, 1, 4, 6], seed));
+    let [k_t, measured_t] = [&k, &measured].map(|k| tensor::<Flex>(&[k], DType::F32));
+    let step = Tensor::from_data(TensorData::new(vec![0.3f32], [1]), &Default::default());
+    for (trust, weight) in [(Trust::Hard, 1.0), (Trust::Noise(4.0), 0.8), (Trust::Step(step), 0.3)] {
+        let found = consistency(k_t.clone(), measured_t.clone(), &selection, &trust);
+        let mut expected = k.clone();
+        for ((at, k), measured) in expected.indexed_iter_mut().zip(&measured) {
+            if mask[[at[1], at[2], at[3]]] {
+                *k = *k * (1.0 - weight) + measured * weight;
+            }
+        }
+        let expected = values(tensor::<Flex>(&[&expected], DType::F32));
+        assert!(error(&values(found), &expected) < 1e-6, "{trust:?}");
+    }
+    // Measured samples stay to the bit.
+    let found = consistency(k_t, measured_t.clone(), &selection, &Trust::Hard);
+    assert_eq!(values(selection.apply(found)), values(selection.apply(measured_t)));
+}
