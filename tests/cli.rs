@@ -48,9 +48,22 @@ fn phantoms(folder: &Path) {
 #[test]
 fn help_names_every_command() {
     let help = printed(&["--help"]);
-    for command in
-        ["prepare", "train", "generate", "mix", "interpolate", "evaluate", "export", "parity", "info"]
-    {
+    for command in [
+        "prepare",
+        "train",
+        "generate",
+        "mix",
+        "interpolate",
+        "evaluate",
+        "export",
+        "parity",
+        "info",
+        "recon",
+        "simulate",
+        "mask",
+        "n4",
+        "score",
+    ] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
         assert!(printed(&[command, "--help"]).contains("Usage"), "{command}");
     }

@@ -195,7 +195,7 @@ fn fixture_image(shape: [usize; 3]) -> ComplexArray {
 fn fixture_points(shape: [usize; 3], count: usize) -> Array2<f32> {
     let turn = [0.754877666, 0.569840291, 0.430159709];
     Array2::from_shape_fn((count, 3), |(m, a)| {
-        (((m as f64 * turn[a] + 0.5).rem_euclid(1.0) - 0.5) * shape[a] as f64) as f32
+        ((((m + 1) as f64 * turn[a] + 0.5).rem_euclid(1.0) - 0.5) * shape[a] as f64) as f32
     })
 }
 
@@ -203,7 +203,16 @@ fn fixture_points(shape: [usize; 3], count: usize) -> Array2<f32> {
 struct Fixture {
     shape: [usize; 3],
     samples: Vec<[f64; 2]>,
-    sigpy: Vec<[f64; 2]>,
+    /// Every fifth voxel along W.
+    adjoint: Vec<[f64; 2]>,
+    sigpy: Vec<Gridded>,
+}
+
+#[derive(serde::Deserialize)]
+struct Gridded {
+    width: usize,
+    oversampling: f64,
+    samples: Vec<[f64; 2]>,
     adjoint: Vec<[f64; 2]>,
 }
 
@@ -217,33 +226,34 @@ fn off<'a>(found: impl IntoIterator<Item = &'a Complex32>, expected: &[[f64; 2]]
     differences.fold(0.0, f64::max) / size
 }
 
+/// With kernels of the same width the numbers are sigpy's, error and all; wide ones are close to the definition.
 #[test]
-fn the_non_uniform_transform_is_the_sum_of_its_definition_and_sigpys() {
+fn the_non_uniform_transform_is_sigpys_and_the_sum_of_its_definition() {
     let slice = include_str!("fixtures/mri/operators/nufft_slice.json");
     let volume = include_str!("fixtures/mri/operators/nufft_volume.json");
     for text in [slice, volume] {
         let fixture: Fixture = serde_json::from_str(text).unwrap();
         let shape @ [d, h, w] = fixture.shape;
         let points = fixture_points(shape, fixture.samples.len());
-        // What is asked of the default is 1e-4; narrower and finer grids show that its error is that of the kernel.
-        for (accuracy, tolerance) in [
-            (Accuracy::default(), 1e-4),
-            (Accuracy { width: 4, oversampling: 2.0 }, 1e-3),
-            (Accuracy { width: 7, oversampling: 2.0 }, 1e-6),
-        ] {
+        for sigpy in &fixture.sigpy {
+            let accuracy = Accuracy { width: sigpy.width, oversampling: sigpy.oversampling };
             let a = Nufft::new([1, d, h, w], true, points.view(), accuracy).unwrap();
-            let x = fixture_image(shape).into_shape_with_order(vec![1, d, h, w]).unwrap();
-            let y = a.apply(x);
-            let error = off(&y, &fixture.samples);
-            assert!(error < tolerance, "{shape:?}, {accuracy:?}: {error:.1e} from the definition");
-            assert!(off(&y, &fixture.sigpy) < tolerance + 1e-6);
-            let samples =
-                fixture.samples.iter().map(|[re, im]| Complex32::new(*re as f32, *im as f32)).collect();
-            let x = a.adjoint(ComplexArray::from_shape_vec(a.output_shape(), samples).unwrap());
-            let some: Vec<_> =
-                x.lanes(ndarray::Axis(3)).into_iter().flat_map(|row| row.into_iter().step_by(5)).collect();
-            let error = off(some, &fixture.adjoint);
-            assert!(error < tolerance, "{shape:?}, {accuracy:?}: {error:.1e} from the adjoint's definition");
+            let y = a.apply(fixture_image(shape).into_shape_with_order(vec![1, d, h, w]).unwrap());
+            let samples = fixture.samples.iter().map(|[re, im]| Complex32::new(*re as f32, *im as f32));
+            let samples = ComplexArray::from_shape_vec(a.output_shape(), samples.collect()).unwrap();
+            let x = a.adjoint(samples);
+            let x = x.slice(ndarray::s![0, .., .., ..;5]);
+            for (of, error, from_definition) in [
+                ("forward", off(&y, &sigpy.samples), off(&y, &fixture.samples)),
+                ("adjoint", off(x, &sigpy.adjoint), off(x, &fixture.adjoint)),
+            ] {
+                // sigpy's Bessel function is good to 2e-7, each of three axes, and the adjoint enlarges that at the border.
+                assert!(error < 3e-6, "{shape:?}, {accuracy:?}, {of}: {error:.1e} from sigpy");
+                // What is asked of the default, and what the finest kernel gives in single precision.
+                let finest = accuracy == Accuracy { width: 7, oversampling: 2.0 } && from_definition < 2e-6;
+                let default = accuracy == Accuracy::default() && from_definition < 1e-4;
+                assert!(finest || default || accuracy.width == 4, "{shape:?}, {of}: {from_definition:.1e}");
+            }
         }
     }
 }

@@ -208,9 +208,10 @@ fn failures_are_listed_and_the_rest_goes_on() {
     place.scan("d.nii", &nan);
     place.scan("e.nii", &brain(1));
     let seen = Mutex::new(Vec::new());
-    let report =
-        prepare(&place.plan(), None, &place.out(), &|p| seen.lock().unwrap().push((p.done, p.total, p.outcome)))
-            .unwrap();
+    let report = prepare(&place.plan(), None, &place.out(), &|p| {
+        seen.lock().unwrap().push((p.done, p.total, p.outcome))
+    })
+    .unwrap();
     assert_eq!((report.prepared, report.failures.len()), (2, 3));
     for (failure, word) in
         report.failures.iter().zip(["b.nii: sizeof_hdr", "c.nii: intensity", "d.nii: voxels"])

@@ -1,5 +1,9 @@
 //! Our side of `benches/scanner/run`: `prepare FOLDER` writes the arrays that all sides compute on, `CASE FOLDER REPEATS`
-//! prints the seconds of each repeat as one JSON line, after one that does not count.
+//! prints the seconds of each repeat as one JSON line, after one that does not count. `n4 SCAN FIELD REPEATS` does so for
+//! N4 with the scan's voxels above zero as its mask, and writes the field; `refinegan FOLDER` prints the table of
+//! classical reconstruction.
+
+mod refinegan;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -7,10 +11,12 @@ use std::time::Instant;
 
 use ndarray::{Array3, Array4, ArrayD, Axis, Ix4, Zip};
 use voxgan::error::Result;
+use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::io::{cfl, npy};
 use voxgan::mri::coils::{Birdcage, EspiritOptions, espirit};
 use voxgan::mri::fourier::fft;
 use voxgan::mri::linear::noise;
+use voxgan::mri::n4::{self, N4Options};
 use voxgan::mri::operators::sensitivities::Sensitivities;
 use voxgan::mri::phantom::{Ellipsoids, centred_grid};
 use voxgan::mri::recon::Acquired;
@@ -19,6 +25,7 @@ use voxgan::mri::recon::wavelet::{L1Wavelet, wavelet};
 use voxgan::mri::sampling::{Pattern, Poisson};
 use voxgan::mri::{Complex32, ComplexArray, Linear};
 use voxgan::random::{Purpose, stream};
+use voxgan::volume::Volume;
 
 const SHAPE: [usize; 3] = [1, 256, 256];
 const COILS: usize = 8;
@@ -29,7 +36,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let done = match &arguments[..] {
         [prepare, folder] if prepare == "prepare" => write_arrays(Path::new(folder)),
-        [case, folder, repeats] => time(case, Path::new(folder), repeats.parse().expect("a number of repeats")),
+        [refinegan, folder] if refinegan == "refinegan" => refinegan::run(Path::new(folder)),
+        [n4, scan, field, repeats] if n4 == "n4" => {
+            correct(Path::new(scan), Path::new(field), repeats.parse().expect("a number of repeats"))
+        }
+        [case, folder, repeats] => {
+            time(case, Path::new(folder), repeats.parse().expect("a number of repeats"))
+        }
         _ => {
             println!("benches/scanner/run compares this with sigpy and BART: see its README.md");
             Ok(())
@@ -53,10 +66,14 @@ fn write_arrays(folder: &Path) -> Result<()> {
     let mask = Pattern::Poisson(Poisson::new(4.0, [24, 24])).mask(SHAPE, &1.into())?.sampled;
     let mut sampled = full.clone();
     for mut coil in sampled.outer_iter_mut() {
-        Zip::from(&mut coil).and(&mask.view().into_dyn()).for_each(|z, &sampled| *z *= f32::from(u8::from(sampled)));
+        Zip::from(&mut coil)
+            .and(&mask.view().into_dyn())
+            .for_each(|z, &sampled| *z *= f32::from(u8::from(sampled)));
     }
     let fft3d = noise(&[128, 128, 128], &mut rng);
-    for (name, array) in [("full", &full), ("sampled", &sampled), ("maps", &maps.into_dyn()), ("fft3d", &fft3d)] {
+    for (name, array) in
+        [("full", &full), ("sampled", &sampled), ("maps", &maps.into_dyn()), ("fft3d", &fft3d)]
+    {
         cfl::write(&folder.join(name), array.view())?;
         // Peers know no axis of slices.
         let flat = if array.ndim() == 4 { array.index_axis(Axis(1), 0) } else { array.view() };
@@ -103,6 +120,19 @@ fn time(case: &str, folder: &Path, repeats: usize) -> Result<()> {
         }
         other => panic!("{other}: no such case"),
     };
+    println!("{}", serde_json::json!(seconds));
+    Ok(())
+}
+
+fn correct(scan: &Path, field: &Path, repeats: usize) -> Result<()> {
+    let scan = nifti::read(scan)?;
+    let mask = scan.data.index_axis(Axis(0), 0).mapv(|value| value > 0.0);
+    let options = N4Options::default();
+    // Estimated and evaluated on every voxel, as the peer does.
+    let run = || n4::correct(&scan, Some(&mask), &options).map(|(_, field)| field.evaluate(scan.dims()));
+    let seconds = repeated(repeats, run);
+    let image = Volume::new(run()?.insert_axis(Axis(0)), scan.affine);
+    nifti::write(field, &image, &WriteOptions::default())?;
     println!("{}", serde_json::json!(seconds));
     Ok(())
 }

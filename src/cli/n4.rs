@@ -1,7 +1,7 @@
 //! `voxgan n4`: an image without its bias field.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Axis};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::io::nifti::{self, WriteOptions};
 use crate::io::write_beside;
 use crate::mri::n4::{self, Field, N4Options};
-use crate::volume::Volume;
+use crate::volume::{Volume, check_grids};
 
 /// Remove the bias field of a scan by N4.
 ///
@@ -22,8 +22,8 @@ pub struct Args {
     /// The corrected scan, .nii or .nii.gz
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Tissue to fit the field to: voxels that are not zero, on the scan's grid; by default those brighter than
-    /// Otsu's threshold
+    /// Tissue to fit the field to: voxels that are not zero, on the scan's grid; by default those above
+    /// zero of a scan whose air is zero, else those brighter than Otsu's threshold
     #[arg(long, value_name = "MASK")]
     mask: Option<PathBuf>,
     /// Also write the field: as an image (.nii, .nii.gz), or as a record with its options (.json)
@@ -78,31 +78,13 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// The voxels of `path` that are not zero; its grid must be the scan's.
-fn read_mask(path: &PathBuf, volume: &Volume) -> Result<Array3<bool>> {
-    /// Within this a rounded header still means the same place.
-    const SAME_MM: f64 = 1e-2;
+fn read_mask(path: &Path, volume: &Volume) -> Result<Array3<bool>> {
     let mask = nifti::read(path)?;
-    let advice = "resample it to the scan's grid";
-    if mask.data.dim() != volume.data.dim() {
-        let expected = format!("the scan's [C, D, H, W] = {:?}", volume.data.dim());
-        return Err(Error::file(path, "shape", expected, format!("{:?}", mask.data.dim()), advice));
-    }
-    let [w, h, d] = volume.dims().map(|length| length as f64 - 1.0);
-    let apart_mm = [[0.0, 0.0, 0.0], [w, 0.0, 0.0], [0.0, h, 0.0], [0.0, 0.0, d]]
-        .map(|voxel| {
-            let (here, there) = (volume.world_mm(voxel), mask.world_mm(voxel));
-            (0..3).map(|axis| (here[axis] - there[axis]).abs()).fold(0.0, f64::max)
-        })
-        .into_iter()
-        .fold(0.0, f64::max);
-    if apart_mm > SAME_MM {
-        let found = format!("corners {apart_mm:.2} mm away");
-        return Err(Error::file(path, "affine", "the scan's place", found, advice));
-    }
+    check_grids(volume, &mask)?;
     Ok(mask.data.index_axis(Axis(0), 0).mapv(|value| value != 0.0))
 }
 
-fn write_field(path: &PathBuf, field: &Field, volume: &Volume) -> Result<()> {
+fn write_field(path: &Path, field: &Field, volume: &Volume) -> Result<()> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
         let text = serde_json::to_string(field)
             .map_err(|error| Error::io(path, "write the field as JSON", error.into()))?;

@@ -89,11 +89,11 @@ enum InterpolationName {
 /// As [`prepare()`]; also when no scan at all could be prepared.
 pub fn run(args: Args) -> Result<()> {
     let plan = args.plan();
-    let correct = |volume: Volume| n4::correct(&volume, None, &N4Options::default()).map(|(corrected, _)| corrected);
-    let correction = args.bias_correct.then(|| Correction {
-        settings: serde_json::json!({ "n4": N4Options::default() }),
-        apply: &correct,
-    });
+    let correct =
+        |volume: Volume| n4::correct(&volume, None, &N4Options::default()).map(|(corrected, _)| corrected);
+    let correction = args
+        .bias_correct
+        .then(|| Correction { settings: serde_json::json!({ "n4": N4Options::default() }), apply: &correct });
     let bar = progress_bar();
     let report = prepare(&plan, correction.as_ref(), &args.output, &|progress| show(&bar, &progress));
     bar.finish_and_clear();

@@ -86,6 +86,15 @@ pub struct Args {
     /// ISMRMRD: the contrast (echo) to read of several
     #[arg(long, value_name = "N")]
     contrast: Option<usize>,
+    /// ISMRMRD: the cardiac phase to read of several
+    #[arg(long, value_name = "N")]
+    phase: Option<usize>,
+    /// ISMRMRD: the set to read of several
+    #[arg(long, value_name = "N")]
+    set: Option<usize>,
+    /// ISMRMRD: also take lines that were measured for calibration only (for GRAPPA and ESPIRiT)
+    #[arg(long)]
+    calibration_lines: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -126,9 +135,15 @@ pub fn run(args: Args) -> Result<()> {
     let reference = kspace.reference.clone();
     let (coils, sampled) = (kspace.coils(), kspace.sampled.iter().filter(|&&sampled| sampled).count());
     let share = 100.0 * sampled as f64 / kspace.sampled.len() as f64;
-    println!("{}: {coils} coils, {:?} places, {share:.1} % measured", args.input.display(), kspace.sampled.dim());
+    println!(
+        "{}: {coils} coils, {:?} places, {share:.1} % measured",
+        args.input.display(),
+        kspace.sampled.dim()
+    );
     let found = reconstruct(kspace, &args.plan()?).map_err(|error| match error {
-        Error::Value { key, expected, found, advice } => Error::file(&args.input, key, expected, found, advice),
+        Error::Value { key, expected, found, advice } => {
+            Error::file(&args.input, key, expected, found, advice)
+        }
         other => other,
     })?;
     found.volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
@@ -136,7 +151,7 @@ pub fn run(args: Args) -> Result<()> {
         println!("  samples not explained: {:.2} %", 100.0 * residual);
     }
     if let Some(reference) = reference {
-        compare(&found.volume, reference.insert_axis(Axis(0)))?;
+        compare(&found.volume, reference.insert_axis(Axis(0)));
     }
     write(&args.output, &found)
 }
@@ -146,7 +161,12 @@ impl Args {
         let spacing_mm = self.spacing_mm.as_ref().map(|sizes| {
             <[f64; 3]>::try_from(sizes.as_slice()).map_err(|_| {
                 let found = format!("{} numbers", sizes.len());
-                Error::value("--spacing-mm", "three numbers", found, "give the sizes along W, H and D, such as 1,1,3")
+                Error::value(
+                    "--spacing-mm",
+                    "three numbers",
+                    found,
+                    "give the sizes along W, H and D, such as 1,1,3",
+                )
             })
         });
         Ok(RawOptions {
@@ -154,6 +174,9 @@ impl Args {
             slice: self.slice,
             repetition: self.repetition,
             contrast: self.contrast,
+            phase: self.phase,
+            set: self.set,
+            calibration: self.calibration_lines.then_some(true),
             transformed: self.axes,
             dc: if self.dc_in_corner { DcPlace::Corner } else { DcPlace::Centre },
             readout_oversampling: self.oversampling,
@@ -166,9 +189,10 @@ impl Args {
         let maps = match self.maps.as_deref() {
             None if alone => Maps::None,
             Some("none") => Maps::None,
-            None | Some("espirit") => {
-                Maps::Espirit(EspiritOptions { calibration: [self.calibration; 3], ..EspiritOptions::default() })
-            }
+            None | Some("espirit") => Maps::Espirit(EspiritOptions {
+                calibration: [self.calibration; 3],
+                ..EspiritOptions::default()
+            }),
             Some(path) => Maps::Given(read_maps(Path::new(path))?),
         };
         Ok(Plan {
@@ -252,15 +276,12 @@ fn read_maps(path: &Path) -> Result<Array4<Complex32>> {
 }
 
 /// Prints how near the image comes to the file's own reconstruction.
-fn compare(volume: &Volume, reference: Array4<f32>) -> Result<()> {
-    if reference.dim() != volume.data.dim() {
-        println!("  the file's own image has {:?} voxels: not compared", reference.dim());
-        return Ok(());
-    }
+fn compare(volume: &Volume, reference: Array4<f32>) {
     let target = Volume::new(reference, volume.affine);
-    println!("against the file's own image:");
-    print!("{}", score(&target, volume, None, &crate::metrics::Plan::new(Profile::FastMri))?);
-    Ok(())
+    match score(&target, volume, None, &crate::metrics::Plan::new(Profile::FastMri)) {
+        Ok(scores) => print!("against the file's own image:\n{scores}"),
+        Err(error) => println!("not compared with the file's own image: {error}"),
+    }
 }
 
 fn write(path: &Path, found: &Reconstructed) -> Result<()> {

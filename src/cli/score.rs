@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::io::slices::Colour;
 use crate::io::{nifti, slices, write_beside};
-use crate::metrics::{Plan, Profile, Scores, SliceAxis, check_grids, score};
-use crate::volume::Volume;
+use crate::metrics::{Plan, Profile, Scores, SliceAxis, score};
+use crate::volume::{Volume, check_grids};
 
 /// Score predictions against their targets.
 ///

@@ -28,7 +28,7 @@ pub use neighbours::{
     Neighbour, Neighbours, SetDistance, foreground, nearest, set_distance, split_half_distance,
 };
 pub use profile::Profile;
-pub use score::{Plan, Score, Scores, SliceAxis, check_grids, score};
+pub use score::{Plan, Score, Scores, SliceAxis, score};
 pub use ssim::{
     Dimensions, Diversity, Similarity, Window, diversity, ms_ssim, ms_ssim_within, ssim, ssim_of_slices,
     ssim_under,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use nalgebra::Vector4;
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +10,6 @@ use super::profile::Profile;
 use super::ssim::same_shape;
 use crate::error::{Error, Result};
 use crate::volume::Volume;
-
-/// How far apart two grids may lie, as a share of the smallest voxel size: what rounding in a header makes.
-const GRID_TOLERANCE: f64 = 0.05;
 
 /// The axis of `[D, H, W]` along which slices are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +186,7 @@ fn inside(mask: &Volume, shape: (usize, usize, usize)) -> Result<Array3<bool>> {
 
 /// Scores `prediction` against `target` by the definitions of `plan.profile`.
 ///
-/// Both have one channel, and one shape; where they lie in the world is not looked at (see [`check_grids`]). `mask` is
+/// Both have one channel, and one shape; where they lie in the world is not looked at (see [`check_grids`](crate::volume::check_grids)). `mask` is
 /// a volume of that shape, inside wherever it is not zero. With it, errors are those of the voxels inside, and local
 /// measures (SSIM, MS-SSIM, VIF, HaarPSI) are pooled over the positions whose centre is inside, while a window still
 /// sees what lies around; ranges are those of the whole volumes. `sanchez` masks in its own way, by multiplication.
@@ -211,34 +207,6 @@ pub fn score(target: &Volume, prediction: &Volume, mask: Option<&Volume>, plan: 
     };
     plan.profile.measure(&pair, &mut scores)?;
     Ok(scores)
-}
-
-/// Checks that `other` has the shape of `target` and lies where it lies: no corner of the grids is more than 5 % of the
-/// smallest voxel size from the other's.
-///
-/// # Errors
-/// [`Error::Value`] that names what differs.
-pub fn check_grids(target: &Volume, other: &Volume) -> Result<()> {
-    let [a, b] = [target, other].map(|volume| volume.provenance.source.clone());
-    let key = if b.is_empty() { "grid".to_string() } else { format!("grid of {b}") };
-    if target.dims() != other.dims() {
-        let expected = format!("the {:?} voxels (i, j, k) of the target {a}", target.dims());
-        let advice = "resample one to the other's grid first";
-        return Err(Error::value(key, expected.trim_end(), format!("{:?}", other.dims()), advice));
-    }
-    let ends = target.dims().map(|size| size as f64 - 1.0);
-    let corner = |index: usize| {
-        Vector4::from_fn(|axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((index >> axis) & 1) as f64 })
-    };
-    let apart = |index: usize| ((target.affine - other.affine) * corner(index)).norm();
-    let apart_mm = (0..8).map(apart).fold(0.0, f64::max);
-    let tolerance_mm = GRID_TOLERANCE * target.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
-    if apart_mm <= tolerance_mm {
-        return Ok(());
-    }
-    let expected = format!("the affine of the target {a} to {tolerance_mm:.3} mm");
-    let advice = "resample one to the other's grid, or ignore the geometry if the headers are wrong";
-    Err(Error::value(key, expected, format!("corners that lie {apart_mm:.3} mm apart"), advice))
 }
 
 #[cfg(test)]
@@ -307,21 +275,5 @@ mod tests {
         let mut broken = b.clone();
         broken.data[[0, 1, 1, 1]] = f32::NAN;
         assert!(refused(&a, &broken, None, &plan).contains("NaN"));
-    }
-
-    #[test]
-    fn grids_agree_to_the_rounding_of_a_header() {
-        let a = volume((8, 9, 10), 0);
-        let moved = |mm: f64| {
-            let mut b = a.clone();
-            b.affine[(0, 3)] += mm;
-            check_grids(&a, &b)
-        };
-        assert!(moved(0.0).is_ok() && moved(0.04).is_ok());
-        assert!(moved(0.06).unwrap_err().to_string().contains("0.060 mm"));
-        let mut mirrored = a.clone();
-        mirrored.affine[(0, 0)] = -1.0;
-        assert!(check_grids(&a, &mirrored).unwrap_err().to_string().contains("18.000 mm"));
-        assert!(check_grids(&a, &volume((8, 9, 11), 0)).unwrap_err().to_string().contains("[10, 9, 8]"));
     }
 }

@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn grids_that_do_not_belong_together_are_refused() {
         let (mut kspace, image) = kspace([16, 12, 2]);
-        assert!(to_volume(image.clone(), &kspace, Part::Magnitude).unwrap_err().to_string().contains("slices"));
+        assert!(
+            to_volume(image.clone(), &kspace, Part::Magnitude).unwrap_err().to_string().contains("slices")
+        );
         kspace.image.encoded_fov_mm[1] = f64::NAN;
         assert!(to_volume(image, &kspace, Part::Magnitude).is_err());
     }

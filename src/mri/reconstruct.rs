@@ -98,7 +98,10 @@ pub fn reconstruct(mut kspace: KSpace, plan: &Plan) -> Result<Reconstructed> {
         let virtual_coils = compression(from, keep)?;
         transform_coils(&mut kspace, &mut maps, |x| mix(virtual_coils.matrix.view(), x));
         let (coils, energy) = (kspace.coils(), 100.0 * virtual_coils.energy());
-        kspace.provenance.steps.push(format!("compressed to {coils} virtual coils with {energy:.2} % of the energy"));
+        kspace
+            .provenance
+            .steps
+            .push(format!("compressed to {coils} virtual coils with {energy:.2} % of the energy"));
     }
     let maps = sensitivities(&mut kspace, maps)?;
     let (found, data_residual) = match &maps {
@@ -113,7 +116,11 @@ pub fn reconstruct(mut kspace: KSpace, plan: &Plan) -> Result<Reconstructed> {
 /// The most of the calibration region that coil compression looks at.
 const COMPRESSION_WIDTH: usize = 24;
 
-fn transform_coils(kspace: &mut KSpace, maps: &mut Maps, mix: impl Fn(ArrayView4<Complex32>) -> Array4<Complex32>) {
+fn transform_coils(
+    kspace: &mut KSpace,
+    maps: &mut Maps,
+    mix: impl Fn(ArrayView4<Complex32>) -> Array4<Complex32>,
+) {
     kspace.data = mix(kspace.data.view());
     if let Maps::Given(given) = maps {
         *given = mix(given.view());
@@ -131,14 +138,17 @@ fn sensitivities(kspace: &mut KSpace, maps: Maps) -> Result<Option<Array4<Comple
         Maps::Espirit(mut options) => {
             let most = options.calibration.iter().copied().max().unwrap_or_default();
             let widths = calibration_widths(kspace.data.view(), kspace.transformed, most);
-            let measured = (0..3).filter(|&axis| kspace.transformed[axis] && kspace.data.shape()[axis + 1] > 1);
+            let measured =
+                (0..3).filter(|&axis| kspace.transformed[axis] && kspace.data.shape()[axis + 1] > 1);
             let narrowest = measured.map(|axis| widths[axis]).min().unwrap_or_default();
             if narrowest < options.kernel {
-                let expected = format!("a fully measured centre of at least {} in every direction", options.kernel);
+                let expected =
+                    format!("a fully measured centre of at least {} in every direction", options.kernel);
                 let advice = "give coil maps, or reconstruct zero-filled without any";
                 return Err(Error::value("calibration region", expected, format!("{widths:?}"), advice));
             }
-            options.calibration = std::array::from_fn(|axis| if kspace.transformed[axis] { widths[axis] } else { most });
+            options.calibration =
+                std::array::from_fn(|axis| if kspace.transformed[axis] { widths[axis] } else { most });
             let mut found = espirit(kspace.data.view(), kspace.transformed, &options)?;
             let step = format!("ESPIRiT: calibration {widths:?} along D, H, W, kernel {}", options.kernel);
             kspace.provenance.steps.push(step);
@@ -184,7 +194,10 @@ fn without_maps(kspace: &KSpace, method: &Method) -> Result<Reconstruction> {
             // Filling looks at no maps.
             let maps = ArrayView4::from_shape(kspace.data.raw_dim(), kspace.data.as_slice().unwrap_or(&[]))
                 .unwrap_or_else(|_| kspace.data.view());
-            fill(&Acquired { kspace: kspace.data.view(), sampled: kspace.sampled.view(), maps, axes: &axes }, settings)?
+            fill(
+                &Acquired { kspace: kspace.data.view(), sampled: kspace.sampled.view(), maps, axes: &axes },
+                settings,
+            )?
         }
         other => {
             let found = format!("{} coils and no maps for {other:?}", kspace.coils());

@@ -1,11 +1,13 @@
 //! A volume on the host: voxels, where they lie in the world, and where they came from.
 
 pub mod crop;
+mod grids;
 pub mod intensity;
 pub mod kspace;
 pub mod orientation;
 pub mod resample;
 
+pub use grids::check_grids;
 pub use kspace::{ImageGrid, KSpace};
 use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;

@@ -118,8 +118,9 @@ impl N4Options {
 
 /// `volume` divided by its bias field, and the field.
 ///
-/// The field is fitted to the positive finite voxels of `mask`, `[D, H, W]`; without one, to those brighter than
-/// Otsu's threshold ([`foreground`](crate::volume::intensity::foreground)). All voxels are divided by it. The field is
+/// The field is fitted to the positive finite voxels of `mask`, `[D, H, W]`; without one, to those of
+/// the head or brain: above zero where the air was set to zero, else brighter than Otsu's threshold
+/// ([`foreground`](crate::volume::intensity::foreground)). All voxels are divided by it. The field is
 /// known but for a factor, which is left as the iterations end, as in ANTs: expect the image's scale to change. A
 /// slice, of depth one, gets a field in its plane. The number of threads changes nothing.
 ///

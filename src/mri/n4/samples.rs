@@ -28,7 +28,7 @@ pub struct Slab {
 }
 
 impl Samples {
-    /// The samples of a volume of one channel; without a `mask` those of its Otsu [`foreground`]. The shrunk grid is that
+    /// The samples of a volume of one channel; without a `mask` those of its [`tissue`]. The shrunk grid is that
     /// of the volume with `padding` voxels more along (D, H, W), half of them before it.
     ///
     /// # Errors
@@ -40,8 +40,8 @@ impl Samples {
         padding: [usize; 3],
     ) -> Result<Self> {
         let voxels = volume.data.index_axis(Axis(0), 0);
-        let otsu = mask.is_none().then(|| foreground(volume));
-        let mask = mask.or(otsu.as_ref()).filter(|mask| mask.dim() == voxels.dim()).ok_or_else(|| {
+        let found = mask.is_none().then(|| tissue(volume));
+        let mask = mask.or(found.as_ref()).filter(|mask| mask.dim() == voxels.dim()).ok_or_else(|| {
             let found = mask.map(|mask| format!("{:?}", mask.dim())).unwrap_or_default();
             let expected = format!("the image's [D, H, W] = {:?}", voxels.dim());
             Error::value("mask", expected, found, "resample it to the image's grid")
@@ -85,6 +85,19 @@ impl Samples {
         let of = |slab: &Slab| slab.values.iter().fold(none, |range, &value| wider(range, [value; 2]));
         self.slabs.par_iter().map(of).reduce(|| none, wider)
     }
+}
+
+/// Where there is tissue in a volume of one channel: its Otsu [`foreground`], or, where the air was set to zero (most of
+/// what is not zero is bright then), all that is above zero, dark fluid included.
+fn tissue(volume: &Volume) -> Array3<bool> {
+    /// Air that was measured is above zero and outweighs the bright voxels.
+    const BRIGHT: f64 = 0.6;
+    let bright = foreground(volume);
+    let above_zero = volume.data.index_axis(Axis(0), 0).mapv(|value| value.is_finite() && value > 0.0);
+    let count = |mask: &Array3<bool>| mask.iter().filter(|&&inside| inside).count() as f64;
+    let cleared =
+        count(&above_zero) < above_zero.len() as f64 && count(&bright) >= BRIGHT * count(&above_zero);
+    if cleared { above_zero } else { bright }
 }
 
 /// Every `shrink`-th index of an axis, as near the middle as whole indices go of the axis with `padding` more voxels, of

@@ -207,7 +207,7 @@ impl<const L: usize> Filter for [f32; L] {
 }
 
 fn wavelet_tap<const L: usize>(filter: &[f32; L], m: usize) -> f32 {
-    if m % 2 == 0 { filter[L - 1 - m] } else { -filter[L - 1 - m] }
+    if m.is_multiple_of(2) { filter[L - 1 - m] } else { -filter[L - 1 - m] }
 }
 
 fn gather(lines: &ArrayViewMut2<'_, Complex32>, i: usize) -> Row {

@@ -29,7 +29,7 @@ pub struct Grappa {
 
 impl Default for Grappa {
     fn default() -> Self {
-        Self { kernel: [5; 3], lambda: 1e-4 }
+        Self { kernel: [5; 3], lambda: 1e-2 }
     }
 }
 

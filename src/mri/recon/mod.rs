@@ -13,8 +13,8 @@
 //! one, in parallel. Every λ is relative to the data, so that it means the same whatever the unit of the k-space: each
 //! method says to what.
 
+pub mod coil_encoding;
 pub mod conjugate_gradient;
-pub mod encoding;
 pub mod fista;
 pub mod grappa;
 pub mod homodyne;
@@ -34,7 +34,7 @@ use super::linear::Linear;
 use super::operators::sampled::Sampled;
 use super::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
-use encoding::Encoding;
+use coil_encoding::CoilEncoding;
 
 /// What was measured, and what is known of the measurement.
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +107,8 @@ impl<'a> Acquired<'a> {
     }
 
     /// The measurement as an operator.
-    pub fn encoding(&self) -> Encoding {
-        Encoding::new(self.maps.to_owned(), self.sampled.to_owned(), self.axes)
+    pub fn encoding(&self) -> CoilEncoding {
+        CoilEncoding::new(self.maps.to_owned(), self.sampled.to_owned(), self.axes)
     }
 
     /// What was measured, with zeros elsewhere.

@@ -31,12 +31,12 @@ pub struct TotalVariation {
 impl Default for TotalVariation {
     fn default() -> Self {
         Self {
-            lambda: 1e-3,
+            lambda: 3e-3,
             weights: [1.0; 3],
             isotropic: true,
-            iterations: 200,
+            iterations: 400,
             tolerance: 1e-5,
-            balance: 1.0,
+            balance: 0.05,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::image;
 use super::lines::{Bundles, for_bundles};
 
 /// An image `[D, H, W]` → the sampled k-space `[coils, D, H, W]` of every coil.
-pub struct Encoding {
+pub struct CoilEncoding {
     sensitivities: Sensitivities,
     fourier: Fourier,
     sampled: Sampled,
@@ -40,7 +40,7 @@ struct Transform {
     inverse: Arc<dyn Fft<f32>>,
 }
 
-impl Encoding {
+impl CoilEncoding {
     /// Of coils with these sensitivities `[coils, D, H, W]`, measured where the mask `[D, H, W]` says, with k-space along
     /// these of the axes 1, 2 and 3.
     ///
@@ -170,7 +170,7 @@ fn transform(coil: ArrayViewMut3<'_, Complex32>, axis: usize, plan: &dyn Fft<f32
     });
 }
 
-impl Linear for Encoding {
+impl Linear for CoilEncoding {
     fn input_shape(&self) -> &[usize] {
         self.sensitivities.input_shape()
     }

@@ -1,0 +1,66 @@
+//! Whether two volumes lie on the same grid.
+
+use nalgebra::Vector4;
+
+use super::Volume;
+use crate::error::{Error, Result};
+
+/// How far apart two grids may lie, as a share of the smallest voxel size: what rounding in a header makes.
+const GRID_TOLERANCE: f64 = 0.05;
+
+/// Checks that `other` has the shape of `one` and lies where it lies: no corner of the grids is more than 5 % of the
+/// smallest voxel size from the other's.
+///
+/// # Errors
+/// [`Error::Value`] that names what differs.
+pub fn check_grids(one: &Volume, other: &Volume) -> Result<()> {
+    let [a, b] = [one, other].map(|volume| volume.provenance.source.clone());
+    let key = if b.is_empty() { "grid".to_string() } else { format!("grid of {b}") };
+    if one.dims() != other.dims() {
+        let expected = format!("the {:?} voxels (i, j, k) of {a}", one.dims());
+        let advice = "resample one to the other's grid first";
+        return Err(Error::value(key, expected.trim_end(), format!("{:?}", other.dims()), advice));
+    }
+    let ends = one.dims().map(|size| size as f64 - 1.0);
+    let corner = |index: usize| {
+        Vector4::from_fn(|axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((index >> axis) & 1) as f64 })
+    };
+    let apart = |index: usize| ((one.affine - other.affine) * corner(index)).norm();
+    let apart_mm = (0..8).map(apart).fold(0.0, f64::max);
+    let tolerance_mm = GRID_TOLERANCE * one.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
+    if apart_mm <= tolerance_mm {
+        return Ok(());
+    }
+    let expected = format!("the affine of {a} to {tolerance_mm:.3} mm");
+    let advice = "resample one to the other's grid, or ignore the geometry if the headers are wrong";
+    Err(Error::value(key, expected, format!("corners that lie {apart_mm:.3} mm apart"), advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Matrix4;
+    use ndarray::Array4;
+
+    use super::*;
+
+    #[test]
+    fn grids_agree_to_the_rounding_of_a_header() {
+        let a = Volume::new(Array4::zeros((1, 8, 9, 10)), Matrix4::identity());
+        let moved = |mm: f64| {
+            let mut b = a.clone();
+            b.affine[(0, 3)] += mm;
+            check_grids(&a, &b)
+        };
+        assert!(moved(0.0).is_ok() && moved(0.04).is_ok());
+        assert!(moved(0.06).unwrap_err().to_string().contains("0.060 mm"));
+        let mut mirrored = a.clone();
+        mirrored.affine[(0, 0)] = -1.0;
+        assert!(check_grids(&a, &mirrored).unwrap_err().to_string().contains("18.000 mm"));
+        assert!(
+            check_grids(&a, &Volume::new(Array4::zeros((1, 8, 9, 11)), Matrix4::identity()))
+                .unwrap_err()
+                .to_string()
+                .contains("[10, 9, 8]")
+        );
+    }
+}
