@@ -43,12 +43,16 @@ generate seeds="0-3" out="synthetic":
 versus *options:
     benches/versus/run {{options}}
 
+# The scanner's physics beside sigpy and BART on this machine
+scanner *options:
+    benches/scanner/run {{options}}
+
 # Build with the NVIDIA backend
 cuda:
     cargo build --release --locked --features cuda
 
-# Fuzz the NIfTI reader for so many seconds (needs nightly and cargo-fuzz)
-fuzz seconds="300":
-    mkdir -p fuzz/corpus/nifti
-    cp tests/fixtures/nifti/*.nii* fuzz/corpus/nifti/
-    cargo +nightly fuzz run nifti -- -rss_limit_mb=512 -max_len=4096 -max_total_time={{seconds}}
+# Fuzz a reader (nifti, fastmri, ismrmrd, cfl, mat) for so many seconds (needs nightly and cargo-fuzz)
+fuzz reader="nifti" seconds="300":
+    mkdir -p fuzz/corpus/{{reader}}
+    cp tests/fixtures/nifti/*.nii* tests/fixtures/mri/raw/*.h5 tests/fixtures/mri/raw/*.mat fuzz/corpus/{{reader}}/
+    cargo +nightly fuzz run {{reader}} -- -rss_limit_mb=512 -max_len=65536 -max_total_time={{seconds}}

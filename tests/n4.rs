@@ -303,7 +303,7 @@ fn the_command_writes_scan_and_field() {
     let mut moved = mask.clone();
     moved.affine[(0, 3)] += 8.0;
     nifti::write(path("moved.nii.gz"), &moved, &WriteOptions::default()).expect("written");
-    for (mask, word) in [("moved.nii.gz", "8.00 mm away"), ("none.nii.gz", "none.nii.gz")] {
+    for (mask, word) in [("moved.nii.gz", "8.000 mm apart"), ("none.nii.gz", "none.nii.gz")] {
         let output =
             run("other.nii.gz", &["--mask", &text(path(mask))]).failure().get_output().stderr.clone();
         let message = String::from_utf8(output).expect("text");

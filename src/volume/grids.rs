@@ -32,7 +32,7 @@ pub fn check_grids(one: &Volume, other: &Volume) -> Result<()> {
         return Ok(());
     }
     let expected = format!("the affine of {a} to {tolerance_mm:.3} mm");
-    let advice = "resample one to the other's grid, or ignore the geometry if the headers are wrong";
+    let advice = "resample one to the other's grid, or repair the header that is wrong";
     Err(Error::value(key, expected, format!("corners that lie {apart_mm:.3} mm apart"), advice))
 }
 
