@@ -15,7 +15,7 @@ use voxgan::mri::operators::sampled::Sampled;
 use voxgan::mri::operators::sensitivities::Sensitivities;
 use voxgan::mri::operators::shots::{MotionEncoded, Shots};
 use voxgan::mri::operators::slice_profile::{Profile, SliceProfile, Sliced};
-use voxgan::mri::operators::toeplitz::Toeplitz;
+use voxgan::mri::operators::toeplitz::{Toeplitz, ToeplitzNufft};
 use voxgan::mri::{Chain, Complex32, ComplexArray, Linear};
 use voxgan::random::{Purpose, stream, uniform};
 
@@ -300,8 +300,7 @@ fn the_convolution_is_the_normal_operator() {
         let points = points([d, h, w], 150, 9);
         let accuracy = Accuracy { width: 7, oversampling: 2.0 };
         let plain = Nufft::new(shape, volume, points.view(), accuracy).unwrap();
-        let short = Nufft::new(shape, volume, points.view(), accuracy).unwrap();
-        let short = short.with_toeplitz(points.view(), accuracy).unwrap();
+        let short = ToeplitzNufft::new(shape, volume, points.view(), accuracy).unwrap();
         let x = draw(&shape, 10);
         let (long, short) = (plain.normal(x.clone()), short.normal(x));
         let error = norm(&(short - &long)) / norm(&long);

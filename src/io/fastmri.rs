@@ -5,9 +5,9 @@ use std::path::Path;
 use ndarray::{Array3, Array4, Axis, Ix3};
 use num_complex::Complex32;
 
+use super::acquisition::{RawOptions, measured};
 use super::hdf5::Hdf5;
 use super::ismrmrd::xml;
-use super::raw::{RawOptions, measured};
 use crate::error::{Error, Result};
 use crate::volume::{ImageGrid, KSpace, Provenance};
 

@@ -1,6 +1,5 @@
 //! Files in and out: each format's reader returns a [`Volume`](crate::volume::Volume) or a
-//! [`KSpace`](crate::volume::KSpace), each writer leaves either
-//! a complete file or none.
+//! [`KSpace`](crate::volume::KSpace), each writer leaves either a complete file or none.
 //!
 //! | Format | Read | Write | Where |
 //! |---|---|---|---|
@@ -16,6 +15,7 @@
 //! | Masks: MATLAB `.mat` 5–7.3, `.npy`, PNG, TIFF | 0 and one other value; place of DC checked | – | [`masks`] |
 //! | Prepared dataset (safetensors) | volume by volume | by `voxgan prepare` | [`dataset`] |
 
+mod acquisition;
 pub mod beside;
 pub mod bids;
 pub mod cfl;

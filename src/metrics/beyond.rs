@@ -8,15 +8,16 @@ use ndarray::{ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::haarpsi::HaarPsi;
-use super::profile::{add, mean_of_slices, whole};
-use super::score::{Pair, Scores, SliceAxis};
+use super::pair::Pair;
+use super::plan::SliceAxis;
+use super::scores::Scores;
 use super::ssim::{Similarity, ms_ssim, ms_ssim_within};
 use super::vif::{NOISE_VARIANCE, PIXELS_MIN, vif};
 use crate::error::Result;
 
 /// Adds what the profile of `scores` has not.
 pub(super) fn beyond(pair: &Pair, range: f64, scores: &mut Scores) -> Result<()> {
-    let (deviation, region) = whole(pair)?;
+    let (deviation, region) = pair.whole()?;
     let norms = "‖target − prediction‖/‖target‖";
     for (name, value, detail) in [
         ("MAE", deviation.mae(), region.to_string()),
@@ -24,7 +25,7 @@ pub(super) fn beyond(pair: &Pair, range: f64, scores: &mut Scores) -> Result<()>
         ("NRMSE", deviation.nrmse(), format!("{norms}, {region}")),
     ] {
         if scores.get(name).is_none() {
-            add(scores, name, value, "", detail);
+            scores.add(name, value, "", detail);
         }
     }
     let turned = pair.along(scores.plan.axis);
@@ -61,11 +62,11 @@ fn multi_scale(pair: &Pair, range: f64, scores: &mut Scores) -> Result<()> {
         .collect::<Result<_>>()?;
     if let Some(first) = found.iter().flatten().next() {
         let values: Vec<_> = found.iter().map(|found| found.map(|found| found.value)).collect();
-        mean_of_slices(scores, "MS-SSIM 2D", &values, "", &detail("2D", first));
+        scores.add_mean("MS-SSIM 2D", &values, "", &detail("2D", first));
     }
     if a.dim().0 > 1 {
         match one(a, b, mask) {
-            Ok(whole) => add(scores, "MS-SSIM 3D", whole.value, "", detail("3D", &whole)),
+            Ok(whole) => scores.add("MS-SSIM 3D", whole.value, "", detail("3D", &whole)),
             Err(reason) => scores.notes.push(format!("MS-SSIM 3D is left out: {reason}")),
         }
     }
@@ -98,7 +99,7 @@ fn perceptual(
     let along = SliceAxis::ALL.map(slices);
     let chosen = &along[scores.plan.axis as usize];
     if chosen.iter().any(Option::is_some) {
-        mean_of_slices(scores, &format!("{name} 2D"), chosen, "", &format!("2D, {detail}"));
+        scores.add_mean(&format!("{name} 2D"), chosen, "", &format!("2D, {detail}"));
     } else {
         let needs = format!("no slice has a value (VIF needs {PIXELS_MIN}×{PIXELS_MIN} pixels)");
         scores.notes.push(format!("{name} 2D is left out: {needs}"));
@@ -109,6 +110,6 @@ fn perceptual(
     });
     if let [Some(d), Some(h), Some(w)] = means {
         let detail = format!("mean of the slices' means along D, H and W, {detail}");
-        add(scores, &format!("{name} 3D"), (d + h + w) / 3.0, "", detail);
+        scores.add(&format!("{name} 3D"), (d + h + w) / 3.0, "", detail);
     }
 }

@@ -16,8 +16,11 @@ mod beyond;
 mod fidelity;
 mod haarpsi;
 mod neighbours;
+mod pair;
+mod plan;
 mod profile;
 mod score;
+mod scores;
 mod ssim;
 mod vif;
 mod window;
@@ -27,8 +30,9 @@ pub use haarpsi::HaarPsi;
 pub use neighbours::{
     Neighbour, Neighbours, SetDistance, foreground, nearest, set_distance, split_half_distance,
 };
-pub use profile::Profile;
-pub use score::{Plan, Score, Scores, SliceAxis, score};
+pub use plan::{Plan, Profile, SliceAxis};
+pub use score::score;
+pub use scores::{Score, Scores};
 pub use ssim::{
     Dimensions, Diversity, Similarity, Window, diversity, ms_ssim, ms_ssim_within, ssim, ssim_of_slices,
     ssim_under,

@@ -187,17 +187,13 @@ fn with_maps(
 
 /// Coil images, combined by their root sum of squares.
 fn without_maps(kspace: &KSpace, method: &Method) -> Result<Reconstruction> {
-    let axes = kspace.axes();
+    let (axes, sampled) = (kspace.axes(), &kspace.sampled);
     let filled = match method {
         Method::ZeroFilled => kspace.data.clone(),
         Method::Grappa(settings) => {
+            let kspace = kspace.data.view();
             // Filling looks at no maps.
-            let maps = ArrayView4::from_shape(kspace.data.raw_dim(), kspace.data.as_slice().unwrap_or(&[]))
-                .unwrap_or_else(|_| kspace.data.view());
-            fill(
-                &Acquired { kspace: kspace.data.view(), sampled: kspace.sampled.view(), maps, axes: &axes },
-                settings,
-            )?
+            fill(&Acquired { kspace, sampled: sampled.view(), maps: kspace, axes: &axes }, settings)?
         }
         other => {
             let found = format!("{} coils and no maps for {other:?}", kspace.coils());

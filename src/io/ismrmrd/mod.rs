@@ -16,8 +16,8 @@ use num_complex::Complex32;
 
 use self::acquisitions::{Acquisitions, COUNTERS, Readout, Role};
 use self::xml::Encoding;
+use super::acquisition::RawOptions;
 use super::hdf5::Hdf5;
-use super::raw::RawOptions;
 use crate::error::{Error, Result};
 use crate::volume::{KSpace, Provenance};
 

@@ -2,8 +2,8 @@
 //!
 //! Tustison et al. 2010, "N4ITK: improved N3 bias correction", IEEE TMI 29:1310. The logarithm of an image is that of
 //! the true one plus a smooth field. Each iteration sharpens the histogram of what the field so far leaves
-//! ([`histogram`]), takes what sharpening removed for the field that is still there, approximates it by B-splines
-//! ([`bspline`]) and adds them to the field. Levels go from stiff to supple: each halves the spline's spans.
+//! (`histogram`), takes what sharpening removed for the field that is still there, approximates it by B-splines
+//! (`bspline`) and adds them to the field. Levels go from stiff to supple: each halves the spline's spans.
 //!
 //! Differences from the program of ANTs: shrunk voxels keep their place in the field of view (there the shrunk grid is
 //! stretched over the whole of it), thin stacks keep a plane, and voxels of a mask that are zero, negative or not finite are left out (there they

@@ -14,7 +14,6 @@ use super::super::{Complex32, ComplexArray};
 use super::crop::centred;
 use super::gridding::{Gridding, gridding};
 use super::kaiser_bessel::KaiserBessel;
-use super::toeplitz::Toeplitz;
 use crate::error::{Error, Result};
 
 /// How finely is gridded.
@@ -47,7 +46,6 @@ pub struct Nufft {
     /// What each axis of the image is multiplied by.
     scales: [Vec<f32>; 3],
     points: Box<dyn Gridding>,
-    normal: Option<Toeplitz>,
 }
 
 impl Nufft {
@@ -100,16 +98,7 @@ impl Nufft {
             return Err(Error::value("accuracy.width", "3 to 8 places", found, "7 gives 1e-5"));
         };
         let output = [coils, if first == 0 { 1 } else { d }, 1, points.nrows()];
-        Ok(Self { input: [coils, d, h, w], output, first, grid, scales, points: gridded, normal: None })
-    }
-
-    /// With the normal operator `AᴴA` as a convolution by two transforms of twice the size ([`Toeplitz`]), without gridding.
-    ///
-    /// # Errors
-    /// As [`Nufft::new`].
-    pub fn with_toeplitz(mut self, points: ArrayView2<f32>, accuracy: Accuracy) -> Result<Self> {
-        self.normal = Some(Toeplitz::new(self.input, self.first == 0, points, None, accuracy)?);
-        Ok(self)
+        Ok(Self { input: [coils, d, h, w], output, first, grid, scales, points: gridded })
     }
 
     /// The finer grid along D, H and W; one place along an axis that is not transformed.
@@ -208,13 +197,6 @@ impl Linear for Nufft {
         let images = self.each(|image| self.backward(&samples[image * count..(image + 1) * count]));
         let voxels = images.into_iter().flat_map(|image| image.into_raw_vec_and_offset().0).collect();
         ArrayD::from_shape_vec(&self.input[..], voxels).expect("as many voxels as before")
-    }
-
-    fn normal(&self, x: ComplexArray) -> ComplexArray {
-        match &self.normal {
-            Some(toeplitz) => toeplitz.apply(x),
-            None => self.adjoint(self.apply(x)),
-        }
     }
 }
 

@@ -100,3 +100,43 @@ impl Linear for Toeplitz {
         self.apply(y)
     }
 }
+
+/// A non-uniform transform whose normal operator is its [`Toeplitz`] convolution, by transforms of twice the size instead of
+/// gridding.
+pub struct ToeplitzNufft {
+    nufft: Nufft,
+    normal: Toeplitz,
+}
+
+impl ToeplitzNufft {
+    /// As [`Nufft::new`], which also tells the arguments.
+    ///
+    /// # Errors
+    /// As [`Nufft::new`].
+    pub fn new(image: [usize; 4], volume: bool, points: ArrayView2<f32>, accuracy: Accuracy) -> Result<Self> {
+        let normal = Toeplitz::new(image, volume, points, None, accuracy)?;
+        Ok(Self { nufft: Nufft::new(image, volume, points, accuracy)?, normal })
+    }
+}
+
+impl Linear for ToeplitzNufft {
+    fn input_shape(&self) -> &[usize] {
+        self.nufft.input_shape()
+    }
+
+    fn output_shape(&self) -> &[usize] {
+        self.nufft.output_shape()
+    }
+
+    fn apply(&self, x: ComplexArray) -> ComplexArray {
+        self.nufft.apply(x)
+    }
+
+    fn adjoint(&self, y: ComplexArray) -> ComplexArray {
+        self.nufft.adjoint(y)
+    }
+
+    fn normal(&self, x: ComplexArray) -> ComplexArray {
+        self.normal.apply(x)
+    }
+}

@@ -4,9 +4,10 @@
 //! calibration region, so that regular undersampling in one or two directions, CAIPI and irregular masks are one case.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use nalgebra::{Cholesky, DMatrix};
-use ndarray::{Array4, ArrayView3, ArrayView4, s};
+use ndarray::{Array4, ArrayView3, ArrayView4};
 use num_complex::Complex64;
 use rayon::prelude::*;
 
@@ -14,6 +15,7 @@ use super::super::Complex32;
 use super::super::fourier::ifft;
 use super::super::linear::Linear;
 use super::super::operators::sensitivities::Sensitivities;
+use super::super::sampling::calibration_region;
 use super::{Acquired, Reconstruction, check_range, image};
 use crate::error::{Error, Result};
 
@@ -63,9 +65,10 @@ pub fn fill(acquired: &Acquired<'_>, settings: &Grappa) -> Result<Array4<Complex
         let found = format!("{:?}", settings.kernel);
         return Err(Error::value("GRAPPA kernel", "odd widths", found, "take 3, 5 or 7"));
     }
-    let calibration = calibration_region(acquired.sampled, acquired.axes);
-    if (0..3).any(|axis| calibration[axis][1] - calibration[axis][0] < width[axis]) {
-        let found = format!("{:?}", calibration.map(|[from, to]| to - from));
+    let transformed = [1, 2, 3].map(|axis| acquired.axes.contains(&axis));
+    let calibration = calibration_region(acquired.sampled, transformed);
+    if (0..3).any(|axis| calibration[axis].len() < width[axis]) {
+        let found = format!("{:?}", calibration.each_ref().map(Range::len));
         let advice = "sample the centre of k-space fully, take a smaller kernel, or use SENSE";
         return Err(Error::value("calibration region", format!("at least {width:?}"), found, advice));
     }
@@ -114,12 +117,12 @@ const EQUATIONS: usize = 10;
 /// region.
 fn gram(
     kspace: ArrayView4<'_, Complex32>,
-    region: &[[usize; 2]; 3],
+    region: &[Range<usize>; 3],
     offsets: &[[isize; 3]],
 ) -> DMatrix<Complex64> {
     let coils = kspace.dim().0;
     let reach = offsets[0].map(|offset| offset.unsigned_abs());
-    let [d, h, w] = [0, 1, 2].map(|axis| region[axis][0] + reach[axis]..region[axis][1] - reach[axis]);
+    let [d, h, w] = [0, 1, 2].map(|axis| region[axis].start + reach[axis]..region[axis].end - reach[axis]);
     let centres: Vec<[usize; 3]> = d
         .flat_map(|i| {
             h.clone().flat_map({
@@ -211,37 +214,4 @@ fn apply(
         values
     };
     places.par_iter().map(fill).collect()
-}
-
-/// The fully sampled box around the centre of k-space, as `[from, to)` along each axis: grown plane by plane in turn, the
-/// whole axis where that is not in k-space.
-pub fn calibration_region(sampled: ArrayView3<'_, bool>, axes: &[usize]) -> [[usize; 2]; 3] {
-    let shape: [usize; 3] = sampled.dim().into();
-    let full = |b: &[[usize; 2]; 3]| {
-        sampled.slice(s![b[0][0]..b[0][1], b[1][0]..b[1][1], b[2][0]..b[2][1]]).iter().all(|&place| place)
-    };
-    let mut region = shape.map(|n| [0, n]);
-    axes.iter().map(|axis| axis - 1).for_each(|axis| region[axis] = [shape[axis] / 2, shape[axis] / 2 + 1]);
-    if !full(&region) {
-        return shape.map(|n| [n / 2, n / 2]);
-    }
-    loop {
-        let mut grown = false;
-        for axis in axes.iter().map(|axis| axis - 1) {
-            let [from, to] = region[axis];
-            for (larger, plane) in
-                [([from.saturating_sub(1), to], from.wrapping_sub(1)), ([from, to + 1], to)]
-            {
-                let mut added = region;
-                added[axis] = [plane, plane.wrapping_add(1)];
-                if plane < shape[axis] && full(&added) {
-                    region[axis] = [larger[0].min(region[axis][0]), larger[1].max(region[axis][1])];
-                    grown = true;
-                }
-            }
-        }
-        if !grown {
-            return region;
-        }
-    }
 }

@@ -16,6 +16,7 @@
 //! A pattern is constant along the axes that it does not act on. "Exact" means `round(places / R)` samples.
 
 mod caipi;
+mod calibration;
 mod fastmri;
 mod gaussian;
 mod mersenne;
@@ -28,6 +29,7 @@ mod spiral;
 mod trajectory;
 
 pub use caipi::Caipi;
+pub use calibration::calibration_region;
 pub use fastmri::{Columns, FastMri};
 pub use gaussian::Gaussian;
 pub use mersenne::Mersenne;

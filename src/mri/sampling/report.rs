@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use ndarray::{Array3, ArrayView3, Axis, s};
+use ndarray::{Array3, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::calibration::calibration_region;
 use crate::mri::fourier::ifft;
 use crate::mri::{Complex32, ComplexArray};
 
@@ -34,7 +35,7 @@ impl Report {
             acceleration: sampled.len() as f64 / count,
             nominal: None,
             sampled_share: if sampled.is_empty() { 0.0 } else { count / sampled.len() as f64 },
-            calibration: calibration(sampled.view()),
+            calibration: calibration_region(sampled.view(), [true; 3]).map(|range| range.len()),
             point_spread_side_lobe: side_lobe(sampled.view()),
         }
     }
@@ -52,36 +53,6 @@ impl fmt::Display for Report {
         writeln!(f, "sampled       {:.2} %", 100.0 * self.sampled_share)?;
         writeln!(f, "calibration   {w} x {h} x {d} (W x H x D, fully sampled about DC)")?;
         write!(f, "side lobe     {:.4} of the main lobe", self.point_spread_side_lobe)
-    }
-}
-
-fn calibration(sampled: ArrayView3<bool>) -> [usize; 3] {
-    let shape = [sampled.dim().0, sampled.dim().1, sampled.dim().2];
-    let dc = shape.map(|n| n / 2);
-    if sampled.is_empty() || !sampled[dc] {
-        return [0; 3];
-    }
-    let (mut low, mut high) = (dc, dc.map(|index| index + 1));
-    let full = |low: [usize; 3], high: [usize; 3]| {
-        sampled.slice(s![low[0]..high[0], low[1]..high[1], low[2]..high[2]]).iter().all(|sampled| *sampled)
-    };
-    loop {
-        let before = (low, high);
-        for axis in 0..3 {
-            if low[axis] > 0 {
-                let (mut from, mut to) = (low, high);
-                (from[axis], to[axis]) = (low[axis] - 1, low[axis]);
-                low[axis] -= usize::from(full(from, to));
-            }
-            if high[axis] < shape[axis] {
-                let (mut from, mut to) = (low, high);
-                (from[axis], to[axis]) = (high[axis], high[axis] + 1);
-                high[axis] += usize::from(full(from, to));
-            }
-        }
-        if before == (low, high) {
-            return [0, 1, 2].map(|axis| high[axis] - low[axis]);
-        }
     }
 }
 
