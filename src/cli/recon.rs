@@ -14,15 +14,16 @@ use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::raw::{self, RawOptions};
 use crate::io::{cfl, npy};
 use crate::metrics::{Profile, score};
-use crate::mri::Complex32;
 use crate::mri::coils::{EspiritOptions, Keep};
 use crate::mri::image::Part;
+use crate::mri::operators::sampled::Sampled;
 use crate::mri::recon::grappa::Grappa;
 use crate::mri::recon::pocs::Pocs;
 use crate::mri::recon::sense::Sense;
 use crate::mri::recon::total_variation::TotalVariation;
 use crate::mri::recon::wavelet::L1Wavelet;
 use crate::mri::reconstruct::{Maps, Method, Plan, Reconstructed, reconstruct};
+use crate::mri::{Complex32, Linear};
 use crate::volume::{KSpace, Volume};
 
 /// Reconstruct raw data by a classical method.
@@ -256,9 +257,9 @@ fn undersample(kspace: &mut KSpace, path: &Path) -> Result<()> {
         return Err(Error::file(path, "shape", expected, found, "make one with `voxgan mask`"));
     };
     kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
-    for mut coil in kspace.data.outer_iter_mut() {
-        coil.zip_mut_with(&kspace.sampled, |z, &sampled| *z *= f32::from(u8::from(sampled)));
-    }
+    let data = std::mem::take(&mut kspace.data);
+    let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).apply(data.into_dyn());
+    kspace.data = kept.into_dimensionality().expect("k-space of rank four");
     kspace.provenance.steps.push(format!("undersampled by the mask {}", path.display()));
     Ok(())
 }

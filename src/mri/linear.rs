@@ -105,6 +105,11 @@ impl Linear for Chain {
 /// threads changes nothing.
 const PIECE: usize = 1 << 14;
 
+/// `z` in double precision.
+pub fn double(z: &Complex32) -> Complex64 {
+    Complex64::new(z.re.into(), z.im.into())
+}
+
 /// `⟨x, y⟩ = Σ conj(x)·y`, in double precision.
 ///
 /// # Panics
@@ -115,7 +120,6 @@ pub fn dot(x: &ComplexArray, y: &ComplexArray) -> Complex64 {
     let (Some(x), Some(y)) = (x.as_slice(), y.as_slice()) else {
         unreachable!("both arrays are in standard layout");
     };
-    let double = |z: &Complex32| Complex64::new(z.re.into(), z.im.into());
     let pieces: Vec<Complex64> = x
         .par_chunks(PIECE)
         .zip(y.par_chunks(PIECE))

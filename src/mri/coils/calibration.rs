@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::eigen::{couples, pairs};
 use crate::mri::Complex32;
+use crate::mri::linear::double;
 
 /// The central `widths` of `D`, `H` and `W`, all of an axis that is shorter: with DC at ⌊n/2⌋ it has DC at ⌊width/2⌋.
 pub fn centre<'a>(kspace: ArrayView4<'a, Complex32>, widths: [usize; 3]) -> ArrayView4<'a, Complex32> {
@@ -101,7 +102,7 @@ fn patch_covariance(region: ArrayView4<Complex32>, kernel: [usize; 3]) -> DMatri
     let shape = [d, h, w];
     let places: usize = kernel.iter().product();
     let region = region.as_standard_layout();
-    let values: Vec<Complex64> = region.iter().map(|z| Complex64::new(z.re.into(), z.im.into())).collect();
+    let values: Vec<Complex64> = region.iter().map(double).collect();
     let images: Vec<&[Complex64]> = values.chunks_exact(d * h * w).collect();
     let extent = kernel.map(|k| 2 * k - 1);
     let differences: Vec<[isize; 3]> = offsets(extent)

@@ -25,6 +25,7 @@ pub use walsh::{Adaptive, adaptive};
 pub use whitening::{noise_covariance, outer_samples, whitening_matrix};
 
 use super::Complex32;
+use super::linear::double;
 
 /// Values of one output that are mixed by one task.
 const PIECE: usize = 1 << 12;
@@ -62,7 +63,6 @@ fn covariance(x: ArrayView4<Complex32>) -> DMatrix<Complex64> {
     let x = x.as_standard_layout();
     let x: ArrayView2<Complex32> =
         x.view().into_shape_with_order((coils, d * h * w)).expect("the layout is standard");
-    let double = |z: &Complex32| Complex64::new(z.re.into(), z.im.into());
     let pairs: Vec<(usize, usize)> = eigen::couples(coils).collect();
     let sums: Vec<Complex64> = pairs
         .par_iter()

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::super::Complex32;
 use super::super::fourier::ifft;
-use super::super::linear::Linear;
+use super::super::linear::{Linear, double};
 use super::super::operators::sensitivities::Sensitivities;
 use super::super::sampling::calibration_region;
 use super::{Acquired, Reconstruction, check_range, image};
@@ -139,8 +139,7 @@ fn gram(
             let (offset, coil) = (offsets[unknown / coils], unknown % coils);
             let value = |place: &[usize; 3]| {
                 let [d, h, w] = [0, 1, 2].map(|axis| place[axis].wrapping_add_signed(offset[axis]));
-                let z = kspace[[coil, d, h, w]];
-                Complex64::new(z.re.into(), z.im.into())
+                double(&kspace[[coil, d, h, w]])
             };
             centres.iter().step_by(step).map(value).collect()
         })
