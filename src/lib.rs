@@ -1,4 +1,5 @@
 //! voxgan: 3D StyleGAN2 for brain MRI.
+pub mod anatomy;
 pub mod bridge;
 pub mod cli;
 pub mod config;

@@ -1,0 +1,155 @@
+//! A segmented volume: a structure for every voxel, and how sure it is.
+
+use std::collections::BTreeSet;
+
+use nalgebra::Matrix4;
+use ndarray::{Array3, Array4, Axis};
+
+use super::structures::{Region, STRUCTURES, Structure};
+use crate::error::{Error, Result};
+use crate::volume::Volume;
+use crate::volume::resample::{Grid, Interpolation, resample};
+
+/// Which structure each voxel of a volume belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segmentation {
+    /// Index of each voxel's [`Structure`], `[D, H, W]`.
+    pub labels: Array3<u8>,
+    /// Voxel `(i, j, k, 1)` to world millimetres, as [`Volume::affine`].
+    pub affine: Matrix4<f64>,
+    /// Volume of each structure in millilitres, with partial volumes: the sum over voxels of its probability. Of labels
+    /// without probabilities, the volume of its voxels.
+    pub volume_ml: [f64; STRUCTURES],
+    /// Mean probability of each structure over the voxels given to it; 1 for labels without probabilities, 0 for a
+    /// structure without voxels.
+    pub confidence: [f64; STRUCTURES],
+}
+
+impl Segmentation {
+    /// Labels without probabilities: each voxel counts for its structure alone.
+    ///
+    /// # Panics
+    /// If a label is not the index of a structure.
+    pub fn of_labels(labels: Array3<u8>, affine: Matrix4<f64>) -> Self {
+        let mut voxels = [0usize; STRUCTURES];
+        labels.iter().for_each(|&label| voxels[usize::from(label)] += 1);
+        let voxel_ml = affine.fixed_view::<3, 3>(0, 0).determinant().abs() / 1000.0;
+        Self {
+            labels,
+            affine,
+            volume_ml: voxels.map(|n| n as f64 * voxel_ml),
+            confidence: voxels.map(|n| if n > 0 { 1.0 } else { 0.0 }),
+        }
+    }
+
+    /// A label map with the numbers of FreeSurfer, SynthSeg or [`Segmentation::to_volume`] (see
+    /// [`Structure::of_label`]), on its own grid.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a map of several channels, or with numbers that belong to no structure.
+    pub fn of_numbers(map: &Volume) -> Result<Self> {
+        if map.channels() != 1 {
+            let found = format!("{} of them", map.channels());
+            return Err(Error::value("channels of the label map", "one", found, "give one label map"));
+        }
+        let mut unknown = BTreeSet::new();
+        let labels = map.data.index_axis(Axis(0), 0).mapv(|number| {
+            let whole = number.round();
+            let label = if (whole - number).abs() < 1e-3 { Structure::of_label(whole as i32) } else { None };
+            label.map_or_else(
+                || {
+                    unknown.insert(number.to_string());
+                    0
+                },
+                |structure| structure.index() as u8,
+            )
+        });
+        if !unknown.is_empty() {
+            let found: Vec<_> = unknown.into_iter().take(8).collect();
+            let advice = "give labels numbered as FreeSurfer or SynthSeg do, merging those without a side";
+            return Err(Error::value("label map", "numbers of known structures", found.join(", "), advice));
+        }
+        Ok(Self::of_labels(labels, map.affine))
+    }
+
+    /// The grid of the labels.
+    pub fn grid(&self) -> Grid {
+        let (d, h, w) = self.labels.dim();
+        Grid { dims: [w, h, d], affine: self.affine }
+    }
+
+    /// Volume of one voxel in millilitres.
+    pub fn voxel_ml(&self) -> f64 {
+        self.affine.fixed_view::<3, 3>(0, 0).determinant().abs() / 1000.0
+    }
+
+    /// Size of a voxel along `(i, j, k)` in millimetres.
+    pub fn spacing_mm(&self) -> [f64; 3] {
+        [0, 1, 2].map(|axis| self.affine.fixed_view::<3, 1>(0, axis).norm())
+    }
+
+    /// Volume of a region in millilitres, with partial volumes.
+    pub fn region_ml(&self, region: &Region) -> f64 {
+        region.parts.iter().map(|part| self.volume_ml[part.index()]).sum()
+    }
+
+    /// The voxels of a region, `[D, H, W]`.
+    pub fn mask(&self, region: &Region) -> Array3<bool> {
+        let members = region.members();
+        self.labels.mapv(|label| members[usize::from(label)])
+    }
+
+    /// The labels as a volume of the numbers in files ([`Structure::number`]).
+    pub fn to_volume(&self) -> Volume {
+        let numbers = self.labels.mapv(|label| f32::from(Structure::ALL[usize::from(label)].number()));
+        Volume::new(numbers.insert_axis(Axis(0)), self.affine)
+    }
+
+    /// The labels on another grid, each of its voxels by the nearest one of this; volumes and confidence stay those of
+    /// this grid.
+    pub fn on(&self, grid: &Grid) -> Self {
+        let volume = Volume::new(self.labels.mapv(f32::from).insert_axis(Axis(0)), self.affine);
+        let moved: Array4<f32> = resample(&volume, grid, Interpolation::Nearest).data;
+        let labels = moved.index_axis(Axis(0), 0).mapv(|label| label as u8);
+        Self { labels, affine: grid.affine, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array;
+
+    fn map(numbers: &[f32]) -> Volume {
+        let data = Array::from_shape_vec((1, 1, 1, numbers.len()), numbers.to_vec()).unwrap();
+        Volume::new(data, Matrix4::new_nonuniform_scaling(&nalgebra::Vector3::new(2.0, 1.0, 1.0)))
+    }
+
+    #[test]
+    fn numbers_of_files_become_structures_and_volumes() {
+        let segmentation = Segmentation::of_numbers(&map(&[0.0, 4.0, 4.0, 137.0, 506.0, 16.0])).unwrap();
+        assert_eq!(segmentation.labels.as_slice().unwrap(), [0, 3, 3, 7, 1, 21]);
+        let lateral = Region::named("lateral_ventricles").unwrap();
+        assert!((segmentation.region_ml(lateral) - 0.004).abs() < 1e-15);
+        let brain = Region::named("brain").unwrap();
+        assert!((segmentation.region_ml(brain) - 0.008).abs() < 1e-15);
+        assert_eq!(segmentation.mask(brain).iter().filter(|&&inside| inside).count(), 4);
+        let back = Segmentation::of_numbers(&segmentation.to_volume()).unwrap();
+        assert_eq!(back, segmentation);
+    }
+
+    #[test]
+    fn unknown_numbers_are_named() {
+        let error = Segmentation::of_numbers(&map(&[0.0, 77.0, 2.5])).unwrap_err().to_string();
+        assert!(error.contains("77") && error.contains("2.5"), "{error}");
+    }
+
+    #[test]
+    fn labels_move_to_another_grid_by_the_nearest_voxel() {
+        let segmentation = Segmentation::of_numbers(&map(&[4.0, 43.0])).unwrap();
+        let fine = segmentation.grid().with_spacing([1.0, 1.0, 1.0]);
+        let moved = segmentation.on(&fine);
+        assert_eq!(moved.labels.as_slice().unwrap(), [3, 3, 4, 4]);
+        assert_eq!(moved.volume_ml, segmentation.volume_ml);
+    }
+}
