@@ -3,16 +3,25 @@
 //! A recipe comes from a file ([`Recipe::read`]) or from those inside the program ([`Recipe::preset`]);
 //! [`Recipe::open`] takes either. Unknown keys are refused, and every error names the key by its path.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod parse;
+mod segmentation;
 mod validation;
 
+pub use parse::{in_file, parse, to_toml};
+pub use segmentation::{SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe};
+
+/// The recipe of the segmenter.
+const ANATOMY: &str = "anatomy";
 /// The recipes inside the program: name and text.
-const PRESETS: [(&str, &str); 6] = [
+const PRESETS: [(&str, &str); 7] = [
+    (ANATOMY, include_str!("../configs/anatomy.toml")),
     ("brain-2mm", include_str!("../configs/brain-2mm.toml")),
     ("brain-4mm", include_str!("../configs/brain-4mm.toml")),
     ("cube-64", include_str!("../configs/cube-64.toml")),
@@ -360,18 +369,61 @@ impl Default for OutputRecipe {
     }
 }
 
+/// The text of the recipe `name_or_path`, a file or a preset, and the path to name in errors.
+fn source(name_or_path: &str) -> Result<(PathBuf, Cow<'static, str>)> {
+    let path = Path::new(name_or_path);
+    if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
+        Ok((path.to_path_buf(), read(path)?.into()))
+    } else {
+        preset(name_or_path).map(|(path, text)| (path, text.into()))
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the recipe", e))
+}
+
+fn preset(name: &str) -> Result<(PathBuf, &'static str)> {
+    let found = PRESETS.iter().find(|(preset, _)| *preset == name);
+    let (_, text) = found.ok_or_else(|| {
+        let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+        let expected = format!("a recipe file (.toml) or one of {}", names.join(", "));
+        Error::value("recipe", expected, format!("`{name}`"), "check the name or give the file's path")
+    })?;
+    Ok((format!("{name}.toml").into(), text))
+}
+
+/// A recipe of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyRecipe {
+    /// Of a generator.
+    Generator(Box<Recipe>),
+    /// Of a segmenter: it has a table `[segmenter]`.
+    Segmenter(Box<SegmentationRecipe>),
+}
+
+impl AnyRecipe {
+    /// The recipe `name_or_path`, as [`Recipe::open`] finds it.
+    ///
+    /// # Errors
+    /// As [`Recipe::open`].
+    pub fn open(name_or_path: &str) -> Result<Self> {
+        let (path, text) = source(name_or_path)?;
+        if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("segmenter")) {
+            return Ok(Self::Segmenter(Box::new(SegmentationRecipe::from_toml(&text, &path)?)));
+        }
+        Ok(Self::Generator(Box::new(Recipe::from_toml(&text, &path)?)))
+    }
+}
+
 impl Recipe {
     /// The recipe `name_or_path`: a file where there is one or the name ends in `.toml`, else a preset.
     ///
     /// # Errors
     /// As [`Recipe::read`] and [`Recipe::preset`].
     pub fn open(name_or_path: &str) -> Result<Self> {
-        let path = Path::new(name_or_path);
-        if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
-            Self::read(path)
-        } else {
-            Self::preset(name_or_path)
-        }
+        let (path, text) = source(name_or_path)?;
+        Self::from_toml(&text, &path)
     }
 
     /// Reads and validates a recipe file.
@@ -379,8 +431,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::File`] with the key's path if it is no valid recipe.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the recipe", e))?;
-        Self::from_toml(&text, path)
+        Self::from_toml(&read(path)?, path)
     }
 
     /// The recipe `name` from inside the program.
@@ -388,17 +439,14 @@ impl Recipe {
     /// # Errors
     /// [`Error::Value`] if there is none of that name; it lists those there are.
     pub fn preset(name: &str) -> Result<Self> {
-        let found = PRESETS.iter().find(|(preset, _)| *preset == name);
-        let (_, text) = found.ok_or_else(|| {
-            let expected = format!("a recipe file (.toml) or one of {}", Self::preset_names().join(", "));
-            Error::value("recipe", expected, format!("`{name}`"), "check the name or give the file's path")
-        })?;
-        Self::from_toml(text, Path::new(&format!("{name}.toml")))
+        let (path, text) = preset(name)?;
+        Self::from_toml(&text, &path)
     }
 
-    /// Names of the recipes inside the program.
+    /// Names of the generators' recipes inside the program.
     pub fn preset_names() -> Vec<&'static str> {
-        PRESETS.iter().map(|(name, _)| *name).collect()
+        let names = PRESETS.iter().map(|(name, _)| *name);
+        names.filter(|name| *name != ANATOMY).collect()
     }
 
     /// Parses and validates `text`; `path` is named in errors.
@@ -406,27 +454,8 @@ impl Recipe {
     /// # Errors
     /// [`Error::File`] with the key's path if it is no valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
-        let syntax = |e: &toml::de::Error| {
-            let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::file(path, format!("line {line}"), "valid TOML", e.message(), "correct this line")
-        };
-        let deserializer = toml::Deserializer::parse(text).map_err(|e| syntax(&e))?;
-        let recipe: Self = serde_path_to_error::deserialize(deserializer).map_err(|e| {
-            let key = e.path().to_string();
-            let message = e.inner().message().trim();
-            if let Some(name) =
-                message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
-            {
-                let key = if key == "." { name.to_string() } else { format!("{key}.{name}") };
-                return Error::file(path, key, "a value, there being no default", "nothing", "add this key");
-            }
-            let (found, expected) = message.split_once(", expected ").unwrap_or((message, "another value"));
-            Error::file(path, key, expected, found, "correct or remove this key")
-        })?;
-        recipe.validate().map_err(|e| match e {
-            Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
-            other => other,
-        })?;
+        let recipe: Self = parse(text, path)?;
+        recipe.validate().map_err(|e| in_file(e, path))?;
         Ok(recipe)
     }
 
@@ -435,9 +464,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Value`] if a number does not fit TOML (a seed above 2⁶³ − 1).
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).map_err(|e| {
-            Error::value("recipe", "values that TOML can hold", e.to_string(), "change this value")
-        })
+        to_toml(self)
     }
 
     /// The recipe with every default that depends on other keys filled in: what a run folder records.

@@ -39,6 +39,10 @@ pub enum Purpose {
     Degradation = 12,
     /// Starting points of iterative methods.
     Start = 13,
+    /// Images made of label maps: deformation, contrasts, resolution.
+    Synthesis = 14,
+    /// Resamplings of statistics: bootstraps, permutations, splits.
+    Resampling = 15,
 }
 
 /// The generator at this address.

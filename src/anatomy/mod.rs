@@ -1,7 +1,14 @@
 //! Is it still a brain? Structures, their volumes, cohorts of them, and the gate that a change must pass.
 
+pub mod cohort;
+pub mod gate;
+pub mod overlap;
+pub mod segment;
 mod segmentation;
+pub mod shape;
 mod structures;
+pub mod synthesis;
+pub mod volumes;
 
 pub use segmentation::Segmentation;
 pub use structures::{REGIONS, Region, STRUCTURES, Side, Structure};

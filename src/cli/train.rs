@@ -2,29 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::device::{Device, on_device};
-use crate::config::Recipe;
+use crate::anatomy::synthesis::LabelMap;
+use crate::config::{AnyRecipe, Recipe, SegmentationRecipe};
 use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
+use crate::io::{bids, nifti};
 use crate::pretrained::model::latest_checkpoint;
 use crate::train::{self, Ended, Estimate, Event, Job, Reals};
 
-/// Train a generator on a prepared dataset.
+/// Train a generator on a prepared dataset, or a segmenter on label maps.
 ///
 /// The run's folder holds the resolved recipe, stats.jsonl, pictures of samples and checkpoints. An interrupt (Ctrl-C,
 /// SIGTERM) finishes the step and saves; the same command goes on from there, exactly.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny)
+    /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy)
     #[arg(value_name = "CONFIG")]
     recipe: String,
-    /// The dataset that `voxgan prepare` made
+    /// The dataset that `voxgan prepare` made; for a segmenter, a folder of whole-head label maps
     #[arg(long, value_name = "CACHE")]
     data: PathBuf,
     /// The run's folder; a run that is there is resumed
@@ -49,7 +51,13 @@ pub struct Args {
 /// # Errors
 /// What is wrong with recipe, data, device or disk, and a loss that is not finite.
 pub fn run(args: Args) -> Result<()> {
-    let mut recipe = Recipe::open(&args.recipe)?;
+    match AnyRecipe::open(&args.recipe)? {
+        AnyRecipe::Generator(recipe) => generator(*recipe, &args),
+        AnyRecipe::Segmenter(recipe) => segmenter(*recipe, &args),
+    }
+}
+
+fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
     recipe.training.total_kimg = args.total_kimg.unwrap_or(recipe.training.total_kimg);
     recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
     recipe.validate()?;
@@ -57,26 +65,66 @@ pub fn run(args: Args) -> Result<()> {
     let reals = Reals::new(Dataset::open(&args.data)?, &recipe)?;
     if args.dry_run {
         return on_device!(args.device, |B, device| {
-            plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), &args);
+            plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), args);
             Ok(())
         });
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|e| Error::io(&args.out, "listen to interrupts", e))?;
-    }
+    let stop = interrupts(&args.out)?;
     let screen = Screen::new();
     let job = Job { recipe: &recipe, reals: &reals, out: &args.out, stop: &stop, last_step: None };
     let ended =
         on_device!(args.device, |B, device| train::run::<B>(&job, &device, &|event| screen.show(event)))?;
-    screen.bar.finish_and_clear();
-    let checkpoint = latest_checkpoint(&args.out)?.map_or(String::new(), |path| path.display().to_string());
-    match ended {
-        Ended::Complete => println!("done: {checkpoint}"),
-        Ended::Stopped => println!("stopped: {checkpoint}; the same command goes on"),
+    screen.end(ended, &args.out)
+}
+
+fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
+    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
+    if args.total_kimg.is_some() {
+        let advice = "set training.steps in the recipe";
+        return Err(Error::value("--total-kimg", "a generator's recipe", "a segmenter's", advice));
     }
-    Ok(())
+    let maps = label_maps(&args.data, &recipe.training.held_out)?;
+    if args.dry_run {
+        println!("crop [D, H, W]     {:?} at 1 mm", recipe.training.crop);
+        println!("label maps         {} in {}", maps.len(), args.data.display());
+        println!("steps              {}", recipe.training.steps);
+        println!("out                {}", args.out.display());
+        return Ok(());
+    }
+    let stop = interrupts(&args.out)?;
+    let screen = Screen::new();
+    let job = train::segmenter::Job { recipe: &recipe, maps: &maps, out: &args.out, stop: &stop };
+    let tell = |event: Event| screen.show(event);
+    let ended = on_device!(args.device, |B, device| train::segmenter::run::<B>(&job, &device, &tell))?;
+    screen.end(ended, &args.out)
+}
+
+/// The label maps of a folder but those whose names contain one of `held_out`.
+fn label_maps(folder: &Path, held_out: &[String]) -> Result<Vec<LabelMap>> {
+    let mut paths = bids::volumes(folder)?;
+    paths.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        !held_out.iter().any(|part| name.contains(part.as_str()))
+    });
+    if paths.is_empty() {
+        let advice = "give a folder of label maps, some of which are not held out";
+        return Err(Error::file(folder, "label maps", "*.nii or *.nii.gz", "none", advice));
+    }
+    let map = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        LabelMap::new(&name, nifti::read(path)?)
+    };
+    paths.iter().map(map).collect()
+}
+
+/// A flag that an interrupt sets.
+fn interrupts(out: &Path) -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|e| Error::io(out, "listen to interrupts", e))?;
+    }
+    Ok(stop)
 }
 
 fn plan(recipe: &Recipe, reals: &Reals, estimate: &Estimate, args: &Args) {
@@ -135,6 +183,16 @@ impl Screen {
         }
     }
 
+    fn end(&self, ended: Ended, out: &Path) -> Result<()> {
+        self.bar.finish_and_clear();
+        let checkpoint = latest_checkpoint(out)?.map_or(String::new(), |path| path.display().to_string());
+        match ended {
+            Ended::Complete => println!("done: {checkpoint}"),
+            Ended::Stopped => println!("stopped: {checkpoint}; the same command goes on"),
+        }
+        Ok(())
+    }
+
     fn say(&self, line: String) {
         if self.plain {
             eprintln!("{line}");
@@ -145,9 +203,18 @@ impl Screen {
 }
 
 fn summary(numbers: &BTreeMap<String, f64>) -> String {
-    let kimg = numbers.get("images").map_or(0.0, |n| n / 1000.0);
-    let parts = [("loss_g", "G"), ("loss_d", "D"), ("r_t", "r_t"), ("augmentation_p", "p")];
-    let parts = parts.iter().filter_map(|(key, name)| numbers.get(*key).map(|v| format!("{name} {v:.3}")));
-    let seconds = numbers.get("seconds_per_kimg").copied().unwrap_or(0.0);
-    format!("{kimg:.1} kimg, {}, {seconds:.0} s/kimg", parts.collect::<Vec<_>>().join(", "))
+    let shown = [
+        ("loss_g", "G"),
+        ("loss_d", "D"),
+        ("r_t", "r_t"),
+        ("augmentation_p", "p"),
+        ("loss_dice", "1 - Dice"),
+        ("cross_entropy", "cross-entropy"),
+        ("seconds_per_step", "s/step"),
+    ];
+    let mut parts = Vec::new();
+    parts.extend(numbers.get("images").map(|n| format!("{:.1} kimg", n / 1000.0)));
+    parts.extend(shown.iter().filter_map(|(key, name)| numbers.get(*key).map(|v| format!("{name} {v:.3}"))));
+    parts.extend(numbers.get("seconds_per_kimg").map(|seconds| format!("{seconds:.0} s/kimg")));
+    parts.join(", ")
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::nifti;
 use crate::error::{Error, Result};
 
 /// Whether `folder` is a BIDS tree: it has a `dataset_description.json` or images in `sub-*/anat`.
@@ -33,6 +34,27 @@ pub fn t1w(root: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::file(root, "BIDS tree", "sub-*/[ses-*/]anat/*_T1w.nii.gz", "none", advice));
     }
     Ok(images)
+}
+
+/// The volumes that `path` names: itself, the T1-weighted images of a BIDS tree, or the NIfTI files of a folder, in the
+/// order of their paths.
+///
+/// # Errors
+/// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] when it has no volume.
+pub fn volumes(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    if is_bids(path) {
+        return t1w(path);
+    }
+    let mut volumes = listed(path)?;
+    volumes.retain(|path| !has_prefix(path, ".") && nifti::is_nifti(path));
+    if volumes.is_empty() {
+        let advice = "give a volume, a folder of volumes or a BIDS tree";
+        return Err(Error::file(path, "folder", "*.nii or *.nii.gz", "none", advice));
+    }
+    Ok(volumes)
 }
 
 /// The subject and session that a file's name says: `sub-01` and `ses-2` in `sub-01_ses-2_T1w.nii.gz`. A subject

@@ -19,6 +19,7 @@ mod neighbours;
 mod pair;
 mod plan;
 mod profile;
+pub mod realism;
 mod score;
 mod scores;
 mod ssim;

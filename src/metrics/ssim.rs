@@ -12,7 +12,7 @@
 //! of those left being scaled to sum to one; at the only scale left, a window shrinks to the axis (to an odd length).
 //! So values from different grids are not comparable, and results say which scales and windows they rest on.
 
-use ndarray::{Array3, ArrayView3, Axis, Slice};
+use ndarray::{Array2, Array3, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
 
 use super::window::{Structure, Weights, gaussian, structure};
@@ -191,36 +191,69 @@ pub fn ms_ssim_within(
     compare(a, b, data_range, scales_for(a.dim().into()), Some(mask))
 }
 
+/// MS-SSIM of every two volumes of a set.
+pub(super) struct PairSimilarities {
+    /// `[N, N]`, symmetric, with ones on the diagonal.
+    pub values: Array2<f64>,
+    /// Scales used, as in [`Similarity`].
+    pub scales: usize,
+    /// Taps used, as in [`Similarity`].
+    pub taps: [usize; 3],
+}
+
+/// MS-SSIM of every two of `volumes`, the mean over channels where there are several.
+///
+/// # Errors
+/// As [`ssim`]; also if there are fewer than two volumes.
+pub(super) fn ms_ssim_pairs(volumes: &[Volume], data_range: f64) -> Result<PairSimilarities> {
+    let [first, _, ..] = volumes else {
+        let found = volumes.len().to_string();
+        return Err(Error::value("volumes", "at least two volumes", found, "give more volumes"));
+    };
+    let similarities = pairs(volumes.len()).into_par_iter().map(|[i, j]| {
+        let (a, b) = (&volumes[i].data, &volumes[j].data);
+        same_shape(a.shape(), b.shape())?;
+        let channels = a.outer_iter().zip(b.outer_iter());
+        let values = channels.map(|(a, b)| ms_ssim(a, b, data_range).map(|similarity| similarity.value));
+        Ok(([i, j], values.sum::<Result<f64>>()? / a.dim().0 as f64))
+    });
+    let mut values = Array2::eye(volumes.len());
+    for ([i, j], similarity) in similarities.collect::<Result<Vec<_>>>()? {
+        values[[i, j]] = similarity;
+        values[[j, i]] = similarity;
+    }
+    let (_, d, h, w) = first.data.dim();
+    Ok(PairSimilarities { values, scales: scales_for([d, h, w]), taps: taps_for([d, h, w]) })
+}
+
+/// Each two of `count` volumes, once.
+fn pairs(count: usize) -> Vec<[usize; 2]> {
+    (0..count).flat_map(|i| (0..i).map(move |j| [i, j])).collect()
+}
+
+impl PairSimilarities {
+    /// Mean and standard deviation over the pairs.
+    pub fn diversity(&self) -> Diversity {
+        let values: Vec<f64> = pairs(self.values.nrows()).into_iter().map(|pair| self.values[pair]).collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        Diversity {
+            mean,
+            standard_deviation: (squares / (count - 1.0).max(1.0)).sqrt(),
+            pairs: values.len(),
+            scales: self.scales,
+            taps: self.taps,
+        }
+    }
+}
+
 /// Mean MS-SSIM over all pairs of `volumes` (over all channels, where there are several).
 ///
 /// # Errors
 /// As [`ssim`]; also if there are fewer than two volumes.
 pub fn diversity(volumes: &[Volume], data_range: f64) -> Result<Diversity> {
-    let [first, _, ..] = volumes else {
-        let found = volumes.len().to_string();
-        return Err(Error::value("volumes", "at least two volumes", found, "give more volumes"));
-    };
-    let pairs: Vec<(usize, usize)> = (0..volumes.len()).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
-    let values = pairs.par_iter().map(|&(i, j)| {
-        let (a, b) = (&volumes[i].data, &volumes[j].data);
-        same_shape(a.shape(), b.shape())?;
-        let channels = a.outer_iter().zip(b.outer_iter());
-        let values = channels.map(|(a, b)| ms_ssim(a, b, data_range).map(|similarity| similarity.value));
-        Ok(values.sum::<Result<f64>>()? / a.dim().0 as f64)
-    });
-    // Collected before they are summed, so that the order does not depend on the threads.
-    let values = values.collect::<Result<Vec<f64>>>()?;
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-    let (_, d, h, w) = first.data.dim();
-    Ok(Diversity {
-        mean,
-        standard_deviation: (squares / (count - 1.0).max(1.0)).sqrt(),
-        pairs: pairs.len(),
-        scales: scales_for([d, h, w]),
-        taps: taps_for([d, h, w]),
-    })
+    ms_ssim_pairs(volumes, data_range).map(|pairs| pairs.diversity())
 }
 
 /// Scales at which every axis (but those of one voxel) has the window's length; at least one.

@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::{Init, LRELU_GAIN, downsample};
-use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, fir, layer};
+use super::{Init, LRELU_GAIN, downsample, downsampling_blur};
+use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, fir, layer};
 use burn::tensor::backend::Backend;
 
 /// Shape and kind of a [`Conv`].
@@ -67,7 +67,7 @@ impl<B: VolumeOps> Conv<B> {
             let geometry = ConvGeometry::same(x.grid(), kernel);
             (x, geometry)
         } else {
-            let x = fir(x, &Fir::along(self.down, FirPass { up: 1, down: 1, pad: [2, 2], gain: 1.0 }));
+            let x = fir(x, &downsampling_blur(self.down));
             let padding = [0, 1, 2].map(|a| if self.down[a] == 2 { 0 } else { kernel[a] / 2 });
             let geometry = ConvGeometry { input: x.grid(), kernel, stride: self.down, padding };
             (x, geometry)

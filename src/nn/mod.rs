@@ -7,6 +7,7 @@ mod init;
 mod minibatch_deviation;
 mod modulated;
 mod noise;
+mod normalised;
 pub mod parameters;
 mod resample;
 mod to_image;
@@ -17,7 +18,8 @@ pub use init::Init;
 pub use minibatch_deviation::minibatch_deviation;
 pub use modulated::{ModulatedConv, ModulatedConvConfig};
 pub use noise::Noise;
-pub use resample::{downsample, upsample};
+pub use normalised::{NormalisedConv, NormalisedConvConfig};
+pub use resample::{downsample, downsampling_blur, upsample, upsample_features};
 pub use to_image::{ToImage, ToImageConfig};
 
 /// Gain of the leaky ReLU that keeps the variance of its input.

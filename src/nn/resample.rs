@@ -9,8 +9,18 @@ use crate::ops::{Features, Fir, FirPass, VolumeOps, fir};
 /// # Shapes
 /// `[N, C, D, H, W]` → the same with each axis times its factor (1 or 2).
 pub fn upsample<B: VolumeOps>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> {
-    let pass = FirPass { up: 2, down: 1, pad: [2, 1], gain: 2.0 };
-    fir(Features::from_volumes(x), &Fir::along(factors, pass)).into_volumes()
+    upsample_features(Features::from_volumes(x), factors).into_volumes()
+}
+
+/// [`upsample`] of features.
+pub fn upsample_features<B: VolumeOps>(x: Features<B>, factors: [usize; 3]) -> Features<B> {
+    fir(x, &Fir::along(factors, FirPass { up: 2, down: 1, pad: [2, 1], gain: 2.0 }))
+}
+
+/// The filter before a strided convolution of three (StyleGAN2, `conv_downsample_2d`): padding 2 on halved axes, which
+/// stands for the convolution's own.
+pub fn downsampling_blur(factors: [usize; 3]) -> Fir {
+    Fir::along(factors, FirPass { up: 1, down: 1, pad: [2, 2], gain: 1.0 })
 }
 
 /// Padding (1, 1), filter, every second voxel (StyleGAN2, `downsample2d`).

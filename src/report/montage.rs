@@ -9,8 +9,8 @@
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
-use image::{GrayImage, ImageFormat, Luma};
-use ndarray::{ArrayView2, Axis, s};
+use image::{GrayImage, ImageBuffer, ImageFormat, Luma, Pixel};
+use ndarray::{ArrayView2, ArrayView3, Axis, s};
 
 use crate::error::{Error, Result};
 use crate::volume::Volume;
@@ -70,17 +70,10 @@ impl Montage {
     pub fn render(&self, volumes: &[Volume]) -> Result<GrayImage> {
         let cells = volumes.iter().map(|volume| {
             let spacing_mm = spacing_of(volume)?;
-            let at = [0, 1, 2].map(|axis| {
-                let size = volume.dims()[axis];
-                ((self.cut[axis] * size as f64).max(0.0) as usize).min(size.saturating_sub(1))
-            });
-            let mut planes = vec![self.axial(volume, spacing_mm, at[2])?];
-            if volume.dims()[2] > 1 {
-                let coronal = volume.data.slice(s![0, ..;-1, at[1], ..]);
-                planes.push(self.plane(coronal, spacing_mm[2], spacing_mm[0])?);
-                let sagittal = volume.data.slice(s![0, ..;-1, .., at[0]]);
-                planes.push(self.plane(sagittal, spacing_mm[2], spacing_mm[1])?);
-            }
+            let planes = self.cuts(volume.data.index_axis(Axis(0), 0));
+            let planes = planes.into_iter().zip(sizes_mm(spacing_mm));
+            let planes = planes.map(|(plane, [row_mm, column_mm])| self.plane(plane, row_mm, column_mm));
+            let planes = planes.collect::<Result<Vec<_>>>()?;
             tile(&planes, planes.len(), 1)
         });
         tile(&cells.collect::<Result<Vec<_>>>()?, self.columns, 4)
@@ -97,12 +90,27 @@ impl Montage {
         tile(&slices.collect::<Result<Vec<_>>>()?, self.columns, 1)
     }
 
+    /// The axial, the coronal and the sagittal plane of `voxels`, `[D, H, W]`, each with its first row uppermost; the
+    /// axial one alone of a volume of depth one.
+    pub(super) fn cuts<'a, T>(&self, voxels: ArrayView3<'a, T>) -> Vec<ArrayView2<'a, T>> {
+        let (d, h, w) = voxels.dim();
+        let at = |axis: usize, size: usize| {
+            ((self.cut[axis] * size as f64).max(0.0) as usize).min(size.saturating_sub(1))
+        };
+        let mut planes = vec![voxels.slice_move(s![at(2, d), ..;-1, ..])];
+        if d > 1 {
+            planes.push(voxels.slice_move(s![..;-1, at(1, h), ..]));
+            planes.push(voxels.slice_move(s![..;-1, .., at(0, w)]));
+        }
+        planes
+    }
+
     fn axial(&self, volume: &Volume, spacing_mm: [f64; 3], k: usize) -> Result<GrayImage> {
         self.plane(volume.data.slice(s![0, k, ..;-1, ..]), spacing_mm[1], spacing_mm[0])
     }
 
     /// A plane, its first row uppermost, windowed and magnified to square millimetres.
-    fn plane(&self, plane: ArrayView2<f32>, row_mm: f64, column_mm: f64) -> Result<GrayImage> {
+    pub(super) fn plane(&self, plane: ArrayView2<f32>, row_mm: f64, column_mm: f64) -> Result<GrayImage> {
         let (low, high) = self.window;
         if !(high > low && (high - low).is_finite()) {
             let found = format!("{low} to {high}");
@@ -129,6 +137,11 @@ impl Montage {
     }
 }
 
+/// Distance between the rows and between the columns of the axial, the coronal and the sagittal plane.
+pub(super) fn sizes_mm([i, j, k]: [f64; 3]) -> [[f64; 2]; 3] {
+    [[j, i], [k, i], [k, j]]
+}
+
 /// Columns that leave the fewest cells empty, between a square picture for cells three planes wide and one for cells
 /// one plane wide.
 fn columns_for(volumes: usize) -> usize {
@@ -138,7 +151,7 @@ fn columns_for(volumes: usize) -> usize {
 }
 
 /// Size of a voxel, if all three are sizes.
-fn spacing_of(volume: &Volume) -> Result<[f64; 3]> {
+pub(super) fn spacing_of(volume: &Volume) -> Result<[f64; 3]> {
     let spacing_mm = volume.spacing_mm();
     if volume.data.is_empty() {
         let advice = "draw volumes that have voxels";
@@ -171,8 +184,14 @@ fn too_large(side: f64) -> Error {
     )
 }
 
+/// A picture of any kind of pixels.
+type Sheet<P> = ImageBuffer<P, Vec<u8>>;
+
 /// `images` in rows of `columns`, each in the middle of a cell as large as the largest, `gap` pixels between cells.
-fn tile(images: &[GrayImage], columns: usize, gap: u32) -> Result<GrayImage> {
+pub(super) fn tile<P>(images: &[Sheet<P>], columns: usize, gap: u32) -> Result<Sheet<P>>
+where
+    P: Pixel<Subpixel = u8>,
+{
     if images.is_empty() || columns == 0 {
         let found = format!("{} in {columns} columns", images.len());
         return Err(Error::value(
@@ -184,14 +203,15 @@ fn tile(images: &[GrayImage], columns: usize, gap: u32) -> Result<GrayImage> {
     }
     let columns = columns.min(images.len());
     let rows = images.len().div_ceil(columns);
-    let cell = |side: fn(&GrayImage) -> u32| images.iter().map(side).max().unwrap_or(1);
-    let (cell_width, cell_height) = (cell(GrayImage::width), cell(GrayImage::height));
+    let cell = |side: fn(&Sheet<P>) -> u32| images.iter().map(side).max().unwrap_or(1);
+    let (cell_width, cell_height) = (cell(Sheet::width), cell(Sheet::height));
     let side = |cells: usize, size: u32| {
         let side = cells as u64 * u64::from(size + gap) - u64::from(gap);
         u32::try_from(side).ok().filter(|side| *side <= SIDE_MAX).ok_or_else(|| too_large(side as f64))
     };
-    let mut sheet = GrayImage::from_pixel(side(columns, cell_width)?, side(rows, cell_height)?, SEPARATOR);
-    let air = GrayImage::new(cell_width, cell_height);
+    let separator = images[0].get_pixel(0, 0).map(|_| SEPARATOR.0[0]);
+    let mut sheet = Sheet::from_pixel(side(columns, cell_width)?, side(rows, cell_height)?, separator);
+    let air = Sheet::new(cell_width, cell_height);
     for slot in 0..rows * columns {
         let x = i64::from(cell_width + gap) * (slot % columns) as i64;
         let y = i64::from(cell_height + gap) * (slot / columns) as i64;

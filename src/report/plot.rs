@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 /// Size of a plot in pixels.
 const SIZE: (u32, u32) = (960, 540);
 /// Colours that remain apart for colour-blind eyes (Okabe and Ito 2008), used in turn.
-const COLOURS: [(u8, u8, u8); 7] =
+pub(super) const COLOURS: [(u8, u8, u8); 7] =
     [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (0, 0, 0)];
 
 /// One line of a plot.
@@ -36,30 +37,15 @@ pub struct Series {
 /// # Errors
 /// [`Error::Value`] for another ending, or if no point is finite; [`Error::Io`] if the file cannot be written.
 pub fn line_plot(path: &Path, title: &str, x_label: &str, y_label: &str, series: &[Series]) -> Result<()> {
-    let points =
-        || series.iter().flat_map(|line| &line.points).filter(|(x, y)| x.is_finite() && y.is_finite());
-    if points().next().is_none() {
-        return Err(Error::value("series", "a finite point", "none", "plot once there is something to plot"));
-    }
-    let range = |values: &mut dyn Iterator<Item = f64>, part: f64| {
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        // A single value still needs a range around it.
-        let margin = if high > low { part * (high - low) } else { 0.5 * low.abs().max(1.0) };
-        low - margin..high + margin
-    };
-    let (x_range, y_range) =
-        (range(&mut points().map(|p| p.0), 0.0), range(&mut points().map(|p| p.1), 0.05));
-    let plot = Plot { title, x_label, y_label, x_range, y_range, series };
-    let undrawn = |e: String| Error::value("plot", "data that can be drawn", e, "plot fewer or other points");
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("svg") => {
-            let mut text = String::new();
-            plot.draw(SVGBackend::with_string(&mut text, SIZE).into_drawing_area()).map_err(undrawn)?;
+            let text = line_svg(title, x_label, y_label, series)?;
             super::write_beside(path, |file| file.write_all(text.as_bytes()))
         }
         Some("png") => {
             let mut canvas = Canvas(RgbImage::new(SIZE.0, SIZE.1));
-            plot.draw((&mut canvas).into_drawing_area()).map_err(undrawn)?;
+            let plot = Plot::new(title, x_label, y_label, series)?;
+            plot.draw(&(&mut canvas).into_drawing_area()).map_err(undrawn)?;
             let encode = std::io::Error::other;
             super::write_beside(path, |file| canvas.0.write_to(file, ImageFormat::Png).map_err(encode))
         }
@@ -70,24 +56,69 @@ pub fn line_plot(path: &Path, title: &str, x_label: &str, y_label: &str, series:
     }
 }
 
+/// The plot of [`line_plot`] as the text of an SVG.
+///
+/// # Errors
+/// [`Error::Value`] if no point is finite.
+pub fn line_svg(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> Result<String> {
+    let plot = Plot::new(title, x_label, y_label, series)?;
+    svg(SIZE, |area| plot.draw(area))
+}
+
+/// What `draw` leaves on a white sheet of `size` pixels, as the text of an SVG.
+pub(super) fn svg<F>(size: (u32, u32), draw: F) -> Result<String>
+where
+    F: FnOnce(&DrawingArea<SVGBackend, Shift>) -> Drawn<std::io::Error>,
+{
+    let mut text = String::new();
+    draw(&SVGBackend::with_string(&mut text, size).into_drawing_area()).map_err(undrawn)?;
+    Ok(text)
+}
+
+/// What drawing on a backend returns.
+pub(super) type Drawn<E> = std::result::Result<(), DrawingAreaErrorKind<E>>;
+
+fn undrawn(e: impl std::fmt::Display) -> Error {
+    Error::value("plot", "data that can be drawn", e.to_string(), "plot fewer or other points")
+}
+
+/// The range of the finite `values`, `part` of it wider on each side.
+///
+/// # Errors
+/// [`Error::Value`] if none is finite.
+pub(super) fn range_of(values: impl Iterator<Item = f64>, part: f64) -> Result<Range<f64>> {
+    let (low, high) = values
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    if low > high {
+        return Err(Error::value("plot", "a finite point", "none", "plot once there is something to plot"));
+    }
+    // A single value still needs a range around it.
+    let margin = if high > low { part * (high - low) } else { 0.5 * low.abs().max(1.0) };
+    Ok(low - margin..high + margin)
+}
+
 struct Plot<'a> {
     title: &'a str,
     x_label: &'a str,
     y_label: &'a str,
-    x_range: std::ops::Range<f64>,
-    y_range: std::ops::Range<f64>,
+    x_range: Range<f64>,
+    y_range: Range<f64>,
     series: &'a [Series],
 }
 
-impl Plot<'_> {
-    fn draw<B: DrawingBackend>(&self, area: DrawingArea<B, Shift>) -> std::result::Result<(), String> {
-        self.draw_on(&area).map_err(|e| e.to_string())
+impl<'a> Plot<'a> {
+    fn new(title: &'a str, x_label: &'a str, y_label: &'a str, series: &'a [Series]) -> Result<Self> {
+        let points = || {
+            let points = series.iter().flat_map(|line| &line.points);
+            points.filter(|(x, y)| x.is_finite() && y.is_finite())
+        };
+        let x_range = range_of(points().map(|point| point.0), 0.0)?;
+        let y_range = range_of(points().map(|point| point.1), 0.05)?;
+        Ok(Self { title, x_label, y_label, x_range, y_range, series })
     }
 
-    fn draw_on<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, Shift>,
-    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B::ErrorType> {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
             .caption(self.title, ("sans-serif", 20))

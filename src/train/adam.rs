@@ -50,6 +50,11 @@ impl<B: AutodiffBackend> Adam<B> {
         Self { config, steps: BTreeMap::new(), first: Named::new(), second: Named::new() }
     }
 
+    /// Another step size from the next step on, as a schedule asks for.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.config.learning_rate = learning_rate;
+    }
+
     /// The module after one step along `gradients`, the parameters in parallel.
     pub fn step<M: Module<B>>(&mut self, module: M, gradients: &Named<B::InnerBackend>) -> M {
         let mut values = tensors(&module);

@@ -6,6 +6,8 @@ use std::path::Path;
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::adam::Adam;
 use super::state::{Counters, State};
@@ -36,32 +38,40 @@ pub fn save<B: VolumeOps>(
     weights.insert(&state.generator.valid(), GENERATOR);
     weights.insert(&state.discriminator.valid(), DISCRIMINATOR);
     weights.insert(&state.average, AVERAGE);
-    for (name, adam) in [(ADAM_G, &state.adam_g), (ADAM_D, &state.adam_d)] {
-        for (moment, tensors) in [("first", &adam.first), ("second", &adam.second)] {
-            for (path, values) in tensors {
-                let values: Vec<f32> = values.clone().into_data().iter::<f32>().collect();
-                weights.arrays.insert(format!("{name}.{moment}.{path}"), (vec![values.len()], values));
-            }
-        }
-    }
-    let json = |value: serde_json::Result<String>| {
-        value.map_err(|e| {
-            Error::file(path, "metadata", "values that JSON holds", e.to_string(), "report this")
-        })
-    };
-    weights.metadata = [
+    insert_adam(&mut weights, &state.adam_g, ADAM_G)?;
+    insert_adam(&mut weights, &state.adam_d, ADAM_D)?;
+    let metadata = [
         ("recipe", recipe.to_toml()?),
-        ("space", json(serde_json::to_string(space))?),
-        ("counters", json(serde_json::to_string(&state.counters))?),
-        ("adam_g.steps", json(serde_json::to_string(&state.adam_g.steps))?),
-        ("adam_d.steps", json(serde_json::to_string(&state.adam_d.steps))?),
+        ("space", json(path, space)?),
+        ("counters", json(path, &state.counters)?),
         ("images", state.counters.images.to_string()),
         ("version", env!("CARGO_PKG_VERSION").into()),
-    ]
-    .map(|(key, text)| (key.to_string(), text))
-    .into();
+    ];
+    weights.metadata.extend(metadata.map(|(key, text)| (key.to_string(), text)));
     let bytes = weights.to_bytes(false)?;
     write_beside(path, |file| file.write_all(&bytes))
+}
+
+/// A value as the JSON of a checkpoint's metadata.
+pub(super) fn json(path: &Path, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|e| Error::file(path, "metadata", "values that JSON holds", e.to_string(), "report this"))
+}
+
+/// The metadata `key` of a checkpoint, as [`json`] wrote it.
+pub(super) fn from_json<T: DeserializeOwned>(weights: &Weights, key: &str) -> Result<T> {
+    serde_json::from_str(text(weights, key)?).map_err(|e| {
+        let (field, advice) = (format!("metadata {key}"), "use an undamaged checkpoint");
+        Error::file(&weights.path, field, "valid JSON", e.to_string(), advice)
+    })
+}
+
+/// The metadata `key` of a checkpoint.
+pub(super) fn text<'a>(weights: &'a Weights, key: &str) -> Result<&'a str> {
+    weights.metadata.get(key).map(String::as_str).ok_or_else(|| {
+        let advice = "resume from a checkpoint of `voxgan train`";
+        Error::file(&weights.path, format!("metadata {key}"), "a voxgan checkpoint", "none", advice)
+    })
 }
 
 /// Reads the state that [`save`] wrote, into the networks of `recipe`.
@@ -75,22 +85,7 @@ pub fn load<B: VolumeOps>(
     device: &B::Device,
 ) -> Result<State<B>> {
     let weights = Weights::read(path)?;
-    let text = |key: &str| {
-        weights.metadata.get(key).ok_or_else(|| {
-            let advice = "resume from a checkpoint of `voxgan train`";
-            Error::file(path, format!("metadata {key}"), "a voxgan checkpoint", "none", advice)
-        })
-    };
-    let json_error = |key: &str, e: serde_json::Error| {
-        Error::file(
-            path,
-            format!("metadata {key}"),
-            "valid JSON",
-            e.to_string(),
-            "use an undamaged checkpoint",
-        )
-    };
-    let saved = Recipe::from_toml(text("recipe")?, path)?;
+    let saved = Recipe::from_toml(text(&weights, "recipe")?, path)?;
     let comparable = |recipe: &Recipe| {
         let mut recipe = recipe.clone();
         recipe.training.total_kimg = 1.0;
@@ -102,7 +97,7 @@ pub fn load<B: VolumeOps>(
         let advice = "give the run's own recipe.toml, or another --out for a new run";
         return Err(Error::file(path, "recipe", "the recipe of this run", found, advice));
     }
-    let saved: TrainingSpace = serde_json::from_str(text("space")?).map_err(|e| json_error("space", e))?;
+    let saved: TrainingSpace = from_json(&weights, "space")?;
     if saved.dataset_sha256 != space.dataset_sha256 {
         let advice = "give the run's own --data, or another --out for a new run";
         return Err(Error::file(path, "training set", saved.dataset_sha256, &*space.dataset_sha256, advice));
@@ -111,22 +106,37 @@ pub fn load<B: VolumeOps>(
     state.generator = load_weights(state.generator, &weights, GENERATOR)?;
     state.discriminator = load_weights(state.discriminator, &weights, DISCRIMINATOR)?;
     state.average = load_weights(state.average, &weights, AVERAGE)?;
-    state.counters =
-        serde_json::from_str::<Counters>(text("counters")?).map_err(|e| json_error("counters", e))?;
-    for (name, adam) in [(ADAM_G, &mut state.adam_g), (ADAM_D, &mut state.adam_d)] {
-        let key = format!("{name}.steps");
-        adam.steps = serde_json::from_str(text(&key)?).map_err(|e| json_error(&key, e))?;
-        restore_moments::<B>(adam, &weights, name, device);
-    }
+    state.counters = from_json::<Counters>(&weights, "counters")?;
+    restore_adam(&mut state.adam_g, &weights, ADAM_G, device)?;
+    restore_adam(&mut state.adam_d, &weights, ADAM_D, device)?;
     Ok(state)
 }
 
-fn restore_moments<B: VolumeOps>(
+/// Adds an optimiser's moments and steps under `name`.
+pub(super) fn insert_adam<B: VolumeOps>(
+    weights: &mut Weights,
+    adam: &Adam<Autodiff<B>>,
+    name: &str,
+) -> Result<()> {
+    for (moment, tensors) in [("first", &adam.first), ("second", &adam.second)] {
+        for (path, values) in tensors {
+            let values: Vec<f32> = values.clone().into_data().iter::<f32>().collect();
+            weights.arrays.insert(format!("{name}.{moment}.{path}"), (vec![values.len()], values));
+        }
+    }
+    let steps = json(&weights.path, &adam.steps)?;
+    weights.metadata.insert(format!("{name}.steps"), steps);
+    Ok(())
+}
+
+/// Gives an optimiser the moments and steps that [`insert_adam`] wrote.
+pub(super) fn restore_adam<B: VolumeOps>(
     adam: &mut Adam<Autodiff<B>>,
     weights: &Weights,
     name: &str,
     device: &B::Device,
-) {
+) -> Result<()> {
+    adam.steps = from_json(weights, &format!("{name}.steps"))?;
     for (moment, tensors) in [("first", &mut adam.first), ("second", &mut adam.second)] {
         let prefix = format!("{name}.{moment}.");
         for (key, (shape, values)) in &weights.arrays {
@@ -136,4 +146,5 @@ fn restore_moments<B: VolumeOps>(
             }
         }
     }
+    Ok(())
 }

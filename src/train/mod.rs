@@ -10,6 +10,7 @@ mod estimate;
 mod phases;
 mod record;
 mod run;
+pub mod segmenter;
 mod state;
 
 pub use data::Reals;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
 
@@ -31,17 +30,16 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens or makes `path` for this recipe; log lines after `step` (of a run that was cut off) are dropped.
+    /// Opens or makes `path` for this recipe (its TOML); log lines after `step` (of a run that was cut off) are dropped.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
-    pub fn open(path: &Path, recipe: &Recipe, backend: &str, step: u64) -> Result<Self> {
+    pub fn open(path: &Path, recipe: &str, backend: &str, step: u64) -> Result<Self> {
         for folder in ["samples", "checkpoints"] {
             let folder = path.join(folder);
             fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "make the folder", e))?;
         }
-        let toml = recipe.to_toml()?;
-        write_beside(&path.join("recipe.toml"), |file| file.write_all(toml.as_bytes()))?;
+        write_beside(&path.join("recipe.toml"), |file| file.write_all(recipe.as_bytes()))?;
         let versions = json!({
             "voxgan": env!("CARGO_PKG_VERSION"),
             "burn": "0.21.0",

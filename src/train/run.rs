@@ -83,7 +83,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
         None => State::new(recipe, recipe.conditions.width(), device),
     };
     let backend = B::name(device);
-    let mut folder = RunFolder::open(job.out, recipe, &backend, state.counters.step)?;
+    let mut folder = RunFolder::open(job.out, &recipe.to_toml()?, &backend, state.counters.step)?;
     let steps = job.last_step.map_or(training.steps(), |last| last.min(training.steps()));
     tell(Event::Started { step: state.counters.step, steps });
     if state.counters.step == 0 {

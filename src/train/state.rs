@@ -1,8 +1,9 @@
 //! Everything that a run carries from one step to the next.
 
 use burn::backend::Autodiff;
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -83,19 +84,7 @@ impl<B: VolumeOps> State<B> {
             half_life = half_life.min(self.counters.images as f64 * rampup);
         }
         let beta = 0.5f64.powf(batch as f64 / half_life.max(1e-8));
-        let (average, current) = (tensors(&self.average), tensors(&self.generator.valid()));
-        let mut next: Named<B> = average
-            .into_iter()
-            .zip(current)
-            .collect::<Vec<_>>()
-            .into_par_iter()
-            .map(|((name, old), (_, new))| {
-                let next = if is_buffer(&name) { new } else { old * beta + new * (1.0 - beta) };
-                (name, next)
-            })
-            .collect();
-        self.average =
-            replace(self.average.clone(), |name, old: Tensor<B, 1>| next.remove(name).unwrap_or(old));
+        self.average = averaged(self.average.clone(), &self.generator.valid(), beta);
     }
 
     /// Numbers of trained parameters: generator, discriminator.
@@ -105,4 +94,17 @@ impl<B: VolumeOps> State<B> {
         };
         [count(tensors(&self.generator.valid())), count(tensors(&self.discriminator.valid()))]
     }
+}
+
+/// `average·β + current·(1 − β)` of every parameter; buffers are those of `current`.
+pub(super) fn averaged<B: Backend, M: Module<B>>(average: M, current: &M, beta: f64) -> M {
+    let pairs: Vec<_> = tensors(&average).into_iter().zip(tensors(current)).collect();
+    let mut next: Named<B> = pairs
+        .into_par_iter()
+        .map(|((name, old), (_, new))| {
+            let next = if is_buffer(&name) { new } else { old * beta + new * (1.0 - beta) };
+            (name, next)
+        })
+        .collect();
+    replace(average, |name, old: Tensor<B, 1>| next.remove(name).unwrap_or(old))
 }

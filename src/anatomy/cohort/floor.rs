@@ -1,0 +1,204 @@
+//! The floor: what two groups of real people differ by. No synthetic cohort can be asked for less.
+//!
+//! The real cohort is split into random halves, again and again, and each half is set against the other and against as
+//! many synthetic subjects. All distances grow as groups shrink, roughly with 1/√n, and so are compared at one size
+//! only: those of the halves are larger than those of the whole cohorts, for real and synthetic alike.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::joint::{Distances, correlation_distance};
+use super::resampling::{Draws, Kind};
+use super::sample::{self, Sample, quantile};
+use super::{at, complete};
+use crate::random::permutation;
+
+/// A distance between groups of real subjects, beside that to as many synthetic ones.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Floor {
+    /// Real half against real half: the median over the splits.
+    pub median: f64,
+    /// Real half against real half: 95 % of the splits stay below.
+    pub p95: f64,
+    /// Real half against as many synthetic subjects: the median.
+    pub synthetic: f64,
+    /// Share of the splits in which the synthetic subjects are farther from the one half than the other half is. Where
+    /// they come from the same distribution, about one half.
+    pub farther: f64,
+}
+
+impl Floor {
+    /// From pairs (real, synthetic) of distances, those left out that are not finite. `None` if none is left.
+    fn of(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
+        let (mut real, mut synthetic): (Vec<f64>, Vec<f64>) =
+            pairs.filter(|(real, synthetic)| real.is_finite() && synthetic.is_finite()).unzip();
+        if real.is_empty() {
+            return None;
+        }
+        let farther = real.iter().zip(&synthetic).map(|(real, synthetic)| match synthetic.total_cmp(real) {
+            std::cmp::Ordering::Less => 0.0,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Greater => 1.0,
+        });
+        let farther = farther.sum::<f64>() / real.len() as f64;
+        real.sort_unstable_by(f64::total_cmp);
+        synthetic.sort_unstable_by(f64::total_cmp);
+        let (median, p95) = (quantile(&real, 0.5), quantile(&real, 0.95));
+        Some(Self { median, p95, synthetic: quantile(&synthetic, 0.5), farther })
+    }
+}
+
+/// The floors of one quantity. `None` where the halves are too small, or do not vary.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuantityFloor {
+    /// Of the size of Cohen's d.
+    pub cohens_d: Option<Floor>,
+    /// Of the Kolmogorov–Smirnov distance.
+    pub kolmogorov_smirnov: Option<Floor>,
+    /// Of the Wasserstein distance, in the unit.
+    pub wasserstein: Option<Floor>,
+}
+
+/// The floors of the joint distances, among the subjects without missing values.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JointFloor {
+    /// Subjects in each group.
+    pub subjects: usize,
+    /// Of the distance of the correlation matrices.
+    pub correlations: Option<Floor>,
+    /// Of the energy distance.
+    pub energy: Option<Floor>,
+}
+
+/// Three random groups of equal size, by the indices of their subjects: two of the real, one of the synthetic.
+struct Split {
+    real: [Vec<usize>; 2],
+    synthetic: Vec<usize>,
+}
+
+/// Half of the real cohort, or all synthetic subjects where they are fewer.
+pub(super) fn group_size(real: usize, synthetic: usize) -> usize {
+    (real / 2).min(synthetic)
+}
+
+fn split(real: usize, synthetic: usize, draws: Draws, number: usize) -> Split {
+    let mut rng = draws.at(number);
+    let size = group_size(real, synthetic);
+    let order = permutation(&mut rng, real);
+    let synthetic = permutation(&mut rng, synthetic)[..size].to_vec();
+    Split { real: [order[..size].to_vec(), order[size..2 * size].to_vec()], synthetic }
+}
+
+/// The floors of each quantity over this number of splits.
+pub(super) fn quantity_floors(
+    real: &[Vec<f64>],
+    synthetic: &[Vec<f64>],
+    splits: usize,
+    seed: u64,
+) -> Vec<QuantityFloor> {
+    let distances = |a: &Sample, b: &Sample| {
+        if a.n().min(b.n()) < 2 {
+            return [f64::NAN; 3];
+        }
+        let d = sample::cohens_d(a, b).abs();
+        [d, sample::kolmogorov_smirnov_distance(a, b), sample::wasserstein(a, b)]
+    };
+    let samples = |columns: &[Vec<f64>], rows: &[usize]| -> Vec<Sample> {
+        at(columns, rows).into_iter().map(Sample::of).collect()
+    };
+    let draws = Draws { seed, step: 0, kind: Kind::Split };
+    let one_split = |number: usize| -> Vec<([f64; 3], [f64; 3])> {
+        let split = split(real[0].len(), synthetic[0].len(), draws, number);
+        let [half, other] = split.real.map(|rows| samples(real, &rows));
+        let synthetic = samples(synthetic, &split.synthetic);
+        let quantities = half.iter().zip(&other).zip(&synthetic);
+        quantities
+            .map(|((half, other), synthetic)| (distances(half, other), distances(half, synthetic)))
+            .collect()
+    };
+    let all: Vec<_> = (0..splits).into_par_iter().map(one_split).collect();
+    let floor = |quantity: usize, which: usize| {
+        Floor::of(all.iter().map(|split| (split[quantity].0[which], split[quantity].1[which])))
+    };
+    let of_quantity = |quantity| QuantityFloor {
+        cohens_d: floor(quantity, 0),
+        kolmogorov_smirnov: floor(quantity, 1),
+        wasserstein: floor(quantity, 2),
+    };
+    (0..real.len()).map(of_quantity).collect()
+}
+
+/// The floors of the joint distances of complete columns, over this number of splits.
+pub(super) fn joint_floor(real: &[Vec<f64>], synthetic: &[Vec<f64>], splits: usize, seed: u64) -> JointFloor {
+    let (real, synthetic) = (complete(real), complete(synthetic));
+    let sizes = (real[0].len(), synthetic[0].len());
+    let subjects = group_size(sizes.0, sizes.1);
+    if subjects < 2 {
+        return JointFloor { subjects, correlations: None, energy: None };
+    }
+    let all = Distances::of(&real, &synthetic);
+    let draws = Draws { seed, step: 0, kind: Kind::JointSplit };
+    let one_split = |number: usize| {
+        let Split { real: [half, other], synthetic: drawn } = split(sizes.0, sizes.1, draws, number);
+        let shifted: Vec<usize> = drawn.iter().map(|subject| subject + sizes.0).collect();
+        let correlations = (
+            correlation_distance((&real, &half), (&real, &other)),
+            correlation_distance((&real, &half), (&synthetic, &drawn)),
+        );
+        (correlations, (all.energy(&half, &other), all.energy(&half, &shifted)))
+    };
+    let pairs: Vec<_> = (0..splits).into_par_iter().map(one_split).collect();
+    JointFloor {
+        subjects,
+        correlations: Floor::of(pairs.iter().map(|(correlations, _)| *correlations)),
+        energy: Floor::of(pairs.iter().map(|(_, energy)| *energy)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal, stream};
+
+    fn columns(number: u64, n: usize, change: impl Fn(f64) -> f64) -> Vec<Vec<f64>> {
+        (0..3)
+            .map(|quantity| {
+                let draws = normal(&mut stream(23, quantity, 0, number, Purpose::Noise), n);
+                draws.into_iter().map(|z| change(f64::from(z))).collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_floor_is_that_of_halves() {
+        // Any half of four subjects: 0, 1, 10, 11 splits with equal chance as {0, 1} | {10, 11} (Wasserstein 10), as
+        // {0, 10} | {1, 11} (1) or as {0, 11} | {1, 10} (1); the synthetic ones are 5 to 6 from any half but one.
+        let floors = quantity_floors(&[vec![0.0, 1.0, 10.0, 11.0]], &[vec![30.0; 4]], 300, 0);
+        let floor = floors[0].wasserstein.unwrap();
+        assert!((floor.median - 1.0).abs() < 1e-12 && (floor.p95 - 10.0).abs() < 1e-12, "{floor:?}");
+        assert!((24.0..25.0).contains(&floor.synthetic) && floor.farther == 1.0, "{floor:?}");
+    }
+
+    #[test]
+    fn others_of_the_same_distribution_stand_at_the_floor_and_altered_ones_above() {
+        let real = columns(0, 80, |z| z);
+        let quiet = quantity_floors(&real, &columns(1, 60, |z| z), 200, 1);
+        let loud = quantity_floors(&real, &columns(1, 60, |z| z + 1.0), 200, 1);
+        for (quiet, loud) in quiet.iter().zip(&loud) {
+            let (quiet, loud) = (quiet.cohens_d.unwrap(), loud.cohens_d.unwrap());
+            // Medians of |d| of 40 against 40 subjects: 0.6745 √(2/40) = 0.151; of equal halves about that.
+            assert!((0.1..0.22).contains(&quiet.median), "{quiet:?}");
+            assert!(loud.farther > 0.95 && loud.synthetic > loud.p95, "{loud:?}");
+        }
+        let mean = quiet.iter().map(|floor| floor.wasserstein.unwrap().farther).sum::<f64>() / 3.0;
+        assert!((0.2..0.85).contains(&mean), "{mean}");
+        // One quantity that is the sum of the others goes with them as it does not in the real cohort.
+        let mut tied = columns(1, 60, |z| z);
+        tied[2] = tied[0].iter().zip(&tied[1]).map(|(a, b)| a + b).collect();
+        let joint = joint_floor(&real, &tied, 200, 1);
+        assert_eq!(joint.subjects, 40);
+        let (correlations, energy) = (joint.correlations.unwrap(), joint.energy.unwrap());
+        assert!(correlations.farther > 0.95 && correlations.synthetic > correlations.p95, "{correlations:?}");
+        assert!(energy.median > 0.0 && energy.p95 < 0.3, "{energy:?}");
+    }
+}

@@ -1,0 +1,326 @@
+//! Comparisons as text: aligned tables for people, CSV for programs.
+
+use std::fmt::Write;
+
+use super::compare::{Comparison, QuantityComparison};
+use super::floor::Floor;
+use super::hypothesis::{PValue, Verdict};
+use super::joint::Joint;
+use super::power::Power;
+use super::resampling::Interval;
+use super::sample::Summary;
+
+impl Comparison {
+    /// The comparison as aligned tables: the tests, the floors, the joint tests, what was left out.
+    pub fn to_table(&self) -> String {
+        let settings = &self.settings;
+        let mut text = format!(
+            "{} real and {} synthetic subjects; differences are synthetic minus real; intervals of {:.0} %; p after \
+             Holm over {} quantities; α {}\nAny difference at all: p {}\n\n",
+            self.real_subjects,
+            self.synthetic_subjects,
+            100.0 * settings.confidence,
+            self.quantities.len(),
+            settings.alpha,
+            p_text(self.p),
+        );
+        let head = [
+            "quantity",
+            "unit",
+            "real mean (SD)",
+            "synthetic mean (SD)",
+            "Cohen's d",
+            "Wasserstein/SD",
+            "SD ratio",
+            "p Welch",
+            "p KS",
+            "p TOST",
+            "margin",
+            "means",
+        ];
+        text += &aligned(&head, self.quantities.iter().map(tested));
+        let _ = write!(
+            text,
+            "\nFloor: {} against {} real subjects, {} splits; beside it {0} synthetic subjects against the same real \
+             ones\n",
+            self.floor_subjects, self.floor_subjects, settings.splits,
+        );
+        let head = ["distance", "synthetic median", "real median", "real 95 %", "synthetic farther in"];
+        text += &aligned(&head, self.floors().filter_map(|(name, floor)| Some(floor_row(name, &floor?))));
+        match &self.joint {
+            Some(joint) => text += &joint_text(joint),
+            None => text += "\nJoint tests: too few subjects have all quantities\n",
+        }
+        for left in &self.left_out {
+            let _ = writeln!(text, "Left out: {} ({})", left.quantity, left.reason);
+        }
+        text
+    }
+
+    /// The comparison of the quantities as CSV, one a line.
+    pub fn to_csv(&self) -> String {
+        let rows: Vec<_> = self.quantities.iter().map(csv_fields).collect();
+        csv(&rows)
+    }
+
+    /// All floors with their names.
+    fn floors(&self) -> impl Iterator<Item = (String, Option<Floor>)> {
+        let joint = [("correlations", self.joint_floor.correlations), ("energy", self.joint_floor.energy)];
+        let quantities = self.quantities.iter().flat_map(|compared| {
+            let (name, floor) = (&compared.quantity.name, &compared.floor);
+            [
+                (format!("{name} |d|"), floor.cohens_d),
+                (format!("{name} KS"), floor.kolmogorov_smirnov),
+                (format!("{name} Wasserstein"), floor.wasserstein),
+            ]
+        });
+        quantities.chain(joint.map(|(name, floor)| (name.to_string(), floor)))
+    }
+}
+
+/// What [`power`](super::power()) found, as aligned tables.
+pub fn power_table(powers: &[Power]) -> String {
+    let Some(first) = powers.first() else { return String::new() };
+    let mut text = format!(
+        "Share of {} repeats in which {} synthetic subjects are told from {} real ones\n",
+        first.repeats, first.synthetic_subjects, first.real_subjects
+    );
+    let share = |share: &Interval| format!("{:.2} [{:.2}, {:.2}]", share.estimate, share.low, share.high);
+    let head = ["alteration", "any", "Welch", "KS", "correlations", "energy"];
+    text += &aligned(
+        &head,
+        powers.iter().map(|power| {
+            let shown =
+                [&power.any, &power.welch, &power.kolmogorov_smirnov, &power.correlations, &power.energy];
+            std::iter::once(power.alteration.clone()).chain(shown.map(share)).collect()
+        }),
+    );
+    text.push('\n');
+    let head = ["alteration", "quantity", "Welch", "KS", "means equivalent", "means different"];
+    let rows = powers.iter().flat_map(|power| {
+        power.quantities.iter().map(|quantity| {
+            let shares =
+                [&quantity.welch, &quantity.kolmogorov_smirnov, &quantity.equivalent, &quantity.different];
+            let names = [power.alteration.clone(), quantity.quantity.clone()];
+            names.into_iter().chain(shares.map(share)).collect()
+        })
+    });
+    text + &aligned(&head, rows)
+}
+
+/// What [`power`](super::power()) found, as CSV: a line for each alteration and quantity, and one for each alteration
+/// with no quantity for the tests of all of them.
+pub fn power_csv(powers: &[Power]) -> String {
+    let row = |power: &Power, quantity: &str, shares: [Option<&Interval>; 7]| {
+        let names =
+            ["any", "welch", "kolmogorov_smirnov", "correlations", "energy", "equivalent", "different"];
+        let mut fields = vec![
+            ("alteration".to_string(), power.alteration.clone()),
+            ("quantity".to_string(), quantity.to_string()),
+            ("real_subjects".to_string(), power.real_subjects.to_string()),
+            ("synthetic_subjects".to_string(), power.synthetic_subjects.to_string()),
+            ("repeats".to_string(), power.repeats.to_string()),
+        ];
+        for (name, share) in names.into_iter().zip(shares) {
+            interval_fields(&mut fields, name, share);
+        }
+        fields
+    };
+    let rows: Vec<_> = powers
+        .iter()
+        .flat_map(|power| {
+            let whole = [
+                Some(&power.any),
+                Some(&power.welch),
+                Some(&power.kolmogorov_smirnov),
+                Some(&power.correlations),
+                Some(&power.energy),
+                None,
+                None,
+            ];
+            let single = power.quantities.iter().map(|of| {
+                let (equivalent, different) = (Some(&of.equivalent), Some(&of.different));
+                let tests = (Some(&of.welch), Some(&of.kolmogorov_smirnov));
+                row(power, &of.quantity, [None, tests.0, tests.1, None, None, equivalent, different])
+            });
+            std::iter::once(row(power, "", whole)).chain(single).collect::<Vec<_>>()
+        })
+        .collect();
+    csv(&rows)
+}
+
+fn tested(compared: &QuantityComparison) -> Vec<String> {
+    let interval = |of: &Interval| format!("{:.2} [{:.2}, {:.2}]", of.estimate, of.low, of.high);
+    let spread = |of: &Summary| format!("{} ({})", number(of.mean), number(of.sd));
+    let verdict = match compared.verdict {
+        Verdict::Equivalent => "equivalent",
+        Verdict::Different => "different",
+        Verdict::Undecided => "undecided",
+    };
+    vec![
+        compared.quantity.name.clone(),
+        compared.quantity.unit.clone(),
+        spread(&compared.real),
+        spread(&compared.synthetic),
+        interval(&compared.cohens_d),
+        interval(&compared.wasserstein_sds),
+        interval(&compared.sd_ratio),
+        p_text(compared.welch.p.holm),
+        p_text(compared.kolmogorov_smirnov.p.holm),
+        p_text(compared.equivalence.p.holm),
+        format!("±{}", number(compared.equivalence.margin)),
+        verdict.to_string(),
+    ]
+}
+
+fn floor_row(name: String, floor: &Floor) -> Vec<String> {
+    let farther = format!("{:.0} %", 100.0 * floor.farther);
+    vec![name, number(floor.synthetic), number(floor.median), number(floor.p95), farther]
+}
+
+fn joint_text(joint: &Joint) -> String {
+    let (correlations, energy) = (&joint.correlations, &joint.energy);
+    let mut text = format!(
+        "\nJoint tests, {} real and {} synthetic subjects: energy distance {}, p {}; distance of the correlation \
+         matrices {}, p {}\n",
+        joint.real_subjects,
+        joint.synthetic_subjects,
+        number(energy.distance),
+        p_text(energy.p),
+        number(correlations.distance),
+        p_text(correlations.p),
+    );
+    let head = ["correlation of", "with", "real", "synthetic", "p"];
+    let rows = correlations.largest.iter().map(|pair| {
+        let [real, synthetic] = [pair.real, pair.synthetic].map(|r| format!("{r:.2}"));
+        vec![pair.first.clone(), pair.second.clone(), real, synthetic, p_text(pair.p)]
+    });
+    text += &aligned(&head, rows);
+    text
+}
+
+type Fields = Vec<(String, String)>;
+
+fn csv_fields(compared: &QuantityComparison) -> Fields {
+    let mut fields: Fields = vec![
+        ("quantity".into(), compared.quantity.name.clone()),
+        ("unit".into(), compared.quantity.unit.clone()),
+    ];
+    for (cohort, summary) in [("real", &compared.real), ("synthetic", &compared.synthetic)] {
+        let Summary { n, missing, mean, sd, minimum, p5, p25, median, p75, p95, maximum, iqr } = *summary;
+        fields.push((format!("{cohort}_n"), n.to_string()));
+        fields.push((format!("{cohort}_missing"), missing.to_string()));
+        let numbers = [
+            ("mean", mean),
+            ("sd", sd),
+            ("minimum", minimum),
+            ("p5", p5),
+            ("p25", p25),
+            ("median", median),
+            ("p75", p75),
+            ("p95", p95),
+            ("maximum", maximum),
+            ("iqr", iqr),
+        ];
+        fields.extend(numbers.map(|(name, value)| (format!("{cohort}_{name}"), value.to_string())));
+    }
+    let intervals = [
+        ("difference", &compared.welch.difference),
+        ("cohens_d", &compared.cohens_d),
+        ("hedges_g", &compared.hedges_g),
+        ("wasserstein", &compared.wasserstein),
+        ("wasserstein_sds", &compared.wasserstein_sds),
+        ("sd_ratio", &compared.sd_ratio),
+    ];
+    intervals.into_iter().for_each(|(name, interval)| interval_fields(&mut fields, name, Some(interval)));
+    let mut numbers = |name: &str, value: f64| fields.push((name.to_string(), value.to_string()));
+    numbers("welch_t", compared.welch.t);
+    numbers("welch_df", compared.welch.df);
+    numbers("ks_distance", compared.kolmogorov_smirnov.distance);
+    numbers("margin", compared.equivalence.margin);
+    let tests = [
+        ("welch", compared.welch.p),
+        ("ks", compared.kolmogorov_smirnov.p),
+        ("tost", compared.equivalence.p),
+    ];
+    for (test, PValue { p, holm, benjamini_hochberg }) in tests {
+        numbers(&format!("{test}_p"), p);
+        numbers(&format!("{test}_p_holm"), holm);
+        numbers(&format!("{test}_p_bh"), benjamini_hochberg);
+    }
+    fields.push(("verdict".into(), format!("{:?}", compared.verdict).to_lowercase()));
+    let floors = [
+        ("cohens_d", compared.floor.cohens_d),
+        ("ks", compared.floor.kolmogorov_smirnov),
+        ("wasserstein", compared.floor.wasserstein),
+    ];
+    for (name, floor) in floors {
+        let mut of = |part: &str, value: fn(Floor) -> f64| {
+            let value = floor.map_or_else(String::new, |floor| value(floor).to_string());
+            fields.push((format!("floor_{name}_{part}"), value));
+        };
+        of("real_median", |floor| floor.median);
+        of("real_p95", |floor| floor.p95);
+        of("synthetic_median", |floor| floor.synthetic);
+        of("synthetic_farther", |floor| floor.farther);
+    }
+    fields
+}
+
+/// An estimate and its ends as three fields; empty ones for nothing.
+fn interval_fields(fields: &mut Fields, name: &str, interval: Option<&Interval>) {
+    let mut part = |suffix: &str, value: fn(&Interval) -> f64| {
+        fields
+            .push((format!("{name}{suffix}"), interval.map_or_else(String::new, |of| value(of).to_string())));
+    };
+    part("", |of| of.estimate);
+    part("_low", |of| of.low);
+    part("_high", |of| of.high);
+}
+
+/// Rows of the same fields as CSV (RFC 4180) under a line of their names.
+fn csv(rows: &[Fields]) -> String {
+    let line = |fields: Vec<&String>| {
+        let quoted = fields.into_iter().map(|field| {
+            if field.contains([',', '"', '\n', '\r']) {
+                format!("\"{}\"", field.replace('"', "\"\""))
+            } else {
+                field.clone()
+            }
+        });
+        quoted.collect::<Vec<_>>().join(",") + "\n"
+    };
+    let head = rows.iter().take(1).map(|row| line(row.iter().map(|(name, _)| name).collect()));
+    head.chain(rows.iter().map(|row| line(row.iter().map(|(_, value)| value).collect()))).collect()
+}
+
+/// Rows under a head, the first column flush left, the others right.
+fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let head = head.iter().map(|name| (*name).to_string()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let mut line = format!("{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            let _ = write!(line, "  {cell:>width$}");
+        }
+        line + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Four significant digits where numbers are near one, none beyond the point where they are large.
+fn number(value: f64) -> String {
+    let decimals = match value.abs() {
+        1000.0.. => 0,
+        100.0..1000.0 => 1,
+        10.0..100.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}
+
+fn p_text(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_string() } else { format!("{p:.3}") }
+}

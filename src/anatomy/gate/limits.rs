@@ -1,0 +1,159 @@
+//! The limits of the gate, read from TOML.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::anatomy::structures::Region;
+use crate::config;
+use crate::error::{Error, Result};
+
+/// The limits inside the program.
+const DEFAULT: &str = include_str!("../../../configs/gate.toml");
+
+/// How much of an anatomy may change: the whole of a limits file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Whether left and right may have changed places.
+    pub mirrored_allowed: bool,
+    /// Fewest pairs that limits of a cohort are applied to.
+    pub cohort_pairs_min: usize,
+    /// Limits by name of the region; what is not named may do as it likes.
+    pub regions: BTreeMap<String, RegionLimits>,
+}
+
+/// Limits of a region; each that is absent is not applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegionLimits {
+    /// Largest change of its volume, either way, in per cent of the volume before.
+    pub change_max_percent: Option<f64>,
+    /// Changes up to this many millilitres pass, whatever per cent they are.
+    pub change_floor_ml: f64,
+    /// Smallest Dice.
+    pub dice_min: Option<f64>,
+    /// Largest 95 % Hausdorff distance in millimetres.
+    pub hausdorff95_max_mm: Option<f64>,
+    /// Limits of all pairs together.
+    pub cohort: CohortLimits,
+}
+
+/// Limits of a region over a cohort of pairs; each that is absent is not applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CohortLimits {
+    /// Largest mean change of the volume, either way, in per cent.
+    pub bias_max_percent: Option<f64>,
+    /// Largest distance of a 95 % limit of agreement from no change, in per cent.
+    pub agreement_max_percent: Option<f64>,
+    /// Smallest intraclass correlation for absolute agreement.
+    pub icc_min: Option<f64>,
+}
+
+impl Default for Gate {
+    /// The limits of `configs/gate.toml`.
+    fn default() -> Self {
+        match Self::from_toml(DEFAULT, Path::new("gate.toml")) {
+            Ok(gate) => gate,
+            Err(error) => unreachable!("the limits inside the program are valid: {error}"),
+        }
+    }
+}
+
+impl Gate {
+    /// The limits inside the program as text, with the reasons for each: what a user starts from.
+    pub fn default_toml() -> &'static str {
+        DEFAULT
+    }
+
+    /// Parses and validates `text`; `path` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the key's path if it is no valid file of limits.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
+        let gate: Self = config::parse(text, path)?;
+        gate.validate().map_err(|error| config::in_file(error, path))?;
+        Ok(gate)
+    }
+
+    fn validate(&self) -> Result<()> {
+        let wrong = |key: String, expected: &str, found: String| {
+            Err(Error::value(key, expected, found, "correct or remove this key"))
+        };
+        if self.cohort_pairs_min < 2 {
+            return wrong("cohort_pairs_min".into(), "2 or more", self.cohort_pairs_min.to_string());
+        }
+        if self.regions.is_empty() {
+            return wrong("regions".into(), "limits of at least one region", "none".into());
+        }
+        for (name, limits) in &self.regions {
+            if Region::named(name).is_none() {
+                return wrong(
+                    format!("regions.{name}"),
+                    "a region of `voxgan anatomy volumes`",
+                    name.clone(),
+                );
+            }
+            let cohort = &limits.cohort;
+            let lengths = [
+                ("change_max_percent", limits.change_max_percent),
+                ("change_floor_ml", Some(limits.change_floor_ml)),
+                ("hausdorff95_max_mm", limits.hausdorff95_max_mm),
+                ("cohort.bias_max_percent", cohort.bias_max_percent),
+                ("cohort.agreement_max_percent", cohort.agreement_max_percent),
+            ];
+            let shares = [("dice_min", limits.dice_min), ("cohort.icc_min", cohort.icc_min)];
+            let lengths = lengths.map(|limit| (limit, f64::MAX, "a finite number, 0 or more"));
+            let shares = shares.map(|limit| (limit, 1.0, "a number from 0 to 1"));
+            for ((key, limit), most, expected) in lengths.into_iter().chain(shares) {
+                if let Some(limit) = limit.filter(|limit| !(0.0..=most).contains(limit)) {
+                    return wrong(format!("regions.{name}.{key}"), expected, limit.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Gate::from_toml(text, Path::new("my.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_limits_inside_the_program_are_valid_and_survive_a_round_trip() {
+        let gate = Gate::default();
+        assert!(!gate.mirrored_allowed && gate.regions.contains_key("lateral_ventricles"));
+        let text = toml::to_string(&gate).unwrap();
+        assert_eq!(Gate::from_toml(&text, Path::new("again.toml")).unwrap(), gate);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        let head = "mirrored_allowed = false\ncohort_pairs_min = 5\n";
+        for (rest, expected) in [
+            ("[regions.brain]\ndice = 0.9", "my.toml: regions.brain.dice: expected"),
+            (
+                "[regions.brain.cohort]\nicc_min = 1.2",
+                "regions.brain.cohort.icc_min: expected a number from 0",
+            ),
+            ("[regions.brian]\ndice_min = 0.9", "regions.brian: expected a region"),
+            (
+                "[regions.brain]\nchange_max_percent = nan",
+                "regions.brain.change_max_percent: expected a finite",
+            ),
+            ("[regions.brain]\nchange_floor_ml = -1.0", "regions.brain.change_floor_ml: expected a finite"),
+            ("[regions]", "regions: expected limits of at least one region"),
+            ("[regions.brain]\ndice_min = 0.9.1", "line 4"),
+        ] {
+            let found = error(&format!("{head}{rest}"));
+            assert!(found.contains(expected), "{rest}: {found}");
+        }
+        assert!(error("mirrored_allowed = false\n[regions.brain]").contains("cohort_pairs_min"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The gate that a change of an image must pass: are structures still as large, in the same place and on the same
+//! side?
+//!
+//! A [`Pair`] is measured with [`Pair::record`], one at a time, so that only two segmentations need be in memory.
+//! [`Gate::judge`] holds the records against the limits of `configs/gate.toml`, each pair by itself and, where there
+//! are enough of them, all together.
+
+use serde::Serialize;
+
+use super::overlap::{Overlap, SurfaceDistance, surface_distances};
+use super::segmentation::Segmentation;
+use super::structures::{REGIONS, Region};
+use crate::error::Result;
+
+mod agreement;
+mod limits;
+mod sides;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use agreement::{BlandAltman, Estimate, IntraclassCorrelation, within_subject_cv};
+pub use limits::{CohortLimits, Gate, RegionLimits};
+pub use sides::{Sides, SidesCheck};
+pub use verdict::{Failure, Limit, PairVerdict, RegionAgreement, RegionVerdict, Verdict};
+
+/// The same head before and after something was done to its image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// Its name in tables.
+    pub name: String,
+    /// The segmentation that should be preserved.
+    pub before: Segmentation,
+    /// That of the changed image, on the grid of `before` (see [`Segmentation::on`]).
+    pub after: Segmentation,
+}
+
+/// What a change did to a pair.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PairRecord {
+    /// The pair's name.
+    pub name: String,
+    /// What became of left and right.
+    pub sides: SidesCheck,
+    /// Each region, in the order of [`REGIONS`].
+    pub regions: Vec<RegionChange>,
+}
+
+/// What a change did to a region.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RegionChange {
+    /// The region's name.
+    pub region: &'static str,
+    /// Its volume before, with partial volumes.
+    pub before_ml: f64,
+    /// Its volume after, with partial volumes.
+    pub after_ml: f64,
+    /// `after_ml − before_ml`.
+    pub change_ml: f64,
+    /// The change as a percentage of `before_ml`; none of nothing.
+    pub change_percent: Option<f64>,
+    /// Dice of its voxels; none if neither has any, 0 if one has none.
+    pub dice: Option<f64>,
+    /// 95 % Hausdorff distance of its surfaces; none if either has no voxels.
+    pub hausdorff95_mm: Option<f64>,
+    /// Average symmetric distance of its surfaces; none if either has no voxels.
+    pub surface_distance_mm: Option<f64>,
+}
+
+impl Pair {
+    /// Measures the pair: volumes, Dice and surface distances of every region, and its sides.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Value`] if the grids of `before` and `after` differ.
+    pub fn record(&self) -> Result<PairRecord> {
+        let overlap = Overlap::of(&self.before, &self.after)?;
+        let distances = surface_distances(&self.before, &self.after, &REGIONS)?;
+        let change = |(region, distance): (&Region, Option<SurfaceDistance>)| {
+            let [before_ml, after_ml] = [&self.before, &self.after].map(|one| one.region_ml(region));
+            let change_ml = after_ml - before_ml;
+            RegionChange {
+                region: region.name,
+                before_ml,
+                after_ml,
+                change_ml,
+                change_percent: (before_ml > 0.0).then(|| 100.0 * change_ml / before_ml),
+                dice: overlap.dice(region),
+                hausdorff95_mm: distance.map(|distance| distance.hausdorff95_mm),
+                surface_distance_mm: distance.map(|distance| distance.mean_mm),
+            }
+        };
+        Ok(PairRecord {
+            name: self.name.clone(),
+            sides: SidesCheck::of(&self.before, &self.after)?,
+            regions: REGIONS.iter().zip(distances).map(change).collect(),
+        })
+    }
+}

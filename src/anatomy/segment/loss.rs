@@ -1,0 +1,208 @@
+//! The loss of segmentation, Dice and cross-entropy, with its gradient in closed form.
+
+use rayon::prelude::*;
+
+use super::super::STRUCTURES;
+use super::network::FOLDED;
+
+/// Keeps the Dice of a structure of few voxels finite, in voxels.
+const SMOOTH: f64 = 1.0;
+
+/// Value and gradient of the loss on one volume.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// One less the mean soft Dice over the structures that the target has (Milletari et al. 2016).
+    pub dice: f64,
+    /// Mean cross-entropy over voxels in nats.
+    pub cross_entropy: f64,
+    /// Soft Dice of each structure that the target has.
+    pub structures: [Option<f64>; STRUCTURES],
+    /// Gradient of `dice + cross_entropy` in the logits, laid out as they are.
+    pub gradient: Vec<f32>,
+}
+
+/// The loss of folded logits `[8·STRUCTURES, D/2, H/2, W/2]` (see [`super::SegmentationNet::forward`]) against the
+/// indices of structures `target` `[D, H, W]`, both in C order; `half` is `[D/2, H/2, W/2]`.
+///
+/// The sums over voxels are exact in their order for any number of threads.
+///
+/// # Panics
+/// If the lengths do not fit each other, or an index is not that of a structure.
+pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3]) -> Loss {
+    let [d, h, w] = half;
+    let places = d * h * w;
+    assert_eq!(logits.len(), FOLDED * STRUCTURES * places, "logits of the grid");
+    assert_eq!(target.len(), FOLDED * places, "a target of the grid");
+    let voxels = target.len() as f64;
+    // One plane d and one of the eight voxels at a time; what it reads of the logits is a row of w in each structure.
+    let slab = h * w;
+    let parts: Vec<(Vec<f32>, Sums)> = (0..FOLDED * d)
+        .into_par_iter()
+        .map(|part| {
+            let (s, z) = (part / d, part % d);
+            let mut p = vec![0.0f32; STRUCTURES * slab];
+            for k in 0..STRUCTURES {
+                let from = (s * STRUCTURES + k) * places + z * slab;
+                p[k * slab..(k + 1) * slab].copy_from_slice(&logits[from..from + slab]);
+            }
+            let normaliser = softmax(&mut p, slab);
+            let mut sums = Sums::default();
+            for k in 0..STRUCTURES {
+                sums.expected[k] = p[k * slab..(k + 1) * slab].iter().map(|&p| f64::from(p)).sum();
+            }
+            for y in 0..h {
+                for x in 0..w {
+                    let label = usize::from(target[voxel(s, [z, y, x], half)]);
+                    let at = y * w + x;
+                    let probability = p[label * slab + at];
+                    sums.voxels[label] += 1.0;
+                    sums.shared[label] += f64::from(probability);
+                    let logit = logits[(s * STRUCTURES + label) * places + z * slab + at];
+                    sums.cross_entropy += f64::from(normaliser[at] - logit);
+                }
+            }
+            (p, sums)
+        })
+        .collect();
+    let sums = parts.iter().fold(Sums::default(), |sum, (_, part)| sum.plus(part));
+    let present = sums.voxels.iter().filter(|&&n| n > 0.0).count() as f64;
+    let mut structures = [None; STRUCTURES];
+    // Derivative of the Dice term in a probability: `hit` where the target has the structure, and `miss` everywhere.
+    let (mut hit, mut miss) = ([0.0f32; STRUCTURES], [0.0f32; STRUCTURES]);
+    for k in 0..STRUCTURES {
+        if sums.voxels[k] > 0.0 {
+            let (above, below) = (2.0 * sums.shared[k] + SMOOTH, sums.expected[k] + sums.voxels[k] + SMOOTH);
+            structures[k] = Some(above / below);
+            hit[k] = (-2.0 / below / present) as f32;
+            miss[k] = (above / (below * below) / present) as f32;
+        }
+    }
+    let mut gradient = vec![0.0f32; logits.len()];
+    let mut planes: Vec<Vec<&mut [f32]>> = (0..FOLDED * d).map(|_| Vec::with_capacity(STRUCTURES)).collect();
+    for (place, plane) in gradient.chunks_exact_mut(slab).enumerate() {
+        let (channel, z) = (place / d, place % d);
+        planes[channel / STRUCTURES * d + z].push(plane);
+    }
+    let share = (1.0 / voxels) as f32;
+    parts.into_par_iter().zip(planes).enumerate().for_each(|(part, ((p, _), mut planes))| {
+        let (s, z) = (part / d, part % d);
+        let mut mean = vec![0.0f32; slab];
+        for k in 0..STRUCTURES {
+            for (mean, p) in mean.iter_mut().zip(&p[k * slab..(k + 1) * slab]) {
+                *mean += miss[k] * p;
+            }
+        }
+        let labels: Vec<usize> =
+            (0..slab).map(|at| usize::from(target[voxel(s, [z, at / w, at % w], half)])).collect();
+        for (at, &label) in labels.iter().enumerate() {
+            mean[at] += hit[label] * p[label * slab + at];
+        }
+        for (k, plane) in planes.iter_mut().enumerate() {
+            let p = &p[k * slab..(k + 1) * slab];
+            for ((g, &p), &mean) in plane.iter_mut().zip(p).zip(&mean) {
+                *g = p * (miss[k] - mean + share);
+            }
+        }
+        for (at, &label) in labels.iter().enumerate() {
+            planes[label][at] += p[label * slab + at] * hit[label] - share;
+        }
+    });
+    let dice = structures.iter().flatten().sum::<f64>() / present;
+    Loss { dice: 1.0 - dice, cross_entropy: sums.cross_entropy / voxels, structures, gradient }
+}
+
+/// Where voxel `s` of the place `[z, y, x]` of the half grid stands in the full one.
+fn voxel(s: usize, [z, y, x]: [usize; 3], [_, h, w]: [usize; 3]) -> usize {
+    ((2 * z + s / 4) * 2 * h + 2 * y + s / 2 % 2) * 2 * w + 2 * x + s % 2
+}
+
+/// Logits `[STRUCTURES, n]` become probabilities, voxel by voxel; returns the logarithms of the normalisers.
+pub(super) fn softmax(logits: &mut [f32], n: usize) -> Vec<f32> {
+    let mut greatest = logits[..n].to_vec();
+    for row in logits[n..].chunks_exact(n) {
+        greatest.iter_mut().zip(row).for_each(|(greatest, &x)| *greatest = greatest.max(x));
+    }
+    let mut sum = vec![0.0f32; n];
+    for row in logits.chunks_exact_mut(n) {
+        for ((x, greatest), sum) in row.iter_mut().zip(&greatest).zip(&mut sum) {
+            *x = (*x - greatest).exp();
+            *sum += *x;
+        }
+    }
+    for row in logits.chunks_exact_mut(n) {
+        row.iter_mut().zip(&sum).for_each(|(x, sum)| *x /= sum);
+    }
+    greatest.iter().zip(&sum).map(|(greatest, sum)| greatest + sum.ln()).collect()
+}
+
+/// What the loss needs of all voxels.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    /// Σ probability.
+    expected: [f64; STRUCTURES],
+    /// Σ probability where the target has the structure.
+    shared: [f64; STRUCTURES],
+    /// Voxels of the target.
+    voxels: [f64; STRUCTURES],
+    cross_entropy: f64,
+}
+
+impl Sums {
+    fn plus(mut self, other: &Self) -> Self {
+        for k in 0..STRUCTURES {
+            self.expected[k] += other.expected[k];
+            self.shared[k] += other.shared[k];
+            self.voxels[k] += other.voxels[k];
+        }
+        self.cross_entropy += other.cross_entropy;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal, stream};
+
+    /// Finite differences of the value in random directions.
+    #[test]
+    fn the_gradient_is_that_of_the_value() {
+        let half = [2, 3, 2];
+        let places = 12;
+        let mut rng = stream(3, 0, 0, 0, Purpose::Synthesis);
+        let logits = normal(&mut rng, FOLDED * STRUCTURES * places);
+        let target: Vec<u8> = (0..FOLDED * places).map(|i| (i * 7 % 5) as u8).collect();
+        let value = |logits: &[f32]| {
+            let loss = loss(logits, &target, half);
+            loss.dice + loss.cross_entropy
+        };
+        let gradient = loss(&logits, &target, half).gradient;
+        for seed in 0..4 {
+            let direction = normal(&mut stream(seed, 1, 0, 0, Purpose::Synthesis), logits.len());
+            let step = 1e-2;
+            let moved = |sign: f32| -> Vec<f32> {
+                logits.iter().zip(&direction).map(|(x, v)| x + sign * step * v).collect()
+            };
+            let slope = (value(&moved(1.0)) - value(&moved(-1.0))) / (2.0 * f64::from(step));
+            let expected: f64 =
+                gradient.iter().zip(&direction).map(|(g, v)| f64::from(*g) * f64::from(*v)).sum();
+            assert!((slope - expected).abs() < 2e-4, "{slope} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_sure_and_right_answer_costs_nothing() {
+        let half = [1, 1, 2];
+        let target: Vec<u8> = (0..16).map(|i| (i % 3) as u8).collect();
+        let mut logits = vec![0.0; FOLDED * STRUCTURES * 2];
+        for s in 0..FOLDED {
+            for x in 0..2 {
+                let label = usize::from(target[voxel(s, [0, 0, x], half)]);
+                logits[(s * STRUCTURES + label) * 2 + x] = 40.0;
+            }
+        }
+        let found = loss(&logits, &target, half);
+        assert!(found.dice.abs() < 1e-9 && found.cross_entropy.abs() < 1e-9, "{found:?}");
+        assert_eq!(found.structures.iter().flatten().count(), 3);
+    }
+}

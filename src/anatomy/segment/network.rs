@@ -1,0 +1,142 @@
+//! The segmentation network: a U-Net on half the grid, whose ends fold eight voxels into channels and unfold them.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::super::STRUCTURES;
+use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, upsample_features};
+use crate::ops::{Features, VolumeOps};
+
+/// Voxels that one place of the half grid stands for.
+pub const FOLDED: usize = 8;
+
+/// Shape of a [`SegmentationNet`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentationNetConfig {
+    /// Channels of each level, from the half grid down; each level has half the grid of the one above.
+    pub widths: Vec<usize>,
+}
+
+impl SegmentationNetConfig {
+    /// What a grid's axes must be multiples of.
+    pub fn multiple(&self) -> usize {
+        1 << self.widths.len()
+    }
+
+    /// The network with its initial values.
+    pub fn init<B: Backend>(&self, init: &mut Init, device: &B::Device) -> SegmentationNet<B> {
+        let mut conv = |inputs, outputs, size, down, activate| {
+            NormalisedConvConfig { inputs, outputs, kernel: [size; 3], down, activate }.init(init, device)
+        };
+        let widths = &self.widths;
+        let last = widths.len() - 1;
+        let down = (0..=last)
+            .map(|i| match i {
+                0 => Level {
+                    enter: conv(FOLDED, widths[0], 3, 1, true),
+                    stay: conv(widths[0], widths[0], 3, 1, true),
+                },
+                _ => Level {
+                    enter: conv(widths[i - 1], widths[i], 3, 2, true),
+                    stay: conv(widths[i], widths[i], 3, 1, true),
+                },
+            })
+            .collect();
+        let bottom = conv(widths[last], widths[last], 3, 1, true);
+        let up = (0..last)
+            .rev()
+            .map(|i| Rise {
+                project: conv(widths[i + 1], widths[i], 1, 1, false),
+                first: conv(widths[i], widths[i], 3, 1, true),
+                second: (i < 2).then(|| conv(widths[i], widths[i], 3, 1, true)),
+            })
+            .collect();
+        let head = conv(widths[0], FOLDED * STRUCTURES, 1, 1, false);
+        SegmentationNet { down, bottom, up, head }
+    }
+}
+
+/// Two convolutions of the way down; the first may halve the grid.
+#[derive(Module, Debug)]
+struct Level<B: Backend> {
+    enter: NormalisedConv<B>,
+    stay: NormalisedConv<B>,
+}
+
+/// A step of the way up: what comes from below, enlarged, is added to what stood here on the way down.
+#[derive(Module, Debug)]
+struct Rise<B: Backend> {
+    project: NormalisedConv<B>,
+    first: NormalisedConv<B>,
+    second: Option<NormalisedConv<B>>,
+}
+
+/// A U-Net (Ronneberger et al. 2015; Çiçek et al. 2016) of normalised convolutions.
+///
+/// It works on half the grid: the eight voxels of each 2×2×2 block are the channels of one place, and the outputs of a
+/// place are unfolded into its eight voxels (Shi et al. 2016, "sub-pixel convolution"). That is an eighth of the places
+/// at the finest level, without giving up the finest voxels.
+#[derive(Module, Debug)]
+pub struct SegmentationNet<B: Backend> {
+    down: Vec<Level<B>>,
+    bottom: NormalisedConv<B>,
+    up: Vec<Rise<B>>,
+    head: NormalisedConv<B>,
+}
+
+impl<B: VolumeOps> SegmentationNet<B> {
+    /// Logits of the structures in every voxel, still folded.
+    ///
+    /// # Shapes
+    /// - image: `[N, 1, D, H, W]`, every axis a multiple of [`SegmentationNetConfig::multiple`]
+    /// - logits: `[N, 8·STRUCTURES, D/2, H/2, W/2]`; channel `s·STRUCTURES + k` is structure `k` in voxel
+    ///   `(2d + s/4, 2h + s/2%2, 2w + s%2)`
+    pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
+        self.head.forward(self.decoded(self.encoded(fold(image)))).into_volumes()
+    }
+
+    /// What the way down leaves at each level, finest first, from the folded image; the last has passed the bottom.
+    fn encoded(&self, x: Features<B>) -> Vec<Features<B>> {
+        let mut levels = Vec::with_capacity(self.down.len());
+        let mut x = x;
+        for level in &self.down {
+            x = level.stay.forward(level.enter.forward(x));
+            levels.push(x.clone());
+        }
+        levels.pop();
+        levels.push(self.bottom.forward(x));
+        levels
+    }
+
+    fn decoded(&self, mut levels: Vec<Features<B>>) -> Features<B> {
+        let mut x = levels.pop().expect("a network has a level");
+        for (rise, beside) in self.up.iter().zip(levels.into_iter().rev()) {
+            x = upsample_features(rise.project.forward(x), [2; 3]) + beside;
+            x = rise.first.forward(x);
+            if let Some(second) = &rise.second {
+                x = second.forward(x);
+            }
+        }
+        x
+    }
+
+    /// The features of the deepest level: `[N, C, D/2ᴸ, H/2ᴸ, W/2ᴸ]` with the last width for C and L levels.
+    pub fn deepest(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
+        let mut levels = self.encoded(fold(image));
+        levels.pop().expect("a network has a level").into_volumes()
+    }
+}
+
+/// `[N, 1, D, H, W]` as `[N, 8, D/2, H/2, W/2]`, the voxels of each block in the order of memory.
+fn fold<B: VolumeOps>(image: Tensor<B, 5>) -> Features<B> {
+    let [n, c, d, h, w] = image.dims();
+    assert!(
+        c == 1 && [d, h, w].iter().all(|length| length % 2 == 0),
+        "one channel on an even grid, found {:?}",
+        image.dims()
+    );
+    let blocks: Tensor<B, 7> = image.reshape([n, d / 2, 2, h / 2, 2, w / 2, 2]); // [N, D/2, 2, H/2, 2, W/2, 2]
+    let folded = blocks.permute([0, 2, 4, 6, 1, 3, 5]); // [N, 2, 2, 2, D/2, H/2, W/2]
+    Features::from_volumes(folded.reshape([n, FOLDED, d / 2, h / 2, w / 2])) // [N, 8, D/2, H/2, W/2]
+}

@@ -1,0 +1,7 @@
+//! Measures of the shape of a mask: its connected pieces, its Euler number, the area of its surface.
+
+mod components;
+mod configurations;
+
+pub use components::{Components, Connectivity, Piece, components};
+pub use configurations::Configurations;

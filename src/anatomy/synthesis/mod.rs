@@ -1,0 +1,155 @@
+//! Images made of label maps, with any contrast, resolution, bias, noise and shape, and what a segmenter should say of
+//! them (Billot et al. 2023, "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without
+//! retraining").
+
+mod contrast;
+mod fields;
+mod labels;
+mod space;
+
+pub use labels::{LabelMap, Tissue};
+
+use ndarray::Array3;
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use super::Structure;
+use super::segment::rescale;
+use crate::config::SynthesisRecipe;
+use crate::random::{Purpose, normal_field, stream};
+use fields::{along, coarser, control_points, field, linear};
+
+/// Phases of an example's streams: what is drawn once, and the fields.
+const ONCE: u64 = 0;
+const WITHIN_TISSUE: u64 = 1;
+const NOISE: u64 = 2;
+
+/// Distance of the control points of the bias field, in millimetres.
+const BIAS_SPACING_MM: f64 = 56.0;
+
+/// An image and its truth.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Intensities as a segmenter takes them (see [`rescale`]), `[D, H, W]` at 1 mm.
+    pub image: Array3<f32>,
+    /// Index of each voxel's [`Structure`].
+    pub target: Array3<u8>,
+}
+
+/// What part of a head an example shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum View {
+    /// A grid of this size, shifted at random about the brain.
+    Crop([usize; 3]),
+    /// A grid of this size about the brain's centre.
+    Centred([usize; 3]),
+}
+
+/// The example number `sample` of step `step` in a run of this seed.
+///
+/// In the order of an acquisition: the head is turned, scaled, bent and perhaps mirrored; every tissue gets an intensity
+/// and a spread; the bias field acts; voxels become coarser; noise is added; and the scan is brought back to 1 mm.
+pub fn synthesise(
+    map: &LabelMap,
+    view: View,
+    recipe: &SynthesisRecipe,
+    [seed, step, sample]: [u64; 3],
+) -> Example {
+    let rng = |phase| stream(seed, step, phase, sample, Purpose::Synthesis);
+    let once = &mut rng(ONCE);
+    let space = space::Space::draw(map, view, recipe, once);
+    let shape = space.shape;
+    let shown = contrast::Shown::draw(recipe, once);
+    let contrasts = contrast::draw(recipe, once);
+    let labels = space.labels(map);
+    let structure = |label: u8| {
+        let tissue = map.tissues[usize::from(label)];
+        shown.target(if space.mirrored { tissue.structure.mirrored() } else { tissue.structure })
+    };
+    let structures: Vec<Structure> = (0..map.tissues.len() as u8).map(structure).collect();
+    let mut image = normal_field(&rng(WITHIN_TISSUE), labels.len());
+    for (x, &label) in image.iter_mut().zip(&labels) {
+        let [mean, deviation] =
+            if structures[usize::from(label)] == Structure::Background && shown.is_stripped() {
+                [0.0; 2]
+            } else {
+                contrasts[map.tissues[usize::from(label)].contrast]
+            };
+        *x = (mean + deviation * *x).max(0.0);
+    }
+    let sigma = recipe.bias * once.random::<f64>();
+    let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
+    let bias = field(gaussian(once, points.iter().product(), sigma), points, shape);
+    image.iter_mut().zip(bias).for_each(|(x, b)| *x *= b.exp());
+    let mut target: Vec<u8> =
+        labels.iter().map(|&label| structures[usize::from(label)].index() as u8).collect();
+    let spacing = spacing(recipe, once);
+    let (mut image, mut coarse) = (image, shape);
+    for axis in 0..3 {
+        // SynthSeg's own images are as sharp as their labels; a scanner's are not, so all pass through a voxel's blur.
+        (image, coarse) = along(&image, coarse, axis, &coarser(coarse[axis], spacing[axis]));
+    }
+    let greatest = image.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
+    let noise = (recipe.noise * once.random::<f64>()) as f32 * greatest;
+    let draws = normal_field(&rng(NOISE), image.len());
+    let seen = image.iter_mut().zip(draws);
+    // Where a mask has set voxels to zero, they stay so.
+    seen.for_each(|(x, draw)| {
+        *x = if shown.is_stripped() && *x == 0.0 { 0.0 } else { (*x + noise * draw).abs() }
+    });
+    for axis in [2, 1, 0] {
+        if coarse[axis] != shape[axis] {
+            (image, coarse) = along(&image, coarse, axis, &linear(coarse[axis], shape[axis]));
+        }
+    }
+    if once.random::<f64>() < recipe.cut {
+        cut(&mut image, &mut target, shape, once);
+    }
+    rescale(&mut image);
+    let exponent = (recipe.gamma * once.sample::<f64, _>(StandardNormal)).exp() as f32;
+    image.iter_mut().for_each(|x| *x = x.max(0.0).powf(exponent));
+    let whole = "the grid's voxels";
+    Example {
+        image: Array3::from_shape_vec(shape, image).expect(whole),
+        target: Array3::from_shape_vec(shape, target).expect(whole),
+    }
+}
+
+/// `n` draws from N(0, `sigma`²).
+fn gaussian(rng: &mut ChaCha8Rng, n: usize, sigma: f64) -> Vec<f32> {
+    (0..n).map(|_| (sigma * rng.sample::<f64, _>(StandardNormal)) as f32).collect()
+}
+
+/// A draw from `[low, high)`.
+fn between(rng: &mut impl Rng, low: f64, high: f64) -> f64 {
+    low + (high - low) * rng.random::<f64>()
+}
+
+/// Voxel size along `[D, H, W]` that an example was acquired with.
+fn spacing(recipe: &SynthesisRecipe, rng: &mut impl Rng) -> [f64; 3] {
+    let [coarse, slices, axis, cubes, thick] = [(); 5].map(|()| rng.random::<f64>());
+    let mut spacing = [1.0; 3];
+    if coarse < recipe.coarse {
+        if slices < 0.5 {
+            spacing = [1.0 + cubes * (recipe.isotropic_max_mm - 1.0); 3];
+        } else {
+            spacing[(axis * 3.0) as usize] = 1.0 + thick * (recipe.slices_max_mm - 1.0);
+        }
+    }
+    spacing
+}
+
+/// Nothing is seen of a slab of up to a quarter at one side.
+fn cut(image: &mut [f32], target: &mut [u8], [d, h, w]: [usize; 3], rng: &mut impl Rng) {
+    let side = (rng.random::<f64>() * 6.0) as usize;
+    let axis = side / 2;
+    let length = [d, h, w][axis];
+    let thickness = (rng.random::<f64>() * 0.25 * length as f64) as usize;
+    for (at, (x, label)) in image.iter_mut().zip(target).enumerate() {
+        let place = [at / (h * w), at / w % h, at % w][axis];
+        if (side % 2 == 0 && place < thickness) || (side % 2 == 1 && place + thickness >= length) {
+            (*x, *label) = (0.0, Structure::Background.index() as u8);
+        }
+    }
+}

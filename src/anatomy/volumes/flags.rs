@@ -1,0 +1,165 @@
+//! Reasons to doubt that a segmentation is one of a whole, sound brain that lies as its header says.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::structures::Structure;
+
+/// A direction of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Left,
+    Right,
+    Posterior,
+    Anterior,
+    Inferior,
+    Superior,
+}
+
+/// A reason for doubt, with the numbers that it rests on. Displayed as a sentence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "flag", rename_all = "snake_case")]
+pub enum Flag {
+    /// No voxel of brain.
+    NoBrain,
+    /// The fluid around the brain is not in the scan, as after skull stripping: a fact, not a fault.
+    NoOuterFluid { csf_ml: f64, intracranial_ml: f64 },
+    /// A structure has no voxels.
+    Missing { structure: Structure },
+    /// A region's volume is not that of an adult human ([`super::LIMITS`]).
+    OutOfRange { region: String, volume_ml: f64, min_ml: f64, max_ml: f64 },
+    /// A structure that should hang together is scattered.
+    Scattered { structure: Structure, pieces: usize, largest_fraction: f64 },
+    /// The brain falls into pieces.
+    BrainInPieces { pieces: usize, second_ml: f64 },
+    /// Several structures occur twice.
+    TwoBrains { structures: Vec<Structure> },
+    /// The brain ends in a flat face, at the border of the field of view or inside it.
+    CutOff { towards: Direction, area_mm2: f64, at_border: bool },
+    /// Left structures lie on the right in the world.
+    Mirrored { pairs: usize, reversed: usize, left_of_right_mm: f64 },
+    /// Some structures do not lie on their side.
+    SidesCrossed { structures: Vec<Structure> },
+    /// Cerebellum and brain stem do not lie below the cerebrum.
+    UpsideDown { cerebellum_below_mm: f64 },
+    /// The cerebellum does not lie behind the brain stem.
+    BackToFront { cerebellum_behind_mm: f64 },
+    /// Lateral ventricles lie where there is no brain around them.
+    VentriclesOutside { fraction: f64 },
+    /// The hemispheres differ too much in volume.
+    Lopsided { left_ml: f64, right_ml: f64, asymmetry: f64 },
+    /// The network was not sure about a structure.
+    Unsure { structure: Structure, confidence: f64 },
+}
+
+impl Flag {
+    /// Its name, as in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoBrain => "no_brain",
+            Self::NoOuterFluid { .. } => "no_outer_fluid",
+            Self::Missing { .. } => "missing",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::Scattered { .. } => "scattered",
+            Self::BrainInPieces { .. } => "brain_in_pieces",
+            Self::TwoBrains { .. } => "two_brains",
+            Self::CutOff { .. } => "cut_off",
+            Self::Mirrored { .. } => "mirrored",
+            Self::SidesCrossed { .. } => "sides_crossed",
+            Self::UpsideDown { .. } => "upside_down",
+            Self::BackToFront { .. } => "back_to_front",
+            Self::VentriclesOutside { .. } => "ventricles_outside",
+            Self::Lopsided { .. } => "lopsided",
+            Self::Unsure { .. } => "unsure",
+        }
+    }
+
+    /// The share of the quality that it takes away: all without a brain, half where the whole is wrong, less where a part
+    /// is, nothing where a fact is only noted.
+    pub fn penalty(&self) -> f64 {
+        match self {
+            Self::NoBrain => 1.0,
+            Self::TwoBrains { .. }
+            | Self::CutOff { .. }
+            | Self::Mirrored { .. }
+            | Self::UpsideDown { .. }
+            | Self::BackToFront { .. }
+            | Self::VentriclesOutside { .. } => 0.5,
+            Self::BrainInPieces { .. }
+            | Self::OutOfRange { .. }
+            | Self::SidesCrossed { .. }
+            | Self::Lopsided { .. } => 0.25,
+            Self::Missing { .. } | Self::Scattered { .. } | Self::Unsure { .. } => 0.1,
+            Self::NoOuterFluid { .. } => 0.0,
+        }
+    }
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let names = |structures: &[Structure]| {
+            structures.iter().map(|structure| structure.name()).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Self::NoBrain => write!(f, "there is no brain"),
+            Self::NoOuterFluid { csf_ml, intracranial_ml } => write!(
+                f,
+                "only {csf_ml:.1} ml of {intracranial_ml:.0} ml are fluid around the brain (skull-stripped?): the \
+                 intracranial volume is unknown"
+            ),
+            Self::Missing { structure } => write!(f, "{} is missing", structure.name()),
+            Self::OutOfRange { region, volume_ml, min_ml, max_ml } => {
+                write!(f, "{region} of {volume_ml:.2} ml is outside of {min_ml} to {max_ml} ml")
+            }
+            Self::Scattered { structure, pieces, largest_fraction } => write!(
+                f,
+                "{} is in {pieces} pieces, the largest of them {:.0} % of it",
+                structure.name(),
+                100.0 * largest_fraction
+            ),
+            Self::BrainInPieces { pieces, second_ml } => {
+                write!(f, "the brain is in {pieces} pieces, the second of {second_ml:.1} ml")
+            }
+            Self::TwoBrains { structures } => {
+                write!(f, "two brains: twice there are {}", names(structures))
+            }
+            Self::CutOff { towards, area_mm2, at_border } => {
+                let towards = format!("{towards:?}").to_lowercase();
+                let place = if *at_border { "at the border" } else { "inside" };
+                write!(
+                    f,
+                    "the brain is cut off towards {towards} ({area_mm2:.0} mm2 flat, {place} of the field of view)"
+                )
+            }
+            Self::Mirrored { pairs, reversed, left_of_right_mm } => write!(
+                f,
+                "left and right are swapped in {reversed} of {pairs} structures (left lies {:.0} mm right of right)",
+                -left_of_right_mm
+            ),
+            Self::SidesCrossed { structures } => {
+                write!(f, "left and right do not lie on their sides: {}", names(structures))
+            }
+            Self::UpsideDown { cerebellum_below_mm } => {
+                write!(f, "the cerebellum is {cerebellum_below_mm:.0} mm below the cerebrum: upside down?")
+            }
+            Self::BackToFront { cerebellum_behind_mm } => {
+                write!(
+                    f,
+                    "the cerebellum is {cerebellum_behind_mm:.0} mm behind the brain stem: back to front?"
+                )
+            }
+            Self::VentriclesOutside { fraction } => {
+                write!(f, "{:.1} % of the lateral ventricles are outside of the brain", 100.0 * fraction)
+            }
+            Self::Lopsided { left_ml, right_ml, asymmetry } => write!(
+                f,
+                "the hemispheres differ: {left_ml:.0} ml left, {right_ml:.0} ml right (asymmetry {asymmetry:.2})"
+            ),
+            Self::Unsure { structure, confidence } => {
+                write!(f, "the network is unsure about {} (confidence {confidence:.2})", structure.name())
+            }
+        }
+    }
+}

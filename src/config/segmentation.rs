@@ -1,0 +1,227 @@
+//! The recipe of the segmenter: its network, the images that it learns from, its training.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{in_file, parse, to_toml};
+use crate::error::{Error, Result};
+
+/// Levels a network may have: five of them reach 32 mm.
+const LEVELS_MAX: usize = 6;
+
+/// A segmenter and how it is trained: the whole of a recipe file that has a table `[segmenter]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentationRecipe {
+    /// The network.
+    pub segmenter: SegmenterRecipe,
+    /// The images made of label maps.
+    #[serde(default)]
+    pub synthesis: SynthesisRecipe,
+    /// Optimiser and length of the run.
+    #[serde(default)]
+    pub training: SegmentationTraining,
+}
+
+/// The segmentation network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmenterRecipe {
+    /// Channels of each level, from half the grid (2 mm) down.
+    pub widths: Vec<usize>,
+}
+
+/// How an image is made of a label map (Billot et al. 2023, "SynthSeg"). Ranges are drawn from uniformly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SynthesisRecipe {
+    /// Greatest rotation about each axis, in degrees.
+    pub rotation_deg: f64,
+    /// Scaling of each axis: from 1 less this to 1 and this.
+    pub scaling: f64,
+    /// Greatest shear between two axes.
+    pub shear: f64,
+    /// Greatest shift of the crop's centre from the brain's along each axis, in millimetres.
+    pub shift_mm: f64,
+    /// Greatest standard deviation of the elastic displacement at its control points, in millimetres.
+    pub elastic_mm: f64,
+    /// Distance of the control points, in millimetres.
+    pub elastic_spacing_mm: f64,
+    /// Probability of a mirrored head, sides exchanged.
+    pub mirrored: f64,
+    /// Probability of contrasts like those of T1-weighted scans; else any contrast.
+    pub t1_like: f64,
+    /// Probability that nothing outside the dura is shown, as after skull stripping.
+    pub stripped: f64,
+    /// Part of the stripped ones that has no fluid around the brain either.
+    pub stripped_to_brain: f64,
+    /// Probability that a slab at one side lies outside the field of view.
+    pub cut: f64,
+    /// Greatest standard deviation of the logarithm of the bias field at its control points.
+    pub bias: f64,
+    /// Probability of coarser voxels.
+    pub coarse: f64,
+    /// Greatest size of coarser voxels that are cubes, in millimetres.
+    pub isotropic_max_mm: f64,
+    /// Greatest distance of thick slices, in millimetres.
+    pub slices_max_mm: f64,
+    /// Greatest standard deviation of added noise, where the image runs from 0 to 1.
+    pub noise: f64,
+    /// Standard deviation of the logarithm of the exponent that intensities are raised to.
+    pub gamma: f64,
+}
+
+impl Default for SynthesisRecipe {
+    fn default() -> Self {
+        Self {
+            rotation_deg: 15.0,
+            scaling: 0.15,
+            shear: 0.02,
+            shift_mm: 36.0,
+            elastic_mm: 5.0,
+            elastic_spacing_mm: 28.0,
+            mirrored: 0.5,
+            t1_like: 0.5,
+            stripped: 0.4,
+            stripped_to_brain: 0.3,
+            cut: 0.15,
+            bias: 0.5,
+            coarse: 0.6,
+            isotropic_max_mm: 4.5,
+            slices_max_mm: 6.0,
+            noise: 0.06,
+            gamma: 0.3,
+        }
+    }
+}
+
+/// Optimiser and length of a segmenter's training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SegmentationTraining {
+    /// Steps in all; one synthesised image each.
+    pub steps: u64,
+    /// Grid `[D, H, W]` of an image at 1 mm.
+    pub crop: [usize; 3],
+    /// Adam's step at its height; it rises over the first steps and falls to nothing as a cosine.
+    pub learning_rate: f64,
+    /// Steps over which the step size rises.
+    pub warm_up: u64,
+    /// Adam's decay of the first and second moment.
+    pub adam_betas: [f64; 2],
+    /// Half-life of the network's average, in steps.
+    pub average_steps: f64,
+    /// Label maps whose names contain one of these are kept out, for testing.
+    pub held_out: Vec<String>,
+    /// Steps from one line of the log to the next.
+    pub log_every_steps: u64,
+    /// Steps from one checkpoint and picture to the next.
+    pub checkpoint_every_steps: u64,
+    /// Seed of everything random in the run.
+    pub seed: u64,
+}
+
+impl Default for SegmentationTraining {
+    fn default() -> Self {
+        Self {
+            steps: 10_000,
+            crop: [128; 3],
+            learning_rate: 0.002,
+            warm_up: 50,
+            adam_betas: [0.9, 0.99],
+            average_steps: 50.0,
+            held_out: Vec::new(),
+            log_every_steps: 10,
+            checkpoint_every_steps: 100,
+            seed: 0,
+        }
+    }
+}
+
+impl SegmentationRecipe {
+    /// Parses and validates `text`; `path` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the key's path if it is no valid recipe.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
+        let recipe: Self = parse(text, path)?;
+        recipe.validate().map_err(|e| in_file(e, path))?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if a number does not fit TOML (a seed above 2⁶³ − 1).
+    pub fn to_toml(&self) -> Result<String> {
+        to_toml(self)
+    }
+
+    /// Checks that the numbers make sense together.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the path of the first key that does not.
+    pub fn validate(&self) -> Result<()> {
+        let (widths, training, synthesis) = (&self.segmenter.widths, &self.training, &self.synthesis);
+        let advice = "change this key";
+        if widths.is_empty() || widths.len() > LEVELS_MAX || widths.contains(&0) {
+            let (expected, found) = (format!("1 to {LEVELS_MAX} positive widths"), format!("{widths:?}"));
+            return Err(Error::value("segmenter.widths", expected, found, advice));
+        }
+        let multiple = 1usize << widths.len();
+        if training.crop.iter().any(|&n| n == 0 || !n.is_multiple_of(multiple)) {
+            let (expected, found) = (format!("multiples of {multiple}"), format!("{:?}", training.crop));
+            return Err(Error::value("training.crop", expected, found, advice));
+        }
+        let positive = [
+            ("training.learning_rate", training.learning_rate),
+            ("training.average_steps", training.average_steps),
+            ("training.steps", training.steps as f64),
+            ("training.log_every_steps", training.log_every_steps as f64),
+            ("training.checkpoint_every_steps", training.checkpoint_every_steps as f64),
+            ("synthesis.elastic_spacing_mm", synthesis.elastic_spacing_mm),
+        ];
+        let parts = [
+            ("synthesis.scaling", synthesis.scaling),
+            ("synthesis.mirrored", synthesis.mirrored),
+            ("synthesis.t1_like", synthesis.t1_like),
+            ("synthesis.stripped", synthesis.stripped),
+            ("synthesis.stripped_to_brain", synthesis.stripped_to_brain),
+            ("synthesis.cut", synthesis.cut),
+            ("synthesis.coarse", synthesis.coarse),
+            ("training.adam_betas[0]", training.adam_betas[0]),
+            ("training.adam_betas[1]", training.adam_betas[1]),
+        ];
+        let at_least = [
+            ("synthesis.rotation_deg", synthesis.rotation_deg, 0.0),
+            ("synthesis.shear", synthesis.shear, 0.0),
+            ("synthesis.shift_mm", synthesis.shift_mm, 0.0),
+            ("synthesis.elastic_mm", synthesis.elastic_mm, 0.0),
+            ("synthesis.bias", synthesis.bias, 0.0),
+            ("synthesis.noise", synthesis.noise, 0.0),
+            ("synthesis.gamma", synthesis.gamma, 0.0),
+            ("synthesis.isotropic_max_mm", synthesis.isotropic_max_mm, 1.0),
+            ("synthesis.slices_max_mm", synthesis.slices_max_mm, 1.0),
+        ];
+        let wrong = |key: &str, expected: String, value: f64| {
+            Err(Error::value(key, expected, value.to_string(), advice))
+        };
+        for (key, value) in positive {
+            if !(value > 0.0 && value.is_finite()) {
+                return wrong(key, "a positive number".into(), value);
+            }
+        }
+        for (key, value) in parts {
+            if !(0.0..=1.0).contains(&value) {
+                return wrong(key, "a number from 0 to 1".into(), value);
+            }
+        }
+        for (key, value, least) in at_least {
+            if !(value >= least && value.is_finite()) {
+                return wrong(key, format!("a number of at least {least}"), value);
+            }
+        }
+        Ok(())
+    }
+}

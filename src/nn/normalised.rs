@@ -1,0 +1,77 @@
+//! A convolution of channels that are brought to unit power first.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::{Init, LRELU_GAIN, downsampling_blur};
+use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, channel_dot, fir, layer};
+
+/// Keeps the division away from zero, in units of a channel's mean square.
+const EPSILON: f64 = 1e-6;
+
+/// Shape and kind of a [`NormalisedConv`].
+#[derive(Clone, Debug)]
+pub struct NormalisedConvConfig {
+    /// Channels in.
+    pub inputs: usize,
+    /// Channels out.
+    pub outputs: usize,
+    /// Size of the kernel along `(D, H, W)`.
+    pub kernel: [usize; 3],
+    /// By how much every axis shrinks: 1 or 2.
+    pub down: usize,
+    /// Leaky ReLU after it.
+    pub activate: bool,
+}
+
+impl NormalisedConvConfig {
+    /// The layer with its initial values: weights from N(0, 1), bias zero.
+    pub fn init<B: Backend>(&self, init: &mut Init, device: &B::Device) -> NormalisedConv<B> {
+        let [d, h, w] = self.kernel;
+        NormalisedConv {
+            weight: init.normal([self.outputs, self.inputs, d, h, w], 1.0, device),
+            bias: init.constant([self.outputs], 0.0, device),
+            down: self.down,
+            activate: self.activate,
+        }
+    }
+}
+
+/// A convolution with bias, scaled at run time by 1/√fan_in, of channels divided by their root mean square over the grid
+/// (filter response normalisation, Singh & Krishnan 2020, equation 1; its scale and shift are those of this layer's
+/// weight and the last one's bias). No batch takes part, so one volume alone is segmented as it was trained.
+#[derive(Module, Debug)]
+pub struct NormalisedConv<B: Backend> {
+    /// `[outputs, inputs, kd, kh, kw]`, before scaling.
+    pub weight: Param<Tensor<B, 5>>,
+    /// `[outputs]`.
+    pub bias: Param<Tensor<B, 1>>,
+    down: usize,
+    activate: bool,
+}
+
+impl<B: VolumeOps> NormalisedConv<B> {
+    /// # Shapes
+    /// `[N, inputs, D, H, W]` → `[N, outputs, D/down, H/down, W/down]`
+    pub fn forward(&self, x: Features<B>) -> Features<B> {
+        let [_, inputs, d, h, w] = self.weight.dims();
+        let kernel = [d, h, w];
+        let (x, geometry) = if self.down == 1 {
+            let geometry = ConvGeometry::same(x.grid(), kernel);
+            (x, geometry)
+        } else {
+            let x = fir(x, &downsampling_blur([self.down; 3]));
+            let geometry = ConvGeometry { input: x.grid(), kernel, stride: [self.down; 3], padding: [0; 3] };
+            (x, geometry)
+        };
+        let voxels = x.grid().iter().product::<usize>() as f64;
+        let power = channel_dot(x.clone(), x.clone()) / voxels; // [N, inputs]
+        let style = (power + EPSILON).sqrt().recip(); // [N, inputs]
+        let weight = self.weight.val() / ((inputs * d * h * w) as f64).sqrt();
+        let beside = Beside { style: Some(style), bias: Some(self.bias.val()), ..Beside::default() };
+        let convolution = Layer::conv(geometry);
+        let convolution = if self.activate { convolution.with_gain(LRELU_GAIN) } else { convolution };
+        layer(x, weight, beside, &convolution)
+    }
+}

@@ -1,0 +1,57 @@
+//! Networks of others whose features measures of realism are taken from, with weights that the user gives.
+//!
+//! Each reads a safetensors file with the arrays of a PyTorch `state_dict` under their names there. Batch normalisation
+//! is folded into the convolution before it.
+
+mod folded;
+mod inception;
+mod med3d;
+
+use std::path::Path;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use safetensors::SafeTensors;
+
+pub use inception::InceptionV3;
+pub use med3d::Med3d;
+
+use super::Weights;
+use crate::error::{Error, Result};
+
+/// What turns images into vectors that can be compared.
+///
+/// Distances between such vectors mean something only among vectors of one extractor: its name goes with every number.
+pub trait Extractor<B: Backend> {
+    /// What it is, for tables.
+    fn name(&self) -> String;
+
+    /// Numbers of an image's vector, F.
+    fn width(&self) -> usize;
+
+    /// Vectors `[N, F]` of images `[N, C, D, H, W]`; which C and D and which values it takes, each says for itself.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for images that it does not take.
+    fn features(&self, x: Tensor<B, 5>) -> Result<Tensor<B, 2>>;
+}
+
+/// The float arrays of a `state_dict` in a safetensors file, without the prefix `module.` of parallel training and without
+/// the counters of batches, which are whole numbers.
+fn read(path: &Path) -> Result<Weights> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the weights", e))?;
+    let broken = |e: safetensors::SafeTensorError| {
+        let advice = "convert the state_dict with safetensors.torch.save_file";
+        Error::file(path, "content", "a safetensors file", e.to_string(), advice)
+    };
+    let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let floats = tensors.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"));
+    let floats = safetensors::serialize(floats, None).map_err(broken)?;
+    Ok(without_prefix(Weights::from_bytes(&floats, path)?))
+}
+
+fn without_prefix(mut weights: Weights) -> Weights {
+    let plain = |name: String| name.strip_prefix("module.").map_or(name.clone(), str::to_string);
+    weights.arrays = weights.arrays.into_iter().map(|(name, array)| (plain(name), array)).collect();
+    weights
+}

@@ -1,0 +1,294 @@
+//! A report as one HTML file that needs nothing but a browser: no network, no fonts, no other file.
+//!
+//! Text, tables, plots and pictures are in the page itself, and so are the volumes of its viewers and the program that
+//! shows them (NiiVue). A content security policy forbids every connection; its scripts are allowed by their hashes,
+//! so that no name in a table can become a script.
+
+mod html;
+mod viewer;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+pub use viewer::{Label, Scan, Viewer};
+
+use crate::error::Result;
+use html::{escaped, slug};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// A report.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Its title, also the window's.
+    pub title: String,
+    /// What it is about, in a sentence below the title; may be empty.
+    pub subtitle: String,
+    /// Its parts, in order.
+    pub sections: Vec<Section>,
+    /// How it was made: program, version, recipe, date; may be empty.
+    pub colophon: String,
+}
+
+/// A part of a report, listed in the table of contents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Section {
+    /// Its heading.
+    pub title: String,
+    /// What stands in it, in order.
+    pub blocks: Vec<Block>,
+}
+
+/// Something in a section.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Block {
+    /// Paragraphs, separated by empty lines. Everything between two backquotes is set as code.
+    Prose(String),
+    /// An outcome in a sentence.
+    Verdict(Mark, String),
+    /// Rows and columns.
+    Table(Table),
+    /// A plot.
+    Figure(Figure),
+    /// A picture of pixels.
+    Picture(Picture),
+    /// Volumes to scroll through.
+    Viewer(Viewer),
+}
+
+/// Whether something holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It does.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It should be looked at.
+    Caution,
+}
+
+/// Rows and columns; the reader can sort it by any column.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// What it shows.
+    pub caption: String,
+    /// Its columns, from left to right.
+    pub columns: Vec<Column>,
+    /// Its rows, each with one cell a column. The first cell is the row's heading.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its heading.
+    pub name: String,
+    /// Whether its cells are numbers: aligned to the right, and sorted by value.
+    pub numeric: bool,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// What stands in it.
+    pub text: String,
+    /// Whether it holds, if that is a question.
+    pub mark: Option<Mark>,
+}
+
+/// A plot with its caption.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// The text of an SVG, as those of [`super::plots`].
+    pub svg: String,
+    /// What it shows, for readers who do not see it.
+    pub alt: String,
+    /// What stands below it.
+    pub caption: String,
+}
+
+/// A picture with its caption.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The bytes of a PNG, as of [`super::png_bytes`].
+    pub png: Vec<u8>,
+    /// What it shows, for readers who do not see it.
+    pub alt: String,
+    /// What stands below it.
+    pub caption: String,
+}
+
+impl Column {
+    /// A column of words.
+    pub fn text(name: impl Into<String>) -> Self {
+        Self { name: name.into(), numeric: false }
+    }
+
+    /// A column of numbers.
+    pub fn number(name: impl Into<String>) -> Self {
+        Self { name: name.into(), numeric: true }
+    }
+}
+
+impl Cell {
+    /// A cell that holds or not.
+    pub fn marked(mark: Mark, text: impl Into<String>) -> Self {
+        Self { text: text.into(), mark: Some(mark) }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), mark: None }
+    }
+}
+
+impl Page {
+    /// The whole file.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Value`] if a row has more or fewer cells than its table has columns, a figure is not an SVG, a picture
+    /// not a PNG, or a viewer cannot show its volumes (see [`Viewer`]).
+    pub fn render(&self) -> Result<String> {
+        let mut viewers = 0;
+        let mut contents = String::new();
+        let mut main = String::new();
+        for (number, section) in self.sections.iter().enumerate() {
+            let (id, title) = (slug(&section.title, number), escaped(&section.title));
+            contents += &format!("<li><a href=\"#{id}\">{title}</a></li>\n");
+            main += &format!(
+                "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n"
+            );
+            for block in &section.blocks {
+                main += &match block {
+                    Block::Prose(text) => html::prose(text),
+                    Block::Verdict(mark, text) => html::verdict(*mark, text),
+                    Block::Table(table) => table.html()?,
+                    Block::Figure(figure) => figure.html()?,
+                    Block::Picture(picture) => picture.html()?,
+                    Block::Viewer(viewer) => {
+                        viewers += 1;
+                        viewer.html(viewers)?
+                    }
+                };
+            }
+            main += "</section>\n";
+        }
+        let mut scripts = vec![SCRIPT.to_string()];
+        if viewers > 0 {
+            scripts.extend(viewer::scripts()?);
+        }
+        let hashes =
+            scripts.iter().map(|script| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(script))));
+        let policy = format!(
+            "default-src 'none'; script-src{}; style-src 'unsafe-inline'; img-src data: blob:; connect-src data:; \
+             base-uri 'none'; form-action 'none'",
+            hashes.collect::<String>()
+        );
+        let scripts: String = scripts.iter().map(|script| format!("<script>{script}</script>\n")).collect();
+        let optional = |tag: &str, text: &str| {
+            if text.is_empty() { String::new() } else { format!("<{tag}>{}</{tag}>\n", escaped(text)) }
+        };
+        let contents = if self.sections.len() > 1 {
+            format!("<nav aria-label=\"Contents\">\n<h2>Contents</h2>\n<ol>\n{contents}</ol>\n</nav>\n")
+        } else {
+            String::new()
+        };
+        Ok(format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"referrer\" content=\"no-referrer\">\n<link rel=\"icon\" href=\"data:,\">\n\
+             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <a class=\"skip\" href=\"#main\">Skip to the report</a>\n\
+             <header>\n<h1>{title}</h1>\n{subtitle}\
+             <button type=\"button\" id=\"theme\" aria-pressed=\"false\" hidden>Dark</button>\n</header>\n\
+             <div class=\"sheet\">\n{contents}<main id=\"main\" tabindex=\"-1\">\n{main}</main>\n</div>\n\
+             <footer>\n{colophon}</footer>\n{scripts}</body>\n</html>\n",
+            title = escaped(&self.title),
+            subtitle = optional("p", &self.subtitle),
+            colophon = optional("p", &self.colophon),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Page {
+        let table = Table {
+            caption: "Volumes".into(),
+            columns: vec![Column::text("structure"), Column::number("change in %")],
+            rows: vec![vec!["brain <b>".into(), Cell::marked(Mark::Fail, "\u{2212}5.1")]],
+        };
+        Page {
+            title: "A & B".into(),
+            subtitle: "It's \"quoted\"".into(),
+            sections: vec![
+                Section { title: "Volumes".into(), blocks: vec![Block::Table(table)] },
+                Section {
+                    title: "Volumes".into(),
+                    blocks: vec![Block::Prose("One `x < y`.\n\nTwo.".into())],
+                },
+            ],
+            colophon: "</script><script>alert(1)</script>".into(),
+        }
+    }
+
+    #[test]
+    fn text_is_escaped_wherever_it_stands() {
+        let html = page().render().unwrap();
+        assert!(html.contains("<title>A &amp; B</title>") && html.contains("<h1>A &amp; B</h1>"));
+        assert!(html.contains("brain &lt;b&gt;") && html.contains("<code>x &lt; y</code>"));
+        assert_eq!(html.matches("<script>").count(), 1);
+        assert!(!html.contains("<script>alert"));
+        assert!(html.contains("<p>Two.</p>"));
+    }
+
+    #[test]
+    fn sections_of_one_name_have_their_own_places() {
+        let html = page().render().unwrap();
+        for id in ["volumes-1", "volumes-2"] {
+            assert_eq!(html.matches(&format!("<section id=\"{id}\"")).count(), 1);
+            assert_eq!(html.matches(&format!("href=\"#{id}\"")).count(), 1);
+        }
+    }
+
+    #[test]
+    fn the_policy_names_the_hash_of_the_script_and_no_place_to_connect_to() {
+        let html = page().render().unwrap();
+        let policy =
+            html.split("Content-Security-Policy\" content=\"").nth(1).unwrap().split('"').next().unwrap();
+        let script = html.split("<script>").nth(1).unwrap().split("</script>").next().unwrap();
+        let hash = STANDARD.encode(Sha256::digest(script));
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains(&format!("'sha256-{hash}'")),
+            "{policy}"
+        );
+        assert!(!policy.contains("http") && !policy.contains("unsafe-eval"));
+        assert!(!html.contains("http://") && !html.contains("https://"));
+    }
+
+    #[test]
+    fn what_is_not_whole_is_an_error() {
+        let refuse = |block: Block, key: &str| {
+            let sections = vec![Section { title: String::new(), blocks: vec![block] }];
+            let message = Page { sections, ..Page::default() }.render().unwrap_err().to_string();
+            assert!(message.starts_with(key), "{message}");
+        };
+        let columns = vec![Column::text("a"), Column::text("b")];
+        refuse(
+            Block::Table(Table { columns, rows: vec![vec!["only one".into()]], ..Table::default() }),
+            "table",
+        );
+        let (alt, caption) = (String::new(), String::new());
+        refuse(
+            Block::Figure(Figure { svg: "<p>".into(), alt: alt.clone(), caption: caption.clone() }),
+            "figure",
+        );
+        refuse(Block::Picture(Picture { png: b"GIF89a".to_vec(), alt, caption }), "picture");
+    }
+}
