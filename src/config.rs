@@ -440,7 +440,7 @@ impl Recipe {
     /// [`Error::Value`] if there is none of that name; it lists those there are.
     pub fn preset(name: &str) -> Result<Self> {
         let (path, text) = preset(name)?;
-        Self::from_toml(&text, &path)
+        Self::from_toml(text, &path)
     }
 
     /// Names of the generators' recipes inside the program.

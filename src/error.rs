@@ -55,6 +55,16 @@ pub enum Error {
         /// What to install or set.
         advice: String,
     },
+    /// A check that was asked for did not pass.
+    #[error("{check}: {problem}; {advice}")]
+    Check {
+        /// What was checked.
+        check: String,
+        /// What did not pass.
+        problem: String,
+        /// Where to look.
+        advice: String,
+    },
     /// Training cannot go on; the last good checkpoint is intact.
     #[error("training stopped at step {step}: {problem}; {advice}")]
     Training {

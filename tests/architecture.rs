@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("ops", &["error", "warp"]),
     ("nn", &["config", "error", "ops", "random"]),
     ("gan", &["config", "error", "nn", "ops", "random", "warp"]),
-    ("pretrained", &["config", "error", "gan", "nn", "ops", "volume"]),
+    ("pretrained", &["anatomy", "config", "error", "gan", "nn", "ops", "volume"]),
     ("bridge", &["error", "volume"]),
     ("report", &["error", "volume"]),
     ("metrics", &["error", "random", "volume"]),

@@ -10,5 +10,6 @@ mod structures;
 pub mod synthesis;
 pub mod volumes;
 
+pub use segment::Segmenter;
 pub use segmentation::Segmentation;
 pub use structures::{REGIONS, Region, STRUCTURES, Side, Structure};

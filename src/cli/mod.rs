@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Each turns its arguments into a validated plan and walks the way of a scan
 //! once: file → volume → tensor → tensor → volume → file.
 
+mod anatomy;
 mod device;
 mod evaluate;
 mod export;
@@ -46,6 +47,8 @@ enum Command {
     Mask(mask::Args),
     N4(n4::Args),
     Score(score::Args),
+    #[command(subcommand)]
+    Anatomy(anatomy::Command),
     Export(export::Args),
     Parity(parity::Args),
     Info(info::Args),
@@ -69,6 +72,7 @@ impl Cli {
             Command::Mask(args) => mask::run(args),
             Command::N4(args) => n4::run(args),
             Command::Score(args) => score::run(args),
+            Command::Anatomy(command) => command.run(),
             Command::Export(args) => export::run(args),
             Command::Parity(args) => parity::run(args),
             Command::Info(args) => info::run(args),

@@ -42,7 +42,6 @@ pub fn in_file(error: Error, path: &Path) -> Error {
 /// # Errors
 /// [`Error::Value`] if a number does not fit TOML (a seed above 2⁶³ − 1).
 pub fn to_toml(value: &impl Serialize) -> Result<String> {
-    toml::to_string_pretty(value).map_err(|e| {
-        Error::value("recipe", "values that TOML can hold", e.to_string(), "change this value")
-    })
+    toml::to_string_pretty(value)
+        .map_err(|e| Error::value("recipe", "values that TOML can hold", e.to_string(), "change this value"))
 }

@@ -18,7 +18,7 @@ pub use init::Init;
 pub use minibatch_deviation::minibatch_deviation;
 pub use modulated::{ModulatedConv, ModulatedConvConfig};
 pub use noise::Noise;
-pub use normalised::{NormalisedConv, NormalisedConvConfig};
+pub use normalised::{NormalisedConv, NormalisedConvConfig, normalising};
 pub use resample::{downsample, downsampling_blur, upsample, upsample_features};
 pub use to_image::{ToImage, ToImageConfig};
 

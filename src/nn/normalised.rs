@@ -55,23 +55,37 @@ impl<B: VolumeOps> NormalisedConv<B> {
     /// # Shapes
     /// `[N, inputs, D, H, W]` → `[N, outputs, D/down, H/down, W/down]`
     pub fn forward(&self, x: Features<B>) -> Features<B> {
+        let x = self.filtered(x);
+        let style = normalising(&x);
+        self.convolved(x, style)
+    }
+
+    /// What the convolution is taken of: filtered where the grid shrinks.
+    fn filtered(&self, x: Features<B>) -> Features<B> {
+        if self.down == 1 { x } else { fir(x, &downsampling_blur([self.down; 3])) }
+    }
+
+    /// The layer behind its filter, with the factors `style` `[N, inputs]` of [`normalising`]: for a part of a grid, those
+    /// of the whole.
+    pub fn convolved(&self, x: Features<B>, style: Tensor<B, 2>) -> Features<B> {
         let [_, inputs, d, h, w] = self.weight.dims();
         let kernel = [d, h, w];
-        let (x, geometry) = if self.down == 1 {
-            let geometry = ConvGeometry::same(x.grid(), kernel);
-            (x, geometry)
+        let geometry = if self.down == 1 {
+            ConvGeometry::same(x.grid(), kernel)
         } else {
-            let x = fir(x, &downsampling_blur([self.down; 3]));
-            let geometry = ConvGeometry { input: x.grid(), kernel, stride: [self.down; 3], padding: [0; 3] };
-            (x, geometry)
+            ConvGeometry { input: x.grid(), kernel, stride: [self.down; 3], padding: [0; 3] }
         };
-        let voxels = x.grid().iter().product::<usize>() as f64;
-        let power = channel_dot(x.clone(), x.clone()) / voxels; // [N, inputs]
-        let style = (power + EPSILON).sqrt().recip(); // [N, inputs]
         let weight = self.weight.val() / ((inputs * d * h * w) as f64).sqrt();
         let beside = Beside { style: Some(style), bias: Some(self.bias.val()), ..Beside::default() };
         let convolution = Layer::conv(geometry);
         let convolution = if self.activate { convolution.with_gain(LRELU_GAIN) } else { convolution };
         layer(x, weight, beside, &convolution)
     }
+}
+
+/// The factors that bring each channel of `x` to unit power over the grid: `[N, C]`.
+pub fn normalising<B: VolumeOps>(x: &Features<B>) -> Tensor<B, 2> {
+    let voxels = x.grid().iter().product::<usize>() as f64;
+    let power = channel_dot(x.clone(), x.clone()) / voxels; // [N, C]
+    (power + EPSILON).sqrt().recip()
 }

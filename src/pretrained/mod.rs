@@ -1,9 +1,12 @@
 //! Parameters from elsewhere: their names, their shapes, and proof that ours compute the same.
 
+pub mod extractors;
 mod fixture;
+pub mod meshnet;
 pub mod model;
 mod names;
 pub mod parity;
+pub mod segmenter;
 mod weights;
 
 pub use fixture::Fixture;

@@ -10,11 +10,15 @@ use crate::error::{Error, Result};
 
 mod gif;
 mod montage;
+mod outline;
+pub mod page;
 mod plot;
+pub mod plots;
 
 pub use gif::write_gif;
 pub use montage::{Montage, write_png};
-pub use plot::{Series, line_plot};
+pub use outline::png_bytes;
+pub use plot::{Series, line_plot, line_svg};
 
 /// Lets `write` fill a file beside `path`, then renames it to `path`. If anything fails, nothing is left behind and
 /// a file that was there before is untouched.

@@ -27,13 +27,12 @@ use crate::nn::Init;
 use crate::nn::parameters::gradients;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::model::latest_checkpoint;
+use crate::pretrained::segmenter::AVERAGE;
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, permutation, stream};
 
-/// Where network, average and optimiser stand among the arrays of a checkpoint.
+/// Where network and optimiser stand among the arrays of a checkpoint.
 const NETWORK: &str = "S.";
-/// The averaged network: the one to use.
-pub const AVERAGE: &str = "S_ema.";
 const ADAM: &str = "adam";
 
 /// A run that is to be started or resumed.
@@ -128,8 +127,7 @@ struct Found {
 impl<B: VolumeOps> State<B> {
     fn new(recipe: &SegmentationRecipe, device: &B::Device) -> Self {
         let config = SegmentationNetConfig { widths: recipe.segmenter.widths.clone() };
-        let network: SegmentationNet<Autodiff<B>> =
-            config.init(&mut Init::new(recipe.training.seed), device);
+        let network: SegmentationNet<Autodiff<B>> = config.init(&mut Init::new(recipe.training.seed), device);
         let (learning_rate, betas) = (recipe.training.learning_rate, recipe.training.adam_betas);
         Self {
             average: network.valid(),

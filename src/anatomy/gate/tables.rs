@@ -122,7 +122,7 @@ impl Verdict {
                 limits.map_or(NOTHING.to_string(), |[low, high]| format!("{low:+.2} … {high:+.2}")),
                 number(region.icc.map(|icc| icc.agreement.value), 3),
                 number(region.within_subject_cv_percent, 2),
-                mark(&region.failures),
+                if region.judged { mark(&region.failures) } else { "not judged".to_string() },
             ]);
         }
         if rows.len() > 1 {
@@ -161,9 +161,15 @@ fn push_row<const N: usize>(
     numbers: &[Option<f64>],
     last: [String; 2],
 ) {
-    let numbers = numbers.iter().map(|number| number.map_or(String::new(), |number| number.to_string()));
+    let numbers = numbers.iter().map(|number| number.map_or(String::new(), rounded));
     let cells: Vec<String> = first.into_iter().chain(numbers).chain(last).collect();
     *csv += &(cells.join(",") + "\n");
+}
+
+/// A number to six decimals, without those that are zero: more than a volume or a distance is known to.
+fn rounded(number: f64) -> String {
+    // Zero has no sign here.
+    ((number * 1e6).round() / 1e6 + 0.0).to_string()
 }
 
 /// The names of the limits, with `;` between them.

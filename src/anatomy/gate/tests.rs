@@ -116,14 +116,15 @@ fn a_cohort_is_held_to_its_own_limits() {
     assert_eq!(found(&scattered), [Limit::LimitsOfAgreement]);
     let brain = &biased.cohort[REGIONS.iter().position(|region| region.name == "brain").unwrap()];
     assert!((brain.change_percent.unwrap().bias.value - 1.2).abs() < 1e-9);
-    assert!(brain.icc.unwrap().agreement.value > 0.99 && brain.failures.len() == 1);
+    assert!(brain.icc.unwrap().agreement.value > 0.99 && brain.judged && brain.failures.len() == 1);
     // The same volumes before, so that all the spread is error.
     let alike = [985.0, 1015.0, 1000.0];
     let pairs = alike.map(|ml| record("a", "brain", [1000.0, ml], Some(1.0), Some(0.0)));
     assert!(found(&gate().judge(pairs.to_vec())).contains(&Limit::IntraclassCorrelation));
     // Two pairs are measured but too few to be judged together; none do not pass.
     let few = gate().judge(pairs[..2].to_vec());
-    assert!(few.passed && few.cohort[1].change_ml.is_some());
+    assert!(few.passed && few.cohort[1].change_ml.is_some() && !few.cohort[1].judged);
+    assert!(few.table().contains("not judged"));
     assert!(!gate().judge(Vec::new()).passed);
 }
 

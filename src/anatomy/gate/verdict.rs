@@ -94,6 +94,8 @@ pub struct RegionAgreement {
     pub icc: Option<IntraclassCorrelation>,
     /// Within-subject coefficient of variation in per cent; none if a pair lacks the region.
     pub within_subject_cv_percent: Option<f64>,
+    /// Whether limits of a cohort were applied: it has some, and there are enough pairs.
+    pub judged: bool,
     /// The limits of a cohort that it does not keep; none are applied to fewer pairs than the gate asks for.
     pub failures: Vec<Failure>,
 }
@@ -127,6 +129,10 @@ impl Gate {
             let volumes_ml: Vec<[f64; 2]> =
                 changes.iter().map(|change| [change.before_ml, change.after_ml]).collect();
             let percent: Vec<f64> = changes.iter().filter_map(|change| change.change_percent).collect();
+            let limits = self.regions.get(region.name).map(|limits| limits.cohort);
+            let limits = limits.filter(|limits| {
+                records.len() >= self.cohort_pairs_min && *limits != CohortLimits::default()
+            });
             let mut agreement = RegionAgreement {
                 region: region.name,
                 change_ml: BlandAltman::of(
@@ -135,13 +141,10 @@ impl Gate {
                 change_percent: BlandAltman::of(&percent),
                 icc: IntraclassCorrelation::of(&volumes_ml),
                 within_subject_cv_percent: within_subject_cv(&volumes_ml).map(|cv| 100.0 * cv),
+                judged: limits.is_some(),
                 failures: Vec::new(),
             };
-            if let Some(limits) =
-                self.regions.get(region.name).filter(|_| records.len() >= self.cohort_pairs_min)
-            {
-                agreement.failures = limits.cohort.failures(&agreement);
-            }
+            agreement.failures = limits.map_or_else(Vec::new, |limits| limits.failures(&agreement));
             agreement
         };
         REGIONS.iter().enumerate().map(agreement).collect()
@@ -218,7 +221,7 @@ impl CohortLimits {
             let farther = if low.abs() > high.abs() { low } else { high };
             if let Some(most) = self.agreement_max_percent.filter(|&most| !at_most(farther.abs(), most)) {
                 let sentence = format!(
-                    "{region}: 95 % of its changes are expected from {low:+.2} to {high:+.2} %; at most ±{most} % may be"
+                    "{region}: 95 % of its changes lie between {low:+.2} and {high:+.2} %; at most ±{most} % may be"
                 );
                 fail(Limit::LimitsOfAgreement, farther, most, sentence);
             }

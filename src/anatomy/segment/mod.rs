@@ -1,9 +1,11 @@
 //! Segmentation by a network of our own.
 
+mod apply;
 mod intensity;
 mod loss;
 mod network;
 
+pub use apply::Segmenter;
 pub use intensity::rescale;
 pub use loss::{Loss, loss};
 pub use network::{FOLDED, SegmentationNet, SegmentationNetConfig};

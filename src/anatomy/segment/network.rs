@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::super::STRUCTURES;
-use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, upsample_features};
+use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, normalising, upsample_features};
 use crate::ops::{Features, VolumeOps};
 
 /// Voxels that one place of the half grid stands for.
@@ -94,6 +94,19 @@ impl<B: VolumeOps> SegmentationNet<B> {
     ///   `(2d + s/4, 2h + s/2%2, 2w + s%2)`
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
         self.head.forward(self.decoded(self.encoded(fold(image)))).into_volumes()
+    }
+
+    /// [`SegmentationNet::forward`] of one volume without keeping the whole of its logits, which are the largest part of it:
+    /// slab after slab of at most `planes` of the half grid goes to `take` with the index of its first plane.
+    pub fn slabs(&self, image: Tensor<B, 5>, planes: usize, mut take: impl FnMut(usize, Tensor<B, 5>)) {
+        let decoded = self.decoded(self.encoded(fold(image)));
+        let style = normalising(&decoded);
+        let features = decoded.into_volumes(); // [1, C, D/2, H/2, W/2]
+        let length = features.dims()[2];
+        for first in (0..length).step_by(planes.max(1)) {
+            let slab = features.clone().narrow(2, first, planes.max(1).min(length - first));
+            take(first, self.head.convolved(Features::from_volumes(slab), style.clone()).into_volumes());
+        }
     }
 
     /// What the way down leaves at each level, finest first, from the folded image; the last has passed the bottom.

@@ -148,7 +148,7 @@ fn cut(image: &mut [f32], target: &mut [u8], [d, h, w]: [usize; 3], rng: &mut im
     let thickness = (rng.random::<f64>() * 0.25 * length as f64) as usize;
     for (at, (x, label)) in image.iter_mut().zip(target).enumerate() {
         let place = [at / (h * w), at / w % h, at % w][axis];
-        if (side % 2 == 0 && place < thickness) || (side % 2 == 1 && place + thickness >= length) {
+        if if side.is_multiple_of(2) { place < thickness } else { place + thickness >= length } {
             (*x, *label) = (0.0, Structure::Background.index() as u8);
         }
     }

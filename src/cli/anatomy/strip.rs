@@ -1,0 +1,70 @@
+//! `voxgan anatomy strip`: a scan without its skull.
+
+use std::path::PathBuf;
+
+use ndarray::{Axis, Zip};
+
+use super::structures::StructuresArgs;
+use crate::anatomy::Region;
+use crate::error::{Error, Result};
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::volume::Volume;
+use crate::volume::resample::Grid;
+
+/// Remove what is not brain from a scan.
+///
+/// Voxels outside the mask become zero; the others, the grid and the header's geometry stay as they are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The scan
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The brain alone, .nii or .nii.gz
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// Also write the mask
+    #[arg(long, value_name = "MASK")]
+    mask: Option<PathBuf>,
+    /// Keep the fluid around the brain
+    #[arg(long)]
+    csf: bool,
+    #[command(flatten)]
+    structures: StructuresArgs,
+}
+
+/// Scan → structures → mask → scan.
+///
+/// # Errors
+/// What is wrong with the files, the segmenter or the disk; a scan without a brain.
+pub fn run(args: Args) -> Result<()> {
+    let region =
+        Region::named(if args.csf { "intracranial" } else { "brain" }).expect("a region of the table");
+    args.structures.each(std::slice::from_ref(&args.input), |path, scan, segmentation| {
+        let mask = segmentation.on(&Grid::of(scan)).mask(region);
+        if !mask.iter().any(|&inside| inside) {
+            let advice = "check that this is a scan of a head, and its orientation";
+            return Err(Error::file(path, "voxels", "a brain", "none", advice));
+        }
+        let mut brain = scan.clone();
+        for mut channel in brain.data.axis_iter_mut(Axis(0)) {
+            Zip::from(&mut channel).and(&mask).for_each(|x, &inside| {
+                if !inside {
+                    *x = 0.0;
+                }
+            });
+        }
+        let description = format!("voxgan anatomy strip: {}", region.name);
+        nifti::write(&args.output, &brain, &WriteOptions { description, ..WriteOptions::default() })?;
+        println!("{}", args.output.display());
+        if let Some(path) = &args.mask {
+            let mask = Volume::new(
+                mask.mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0)),
+                scan.affine,
+            );
+            let description = format!("voxgan anatomy strip: mask of {}", region.name);
+            nifti::write(path, &mask, &WriteOptions { data_type: DataType::U8, description })?;
+            println!("{}", path.display());
+        }
+        Ok(())
+    })
+}
