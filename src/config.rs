@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod any;
 mod parse;
 mod segmentation;
 mod validation;
 
+pub use any::AnyRecipe;
 pub use parse::{in_file, parse, to_toml};
 pub use segmentation::{SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe};
 
@@ -391,29 +393,6 @@ fn preset(name: &str) -> Result<(PathBuf, &'static str)> {
         Error::value("recipe", expected, format!("`{name}`"), "check the name or give the file's path")
     })?;
     Ok((format!("{name}.toml").into(), text))
-}
-
-/// A recipe of any kind.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AnyRecipe {
-    /// Of a generator.
-    Generator(Box<Recipe>),
-    /// Of a segmenter: it has a table `[segmenter]`.
-    Segmenter(Box<SegmentationRecipe>),
-}
-
-impl AnyRecipe {
-    /// The recipe `name_or_path`, as [`Recipe::open`] finds it.
-    ///
-    /// # Errors
-    /// As [`Recipe::open`].
-    pub fn open(name_or_path: &str) -> Result<Self> {
-        let (path, text) = source(name_or_path)?;
-        if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("segmenter")) {
-            return Ok(Self::Segmenter(Box::new(SegmentationRecipe::from_toml(&text, &path)?)));
-        }
-        Ok(Self::Generator(Box::new(Recipe::from_toml(&text, &path)?)))
-    }
 }
 
 impl Recipe {

@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn a_cohort_is_equivalent_to_itself_and_a_collapsed_one_shows() {
         let real = cohort(&fixture()["real"]);
-        let quick = Settings { resamples: 999, permutations: 199, splits: 50, ..Settings::default() };
+        let quick = Settings { resamples: 999, permutations: 199, splits: 500, ..Settings::default() };
         let wide = Settings { margin: Margin::RealSds(1.5), ..quick.clone() };
         let same = compare(&real, &real, &wide).unwrap();
         assert_eq!(same.p, 1.0);

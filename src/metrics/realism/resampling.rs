@@ -225,7 +225,7 @@ mod tests {
     /// Intervals must hold what sets of this size give on average about as often as they say: 95 %.
     #[test]
     fn intervals_cover() {
-        let (n, width, trials) = (24, 4, 120);
+        let (n, width, trials) = (24, 4, 480);
         let protocol = Protocol { repeats: 50, ..Protocol::default() };
         let trial = |trial: u64, sizes_only: bool| {
             let draws = normal(&mut stream(3, trial, 0, 0, Purpose::Noise), 2 * n * width);

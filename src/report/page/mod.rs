@@ -268,7 +268,7 @@ mod tests {
             policy.starts_with("default-src 'none'") && policy.contains(&format!("'sha256-{hash}'")),
             "{policy}"
         );
-        assert!(!policy.contains("http") && !policy.contains("unsafe-eval"));
+        assert!(!policy.contains("http") && !policy.contains("'unsafe-eval'"));
         assert!(!html.contains("http://") && !html.contains("https://"));
     }
 

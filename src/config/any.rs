@@ -1,0 +1,27 @@
+//! Recipes whose kind is told by what they hold.
+
+use super::{Recipe, SegmentationRecipe, source};
+use crate::error::Result;
+
+/// A recipe of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyRecipe {
+    /// Of a generator.
+    Generator(Box<Recipe>),
+    /// Of a segmenter: it has a table `[segmenter]`.
+    Segmenter(Box<SegmentationRecipe>),
+}
+
+impl AnyRecipe {
+    /// The recipe `name_or_path`, as [`Recipe::open`] finds it.
+    ///
+    /// # Errors
+    /// As [`Recipe::open`].
+    pub fn open(name_or_path: &str) -> Result<Self> {
+        let (path, text) = source(name_or_path)?;
+        if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("segmenter")) {
+            return Ok(Self::Segmenter(Box::new(SegmentationRecipe::from_toml(&text, &path)?)));
+        }
+        Ok(Self::Generator(Box::new(Recipe::from_toml(&text, &path)?)))
+    }
+}
