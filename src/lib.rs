@@ -3,6 +3,7 @@ pub mod anatomy;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+mod csv;
 pub mod error;
 pub mod gan;
 pub mod heads;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room (a folder or a file of `src`) and the rooms it may name. Every room may name itself.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("random", &[]),
+    ("csv", &[]),
     ("config", &["error"]),
     ("warp", &[]),
     ("volume", &["error", "random"]),
@@ -19,8 +20,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("pretrained", &["anatomy", "config", "error", "gan", "nn", "ops", "volume"]),
     ("bridge", &["error", "volume"]),
     ("report", &["error", "volume"]),
-    ("metrics", &["error", "random", "volume"]),
-    ("anatomy", &["bridge", "config", "error", "nn", "ops", "random", "volume"]),
+    ("metrics", &["csv", "error", "random", "volume"]),
+    ("anatomy", &["bridge", "config", "csv", "error", "nn", "ops", "random", "volume"]),
     (
         "heads",
         &["anatomy", "bridge", "config", "error", "metrics", "mri", "nn", "ops", "random", "volume", "warp"],

@@ -9,6 +9,7 @@ use super::joint::Joint;
 use super::power::Power;
 use super::resampling::Interval;
 use super::sample::Summary;
+use crate::csv::push_row;
 
 impl Comparison {
     /// The comparison as aligned tables: the tests, the floors, the joint tests, what was left out.
@@ -280,18 +281,14 @@ fn interval_fields(fields: &mut Fields, name: &str, interval: Option<&Interval>)
 
 /// Rows of the same fields as CSV (RFC 4180) under a line of their names.
 fn csv(rows: &[Fields]) -> String {
-    let line = |fields: Vec<&String>| {
-        let quoted = fields.into_iter().map(|field| {
-            if field.contains([',', '"', '\n', '\r']) {
-                format!("\"{}\"", field.replace('"', "\"\""))
-            } else {
-                field.clone()
-            }
-        });
-        quoted.collect::<Vec<_>>().join(",") + "\n"
-    };
-    let head = rows.iter().take(1).map(|row| line(row.iter().map(|(name, _)| name).collect()));
-    head.chain(rows.iter().map(|row| line(row.iter().map(|(_, value)| value).collect()))).collect()
+    let mut text = String::new();
+    if let Some(first) = rows.first() {
+        push_row(&mut text, first.iter().map(|(name, _)| name.as_str()));
+    }
+    for row in rows {
+        push_row(&mut text, row.iter().map(|(_, value)| value.as_str()));
+    }
+    text
 }
 
 /// Rows under a head, the first column flush left, the others right.

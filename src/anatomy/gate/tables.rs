@@ -2,6 +2,7 @@
 
 use super::agreement::BlandAltman;
 use super::verdict::{Failure, Verdict};
+use crate::csv;
 
 /// What stands where there is no number in a table for people.
 const NOTHING: &str = "–";
@@ -25,7 +26,7 @@ impl Verdict {
                     change.hausdorff95_mm,
                     change.surface_distance_mm,
                 ];
-                let cells = [quoted(&pair.name), pair.sides.found.to_string(), change.region.to_string()];
+                let cells = [pair.name.clone(), pair.sides.found.to_string(), change.region.to_string()];
                 let verdict = [region.failures.is_empty().to_string(), names(&region.failures)];
                 push_row(&mut csv, cells, &measures, verdict);
             }
@@ -156,14 +157,14 @@ fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]], left: usize) -> Str
 
 /// Adds a row: cells, numbers (empty where there is none), cells.
 fn push_row<const N: usize>(
-    csv: &mut String,
+    text: &mut String,
     first: [String; N],
     numbers: &[Option<f64>],
     last: [String; 2],
 ) {
     let numbers = numbers.iter().map(|number| number.map_or(String::new(), rounded));
     let cells: Vec<String> = first.into_iter().chain(numbers).chain(last).collect();
-    *csv += &(cells.join(",") + "\n");
+    csv::push_row(text, cells.iter().map(String::as_str));
 }
 
 /// A number to six decimals, without those that are zero: more than a volume or a distance is known to.
@@ -175,13 +176,4 @@ fn rounded(number: f64) -> String {
 /// The names of the limits, with `;` between them.
 fn names(failures: &[Failure]) -> String {
     failures.iter().map(|failure| failure.limit.to_string()).collect::<Vec<_>>().join(";")
-}
-
-/// A name as a cell of CSV (RFC 4180).
-fn quoted(name: &str) -> String {
-    if name.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    } else {
-        name.to_string()
-    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::Volumes;
+use crate::csv::push_row;
 
 /// A column of the table of subjects.
 struct Column<'a> {
@@ -80,23 +81,6 @@ pub fn definitions_csv(volumes: &Volumes) -> String {
         push_row(&mut text, [column.name.as_str(), column.unit, &column.definition]);
     }
     text
-}
-
-/// A row with fields quoted where they have to be (RFC 4180).
-fn push_row<'a>(text: &mut String, fields: impl IntoIterator<Item = &'a str>) {
-    for (n, field) in fields.into_iter().enumerate() {
-        if n > 0 {
-            text.push(',');
-        }
-        if field.contains(['"', ',', '\n', '\r']) {
-            text.push('"');
-            text.push_str(&field.replace('"', "\"\""));
-            text.push('"');
-        } else {
-            text.push_str(field);
-        }
-    }
-    text.push('\n');
 }
 
 /// A table to read: volumes and measures with their definitions, the quality, and the flags as sentences.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::anatomy::{Segmentation, Segmenter};
 use crate::cli::device::{Device, on_device};
-use crate::error::{Error, Result};
+use crate::config::in_file;
+use crate::error::Result;
 use crate::io::nifti;
 use crate::ops::VolumeOps;
 use crate::pretrained::segmenter;
@@ -38,7 +39,7 @@ impl StructuresArgs {
         let Some(weights) = &self.weights else {
             return paths.iter().try_for_each(|path| {
                 let (volume, _) = to_ras(nifti::read(path)?);
-                let segmentation = Segmentation::of_numbers(&volume).map_err(|e| of_file(e, path))?;
+                let segmentation = Segmentation::of_numbers(&volume).map_err(|e| in_file(e, path))?;
                 take(path, &volume, segmentation)
             });
         };
@@ -55,11 +56,6 @@ fn segmented<B: VolumeOps>(
     take: &mut impl FnMut(&Path, &Volume, Segmentation) -> Result<()>,
 ) -> Result<()> {
     let volume = nifti::read(path)?;
-    let segmentation = segmenter.segment(&volume).map_err(|e| of_file(e, path))?;
+    let segmentation = segmenter.segment(&volume).map_err(|e| in_file(e, path))?;
     take(path, &volume, segmentation)
-}
-
-/// An error of a value that came from a file, as that file's.
-fn of_file(error: Error, path: &Path) -> Error {
-    crate::config::in_file(error, path)
 }

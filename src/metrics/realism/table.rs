@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use super::{Better, Estimate, Realism, Row};
+use crate::csv::field;
 
 /// The columns of [`Realism::csv`].
 const COLUMNS: &str = "extractor,view,metric,better,parameters,synthetic_volumes,real_volumes,value,interval_low,\
@@ -15,7 +16,7 @@ impl Realism {
         for row in &self.rows {
             let Estimate { value, interval: [low, high], volumes_a_side, matched, floor } = row.estimate;
             let texts =
-                [self.extractor(), &row.view, row.metric.key(), better(row), &row.parameters].map(quoted);
+                [self.extractor(), &row.view, row.metric.key(), better(row), &row.parameters].map(field);
             let of_real = row.of_real.map_or_else(String::new, |value| value.to_string());
             let numbers = format!("{},{},{value},{low},{high}", row.synthetic_volumes, row.real_volumes);
             let sides = format!("{volumes_a_side},{},{}", matched.mean, matched.standard_deviation);
@@ -90,15 +91,6 @@ fn better(row: &Row) -> &'static str {
         Better::Lower => "lower",
         Better::Higher => "higher",
         Better::AsReal => "as real",
-    }
-}
-
-/// A text of CSV, in quotes where it has to be.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
     }
 }
 
