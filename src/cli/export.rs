@@ -1,14 +1,14 @@
-//! `voxgan export`: the averaged generator of a checkpoint alone.
+//! `voxgan export`: the averaged network of a checkpoint alone.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::io::write_beside;
-use crate::pretrained::Weights;
-use crate::pretrained::model::{checkpoint_at, export};
+use crate::pretrained::model::checkpoint_at;
+use crate::pretrained::{Weights, export};
 
-/// Write the averaged generator of a run alone, as others need it.
+/// Write the averaged generator or segmenter of a run alone, as others need it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A checkpoint, or a run's folder (its last checkpoint)
@@ -22,7 +22,7 @@ pub struct Args {
     half: bool,
 }
 
-/// Checkpoint → generator → file.
+/// Checkpoint → averaged network → file.
 ///
 /// # Errors
 /// What is wrong with the checkpoint or the disk.

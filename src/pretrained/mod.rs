@@ -1,5 +1,6 @@
 //! Parameters from elsewhere: their names, their shapes, and proof that ours compute the same.
 
+mod export;
 pub mod extractors;
 mod fixture;
 pub mod meshnet;
@@ -9,7 +10,14 @@ pub mod parity;
 pub mod segmenter;
 mod weights;
 
+pub use export::export;
 pub use fixture::Fixture;
 pub use model::{Model, TrainingSpace};
 pub use names::authors_name;
+use sha2::{Digest, Sha256};
 pub use weights::{Weights, load_weights};
+
+/// SHA-256 of a file's bytes, in hexadecimal digits.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

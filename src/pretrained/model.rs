@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{Weights, load_weights};
+use super::{Weights, load_weights, sha256};
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::Generator;
@@ -102,29 +101,8 @@ impl<B: VolumeOps> Model<B> {
         let images = text("images")?.parse().unwrap_or(0);
         let generator = Generator::init(&recipe.network, recipe.conditions.width(), 0, device);
         let generator = load_weights(generator, &weights, AVERAGE)?;
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { generator, recipe, space, images, source: source.to_string(), sha256 })
+        Ok(Self { generator, recipe, space, images, source: source.to_string(), sha256: sha256(bytes) })
     }
-}
-
-/// Writes the averaged generator of `checkpoint` alone, as float16 if `half`: what ships and what others need.
-///
-/// # Errors
-/// [`Error::File`] if this is no checkpoint.
-pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
-    let mut weights = Weights { path: checkpoint.path.clone(), ..Weights::default() };
-    for key in ["recipe", "space", "images", "version"] {
-        if let Some(text) = checkpoint.metadata.get(key) {
-            weights.metadata.insert(key.into(), text.clone());
-        }
-    }
-    let average = checkpoint.arrays.iter().filter(|(name, _)| name.starts_with(AVERAGE));
-    weights.arrays = average.map(|(name, array)| (name.clone(), array.clone())).collect();
-    if weights.arrays.is_empty() {
-        let advice = "give a checkpoint of `voxgan train`";
-        return Err(Error::file(&checkpoint.path, AVERAGE, "a generator's average", "none", advice));
-    }
-    weights.to_bytes(half)
 }
 
 /// The checkpoint that `path` means: the last one of a run's folder, or the file itself.

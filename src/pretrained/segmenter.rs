@@ -1,9 +1,9 @@
-//! Trained segmenters from files.
+//! Trained segmenters: the one inside the program, and those of files.
 
 use std::path::Path;
 
 use super::model::checkpoint_at;
-use super::{Weights, load_weights};
+use super::{Weights, load_weights, sha256};
 use crate::anatomy::Segmenter;
 use crate::anatomy::segment::SegmentationNetConfig;
 use crate::config::SegmentationRecipe;
@@ -11,22 +11,43 @@ use crate::error::{Error, Result};
 use crate::nn::Init;
 use crate::ops::VolumeOps;
 
+/// The name of the segmenter inside the program.
+pub const EMBEDDED: &str = "anatomy";
+const EMBEDDED_BYTES: &[u8] = include_bytes!("../../weights/anatomy.safetensors");
+
 /// Where the averaged network stands among the arrays of a checkpoint.
 pub const AVERAGE: &str = "S_ema.";
 
-/// The segmenter of a checkpoint or of a run's folder (its latest checkpoint).
+/// Opens a segmenter: the one inside the program by its name, a checkpoint or weights file, or a run's folder (its latest
+/// checkpoint).
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::File`] for what cannot be read or is no segmenter.
-pub fn open<B: VolumeOps>(path: &Path, device: &B::Device) -> Result<Segmenter<B>> {
-    let path = checkpoint_at(path)?;
-    let weights = Weights::read(&path)?;
+/// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read or is no
+/// segmenter.
+pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segmenter<B>> {
+    if name_or_path == EMBEDDED {
+        return from_bytes(EMBEDDED_BYTES, Path::new(EMBEDDED), device);
+    }
+    let path = checkpoint_at(Path::new(name_or_path))?;
+    if !path.exists() {
+        let expected = format!("a checkpoint, a run's folder or {EMBEDDED}");
+        let found = format!("`{name_or_path}`");
+        return Err(Error::value("weights", expected, found, "check the name or the path"));
+    }
+    let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read the weights", e))?;
+    from_bytes(&bytes, &path, device)
+}
+
+fn from_bytes<B: VolumeOps>(bytes: &[u8], path: &Path, device: &B::Device) -> Result<Segmenter<B>> {
+    let weights = Weights::from_bytes(bytes, path)?;
     let recipe = weights.metadata.get("recipe").ok_or_else(|| {
         let advice = "give a checkpoint of `voxgan train` with a segmenter's recipe";
-        Error::file(&path, "metadata recipe", "a segmenter's recipe", "none", advice)
+        Error::file(path, "metadata recipe", "a segmenter's recipe", "none", advice)
     })?;
-    let recipe = SegmentationRecipe::from_toml(recipe, &path)?;
+    let recipe = SegmentationRecipe::from_toml(recipe, path)?;
     let config = SegmentationNetConfig { widths: recipe.segmenter.widths };
     let network = load_weights(config.init(&mut Init::new(0), device), &weights, AVERAGE)?;
-    Ok(Segmenter::new(network, &config, device.clone()))
+    let file = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("voxgan {file} sha256:{}", &sha256(bytes)[..12]);
+    Ok(Segmenter::new(network, config, name, device.clone()))
 }

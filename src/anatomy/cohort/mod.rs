@@ -27,7 +27,25 @@ pub use sample::Summary;
 pub use settings::{Margin, Settings};
 pub use table::{power_csv, power_table};
 
+use super::volumes::Volumes;
 use crate::error::{Error, Result};
+
+/// What cohorts are compared by, where nothing else is asked for: the volumes of structures without their sides, and the
+/// ventricle-to-brain ratio. The fluid around the brain is not among them, as stripped scans do not show it all.
+pub const QUANTITIES: [&str; 12] = [
+    "brain",
+    "lateral_ventricles",
+    "third_ventricle",
+    "fourth_ventricle",
+    "cerebral_cortex",
+    "cerebral_white_matter",
+    "deep_grey",
+    "hippocampus_amygdala",
+    "cerebellum",
+    "brain_stem",
+    "ventricle_brain_ratio",
+    "lateral_ventricle_asymmetry",
+];
 
 /// Something measured: its name and unit (`"ml"`, `"mm"`, or nothing for ratios and counts).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +98,33 @@ impl Cohort {
         let columns =
             (0..quantities.len()).map(|column| rows.iter().map(|(_, row)| row[column]).collect()).collect();
         Ok(Self { subjects: rows.into_iter().map(|(subject, _)| subject).collect(), quantities, columns })
+    }
+
+    /// The regions and measures of these names, of each subject.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a name that is neither.
+    pub fn of_volumes(subjects: &[Volumes], names: &[&str]) -> Result<Self> {
+        let unit = |name: &str| {
+            let Some(first) = subjects.first() else { return Some(String::new()) };
+            let measure = || first.measures.iter().find(|measure| measure.name == name);
+            first.region(name).map(|_| "ml".to_string()).or_else(|| Some(measure()?.unit.replace('1', "")))
+        };
+        let mut quantities = Vec::with_capacity(names.len());
+        for &name in names {
+            let Some(unit) = unit(name) else {
+                let expected = "a region or measure of `voxgan anatomy volumes`";
+                return Err(Error::value("quantity", expected, name, "see definitions.csv for their names"));
+            };
+            quantities.push(Quantity::new(name, unit));
+        }
+        let value = |volumes: &Volumes, name: &str| {
+            volumes.region(name).map(|region| region.volume_ml).or_else(|| volumes.measure(name))
+        };
+        let row = |volumes: &Volumes| {
+            names.iter().map(|name| value(volumes, name).unwrap_or(f64::NAN)).collect::<Vec<_>>()
+        };
+        Self::new(quantities, subjects.iter().map(|one| (one.subject.clone(), row(one))).collect())
     }
 
     /// Who was measured.

@@ -27,14 +27,55 @@ const LENGTH_MAX_MM: usize = 512;
 #[derive(Debug)]
 pub struct Segmenter<B: VolumeOps> {
     network: SegmentationNet<B>,
-    multiple: usize,
+    config: SegmentationNetConfig,
+    name: String,
     device: B::Device,
 }
 
 impl<B: VolumeOps> Segmenter<B> {
-    /// The segmenter of a network of this shape.
-    pub fn new(network: SegmentationNet<B>, config: &SegmentationNetConfig, device: B::Device) -> Self {
-        Self { network, multiple: config.multiple(), device }
+    /// The segmenter of a network of this shape; `name` says which, with the SHA-256 of its weights.
+    pub fn new(
+        network: SegmentationNet<B>,
+        config: SegmentationNetConfig,
+        name: String,
+        device: B::Device,
+    ) -> Self {
+        Self { network, config, name, device }
+    }
+
+    /// Which segmenter it is, with the SHA-256 of its weights.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Channels of the network's deepest level.
+    pub fn channels(&self) -> usize {
+        self.config.widths[self.config.widths.len() - 1]
+    }
+
+    /// What the way down of the network sees in images `[N, 1, D, H, W]` at 1 mm, from 0 to 1 as [`rescale`] makes them:
+    /// the mean of each channel of its deepest level over the grid, `[N, C]`. Axes are padded with air to what the network
+    /// takes; an axis of length one, that of a slice, is repeated instead.
+    pub fn encoded(&self, image: Tensor<B, 5>) -> Tensor<B, 2> {
+        let image = (2..5).fold(image, |image, axis| self.filled(image, axis));
+        let deepest = self.network.deepest(image);
+        let [n, c, d, h, w] = deepest.dims();
+        deepest.reshape([n, c, d * h * w]).mean_dim(2).reshape([n, c])
+    }
+
+    /// `image` with `axis` as long as the network takes it.
+    fn filled(&self, image: Tensor<B, 5>, axis: usize) -> Tensor<B, 5> {
+        let mut shape = image.dims();
+        let length = shape[axis];
+        if length == 1 {
+            return image.repeat_dim(axis, self.config.multiple());
+        }
+        shape[axis] = length.next_multiple_of(self.config.multiple()) - length;
+        if shape[axis] == 0 {
+            return image;
+        }
+        let air = Tensor::zeros(shape, &image.device());
+        Tensor::cat(vec![image, air], axis)
     }
 
     /// The structures of a head, on a 1 mm RAS+ grid over the volume's field of view.
@@ -62,7 +103,7 @@ impl<B: VolumeOps> Segmenter<B> {
         let [z, y, x] = bounds.clone();
         let part = image.slice(s![z, y, x]);
         let (d, h, w) = part.dim();
-        let padded = [d, h, w].map(|length| length.next_multiple_of(self.multiple));
+        let padded = [d, h, w].map(|length| length.next_multiple_of(self.config.multiple()));
         let mut input = Array4::<f32>::zeros((1, padded[0], padded[1], padded[2]));
         input.slice_mut(s![0, ..d, ..h, ..w]).assign(&part);
         let data =

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::derivatives::write_json;
 use super::structures::StructuresArgs;
-use crate::anatomy::Segmentation;
 use crate::anatomy::gate::{Gate, Pair};
 use crate::error::{Error, Result};
 use crate::io::{bids, write_beside};
@@ -49,29 +49,22 @@ pub fn run(args: Args) -> Result<()> {
         let advice = "give folders with the same scans in the same order";
         return Err(Error::file(&args.after, "scans", expected, found, advice));
     }
-    let paths: Vec<PathBuf> = before.into_iter().zip(after).flat_map(|(one, other)| [one, other]).collect();
-    let mut records = Vec::with_capacity(paths.len() / 2);
-    let mut waiting: Option<(PathBuf, Segmentation)> = None;
-    args.structures.each(&paths, |path, _, segmentation| {
-        let Some((name, before)) = waiting.take() else {
-            waiting = Some((path.to_path_buf(), segmentation));
-            return Ok(());
-        };
-        let after = segmentation.on(&before.grid());
-        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        records.push(Pair { name, before, after }.record()?);
-        Ok(())
-    })?;
+    let finder = args.structures.finder()?;
+    let pair = |(before, after): (&PathBuf, &PathBuf)| {
+        let name = before.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (_, before) = finder.read(before)?;
+        let after = finder.read(after)?.1.on(&before.grid());
+        Pair { name, before, after }.record()
+    };
+    let records = before.iter().zip(&after).map(pair).collect::<Result<Vec<_>>>()?;
     let verdict = gate.judge(records);
     println!("{}", verdict.table());
     if let Some(out) = &args.out {
-        let json = || {
-            serde_json::to_string_pretty(&verdict).map_err(|e| {
-                Error::file(out, "verdict", "values that JSON holds", e.to_string(), "report this")
-            })
-        };
-        let text = if is_csv(out) { verdict.pairs_csv() } else { json()? };
-        write_beside(out, |file| file.write_all(text.as_bytes()))?;
+        if is_csv(out) {
+            write_beside(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
+        } else {
+            write_json(out, &verdict)?;
+        }
     }
     if verdict.passed {
         return Ok(());

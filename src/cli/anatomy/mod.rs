@@ -1,17 +1,20 @@
 //! `voxgan anatomy`: structures of heads, their volumes, and whether a change preserves them.
 
 mod check;
-mod strip;
-mod structures;
+mod compare;
+pub mod derivatives;
+pub mod strip;
+pub mod structures;
 mod volumes;
 
 use crate::error::Result;
 
-/// Segment heads, measure structures, and check that a change preserves them.
+/// Segment heads, measure structures, compare cohorts, and check that a change preserves anatomy.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     Volumes(volumes::Args),
     Strip(strip::Args),
+    Compare(compare::Args),
     Check(check::Args),
 }
 
@@ -24,6 +27,7 @@ impl Command {
         match self {
             Self::Volumes(args) => volumes::run(args),
             Self::Strip(args) => strip::run(args),
+            Self::Compare(args) => compare::run(args),
             Self::Check(args) => check::run(args),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use ndarray::{Axis, Zip};
+use ndarray::{Array3, Axis, Zip};
 
-use super::structures::StructuresArgs;
+use super::structures::SegmenterArgs;
 use crate::anatomy::Region;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long)]
     csf: bool,
     #[command(flatten)]
-    structures: StructuresArgs,
+    segmenter: SegmenterArgs,
 }
 
 /// Scan → structures → mask → scan.
@@ -39,32 +39,34 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let region =
         Region::named(if args.csf { "intracranial" } else { "brain" }).expect("a region of the table");
-    args.structures.each(std::slice::from_ref(&args.input), |path, scan, segmentation| {
-        let mask = segmentation.on(&Grid::of(scan)).mask(region);
-        if !mask.iter().any(|&inside| inside) {
-            let advice = "check that this is a scan of a head, and its orientation";
-            return Err(Error::file(path, "voxels", "a brain", "none", advice));
-        }
-        let mut brain = scan.clone();
-        for mut channel in brain.data.axis_iter_mut(Axis(0)) {
-            Zip::from(&mut channel).and(&mask).for_each(|x, &inside| {
-                if !inside {
-                    *x = 0.0;
-                }
-            });
-        }
-        let description = format!("voxgan anatomy strip: {}", region.name);
-        nifti::write(&args.output, &brain, &WriteOptions { description, ..WriteOptions::default() })?;
-        println!("{}", args.output.display());
-        if let Some(path) = &args.mask {
-            let mask = Volume::new(
-                mask.mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0)),
-                scan.affine,
-            );
-            let description = format!("voxgan anatomy strip: mask of {}", region.name);
-            nifti::write(path, &mask, &WriteOptions { data_type: DataType::U8, description })?;
-            println!("{}", path.display());
-        }
-        Ok(())
-    })
+    let (scan, segmentation) = args.segmenter.finder()?.read(&args.input)?;
+    let mask = segmentation.on(&Grid::of(&scan)).mask(region);
+    if !mask.iter().any(|&inside| inside) {
+        let advice = "check that this is a scan of a head, and its orientation";
+        return Err(Error::file(&args.input, "voxels", "a brain", "none", advice));
+    }
+    let description = format!("voxgan anatomy strip: {}", region.name);
+    let brain = within(scan, &mask);
+    nifti::write(&args.output, &brain, &WriteOptions { description, ..WriteOptions::default() })?;
+    println!("{}", args.output.display());
+    if let Some(path) = &args.mask {
+        let mask = mask.mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
+        let description = format!("voxgan anatomy strip: mask of {}", region.name);
+        let options = WriteOptions { data_type: DataType::U8, description };
+        nifti::write(path, &Volume::new(mask, brain.affine), &options)?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// `scan` with zero outside `mask`, `[D, H, W]`.
+pub fn within(mut scan: Volume, mask: &Array3<bool>) -> Volume {
+    for mut channel in scan.data.axis_iter_mut(Axis(0)) {
+        Zip::from(&mut channel).and(mask).for_each(|x, &inside| {
+            if !inside {
+                *x = 0.0;
+            }
+        });
+    }
+    scan
 }

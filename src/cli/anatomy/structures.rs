@@ -1,61 +1,105 @@
-//! Where the commands of `anatomy` get their structures: from the segmenter, or from label maps.
+//! Where commands get their structures: from the segmenter, or from label maps.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::anatomy::{Segmentation, Segmenter};
+use crate::anatomy::Segmentation;
 use crate::cli::device::{Device, on_device};
 use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti;
-use crate::ops::VolumeOps;
 use crate::pretrained::segmenter;
 use crate::volume::Volume;
 use crate::volume::orientation::to_ras;
+use crate::volume::resample::Interpolation;
 
 /// How structures are found.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StructuresArgs {
-    /// The segmenter: a checkpoint, or a run of `voxgan train` with a segmenter's recipe
-    #[arg(long, value_name = "RUN", required_unless_present = "labels")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    segmenter: SegmenterArgs,
     /// The inputs are label maps with FreeSurfer's numbers already
-    #[arg(long, conflicts_with = "weights")]
+    #[arg(long)]
     labels: bool,
+}
+
+/// Which segmenter, and where it computes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SegmenterArgs {
+    /// The segmenter: that inside the program (anatomy), a checkpoint or weights file, or a run's folder
+    #[arg(long, value_name = "NAME|FILE|RUN", default_value = segmenter::EMBEDDED)]
+    weights: String,
     /// Where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     device: Device,
 }
 
+/// What finds the structures of a volume.
+pub struct Finder {
+    /// Which segmenter it is, with the SHA-256 of its weights; or that structures are read as labels.
+    pub name: String,
+    /// How volumes are brought to another grid before.
+    pub interpolation: Interpolation,
+    find: Box<dyn Fn(&Volume) -> Result<Segmentation>>,
+}
+
 impl StructuresArgs {
-    /// Calls `take` with the volume and the structures of each path, one after the other.
+    /// The segmenter, or what reads labels.
     ///
     /// # Errors
-    /// What is wrong with weights, device or files, and what `take` finds.
-    pub fn each(
-        &self,
-        paths: &[PathBuf],
-        mut take: impl FnMut(&Path, &Volume, Segmentation) -> Result<()>,
-    ) -> Result<()> {
-        let Some(weights) = &self.weights else {
-            return paths.iter().try_for_each(|path| {
-                let (volume, _) = to_ras(nifti::read(path)?);
-                let segmentation = Segmentation::of_numbers(&volume).map_err(|e| in_file(e, path))?;
-                take(path, &volume, segmentation)
-            });
-        };
-        on_device!(self.device, |B, device| {
-            let segmenter = segmenter::open::<B>(weights, &device)?;
-            paths.iter().try_for_each(|path| segmented(&segmenter, path, &mut take))
+    /// What is wrong with weights or device.
+    pub fn finder(&self) -> Result<Finder> {
+        if !self.labels {
+            return self.segmenter.finder();
+        }
+        Ok(Finder {
+            name: "label maps".into(),
+            interpolation: Interpolation::Nearest,
+            find: Box::new(|map| Segmentation::of_numbers(&to_ras(map.clone()).0)),
         })
     }
 }
 
-fn segmented<B: VolumeOps>(
-    segmenter: &Segmenter<B>,
-    path: &Path,
-    take: &mut impl FnMut(&Path, &Volume, Segmentation) -> Result<()>,
-) -> Result<()> {
-    let volume = nifti::read(path)?;
-    let segmentation = segmenter.segment(&volume).map_err(|e| in_file(e, path))?;
-    take(path, &volume, segmentation)
+impl SegmenterArgs {
+    /// The segmenter.
+    ///
+    /// # Errors
+    /// What is wrong with weights or device.
+    pub fn finder(&self) -> Result<Finder> {
+        Finder::open(&self.weights, self.device)
+    }
+}
+
+impl Finder {
+    /// The segmenter of this name or path on `device`.
+    ///
+    /// # Errors
+    /// What is wrong with weights or device.
+    pub fn open(weights: &str, device: Device) -> Result<Self> {
+        on_device!(device, |B, device| {
+            let segmenter = segmenter::open::<B>(weights, &device)?;
+            Ok(Self {
+                name: segmenter.name().to_string(),
+                interpolation: Interpolation::Linear,
+                find: Box::new(move |volume| segmenter.segment(volume)),
+            })
+        })
+    }
+
+    /// The volume of a file, as it is stored, and its structures.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn read(&self, path: &Path) -> Result<(Volume, Segmentation)> {
+        let volume = nifti::read(path)?;
+        let segmentation = self.of(&volume).map_err(|e| in_file(e, path))?;
+        Ok((volume, segmentation))
+    }
+
+    /// The structures of a volume, on a RAS+ grid of the segmenter's own.
+    ///
+    /// # Errors
+    /// As [`crate::anatomy::Segmenter::segment`] and [`Segmentation::of_numbers`].
+    pub fn of(&self, volume: &Volume) -> Result<Segmentation> {
+        (self.find)(volume)
+    }
 }

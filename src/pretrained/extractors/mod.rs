@@ -1,8 +1,10 @@
-//! Networks of others whose features measures of realism are taken from, with weights that the user gives.
+//! Networks whose features measures of realism are taken from: the way down of our own segmenter, and networks of others
+//! with weights that the user gives.
 //!
-//! Each reads a safetensors file with the arrays of a PyTorch `state_dict` under their names there. Batch normalisation
-//! is folded into the convolution before it.
+//! Each of the others reads a safetensors file with the arrays of a PyTorch `state_dict` under their names there. Batch
+//! normalisation is folded into the convolution before it.
 
+mod encoder;
 mod folded;
 mod inception;
 mod med3d;
