@@ -357,6 +357,8 @@ impl Default for AugmentationRecipe {
 pub struct OutputRecipe {
     /// Synthetic volumes in a picture of samples.
     pub sample_grid: usize,
+    /// Of the volumes of a picture, those whose structures are measured for the log; none of slices.
+    pub anatomy_samples: usize,
     /// Thousands of volumes from one picture to the next.
     pub snapshot_kimg: f64,
     /// Thousands of volumes from one checkpoint to the next.
@@ -367,7 +369,13 @@ pub struct OutputRecipe {
 
 impl Default for OutputRecipe {
     fn default() -> Self {
-        Self { sample_grid: 9, snapshot_kimg: 4.0, checkpoint_kimg: 10.0, log_every_steps: 10 }
+        Self {
+            sample_grid: 9,
+            anatomy_samples: 2,
+            snapshot_kimg: 4.0,
+            checkpoint_kimg: 10.0,
+            log_every_steps: 10,
+        }
     }
 }
 

@@ -2,10 +2,15 @@
 
 use serde_json::json;
 
+use super::anatomy::derivatives::subject;
+use super::anatomy::structures::Finder;
 use super::device::on_device;
 use super::sampler::{OutputArgs, Sampler, SamplingArgs, Seeds, parse_seeds};
-use crate::error::Result;
+use crate::anatomy::volumes::Volumes;
+use crate::error::{Error, Result};
+use crate::pretrained::segmenter;
 use crate::report::{Montage, write_png};
+use crate::volume::resample::Grid;
 
 /// Most volumes in the montage.
 const PICTURED: usize = 64;
@@ -23,6 +28,9 @@ pub struct Args {
     seeds: Seeds,
     #[command(flatten)]
     output: OutputArgs,
+    /// Measure the structures of each volume, note them in its sidecar, and fail if one is implausible
+    #[arg(long)]
+    check: bool,
 }
 
 /// Seeds → latents → w → volumes → files.
@@ -30,18 +38,23 @@ pub struct Args {
 /// # Errors
 /// What is wrong with the weights, the conditions, the device or the disk.
 pub fn run(args: Args) -> Result<()> {
+    let finder =
+        if args.check { Some(Finder::open(segmenter::EMBEDDED, args.sampling.device)?) } else { None };
+    let mut implausible = 0;
     on_device!(args.sampling.device, |B, device| {
         let sampler = Sampler::<B>::open(&args.sampling, device)?;
         let mut pictured = Vec::new();
         for &seed in &args.seeds.0 {
             let volume = sampler.volume(sampler.styles(sampler.latent(seed)), seed);
             let path = args.output.out.join(format!("seed-{seed:04}.nii.gz"));
-            sampler.write(
-                &path,
-                std::slice::from_ref(&volume),
-                args.output.data_type,
-                json!({ "Seed": seed }),
-            )?;
+            let mut details = json!({ "Seed": seed });
+            if let Some(finder) = &finder {
+                let found = Volumes::of(subject(&path), &finder.of(&volume)?, Some(&Grid::of(&volume)));
+                println!("{}", in_a_line(&found));
+                implausible += usize::from(!found.flags.is_empty());
+                details["Anatomy"] = json!({ "Segmenter": finder.name, "Volumes": found });
+            }
+            sampler.write(&path, std::slice::from_ref(&volume), args.output.data_type, details)?;
             println!("{}", path.display());
             if pictured.len() < PICTURED {
                 pictured.push(volume);
@@ -50,6 +63,21 @@ pub fn run(args: Args) -> Result<()> {
         let montage = args.output.out.join("montage.png");
         write_png(&montage, &Montage::fit(&pictured)?.render(&pictured)?)?;
         println!("{}", montage.display());
-        Ok(())
-    })
+    });
+    if implausible == 0 {
+        return Ok(());
+    }
+    let problem = format!("{implausible} of {} volumes are implausible", args.seeds.0.len());
+    let advice = "leave those seeds out, lower --psi, or train the generator for longer";
+    Err(Error::Check { check: "anatomy".into(), problem, advice: advice.into() })
+}
+
+/// The volumes that a reader looks at first, and the flags.
+fn in_a_line(found: &Volumes) -> String {
+    let ml = |name: &str| found.region(name).map_or(f64::NAN, |region| region.volume_ml);
+    let flags: Vec<String> = found.flags.iter().map(ToString::to_string).collect();
+    let flags = if flags.is_empty() { "plausible".to_string() } else { flags.join("; ") };
+    let (brain, ventricles) = (ml("brain"), ml("lateral_ventricles"));
+    let quality = found.quality;
+    format!("brain {brain:.0} ml, lateral ventricles {ventricles:.1} ml, quality {quality:.2}: {flags}")
 }

@@ -14,6 +14,7 @@ mod n4;
 mod parity;
 mod prepare;
 mod recon;
+mod report;
 mod sampler;
 mod score;
 mod sidecar;
@@ -49,6 +50,7 @@ enum Command {
     Score(score::Args),
     #[command(subcommand)]
     Anatomy(anatomy::Command),
+    Report(report::Args),
     Export(export::Args),
     Parity(parity::Args),
     Info(info::Args),
@@ -73,6 +75,7 @@ impl Cli {
             Command::N4(args) => n4::run(args),
             Command::Score(args) => score::run(args),
             Command::Anatomy(command) => command.run(),
+            Command::Report(args) => report::run(args),
             Command::Export(args) => export::run(args),
             Command::Parity(args) => parity::run(args),
             Command::Info(args) => info::run(args),

@@ -11,7 +11,9 @@ use super::checkpoint;
 use super::data::Reals;
 use super::phases::{Context, MicroBatch, Outcome, add, clean};
 use super::record::RunFolder;
-use super::state::State;
+use super::state::{Counters, State};
+use crate::anatomy::Segmenter;
+use crate::anatomy::volumes::Volumes;
 use crate::bridge;
 use crate::config::Recipe;
 use crate::error::{Error, Result};
@@ -19,11 +21,16 @@ use crate::gan::{Augmentation, Truncation};
 use crate::nn::Noise;
 use crate::nn::parameters::Named;
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::TrainingSpace;
 use crate::pretrained::model::latest_checkpoint;
+use crate::pretrained::{TrainingSpace, segmenter};
 use crate::random::{Purpose, normal, stream};
 use crate::report::{Montage, write_png};
 use crate::volume::Volume;
+use crate::volume::resample::Grid;
+
+/// Regions whose volumes are logged.
+const LOGGED: [&str; 5] =
+    ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter", "cerebellum"];
 
 /// A run that is to be started or resumed.
 #[derive(Debug)]
@@ -91,6 +98,11 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
         picture(&folder, "reals", &reals, tell)?;
         picture(&folder, "kimg-00000.0", &samples(&state, recipe, &space, job.reals, device)?, tell)?;
     }
+    let segmenter = if recipe.output.anatomy_samples > 0 && recipe.network.shape()[0] > 1 {
+        Some(segmenter::open::<B>(segmenter::EMBEDDED, device)?)
+    } else {
+        None
+    };
     let every = |kimg: f64| ((kimg * 1000.0 / training.batch as f64).round() as u64).max(1);
     let (snapshot, keep) = (every(recipe.output.snapshot_kimg), every(recipe.output.checkpoint_kimg));
     let mut averages = Averages::default();
@@ -114,6 +126,11 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
                 &volumes,
                 tell,
             )?;
+            if let Some(segmenter) = &segmenter {
+                let measured = &volumes[..recipe.output.anatomy_samples.min(volumes.len())];
+                let line = anatomy(measured, segmenter, &state.counters);
+                folder.log(&line)?;
+            }
         }
         if done.is_multiple_of(keep) || done == steps {
             save(&folder, &state, recipe, &space, tell)?;
@@ -207,6 +224,35 @@ fn samples<B: VolumeOps>(
         volumes.extend(bridge::to_volumes(image, &space.affine()));
     }
     Ok(volumes)
+}
+
+/// Volumes of the brain and its parts in generated heads, and how plausible these are: means, for the log. A grid on which
+/// no head fits has none.
+fn anatomy<B: VolumeOps>(
+    volumes: &[Volume],
+    segmenter: &Segmenter<B>,
+    counters: &Counters,
+) -> BTreeMap<String, f64> {
+    let mut line = BTreeMap::from([
+        ("step".to_string(), counters.step as f64),
+        ("images".to_string(), counters.images as f64),
+    ]);
+    let found: Vec<Volumes> = volumes
+        .iter()
+        .filter_map(|volume| Some(Volumes::of("", &segmenter.segment(volume).ok()?, Some(&Grid::of(volume)))))
+        .collect();
+    let mut mean = |key: &str, value: &dyn Fn(&Volumes) -> f64| {
+        if !found.is_empty() {
+            line.insert(key.into(), found.iter().map(value).sum::<f64>() / found.len() as f64);
+        }
+    };
+    for name in LOGGED {
+        mean(&format!("volume_ml/{name}"), &|one| {
+            one.region(name).map_or(f64::NAN, |region| region.volume_ml)
+        });
+    }
+    mean("anatomy_quality", &|one| one.quality);
+    line
 }
 
 fn picture(folder: &RunFolder, name: &str, volumes: &[Volume], tell: &dyn Fn(Event)) -> Result<()> {

@@ -25,7 +25,7 @@ pub use power::{Power, QuantityPower, power};
 pub use resampling::Interval;
 pub use sample::Summary;
 pub use settings::{Margin, Settings};
-pub use table::{power_csv, power_table};
+pub use table::{Rows, power_csv, power_table};
 
 use super::volumes::Volumes;
 use crate::error::{Error, Result};

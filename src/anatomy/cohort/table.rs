@@ -11,6 +11,15 @@ use super::resampling::Interval;
 use super::sample::Summary;
 use crate::csv::push_row;
 
+/// A table for reading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// Names of the columns.
+    pub head: Vec<&'static str>,
+    /// A cell for each column.
+    pub rows: Vec<Vec<String>>,
+}
+
 impl Comparison {
     /// The comparison as aligned tables: the tests, the floors, the joint tests, what was left out.
     pub fn to_table(&self) -> String {
@@ -25,7 +34,29 @@ impl Comparison {
             settings.alpha,
             p_text(self.p),
         );
-        let head = [
+        let Rows { head, rows } = self.tests();
+        text += &aligned(&head, rows.into_iter());
+        let _ = write!(
+            text,
+            "\nFloor: {} against {} real subjects, {} splits; beside it {0} synthetic subjects against the same real \
+             ones\n",
+            self.floor_subjects, self.floor_subjects, settings.splits,
+        );
+        let Rows { head, rows } = self.floor_rows();
+        text += &aligned(&head, rows.into_iter());
+        match &self.joint {
+            Some(joint) => text += &joint_text(joint),
+            None => text += "\nJoint tests: too few subjects have all quantities\n",
+        }
+        for left in &self.left_out {
+            let _ = writeln!(text, "Left out: {} ({})", left.quantity, left.reason);
+        }
+        text
+    }
+
+    /// The tests of each quantity, in words and digits for reading.
+    pub fn tests(&self) -> Rows {
+        let head = vec![
             "quantity",
             "unit",
             "real mean (SD)",
@@ -39,23 +70,16 @@ impl Comparison {
             "margin",
             "means",
         ];
-        text += &aligned(&head, self.quantities.iter().map(tested));
-        let _ = write!(
-            text,
-            "\nFloor: {} against {} real subjects, {} splits; beside it {0} synthetic subjects against the same real \
-             ones\n",
-            self.floor_subjects, self.floor_subjects, settings.splits,
-        );
-        let head = ["distance", "synthetic median", "real median", "real 95 %", "synthetic farther in"];
-        text += &aligned(&head, self.floors().filter_map(|(name, floor)| Some(floor_row(name, &floor?))));
-        match &self.joint {
-            Some(joint) => text += &joint_text(joint),
-            None => text += "\nJoint tests: too few subjects have all quantities\n",
+        Rows { head, rows: self.quantities.iter().map(tested).collect() }
+    }
+
+    /// Every distance beside what two halves of the real cohort differ by, in words and digits for reading.
+    pub fn floor_rows(&self) -> Rows {
+        let head = vec!["distance", "synthetic median", "real median", "real 95 %", "synthetic farther in"];
+        Rows {
+            head,
+            rows: self.floors().filter_map(|(name, floor)| Some(floor_row(name, &floor?))).collect(),
         }
-        for left in &self.left_out {
-            let _ = writeln!(text, "Left out: {} ({})", left.quantity, left.reason);
-        }
-        text
     }
 
     /// The comparison of the quantities as CSV, one a line.

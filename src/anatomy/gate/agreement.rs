@@ -1,7 +1,7 @@
 //! Agreement of two measurements of the same subjects: limits of agreement, intraclass correlation, and the variation
 //! within a subject.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
 
 /// Confidence of every interval here.
@@ -10,7 +10,7 @@ const CONFIDENCE: f64 = 0.95;
 const NORMAL_95: f64 = 1.959_963_984_540_054;
 
 /// A value and its 95 % confidence interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The value.
     pub value: f64,
@@ -20,7 +20,7 @@ pub struct Estimate {
 
 /// Bias and limits of agreement (Bland & Altman 1986, "Statistical methods for assessing agreement between two
 /// methods of clinical measurement"), in the unit of the differences.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BlandAltman {
     /// Number of differences.
     pub n: usize,
@@ -64,7 +64,7 @@ impl BlandAltman {
 
 /// Intraclass correlation of single measurements in a two-way layout without replication. It compares the subjects'
 /// spread with the error, so it is lower in a cohort of similar subjects.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IntraclassCorrelation {
     /// Absolute agreement, ICC(2,1) of Shrout & Fleiss 1979, "Intraclass correlations: uses in assessing rater
     /// reliability"; ICC(A,1) of McGraw & Wong 1996. A bias lowers it.

@@ -5,7 +5,7 @@
 //! [`Gate::judge`] holds the records against the limits of `configs/gate.toml`, each pair by itself and, where there
 //! are enough of them, all together.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::overlap::{Overlap, SurfaceDistance, surface_distances};
 use super::segmentation::Segmentation;
@@ -37,7 +37,7 @@ pub struct Pair {
 }
 
 /// What a change did to a pair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairRecord {
     /// The pair's name.
     pub name: String,
@@ -48,10 +48,10 @@ pub struct PairRecord {
 }
 
 /// What a change did to a region.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionChange {
     /// The region's name.
-    pub region: &'static str,
+    pub region: String,
     /// Its volume before, with partial volumes.
     pub before_ml: f64,
     /// Its volume after, with partial volumes.
@@ -80,7 +80,7 @@ impl Pair {
             let [before_ml, after_ml] = [&self.before, &self.after].map(|one| one.region_ml(region));
             let change_ml = after_ml - before_ml;
             RegionChange {
-                region: region.name,
+                region: region.name.into(),
                 before_ml,
                 after_ml,
                 change_ml,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ndarray::{ArrayView3, Axis, Slice};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::anatomy::overlap::{BRAIN, Overlap, check_same_grid};
 use crate::anatomy::segmentation::Segmentation;
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::volume::orientation::orientation;
 
 /// What became of left and right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sides {
     /// They are where they were.
@@ -39,7 +39,7 @@ impl fmt::Display for Sides {
 /// How well AFTER agrees with BEFORE as it is and with left and right changed: the mean Dice over the structures of
 /// the brain that either has, after BEFORE has been moved from left to right by whole voxels until the centres of
 /// both brains lie together. So neither a shift nor the place of the mirror in the field of view decides.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SidesCheck {
     /// The best agreement; [`Sides::Kept`] where nothing agrees better than BEFORE itself.
     pub found: Sides,

@@ -107,12 +107,16 @@ impl Verdict {
         }
         let mut text = aligned(&rows, 2);
         let limited: Vec<&str> = self.pairs.first().map_or_else(Vec::new, |pair| {
-            pair.regions.iter().filter(|region| region.limited).map(|region| region.change.region).collect()
+            pair.regions
+                .iter()
+                .filter(|region| region.limited)
+                .map(|region| region.change.region.as_str())
+                .collect()
         });
         let mut rows = vec![
             ["region", "bias %", "95 % limits of agreement", "ICC(2,1)", "wCV %", ""].map(str::to_string),
         ];
-        for region in self.cohort.iter().filter(|region| limited.contains(&region.region)) {
+        for region in self.cohort.iter().filter(|region| limited.contains(&region.region.as_str())) {
             sentences
                 .extend(region.failures.iter().map(|failure| format!("all pairs: {}", failure.sentence)));
             let change = region.change_percent;

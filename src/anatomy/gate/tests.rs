@@ -34,7 +34,7 @@ fn record(name: &str, region: &str, volumes_ml: [f64; 2], dice: Option<f64>, mm:
             if one.name == region { (volumes_ml, dice, mm) } else { ([100.0; 2], Some(1.0), Some(0.0)) };
         let change_ml = after_ml - before_ml;
         RegionChange {
-            region: one.name,
+            region: one.name.into(),
             before_ml,
             after_ml,
             change_ml,

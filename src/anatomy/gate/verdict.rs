@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::agreement::{BlandAltman, IntraclassCorrelation, within_subject_cv};
 use super::limits::{CohortLimits, Gate, RegionLimits};
@@ -11,7 +11,7 @@ use super::{PairRecord, RegionChange};
 use crate::anatomy::structures::{REGIONS, Region};
 
 /// What a [`Failure`] is a failure of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Change of volume in per cent, beyond the floor in millilitres.
@@ -31,7 +31,7 @@ pub enum Limit {
 }
 
 /// A limit that was not kept.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// Which one.
     pub limit: Limit,
@@ -44,7 +44,7 @@ pub struct Failure {
 }
 
 /// What the gate says of all pairs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Whether there are pairs, and every pair and the cohort keep every limit.
     pub passed: bool,
@@ -55,7 +55,7 @@ pub struct Verdict {
 }
 
 /// What the gate says of a pair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairVerdict {
     /// The pair's name.
     pub name: String,
@@ -70,7 +70,7 @@ pub struct PairVerdict {
 }
 
 /// What the gate says of a region of a pair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionVerdict {
     /// What became of it.
     #[serde(flatten)]
@@ -82,10 +82,10 @@ pub struct RegionVerdict {
 }
 
 /// Agreement of a region's volumes before and after, over all pairs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionAgreement {
     /// The region's name.
-    pub region: &'static str,
+    pub region: String,
     /// Changes in millilitres.
     pub change_ml: Option<BlandAltman>,
     /// Changes in per cent of the volumes before, of pairs that had it.
@@ -113,7 +113,7 @@ impl Gate {
 
     fn judge_pair(&self, PairRecord { name, sides, regions }: PairRecord) -> PairVerdict {
         let judge = |change: RegionChange| {
-            let limits = self.regions.get(change.region);
+            let limits = self.regions.get(&change.region);
             let failures = limits.map_or_else(Vec::new, |limits| limits.failures(&change));
             RegionVerdict { change, limited: limits.is_some(), failures }
         };
@@ -134,7 +134,7 @@ impl Gate {
                 records.len() >= self.cohort_pairs_min && *limits != CohortLimits::default()
             });
             let mut agreement = RegionAgreement {
-                region: region.name,
+                region: region.name.into(),
                 change_ml: BlandAltman::of(
                     &changes.iter().map(|change| change.change_ml).collect::<Vec<_>>(),
                 ),
@@ -205,7 +205,7 @@ impl RegionLimits {
 impl CohortLimits {
     /// The limits of a cohort that a region does not keep; what could not be estimated keeps them.
     fn failures(&self, agreement: &RegionAgreement) -> Vec<Failure> {
-        let region = agreement.region;
+        let region = &agreement.region;
         let mut failures = Vec::new();
         let mut fail = |limit, value, bound, sentence| {
             failures.push(Failure { limit, value: Some(value), bound, sentence });

@@ -171,7 +171,8 @@ fn measured(
 
 /// Writes the neighbours, and prints what the distances are.
 fn neighbours_of(neighbours: &Neighbours, paths: &[Vec<PathBuf>; 2], out: &Path) -> Result<()> {
-    let [reals, synthetics] = paths.each_ref().map(|paths| paths.iter().map(|p| subject(p)).collect::<Vec<_>>());
+    let [reals, synthetics] =
+        paths.each_ref().map(|paths| paths.iter().map(|p| subject(p)).collect::<Vec<_>>());
     let sets = [(true, &synthetics, &neighbours.of_synthetic), (false, &reals, &neighbours.of_real)];
     let list: Vec<Nearest> = sets
         .iter()
@@ -189,7 +190,16 @@ fn neighbours_of(neighbours: &Neighbours, paths: &[Vec<PathBuf>; 2], out: &Path)
     let mut text = "synthetic,subject,nearest_real,rmse,correlation\n".to_string();
     for one in &list {
         let numbers = [one.rmse.to_string(), one.correlation.to_string()];
-        push_row(&mut text, [if one.synthetic { "yes" } else { "no" }, &one.subject, &one.neighbour, &numbers[0], &numbers[1]]);
+        push_row(
+            &mut text,
+            [
+                if one.synthetic { "yes" } else { "no" },
+                &one.subject,
+                &one.neighbour,
+                &numbers[0],
+                &numbers[1],
+            ],
+        );
     }
     write_beside(&out.join("neighbours.csv"), |file| file.write_all(text.as_bytes()))?;
     println!(

@@ -1,7 +1,7 @@
 //! `voxgan anatomy`: structures of heads, their volumes, and whether a change preserves them.
 
 mod check;
-mod compare;
+pub mod compare;
 pub mod derivatives;
 pub mod strip;
 pub mod structures;

@@ -24,4 +24,4 @@ mod voxels;
 mod write;
 
 pub use read::{ReadOptions, files, is_nifti, read, read_bytes, read_frame, read_with};
-pub use write::{DataType, WriteOptions, write, write_series};
+pub use write::{DataType, WriteOptions, to_bytes, write, write_series};

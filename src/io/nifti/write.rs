@@ -51,6 +51,17 @@ pub fn write(path: impl AsRef<Path>, volume: &Volume, options: &WriteOptions) ->
     write_frames(path.as_ref(), std::slice::from_ref(volume), options)
 }
 
+/// The bytes of `volume` as a `.nii.gz`, called `name` in errors.
+///
+/// # Errors
+/// As [`write()`], but for the file.
+pub fn to_bytes(name: &Path, volume: &Volume, options: &WriteOptions) -> Result<Vec<u8>> {
+    let frames = std::slice::from_ref(volume);
+    let code = Code::choose(name, frames, options.data_type)?;
+    let head = header_bytes(&header(name, frames, options, code)?);
+    compressed(Vec::new(), &head, frames, code).map_err(|e| Error::io(name, "compress", e))
+}
+
 /// Writes volumes of one grid as the frames of a 4D file, with one slope and intercept for all.
 ///
 /// # Errors
@@ -78,18 +89,21 @@ fn write_frames(path: &Path, frames: &[Volume], options: &WriteOptions) -> Resul
     }
     let code = Code::choose(path, frames, options.data_type)?;
     let header = header(path, frames, options, code)?;
-    let write = |out: &mut dyn Write| {
-        out.write_all(&header_bytes(&header))?;
-        frames.iter().try_for_each(|frame| write_voxels(out, frame, code))
-    };
+    let head = header_bytes(&header);
     write_beside(path, |file: &mut BufWriter<File>| -> io::Result<()> {
-        if !gzip {
-            return write(file);
-        }
-        let mut gz = GzEncoder::new(file, Compression::default());
-        write(&mut gz)?;
-        gz.finish().map(drop)
+        if gzip { compressed(file, &head, frames, code).map(drop) } else { plain(file, &head, frames, code) }
     })
+}
+
+fn plain(out: &mut dyn Write, head: &[u8], frames: &[Volume], code: Code) -> io::Result<()> {
+    out.write_all(head)?;
+    frames.iter().try_for_each(|frame| write_voxels(out, frame, code))
+}
+
+fn compressed<W: Write>(out: W, head: &[u8], frames: &[Volume], code: Code) -> io::Result<W> {
+    let mut gz = GzEncoder::new(out, Compression::default());
+    plain(&mut gz, head, frames, code)?;
+    gz.finish()
 }
 
 /// How a value becomes the bytes of a voxel.

@@ -22,7 +22,12 @@ impl<B: VolumeOps> Extractor<B> for Segmenter<B> {
         let shape = x.dims();
         if shape[1] != 1 || shape.contains(&0) {
             let advice = "give one channel";
-            return Err(Error::value("images for the segmenter", "[N, 1, D, H, W]", format!("{shape:?}"), advice));
+            return Err(Error::value(
+                "images for the segmenter",
+                "[N, 1, D, H, W]",
+                format!("{shape:?}"),
+                advice,
+            ));
         }
         Ok(self.encoded(x))
     }

@@ -1,0 +1,112 @@
+//! The report of a check: what `voxgan anatomy check --out` wrote.
+
+use std::path::Path;
+
+use super::{figure, mark, name_of, of, readable, section, table};
+use crate::anatomy::gate::{Estimate, RegionAgreement, Verdict};
+use crate::cli::anatomy::derivatives::read_json;
+use crate::error::Result;
+use crate::report::page::{Block, Cell, Page, Section};
+use crate::report::plots::{BlandAltman, Level};
+
+/// Its page.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn page(path: &Path) -> Result<Page> {
+    let verdict: Verdict = read_json(path)?;
+    let failed = verdict.pairs.iter().filter(|pair| !pair.passed).count();
+    let text = match (verdict.passed, failed) {
+        (true, _) => format!("All {} pairs and the cohort keep every limit.", verdict.pairs.len()),
+        (false, 0) => "Every pair keeps its limits, all together do not.".to_string(),
+        (false, n) => format!("{n} of {} pairs do not keep the limits on a pair.", verdict.pairs.len()),
+    };
+    let mut sections =
+        vec![section("Outcome", vec![Block::Verdict(mark(verdict.passed), text), failures(&verdict)])];
+    sections.push(section("Changes", vec![changes(&verdict)]));
+    sections.extend(agreement(&verdict)?);
+    Ok(of(format!("Is the anatomy preserved? {}", name_of(path)), String::new(), sections))
+}
+
+fn failures(verdict: &Verdict) -> Block {
+    let pairs = verdict.pairs.iter().flat_map(|pair| {
+        let regions = pair.regions.iter().flat_map(|region| {
+            region.failures.iter().map(move |failure| (region.change.region.as_str(), failure))
+        });
+        let sides = pair.sides_failure.iter().map(|failure| ("sides", failure));
+        sides
+            .chain(regions)
+            .map(|(region, failure)| [pair.name.clone(), readable(region), failure.sentence.clone()])
+    });
+    let cohort = verdict.cohort.iter().flat_map(|region| {
+        region
+            .failures
+            .iter()
+            .map(|failure| ["all pairs".to_string(), readable(&region.region), failure.sentence.clone()])
+    });
+    table(
+        "Limits that are not kept",
+        &["pair", "region", "what was found"],
+        3,
+        pairs.chain(cohort).map(Vec::from),
+    )
+}
+
+fn changes(verdict: &Verdict) -> Block {
+    let number = |value: Option<f64>, digits: usize| value.map_or("n/a".into(), |v| format!("{v:.digits$}"));
+    let rows = verdict.pairs.iter().flat_map(|pair| {
+        pair.regions.iter().filter(|region| region.limited).map(|region| {
+            let change = &region.change;
+            vec![
+                Cell::from(pair.name.clone()),
+                readable(&change.region).into(),
+                format!("{:.2}", change.before_ml).into(),
+                format!("{:.2}", change.after_ml).into(),
+                Cell::marked(mark(region.failures.is_empty()), number(change.change_percent, 2)),
+                number(change.dice, 3).into(),
+                number(change.hausdorff95_mm, 2).into(),
+            ]
+        })
+    });
+    let head = ["pair", "region", "before (ml)", "after (ml)", "change (%)", "Dice", "95 % Hausdorff (mm)"];
+    table("Regions that have limits", &head, 2, rows)
+}
+
+/// A Bland–Altman plot for each region that has limits, of two pairs or more.
+fn agreement(verdict: &Verdict) -> Result<Option<Section>> {
+    let limited = |region: &&RegionAgreement| {
+        verdict
+            .pairs
+            .iter()
+            .any(|pair| pair.regions.iter().any(|one| one.limited && one.change.region == region.region))
+    };
+    let mut blocks = Vec::new();
+    for region in verdict.cohort.iter().filter(limited) {
+        let Some(found) = &region.change_ml else { continue };
+        let of_region = verdict.pairs.iter().flat_map(|pair| &pair.regions);
+        let pairs = of_region
+            .filter(|one| one.change.region == region.region)
+            .map(|one| (one.change.before_ml, one.change.after_ml))
+            .collect();
+        let level = |estimate: &Estimate| Level {
+            value: estimate.value,
+            interval: (estimate.interval[0], estimate.interval[1]),
+        };
+        let plot = BlandAltman {
+            pairs,
+            names: ("before".into(), "after".into()),
+            unit: "ml".into(),
+            bias: level(&found.bias),
+            lower: level(&found.lower_limit),
+            upper: level(&found.upper_limit),
+        };
+        let icc = region.icc.as_ref().map_or(String::new(), |icc| {
+            format!(" Intraclass correlation (absolute agreement) {:.3}.", icc.agreement.value)
+        });
+        blocks.push(figure(
+            plot.plot()?,
+            format!("{}: bias and limits of agreement.{icc}", readable(&region.region)),
+        ));
+    }
+    Ok((!blocks.is_empty()).then(|| section("Agreement", blocks)))
+}

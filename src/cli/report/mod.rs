@@ -1,0 +1,110 @@
+//! `voxgan report`: what other commands left in a folder, as one HTML file.
+
+mod check;
+mod cohort;
+mod comparison;
+mod heads;
+mod training;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::cli::anatomy::compare::COMPARISON;
+use crate::cli::anatomy::derivatives;
+use crate::error::{Error, Result};
+use crate::io::write_beside;
+use crate::report::page::{Block, Cell, Column, Figure, Mark, Page, Section, Table};
+
+/// Make a report: one HTML file that needs nothing but a browser.
+///
+/// Of a cohort (what `voxgan anatomy volumes --out` wrote): distributions, tables and flags. Of a comparison (`voxgan anatomy
+/// compare --out`): both cohorts side by side, tests and floors. Of a verdict (`voxgan anatomy check --out FILE.json`): every
+/// pair, with agreement plots. Of a training run: its curves and samples. Where there are scans, outlines of their
+/// structures and a viewer to scroll through them.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The folder of a cohort, of a comparison or of a training run, or the .json of a check
+    #[arg(value_name = "RUN|COHORT")]
+    input: PathBuf,
+    /// The file
+    #[arg(short, long, value_name = "HTML", default_value = "report.html")]
+    out: PathBuf,
+    /// Scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    scans: usize,
+}
+
+/// Folder → page → file.
+///
+/// # Errors
+/// What is wrong with the folder or the disk.
+pub fn run(args: Args) -> Result<()> {
+    let input = &args.input;
+    let mut page = if input.join(COMPARISON).is_file() {
+        comparison::page(input, args.scans)?
+    } else if input.join(derivatives::LIST).is_file() {
+        cohort::page(input, args.scans)?
+    } else if input.join("stats.jsonl").is_file() {
+        training::page(input)?
+    } else if input.is_file() {
+        check::page(input)?
+    } else {
+        let expected = "what `voxgan anatomy volumes`, `compare`, `check` or `voxgan train` wrote";
+        let advice = "give the --out of one of these commands";
+        return Err(Error::file(input, "content", expected, "none of it", advice));
+    };
+    page.colophon = format!(
+        "voxgan {} report {}. Synthetic scans are no scans of anyone; nothing here serves a diagnosis.",
+        env!("CARGO_PKG_VERSION"),
+        name_of(input),
+    );
+    let html = page.render()?;
+    write_beside(&args.out, |file| file.write_all(html.as_bytes()))?;
+    println!("{}: {:.1} MB", args.out.display(), html.len() as f64 / 1e6);
+    Ok(())
+}
+
+/// The last part of a path, for titles.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn section(title: &str, blocks: Vec<Block>) -> Section {
+    Section { title: title.into(), blocks }
+}
+
+fn figure(svg: String, caption: impl Into<String>) -> Block {
+    let caption = caption.into();
+    Block::Figure(Figure { svg, alt: caption.clone(), caption })
+}
+
+/// A table whose columns from `words` on hold numbers.
+fn table<C: Into<Cell>>(
+    caption: &str,
+    head: &[impl AsRef<str>],
+    words: usize,
+    rows: impl Iterator<Item = Vec<C>>,
+) -> Block {
+    let column =
+        |(at, name): (usize, &str)| if at < words { Column::text(name) } else { Column::number(name) };
+    Block::Table(Table {
+        caption: caption.into(),
+        columns: head.iter().map(AsRef::as_ref).enumerate().map(column).collect(),
+        rows: rows.map(|row| row.into_iter().map(Into::into).collect()).collect(),
+    })
+}
+
+/// Pass or fail.
+fn mark(holds: bool) -> Mark {
+    if holds { Mark::Pass } else { Mark::Fail }
+}
+
+/// A region's or measure's name for readers.
+fn readable(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// An empty page of this title.
+fn of(title: String, subtitle: String, sections: Vec<Section>) -> Page {
+    Page { title, subtitle, sections, colophon: String::new() }
+}
