@@ -2,13 +2,19 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::anatomy::strip::stripped;
+use super::anatomy::structures::Finder;
+use super::device::Device;
+use crate::anatomy::Region;
 use crate::error::{Error, Result};
 use crate::io::dataset::{Correction, Dataset, Outcome, Plan, Progress, Report, prepare};
 use crate::mri::n4::{self, N4Options};
+use crate::pretrained::segmenter;
 use crate::volume::Volume;
 use crate::volume::crop::Centre;
 use crate::volume::intensity::Normalisation;
@@ -58,6 +64,9 @@ pub struct Args {
     /// Remove each scan's bias field by N4 first, as `voxgan n4` does with its defaults
     #[arg(long)]
     bias_correct: bool,
+    /// Remove what is not brain from each scan, as `voxgan anatomy strip` does with its defaults; after --bias-correct
+    #[arg(long)]
+    strip: bool,
     /// Stop at the first scan that cannot be prepared
     #[arg(long)]
     strict: bool,
@@ -89,11 +98,31 @@ enum InterpolationName {
 /// As [`prepare()`]; also when no scan at all could be prepared.
 pub fn run(args: Args) -> Result<()> {
     let plan = args.plan();
-    let correct =
-        |volume: Volume| n4::correct(&volume, None, &N4Options::default()).map(|(corrected, _)| corrected);
-    let correction = args
-        .bias_correct
-        .then(|| Correction { settings: serde_json::json!({ "n4": N4Options::default() }), apply: &correct });
+    // One scan at a time: a segmentation takes all cores by itself.
+    let finder = if args.strip { Some(Finder::open(segmenter::EMBEDDED, Device::Cpu)?) } else { None };
+    let name = finder.as_ref().map(|finder| finder.name.clone());
+    let finder = finder.map(Mutex::new);
+    let correct = |volume: Volume| {
+        let volume =
+            if args.bias_correct { n4::correct(&volume, None, &N4Options::default())?.0 } else { volume };
+        match &finder {
+            Some(finder) => {
+                let brain = Region::named("brain").expect("a region of the table");
+                let finder = finder.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(stripped(volume, &finder, brain)?.0.with_step("stripped to the brain"))
+            }
+            None => Ok(volume),
+        }
+    };
+    let mut settings = serde_json::Map::new();
+    if args.bias_correct {
+        settings.insert("n4".into(), serde_json::json!(N4Options::default()));
+    }
+    if let Some(name) = name {
+        settings.insert("strip".into(), name.into());
+    }
+    let correction = (!settings.is_empty())
+        .then(|| Correction { settings: serde_json::Value::Object(settings), apply: &correct });
     let bar = progress_bar();
     let report = prepare(&plan, correction.as_ref(), &args.output, &|progress| show(&bar, &progress));
     bar.finish_and_clear();

@@ -17,6 +17,15 @@ pub use names::authors_name;
 use sha2::{Digest, Sha256};
 pub use weights::{Weights, load_weights};
 
+/// SHA-256 of a file, in hexadecimal digits.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] if it cannot be read.
+pub fn sha256_of(path: &std::path::Path) -> crate::error::Result<String> {
+    let bytes = std::fs::read(path).map_err(|e| crate::error::Error::io(path, "read the weights", e))?;
+    Ok(sha256(&bytes))
+}
+
 /// SHA-256 of a file's bytes, in hexadecimal digits.
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

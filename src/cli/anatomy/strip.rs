@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use ndarray::{Array3, Axis, Zip};
 
-use super::structures::SegmenterArgs;
+use super::structures::{Finder, SegmenterArgs};
 use crate::anatomy::Region;
+use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::volume::Volume;
@@ -39,14 +40,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let region =
         Region::named(if args.csf { "intracranial" } else { "brain" }).expect("a region of the table");
-    let (scan, segmentation) = args.segmenter.finder()?.read(&args.input)?;
-    let mask = segmentation.on(&Grid::of(&scan)).mask(region);
-    if !mask.iter().any(|&inside| inside) {
-        let advice = "check that this is a scan of a head, and its orientation";
-        return Err(Error::file(&args.input, "voxels", "a brain", "none", advice));
-    }
+    let scan = nifti::read(&args.input)?;
+    let (brain, mask) =
+        stripped(scan, &args.segmenter.finder()?, region).map_err(|e| in_file(e, &args.input))?;
     let description = format!("voxgan anatomy strip: {}", region.name);
-    let brain = within(scan, &mask);
     nifti::write(&args.output, &brain, &WriteOptions { description, ..WriteOptions::default() })?;
     println!("{}", args.output.display());
     if let Some(path) = &args.mask {
@@ -59,14 +56,22 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// `scan` with zero outside `mask`, `[D, H, W]`.
-pub fn within(mut scan: Volume, mask: &Array3<bool>) -> Volume {
+/// `scan` with zero outside the voxels `[D, H, W]` of a region of its structures, and these.
+///
+/// # Errors
+/// What the segmenter finds wrong, and a scan without the region.
+pub fn stripped(mut scan: Volume, finder: &Finder, region: &Region) -> Result<(Volume, Array3<bool>)> {
+    let mask = finder.of(&scan)?.on(&Grid::of(&scan)).mask(region);
+    if !mask.iter().any(|&inside| inside) {
+        let advice = "check that this is a scan of a head, and its orientation";
+        return Err(Error::value("voxels", "a brain", "none", advice));
+    }
     for mut channel in scan.data.axis_iter_mut(Axis(0)) {
-        Zip::from(&mut channel).and(mask).for_each(|x, &inside| {
+        Zip::from(&mut channel).and(&mask).for_each(|x, &inside| {
             if !inside {
                 *x = 0.0;
             }
         });
     }
-    scan
+    Ok((scan, mask))
 }

@@ -39,7 +39,7 @@ pub struct Finder {
     pub name: String,
     /// How volumes are brought to another grid before.
     pub interpolation: Interpolation,
-    find: Box<dyn Fn(&Volume) -> Result<Segmentation>>,
+    find: Box<dyn Fn(&Volume) -> Result<Segmentation> + Send>,
 }
 
 impl StructuresArgs {

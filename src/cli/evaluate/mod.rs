@@ -1,5 +1,7 @@
 //! `voxgan evaluate`: how close synthetic volumes come to real ones, beside how close real ones come to each other.
 
+mod features;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -14,6 +16,7 @@ use crate::metrics::{
     Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance,
 };
 use crate::volume::Volume;
+use features::{ExtractorArgs, LEAST, realism};
 
 /// The range that volumes are normalised to, as SSIM needs it.
 const DATA_RANGE: f64 = 2.0;
@@ -23,7 +26,9 @@ const TISSUE: f64 = -0.9;
 /// Measure a generator's volumes against real ones.
 ///
 /// Diversity (MS-SSIM over pairs: lower is more diverse), the nearest real volume of each synthetic one (copies show
-/// as distances far below those among reals), and distances between the sets; each beside the same among reals.
+/// as distances far below those among reals), and distances between the sets; each beside the same among reals. From twelve
+/// volumes on also the measures of realism in a network's features: Fréchet and kernel distance, MMD, precision and recall,
+/// density and coverage, in the volume and in each middle plane.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -40,6 +45,8 @@ pub struct Args {
     /// Also write the numbers here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    extractor: ExtractorArgs,
 }
 
 /// Dataset and generator → two sets of volumes → numbers.
@@ -99,6 +106,16 @@ pub fn run(args: Args) -> Result<()> {
     );
     row("mean volume, RMS difference", sets.mean_volume_rms, floor.mean_volume_rms);
     row("deviation volume, RMS difference", sets.deviation_volume_rms, floor.deviation_volume_rms);
+    let realism = if synthetic.len().min(reals.len()) < LEAST {
+        println!("\nMeasures of realism are left out: they need {LEAST} volumes of each kind or more");
+        None
+    } else {
+        let found = on_device!(args.sampling.device, |B, device| {
+            realism::<B>(&args.extractor, &synthetic, &reals, DATA_RANGE, &device)
+        })?;
+        println!("\n{found}");
+        Some(found)
+    };
     let Some(path) = &args.json else { return Ok(()) };
     let distance = |d: &SetDistance| {
         json!({ "intensity_wasserstein": d.intensity_wasserstein, "mean_volume_rms": d.mean_volume_rms,
@@ -113,6 +130,7 @@ pub fn run(args: Args) -> Result<()> {
         "nearest_rmse": { "synthetic_median": median(of_synthetic), "real_median": median(of_real),
                           "synthetic_least": least(of_synthetic), "real_least": least(of_real) },
         "set_distance": { "synthetic_real": distance(&sets), "real_split_half": distance(&floor) },
+        "realism": realism,
     });
     write_beside(path, |file| writeln!(file, "{document:#}"))
 }

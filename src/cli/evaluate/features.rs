@@ -1,0 +1,179 @@
+//! What a network sees in volumes, in each view that it takes.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Tensor, TensorData, activation};
+use ndarray::{Array2, Array3, Axis};
+
+use crate::anatomy::Segmenter;
+use crate::anatomy::segment::rescale;
+use crate::error::Result;
+use crate::metrics::realism::{Features, Protocol, Realism};
+use crate::ops::VolumeOps;
+use crate::pretrained::extractors::{Extractor, InceptionV3, Med3d};
+use crate::pretrained::{segmenter, sha256_of};
+use crate::volume::Volume;
+use crate::volume::resample::{Grid, Interpolation, resample};
+
+/// Fewest volumes of a set: each draw of half of them must have five neighbours.
+pub const LEAST: usize = 12;
+
+/// Which network, one a table: numbers of two do not compare.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExtractorArgs {
+    /// Features of Inception v3 with these weights (safetensors of pytorch-fid's state_dict), of slices, instead of those of
+    /// our own segmenter's encoder
+    #[arg(long, value_name = "FILE", conflicts_with = "med3d")]
+    inception: Option<PathBuf>,
+    /// Features of a Med3D ResNet with these weights (safetensors of MedicalNet's state_dict), of whole volumes
+    #[arg(long, value_name = "FILE")]
+    med3d: Option<PathBuf>,
+}
+
+/// A network and what it is shown.
+enum Eyes<B: VolumeOps> {
+    Ours(Segmenter<B>),
+    Inception(InceptionV3<B>),
+    Med3d(Med3d<B>),
+}
+
+/// What is seen of a volume: all of it, or its middle plane across an axis of `[D, H, W]`.
+#[derive(Clone, Copy)]
+struct View {
+    name: &'static str,
+    across: Option<usize>,
+}
+
+const WHOLE: View = View { name: "volume", across: None };
+const PLANES: [View; 3] = [
+    View { name: "axial", across: Some(0) },
+    View { name: "coronal", across: Some(1) },
+    View { name: "sagittal", across: Some(2) },
+];
+
+/// All measures of realism of `synthetic` volumes beside `real` ones, intensities from −1 to 1.
+///
+/// # Errors
+/// What is wrong with the weights, and as [`Realism::compare`].
+pub fn realism<B: VolumeOps>(
+    args: &ExtractorArgs,
+    synthetic: &[Volume],
+    real: &[Volume],
+    data_range: f64,
+    device: &B::Device,
+) -> Result<Realism> {
+    let (eyes, name) = open::<B>(args, device)?;
+    let mut realism = Realism::new(name.clone(), Protocol::default());
+    for view in eyes.views() {
+        let of = |volumes: &[Volume]| features(&eyes, &name, view, volumes, device);
+        realism.compare(view.name, &of(synthetic)?, &of(real)?)?;
+    }
+    realism.compare_diversity(synthetic, real, data_range)?;
+    Ok(realism)
+}
+
+fn open<B: VolumeOps>(args: &ExtractorArgs, device: &B::Device) -> Result<(Eyes<B>, String)> {
+    let named = |name: String, path: &PathBuf| Ok(format!("{name} sha256:{}", &sha256_of(path)?[..12]));
+    match (&args.inception, &args.med3d) {
+        (Some(path), _) => {
+            let network = InceptionV3::open(path, device)?;
+            let name = named(network.name(), path)?;
+            Ok((Eyes::Inception(network), name))
+        }
+        (None, Some(path)) => {
+            let network = Med3d::open(path, device)?;
+            let name = named(network.name(), path)?;
+            Ok((Eyes::Med3d(network), name))
+        }
+        (None, None) => {
+            let network = segmenter::open::<B>(segmenter::EMBEDDED, device)?;
+            let name = Extractor::name(&network);
+            Ok((Eyes::Ours(network), name))
+        }
+    }
+}
+
+impl<B: VolumeOps> Eyes<B> {
+    fn views(&self) -> Vec<View> {
+        match self {
+            Self::Ours(_) => [WHOLE].into_iter().chain(PLANES).collect(),
+            Self::Inception(_) => PLANES.to_vec(),
+            Self::Med3d(_) => vec![WHOLE],
+        }
+    }
+
+    /// What the network is shown of a volume, `[D, H, W]`; a plane has one axis of length one.
+    fn image(&self, volume: &Volume, view: View) -> Array3<f32> {
+        let volume = match self {
+            Self::Ours(_) => {
+                let grid = Grid::of(volume).with_spacing([1.0; 3]);
+                resample(volume, &grid, Interpolation::Linear)
+            }
+            _ => volume.clone(),
+        };
+        let mut image = volume.data.index_axis_move(Axis(0), 0);
+        match self {
+            Self::Ours(_) => rescale(image.as_slice_mut().expect("a volume is contiguous")),
+            Self::Inception(_) => image.mapv_inplace(|x| x.clamp(-1.0, 1.0)),
+            Self::Med3d(_) => {
+                let mean = image.mean().unwrap_or(0.0);
+                let deviation = image.std(0.0).max(f32::EPSILON);
+                image.mapv_inplace(|x| (x - mean) / deviation);
+            }
+        }
+        let Some(axis) = view.across else { return image };
+        let middle = image.len_of(Axis(axis)) / 2;
+        image.slice_axis(Axis(axis), (middle..middle + 1).into()).as_standard_layout().into_owned()
+    }
+
+    /// Vector of an image and, where the network classifies, its probabilities.
+    fn see(&self, image: Tensor<B, 5>) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+        let values = |tensor: Tensor<B, 2>| tensor.into_data().iter::<f32>().collect::<Vec<_>>();
+        match self {
+            Self::Ours(network) => Ok((values(network.features(image)?), None)),
+            Self::Med3d(network) => Ok((values(network.features(image)?), None)),
+            Self::Inception(network) => {
+                // A slice across any axis is one of depth one.
+                let [n, c, d, h, w] = image.dims();
+                let [rows, columns] = if d == 1 {
+                    [h, w]
+                } else if h == 1 {
+                    [d, w]
+                } else {
+                    [d, h]
+                };
+                let slice = InceptionV3::resized(image.reshape([n, c, 1, rows, columns]));
+                let features = network.features(slice)?;
+                let classes = activation::softmax(network.logits(features.clone()), 1);
+                Ok((values(features), Some(values(classes))))
+            }
+        }
+    }
+}
+
+fn features<B: VolumeOps>(
+    eyes: &Eyes<B>,
+    name: &str,
+    view: View,
+    volumes: &[Volume],
+    device: &B::Device,
+) -> Result<Features> {
+    let mut rows = Vec::new();
+    let mut classes: Option<Vec<f32>> = None;
+    for volume in volumes {
+        let image = eyes.image(volume, view);
+        let (d, h, w) = image.dim();
+        let data = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
+        let (vector, probabilities) = eyes.see(Tensor::from_data(data, device))?;
+        rows.extend(vector);
+        if let Some(probabilities) = probabilities {
+            classes.get_or_insert_default().extend(probabilities);
+        }
+    }
+    let table = |values: Vec<f32>| {
+        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+        let width = values.len() / volumes.len();
+        Array2::from_shape_vec((volumes.len(), width), values).expect("a row for each volume")
+    };
+    Features::new(name, table(rows), classes.map(table))
+}
