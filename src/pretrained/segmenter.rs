@@ -49,5 +49,5 @@ fn from_bytes<B: VolumeOps>(bytes: &[u8], path: &Path, device: &B::Device) -> Re
     let network = load_weights(config.init(&mut Init::new(0), device), &weights, AVERAGE)?;
     let file = path.file_stem().unwrap_or_default().to_string_lossy();
     let name = format!("voxgan {file} sha256:{}", &sha256(bytes)[..12]);
-    Ok(Segmenter::new(network, config, name, device.clone()))
+    Ok(Segmenter::new(network, config, recipe.training.crop, name, device.clone()))
 }

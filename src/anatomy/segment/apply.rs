@@ -1,13 +1,14 @@
 //! A trained network at work: any volume in, structures and their volumes out.
 
 use burn::tensor::{Tensor, TensorData};
-use ndarray::{Array3, Array4, Axis, s};
+use ndarray::{Array3, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use super::super::{STRUCTURES, Segmentation};
+use super::super::{STRUCTURES, Segmentation, Structure};
+use super::blend::{Blend, Sums};
 use super::loss::softmax;
 use super::network::{SegmentationNet, SegmentationNetConfig};
-use super::rescale;
+use super::{rescale, tiles};
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
 use crate::volume::Volume;
@@ -28,19 +29,22 @@ const LENGTH_MAX_MM: usize = 512;
 pub struct Segmenter<B: VolumeOps> {
     network: SegmentationNet<B>,
     config: SegmentationNetConfig,
+    tile: [usize; 3],
     name: String,
     device: B::Device,
 }
 
 impl<B: VolumeOps> Segmenter<B> {
-    /// The segmenter of a network of this shape; `name` says which, with the SHA-256 of its weights.
+    /// The segmenter of a network of this shape, trained on images of the grid `tile` `[D, H, W]`; `name` says which, with
+    /// the SHA-256 of its weights.
     pub fn new(
         network: SegmentationNet<B>,
         config: SegmentationNetConfig,
+        tile: [usize; 3],
         name: String,
         device: B::Device,
     ) -> Self {
-        Self { network, config, name, device }
+        Self { network, config, tile, name, device }
     }
 
     /// Which segmenter it is, with the SHA-256 of its weights.
@@ -80,6 +84,10 @@ impl<B: VolumeOps> Segmenter<B> {
 
     /// The structures of a head, on a 1 mm RAS+ grid over the volume's field of view.
     ///
+    /// A rough look at the whole finds the brain. Around it, blocks of the size that the network was trained on are looked
+    /// at as they are and mirrored, and their probabilities are averaged: the network's features depend on how much of a
+    /// head it sees, and so a head and its mirror image get the same structures.
+    ///
     /// # Errors
     /// [`Error::Value`] for several channels, or a field of view beyond half a metre.
     pub fn segment(&self, volume: &Volume) -> Result<Segmentation> {
@@ -95,23 +103,18 @@ impl<B: VolumeOps> Segmenter<B> {
             let advice = "check the voxel size in the header, or crop the volume";
             return Err(Error::value("field of view", expected, found, advice));
         }
-        let mut image = resample(&volume, &grid, Interpolation::Linear).data.index_axis_move(Axis(0), 0);
-        rescale(image.as_slice_mut().expect("a resampled volume is contiguous"));
-        let Some(bounds) = occupied(&image) else {
+        let image = resample(&volume, &grid, Interpolation::Linear).data.index_axis_move(Axis(0), 0);
+        let mut scaled = image.clone();
+        rescale(scaled.as_slice_mut().expect("a resampled volume is contiguous"));
+        let Some([z, y, x]) = occupied(&scaled) else {
             return Ok(Segmentation::of_labels(Array3::zeros(image.dim()), grid.affine));
         };
-        let [z, y, x] = bounds.clone();
-        let part = image.slice(s![z, y, x]);
-        let (d, h, w) = part.dim();
-        let padded = [d, h, w].map(|length| length.next_multiple_of(self.config.multiple()));
-        let mut input = Array4::<f32>::zeros((1, padded[0], padded[1], padded[2]));
-        input.slice_mut(s![0, ..d, ..h, ..w]).assign(&part);
-        let data =
-            TensorData::new(input.into_raw_vec_and_offset().0, [1, 1, padded[0], padded[1], padded[2]]);
-        let (found, sums) = self.labels(Tensor::from_data(data, &self.device), [d, h, w]);
+        let part = s![z.clone(), y.clone(), x.clone()];
+        let rough = self.rough(scaled.slice(part));
+        drop(scaled);
+        let (found, sums) = self.fine(image.slice(part), rough);
         let mut labels = Array3::<u8>::zeros(image.dim());
-        let [z, y, x] = bounds;
-        labels.slice_mut(s![z, y, x]).assign(&found);
+        labels.slice_mut(part).assign(&found);
         let mut segmentation = Segmentation::of_labels(labels, grid.affine);
         let voxel_ml = segmentation.voxel_ml();
         // Background counts as labelled: outside the box nothing was asked.
@@ -124,69 +127,123 @@ impl<B: VolumeOps> Segmenter<B> {
         Ok(segmentation)
     }
 
-    /// Labels of the first voxels `shape` of a padded image, and sums over them.
-    fn labels(&self, image: Tensor<B, 5>, shape: [usize; 3]) -> (Array3<u8>, Sums) {
-        let [_, _, _, height, width] = image.dims();
-        let (h, w) = (height / 2, width / 2);
-        let mut labels = Array3::<u8>::zeros(shape);
-        let mut sums = Sums::default();
-        self.network.slabs(image, PLANES, |first, logits| {
-            let planes = logits.dims()[2];
+    /// The most likely structures of a whole image from 0 to 1, in one look.
+    fn rough(&self, image: ArrayView3<f32>) -> Array3<u8> {
+        let (d, h, w) = image.dim();
+        let padded = [d, h, w].map(|length| length.next_multiple_of(self.config.multiple()));
+        let mut labels = Array3::<u8>::zeros((d, h, w));
+        self.network.slabs(self.padded(image, padded), PLANES, |first, logits| {
+            let [_, _, planes, h, w] = logits.dims();
             let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
             let places = planes * h * w;
-            let parts: Vec<(Vec<u8>, Sums)> = values
-                .par_chunks(STRUCTURES * places)
-                .enumerate()
-                .map(|(s, logits)| most_likely(logits, s, [first, planes, h, w], shape))
-                .collect();
-            for (s, (most_likely, part)) in parts.into_iter().enumerate() {
-                sums = sums.plus(&part);
-                for (at, label) in most_likely.into_iter().enumerate() {
-                    let [z, y, x] = voxel(s, at, [first, h, w]);
-                    if let Some(place) = labels.get_mut([z, y, x]) {
-                        *place = label;
+            let parts: Vec<Vec<u8>> =
+                values.par_chunks(STRUCTURES * places).map(|logits| most_likely(logits, places)).collect();
+            for (s, part) in parts.into_iter().enumerate() {
+                for (at, label) in part.into_iter().enumerate() {
+                    let place = [
+                        2 * (first + at / (h * w)) + s / 4,
+                        2 * (at / w % h) + s / 2 % 2,
+                        2 * (at % w) + s % 2,
+                    ];
+                    if let Some(voxel) = labels.get_mut(place) {
+                        *voxel = label;
                     }
                 }
             }
         });
-        (labels, sums)
+        labels
     }
-}
 
-/// Voxel of the place `at` of a slab that begins with plane `first`, `s` being its number among the eight of the place.
-fn voxel(s: usize, at: usize, [first, h, w]: [usize; 3]) -> [usize; 3] {
-    [2 * (first + at / (h * w)) + s / 4, 2 * (at / w % h) + s / 2 % 2, 2 * (at % w) + s % 2]
-}
-
-/// The most likely structure of each place, and sums over those within `shape`.
-fn most_likely(
-    logits: &[f32],
-    s: usize,
-    [first, planes, h, w]: [usize; 4],
-    shape: [usize; 3],
-) -> (Vec<u8>, Sums) {
-    let places = planes * h * w;
-    let mut p = logits.to_vec();
-    softmax(&mut p, places);
-    let mut best = vec![0u8; places];
-    let mut sums = Sums::default();
-    for at in 0..places {
-        if voxel(s, at, [first, h, w]).iter().zip(shape).any(|(place, length)| *place >= length) {
-            continue;
-        }
-        let mut greatest = (0, p[at]);
-        for k in 0..STRUCTURES {
-            let probability = p[k * places + at];
-            sums.expected[k] += f64::from(probability);
-            if probability > greatest.1 {
-                greatest = (k, probability);
+    /// The structures of an image around the brain of its rough labels, block by block, and sums over voxels. Beyond the
+    /// blocks there is head or nothing.
+    fn fine(&self, image: ArrayView3<f32>, rough: Array3<u8>) -> (Array3<u8>, Sums) {
+        let shape: [usize; 3] = image.dim().into();
+        let centre = centre(&rough);
+        let starts = [0, 1, 2].map(|axis| tiles::starts(shape[axis], centre[axis], self.tile[axis]));
+        let first = starts.each_ref().map(|starts| starts[0]);
+        let end = [0, 1, 2].map(|axis| {
+            let last = starts[axis][starts[axis].len() - 1];
+            (last + self.tile[axis]).min(shape[axis])
+        });
+        let mut blend = Blend::new([0, 1, 2].map(|axis| end[axis] - first[axis]), self.tile);
+        for &z in &starts[0] {
+            for &y in &starts[1] {
+                for &x in &starts[2] {
+                    let start = [z, y, x];
+                    let stop = [0, 1, 2].map(|axis| (start[axis] + self.tile[axis]).min(shape[axis]));
+                    let part = s![z..stop[0], y..stop[1], x..stop[2]];
+                    let mut block = image.slice(part).to_owned();
+                    rescale(block.as_slice_mut().expect("a copy is contiguous"));
+                    let at = [0, 1, 2].map(|axis| start[axis] - first[axis]);
+                    blend.add(self.probabilities(block.view()), at, false);
+                    blend.add(self.probabilities(block.slice(s![.., .., ..;-1])), at, true);
+                }
             }
         }
-        best[at] = greatest.0 as u8;
-        sums.voxels[greatest.0] += 1.0;
-        sums.sure[greatest.0] += f64::from(greatest.1);
+        let mut labels = rough;
+        let mut sums = Sums::default();
+        labels.mapv_inplace(|label| label.min(Structure::Head.index() as u8));
+        let mut inside = labels.slice_mut(s![first[0]..end[0], first[1]..end[1], first[2]..end[2]]);
+        inside.fill(0);
+        let outside = labels.iter().filter(|&&label| label > 0).count() as f64;
+        sums.expected[Structure::Head.index()] += outside;
+        let (found, within) = blend.finish();
+        sums = sums.plus(&within);
+        labels.slice_mut(s![first[0]..end[0], first[1]..end[1], first[2]..end[2]]).assign(&found);
+        (labels, sums)
     }
-    (best, sums)
+
+    /// Probabilities of a block, folded as the network's logits are. A mirrored block that is shorter than the network's
+    /// stands at the far end.
+    fn probabilities(&self, block: ArrayView3<f32>) -> Vec<f32> {
+        let logits = self.network.forward(self.padded(block, self.tile));
+        let [_, _, d, h, w] = logits.dims();
+        let mut values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        values.par_chunks_mut(STRUCTURES * d * h * w).for_each(|logits| drop(softmax(logits, d * h * w)));
+        values
+    }
+
+    /// An image with air behind its ends, as a tensor.
+    fn padded(&self, image: ArrayView3<f32>, shape: [usize; 3]) -> Tensor<B, 5> {
+        let (d, h, w) = image.dim();
+        let mut input = Array3::<f32>::zeros(shape);
+        input.slice_mut(s![..d, ..h, ..w]).assign(&image);
+        let [d, h, w] = shape;
+        Tensor::from_data(TensorData::new(input.into_raw_vec_and_offset().0, [1, 1, d, h, w]), &self.device)
+    }
+}
+
+/// Middle of the brain in rough labels: the median of its voxels along each axis; that of the image without any.
+fn centre(labels: &Array3<u8>) -> [usize; 3] {
+    let csf = Structure::Csf.index() as u8;
+    let shape: [usize; 3] = labels.dim().into();
+    [0, 1, 2].map(|axis| {
+        let counts: Vec<usize> = labels
+            .axis_iter(Axis(axis))
+            .map(|plane| plane.iter().filter(|&&label| label > csf).count())
+            .collect();
+        let half = counts.iter().sum::<usize>() / 2;
+        let mut seen = 0;
+        let reached = |count: &usize| {
+            seen += count;
+            seen > half
+        };
+        if half == 0 { shape[axis] / 2 } else { counts.iter().position(reached).unwrap_or(shape[axis] / 2) }
+    })
+}
+
+/// The greatest of the logits `[STRUCTURES, places]` of each place.
+fn most_likely(logits: &[f32], places: usize) -> Vec<u8> {
+    let mut greatest = logits[..places].to_vec();
+    let mut best = vec![0u8; places];
+    for (k, row) in logits.chunks_exact(places).enumerate().skip(1) {
+        for ((x, greatest), best) in row.iter().zip(&mut greatest).zip(&mut best) {
+            if x > greatest {
+                (*greatest, *best) = (*x, k as u8);
+            }
+        }
+    }
+    best
 }
 
 /// Where anything but air is seen, with a margin, along D, H, W; none where nothing is.
@@ -200,26 +257,4 @@ fn occupied(image: &Array3<f32>) -> Option<[std::ops::Range<usize>; 3]> {
     });
     let [Some(z), Some(y), Some(x)] = ranges else { return None };
     Some([z, y, x])
-}
-
-/// Sums over voxels by structure.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    /// Of its probability.
-    expected: [f64; STRUCTURES],
-    /// Of its probability where it is the most likely one.
-    sure: [f64; STRUCTURES],
-    /// Of the voxels where it is the most likely one.
-    voxels: [f64; STRUCTURES],
-}
-
-impl Sums {
-    fn plus(mut self, other: &Self) -> Self {
-        for k in 0..STRUCTURES {
-            self.expected[k] += other.expected[k];
-            self.sure[k] += other.sure[k];
-            self.voxels[k] += other.voxels[k];
-        }
-        self
-    }
 }

@@ -1,9 +1,11 @@
 //! Segmentation by a network of our own.
 
 mod apply;
+mod blend;
 mod intensity;
 mod loss;
 mod network;
+mod tiles;
 
 pub use apply::Segmenter;
 pub use intensity::rescale;
