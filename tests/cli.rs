@@ -55,6 +55,8 @@ fn help_names_every_command() {
         "mix",
         "interpolate",
         "evaluate",
+        "anatomy",
+        "report",
         "export",
         "parity",
         "info",
@@ -72,7 +74,7 @@ fn help_names_every_command() {
 #[test]
 fn info_tells_versions_devices_and_weights() {
     let info = printed(&["info"]);
-    for word in [env!("CARGO_PKG_VERSION"), "kernels", "cuda", "brain-4mm", "weights"] {
+    for word in [env!("CARGO_PKG_VERSION"), "kernels", "cuda", "brain-4mm", "weights", "voxgan anatomy sha256:"] {
         assert!(info.contains(word), "{word} is missing in\n{info}");
     }
 }

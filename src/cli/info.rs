@@ -5,6 +5,7 @@ use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::ops::cpu;
 use crate::pretrained::model::{self, Model};
+use crate::pretrained::segmenter;
 
 /// Print devices, features, weights and versions.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,5 +35,7 @@ pub fn run(_: Args) -> Result<()> {
             &model.sha256[..12]
         );
     }
+    let segmenter = segmenter::open::<burn::backend::Flex>(segmenter::EMBEDDED, &Default::default())?;
+    println!("segmenter    {}: {} structures at 1 mm", segmenter.name(), crate::anatomy::STRUCTURES);
     Ok(())
 }

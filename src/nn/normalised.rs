@@ -89,3 +89,64 @@ pub fn normalising<B: VolumeOps>(x: &Features<B>) -> Tensor<B, 2> {
     let power = channel_dot(x.clone(), x.clone()) / voxels; // [N, C]
     (power + EPSILON).sqrt().recip()
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::random::{Purpose, normal, stream};
+
+    const GRID: [usize; 3] = [4, 6, 5];
+
+    fn image(seed: u64, channels: usize) -> Vec<f32> {
+        normal(&mut stream(seed, 0, 0, 0, Purpose::Noise), channels * GRID.iter().product::<usize>())
+    }
+
+    fn through(conv: &NormalisedConv<Flex>, values: Vec<f32>, channels: usize) -> Vec<f32> {
+        let [d, h, w] = GRID;
+        let x = Tensor::from_data(TensorData::new(values, [1, channels, d, h, w]), &Default::default());
+        conv.forward(Features::from_volumes(x)).into_volumes().into_data().into_vec().unwrap()
+    }
+
+    fn conv(inputs: usize, outputs: usize, size: usize) -> NormalisedConv<Flex> {
+        let config = NormalisedConvConfig { inputs, outputs, kernel: [size; 3], down: 1, activate: false };
+        config.init(&mut Init::new(5), &Default::default())
+    }
+
+    /// A kernel of one voxel: the output is a plain sum over channels of unit power.
+    #[test]
+    fn channels_are_divided_by_their_power() {
+        let conv = conv(2, 3, 1);
+        let values = image(1, 2);
+        let voxels = values.len() / 2;
+        let found = through(&conv, values.clone(), 2);
+        let weight: Vec<f32> = conv.weight.val().into_data().into_vec().unwrap();
+        let power: Vec<f64> = values
+            .chunks(voxels)
+            .map(|channel| channel.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / voxels as f64)
+            .collect();
+        for o in 0..3 {
+            for v in 0..voxels {
+                let expected: f64 = (0..2)
+                    .map(|i| {
+                        f64::from(weight[o * 2 + i]) / 2f64.sqrt() * f64::from(values[i * voxels + v])
+                            / power[i].sqrt()
+                    })
+                    .sum();
+                let found = f64::from(found[o * voxels + v]);
+                assert!((found - expected).abs() < 1e-4, "{found} for {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn brighter_images_give_the_same() {
+        let conv = conv(2, 4, 3);
+        let values = image(2, 2);
+        let brighter = values.iter().map(|x| 37.0 * x).collect();
+        let (one, other) = (through(&conv, values, 2), through(&conv, brighter, 2));
+        assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-3));
+    }
+}

@@ -153,3 +153,73 @@ fn fold<B: VolumeOps>(image: Tensor<B, 5>) -> Features<B> {
     let folded = blocks.permute([0, 2, 4, 6, 1, 3, 5]); // [N, 2, 2, 2, D/2, H/2, W/2]
     Features::from_volumes(folded.reshape([n, FOLDED, d / 2, h / 2, w / 2])) // [N, 8, D/2, H/2, W/2]
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::random::{Purpose, normal, stream};
+
+    fn network() -> SegmentationNet<Flex> {
+        SegmentationNetConfig { widths: vec![4, 6, 8] }.init(&mut Init::new(1), &Default::default())
+    }
+
+    fn image(shape: [usize; 3]) -> Tensor<Flex, 5> {
+        let [d, h, w] = shape;
+        let values = normal(&mut stream(3, 0, 0, 0, Purpose::Noise), d * h * w);
+        Tensor::from_data(TensorData::new(values, [1, 1, d, h, w]), &Default::default())
+    }
+
+    fn values(tensor: Tensor<Flex, 5>) -> Vec<f32> {
+        tensor.into_data().into_vec().unwrap()
+    }
+
+    #[test]
+    fn a_block_of_eight_voxels_becomes_eight_channels() {
+        let numbers: Vec<f32> = (0..64).map(|i| i as f32).collect();
+        let image =
+            Tensor::<Flex, 5>::from_data(TensorData::new(numbers, [1, 1, 4, 4, 4]), &Default::default());
+        let folded = values(fold(image).into_volumes());
+        for (s, channel) in folded.chunks(8).enumerate() {
+            for (at, &value) in channel.iter().enumerate() {
+                let [z, y, x] = [2 * (at / 4) + s / 4, 2 * (at / 2 % 2) + s / 2 % 2, 2 * (at % 2) + s % 2];
+                assert_eq!(value, (16 * z + 4 * y + x) as f32);
+            }
+        }
+    }
+
+    #[test]
+    fn slabs_are_parts_of_the_whole() {
+        let network = network();
+        let shape = [16, 8, 24];
+        let whole = network.forward(image(shape));
+        assert_eq!(whole.dims(), [1, 8 * STRUCTURES, 8, 4, 12]);
+        let mut planes = 0;
+        network.slabs(image(shape), 3, |first, slab| {
+            let expected = values(whole.clone().narrow(2, first, slab.dims()[2]));
+            planes += slab.dims()[2];
+            let worst = values(slab).iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-4, "{worst}");
+        });
+        assert_eq!(planes, 8);
+    }
+
+    #[test]
+    fn the_deepest_level_has_the_last_width() {
+        assert_eq!(network().deepest(image([16, 8, 24])).dims(), [1, 8, 2, 1, 3]);
+    }
+
+    #[test]
+    fn the_network_that_ships_has_less_than_a_million_parameters() {
+        let recipe = crate::config::SegmentationRecipe::from_toml(
+            include_str!("../../../configs/anatomy.toml"),
+            std::path::Path::new("anatomy.toml"),
+        )
+        .unwrap();
+        let config = SegmentationNetConfig { widths: recipe.segmenter.widths };
+        let network: SegmentationNet<Flex> = config.init(&mut Init::new(0), &Default::default());
+        assert!(network.num_params() < 1_000_000, "{}", network.num_params());
+    }
+}

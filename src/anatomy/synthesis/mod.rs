@@ -153,3 +153,121 @@ fn cut(image: &mut [f32], target: &mut [u8], [d, h, w]: [usize; 3], rng: &mut im
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Matrix4;
+    use ndarray::Array4;
+
+    use super::*;
+    use crate::volume::Volume;
+
+    /// Skull, fluid, cortex of either side and white matter, within each other; the left half lies at low x.
+    fn map() -> LabelMap {
+        let data = Array4::from_shape_fn((1, 40, 44, 40), |(_, z, y, x)| {
+            let p = [z as f64 - 19.5, y as f64 - 21.5, x as f64 - 19.5];
+            let r = p.iter().map(|c| c * c).sum::<f64>().sqrt();
+            match r {
+                ..10.0 => {
+                    if p[2] < 0.0 {
+                        2.0
+                    } else {
+                        41.0
+                    }
+                }
+                ..14.0 => {
+                    if p[2] < 0.0 {
+                        3.0
+                    } else {
+                        42.0
+                    }
+                }
+                ..16.0 => 24.0,
+                ..18.0 => 502.0,
+                _ => 0.0,
+            }
+        });
+        LabelMap::new("phantom", Volume::new(data, Matrix4::identity())).unwrap()
+    }
+
+    /// Nothing moves, nothing is coarse.
+    fn still() -> SynthesisRecipe {
+        SynthesisRecipe {
+            rotation_deg: 0.0,
+            scaling: 0.0,
+            shear: 0.0,
+            elastic_mm: 0.0,
+            mirrored: 0.0,
+            t1_like: 1.0,
+            stripped: 0.0,
+            cut: 0.0,
+            bias: 0.0,
+            coarse: 0.0,
+            noise: 0.0,
+            gamma: 0.0,
+            ..SynthesisRecipe::default()
+        }
+    }
+
+    fn voxels(example: &Example, structure: Structure) -> usize {
+        example.target.iter().filter(|&&label| usize::from(label) == structure.index()).count()
+    }
+
+    #[test]
+    fn an_address_gives_one_example() {
+        let (map, recipe) = (map(), SynthesisRecipe::default());
+        let make = |address| synthesise(&map, View::Crop([32; 3]), &recipe, address);
+        let [one, again, other] = [[1, 2, 3], [1, 2, 3], [1, 3, 3]].map(make);
+        assert_eq!((&one.image, &one.target), (&again.image, &again.target));
+        assert_ne!(one.image, other.image);
+        assert!(one.image.iter().all(|x| x.is_finite() && *x >= 0.0));
+    }
+
+    #[test]
+    fn volumes_are_those_of_the_map_where_nothing_moves() {
+        let example = synthesise(&map(), View::Centred([48; 3]), &still(), [0; 3]);
+        let ball = |r: f64| 4.0 / 3.0 * std::f64::consts::PI * r.powi(3);
+        let expected = [
+            (Structure::LeftCerebralWhiteMatter, ball(10.0) / 2.0),
+            (Structure::RightCerebralCortex, (ball(14.0) - ball(10.0)) / 2.0),
+            (Structure::Csf, ball(16.0) - ball(14.0)),
+        ];
+        for (structure, voxels_expected) in expected {
+            let found = voxels(&example, structure) as f64;
+            assert!((found / voxels_expected - 1.0).abs() < 0.06, "{structure:?}: {found} {voxels_expected}");
+        }
+        // T1-like: white matter is brighter than cortex, and cortex than fluid.
+        let mean = |structure: Structure| {
+            let seen = example.image.iter().zip(&example.target);
+            let seen: Vec<f32> = seen
+                .filter(|(_, label)| usize::from(**label) == structure.index())
+                .map(|(x, _)| *x)
+                .collect();
+            seen.iter().sum::<f32>() / seen.len() as f32
+        };
+        let order =
+            [Structure::LeftCerebralWhiteMatter, Structure::LeftCerebralCortex, Structure::Csf].map(mean);
+        assert!(order[0] > order[1] && order[1] > order[2], "{order:?}");
+    }
+
+    #[test]
+    fn a_mirrored_head_has_its_sides_exchanged() {
+        let recipe = SynthesisRecipe { mirrored: 1.0, ..still() };
+        for recipe in [&still(), &recipe] {
+            let Example { target, .. } = synthesise(&map(), View::Centred([48; 3]), recipe, [0; 3]);
+            let left = Structure::LeftCerebralWhiteMatter.index();
+            let columns = target.indexed_iter().filter(|(_, label)| usize::from(**label) == left);
+            assert!(columns.map(|((_, _, x), _)| x).all(|x| x < 25));
+        }
+    }
+
+    #[test]
+    fn a_stripped_head_is_black_outside_and_so_is_its_truth() {
+        let recipe = SynthesisRecipe { stripped: 1.0, stripped_to_brain: 1.0, ..still() };
+        let example = synthesise(&map(), View::Centred([48; 3]), &recipe, [0; 3]);
+        assert_eq!(voxels(&example, Structure::Head) + voxels(&example, Structure::Csf), 0);
+        let corner = example.image[[0, 0, 0]];
+        assert_eq!(corner, 0.0);
+        assert!(voxels(&example, Structure::LeftCerebralCortex) > 1000);
+    }
+}
