@@ -1,12 +1,14 @@
 //! Anatomy from the command line: label maps in, tables, verdicts and reports out; the segmenter inside and one that is
 //! trained here for two steps.
 
+mod program;
+
 use std::fs;
 use std::path::Path;
 
-use assert_cmd::Command;
 use nalgebra::Matrix4;
 use ndarray::{Array4, Axis};
+use program::{printed, refused, voxgan};
 use serde_json::Value;
 use voxgan::anatomy::Structure;
 use voxgan::io::nifti::{self, DataType, WriteOptions};
@@ -14,22 +16,6 @@ use voxgan::volume::Volume;
 
 /// Voxels `(i, j, k)` of the phantom heads, 4 mm each.
 const DIMS: [usize; 3] = [48, 52, 46];
-
-fn voxgan(arguments: &[&str]) -> Command {
-    let mut command = Command::cargo_bin("voxgan").expect("the program is built");
-    command.args(arguments);
-    command
-}
-
-fn printed(arguments: &[&str]) -> String {
-    let output = voxgan(arguments).assert().success().get_output().stdout.clone();
-    String::from_utf8(output).expect("text")
-}
-
-fn refused(arguments: &[&str]) -> String {
-    let output = voxgan(arguments).assert().failure().get_output().stderr.clone();
-    String::from_utf8(output).expect("text")
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path of text")

@@ -1,33 +1,17 @@
 //! The program as its users meet it: commands, exit codes, messages, files.
 
+mod program;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use assert_cmd::Command;
 use nalgebra::Matrix4;
 use ndarray::Array4;
+use program::{printed, refused, voxgan};
 use voxgan::io::nifti::{self, DataType, WriteOptions};
 use voxgan::volume::Volume;
-
-fn voxgan(arguments: &[&str]) -> Command {
-    let mut command = Command::cargo_bin("voxgan").expect("the program is built");
-    command.args(arguments);
-    command
-}
-
-/// What a command prints, after it has succeeded.
-fn printed(arguments: &[&str]) -> String {
-    let output = voxgan(arguments).assert().success().get_output().stdout.clone();
-    String::from_utf8(output).expect("text")
-}
-
-/// What a command says when it fails.
-fn refused(arguments: &[&str]) -> String {
-    let output = voxgan(arguments).assert().failure().get_output().stderr.clone();
-    String::from_utf8(output).expect("text")
-}
 
 /// Ellipsoids of several sizes, as scans, in `folder`.
 fn phantoms(folder: &Path) {
@@ -74,7 +58,9 @@ fn help_names_every_command() {
 #[test]
 fn info_tells_versions_devices_and_weights() {
     let info = printed(&["info"]);
-    for word in [env!("CARGO_PKG_VERSION"), "kernels", "cuda", "brain-4mm", "weights", "voxgan anatomy sha256:"] {
+    for word in
+        [env!("CARGO_PKG_VERSION"), "kernels", "cuda", "brain-4mm", "weights", "voxgan anatomy sha256:"]
+    {
         assert!(info.contains(word), "{word} is missing in\n{info}");
     }
 }

@@ -122,7 +122,7 @@ pub fn run(args: Args) -> Result<()> {
         settings.insert("strip".into(), name.into());
     }
     let correction = (!settings.is_empty())
-        .then(|| Correction { settings: serde_json::Value::Object(settings), apply: &correct });
+        .then_some(Correction { settings: serde_json::Value::Object(settings), apply: &correct });
     let bar = progress_bar();
     let report = prepare(&plan, correction.as_ref(), &args.output, &|progress| show(&bar, &progress));
     bar.finish_and_clear();

@@ -33,13 +33,16 @@ pub struct SegmenterArgs {
     device: Device,
 }
 
+/// From a volume to its structures.
+type Find = Box<dyn Fn(&Volume) -> Result<Segmentation> + Send>;
+
 /// What finds the structures of a volume.
 pub struct Finder {
     /// Which segmenter it is, with the SHA-256 of its weights; or that structures are read as labels.
     pub name: String,
     /// How volumes are brought to another grid before.
     pub interpolation: Interpolation,
-    find: Box<dyn Fn(&Volume) -> Result<Segmentation> + Send>,
+    find: Find,
 }
 
 impl StructuresArgs {

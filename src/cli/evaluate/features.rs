@@ -32,7 +32,7 @@ pub struct ExtractorArgs {
 
 /// A network and what it is shown.
 enum Eyes<B: VolumeOps> {
-    Ours(Segmenter<B>),
+    Ours(Box<Segmenter<B>>),
     Inception(InceptionV3<B>),
     Med3d(Med3d<B>),
 }
@@ -88,7 +88,7 @@ fn open<B: VolumeOps>(args: &ExtractorArgs, device: &B::Device) -> Result<(Eyes<
         (None, None) => {
             let network = segmenter::open::<B>(segmenter::EMBEDDED, device)?;
             let name = Extractor::name(&network);
-            Ok((Eyes::Ours(network), name))
+            Ok((Eyes::Ours(Box::new(network)), name))
         }
     }
 }
