@@ -143,7 +143,7 @@ impl Structure {
     pub fn of_label(label: i32) -> Option<Self> {
         Some(match label {
             0 => Background,
-            258 | 500..=599 => Head,
+            165 | 258 | 500..=599 => Head,
             24 | 30 | 62 | 72 | 85 => Csf,
             4 => LeftLateralVentricle,
             43 => RightLateralVentricle,

@@ -62,10 +62,9 @@ pub fn sections(cohorts: &[(&str, &Path, &[Derived])], count: usize) -> Result<V
 fn spread(scans: &[Derived], count: usize) -> Vec<&Derived> {
     let mut sorted: Vec<&Derived> = scans.iter().collect();
     sorted.sort_by(|a, b| a.volumes.quality.total_cmp(&b.volumes.quality));
+    let count = count.min(sorted.len());
     let (last, steps) = (sorted.len().saturating_sub(1), count.saturating_sub(1).max(1));
-    let mut chosen: Vec<usize> = (0..count.min(sorted.len())).map(|step| step * last / steps).collect();
-    chosen.dedup();
-    chosen.into_iter().map(|at| sorted[at]).collect()
+    (0..count).map(|step| step * last / steps).map(|at| sorted[at]).collect()
 }
 
 impl Head {
