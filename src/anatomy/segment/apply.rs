@@ -103,7 +103,9 @@ impl<B: VolumeOps> Segmenter<B> {
             let advice = "check the voxel size in the header, or crop the volume";
             return Err(Error::value("field of view", expected, found, advice));
         }
-        let image = resample(&volume, &grid, Interpolation::Linear).data.index_axis_move(Axis(0), 0);
+        let resampled = resample(&volume, &grid, Interpolation::Linear).data;
+        // A volume on this grid already comes back as it was made, whose axes may run backwards in memory.
+        let image = resampled.as_standard_layout().into_owned().index_axis_move(Axis(0), 0);
         let mut scaled = image.clone();
         rescale(scaled.as_slice_mut().expect("a resampled volume is contiguous"));
         let Some([z, y, x]) = occupied(&scaled) else {

@@ -111,7 +111,7 @@ impl<B: VolumeOps> Eyes<B> {
             }
             _ => volume.clone(),
         };
-        let mut image = volume.data.index_axis_move(Axis(0), 0);
+        let mut image = volume.data.as_standard_layout().into_owned().index_axis_move(Axis(0), 0);
         match self {
             Self::Ours(_) => rescale(image.as_slice_mut().expect("a volume is contiguous")),
             Self::Inception(_) => image.mapv_inplace(|x| x.clamp(-1.0, 1.0)),
