@@ -8,6 +8,7 @@ pub mod model;
 mod names;
 pub mod parity;
 pub mod segmenter;
+mod source;
 mod weights;
 
 pub use export::export;

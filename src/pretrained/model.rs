@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
 
+use super::source::{Embedded, weights_of};
 use super::{Weights, load_weights, sha256};
 use crate::config::Recipe;
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::ops::VolumeOps;
 use crate::volume::intensity::IntensityMap;
 
 /// The generators inside the program: name and file.
-const EMBEDDED: [(&str, &[u8]); 1] = [("brain-4mm", include_bytes!("../../weights/brain-4mm.safetensors"))];
+const EMBEDDED: [Embedded; 1] = [("brain-4mm", include_bytes!("../../weights/brain-4mm.safetensors"))];
 
 /// Where the arrays of the averaged generator stand in a checkpoint.
 pub const AVERAGE: &str = "G_ema.";
@@ -67,20 +68,7 @@ impl<B: VolumeOps> Model<B> {
     /// # Errors
     /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read.
     pub fn open(name_or_path: &str, device: &B::Device) -> Result<Self> {
-        if let Some((_, bytes)) = EMBEDDED.iter().find(|(name, _)| *name == name_or_path) {
-            return Self::from_bytes(bytes, name_or_path, device);
-        }
-        let path = checkpoint_at(Path::new(name_or_path))?;
-        if !path.exists() {
-            let expected = format!("a checkpoint, a run's folder or one of {}", embedded_names().join(", "));
-            return Err(Error::value(
-                "weights",
-                expected,
-                format!("`{name_or_path}`"),
-                "check the name or the path",
-            ));
-        }
-        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read the weights", e))?;
+        let (path, bytes) = weights_of(name_or_path, &EMBEDDED)?;
         Self::from_bytes(&bytes, &path.to_string_lossy(), device)
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::model::checkpoint_at;
+use super::source::weights_of;
 use super::{Weights, load_weights, sha256};
 use crate::anatomy::Segmenter;
 use crate::anatomy::segment::SegmentationNetConfig;
@@ -25,16 +25,7 @@ pub const AVERAGE: &str = "S_ema.";
 /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read or is no
 /// segmenter.
 pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segmenter<B>> {
-    if name_or_path == EMBEDDED {
-        return from_bytes(EMBEDDED_BYTES, Path::new(EMBEDDED), device);
-    }
-    let path = checkpoint_at(Path::new(name_or_path))?;
-    if !path.exists() {
-        let expected = format!("a checkpoint, a run's folder or {EMBEDDED}");
-        let found = format!("`{name_or_path}`");
-        return Err(Error::value("weights", expected, found, "check the name or the path"));
-    }
-    let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read the weights", e))?;
+    let (path, bytes) = weights_of(name_or_path, &[(EMBEDDED, EMBEDDED_BYTES)])?;
     from_bytes(&bytes, &path, device)
 }
 

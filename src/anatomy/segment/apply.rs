@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::super::{STRUCTURES, Segmentation, Structure};
 use super::blend::{Blend, Sums};
 use super::loss::softmax;
-use super::network::{SegmentationNet, SegmentationNetConfig};
+use super::network::{SegmentationNet, SegmentationNetConfig, unfolded};
 use super::{rescale, tiles};
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
@@ -142,11 +142,7 @@ impl<B: VolumeOps> Segmenter<B> {
                 values.par_chunks(STRUCTURES * places).map(|logits| most_likely(logits, places)).collect();
             for (s, part) in parts.into_iter().enumerate() {
                 for (at, label) in part.into_iter().enumerate() {
-                    let place = [
-                        2 * (first + at / (h * w)) + s / 4,
-                        2 * (at / w % h) + s / 2 % 2,
-                        2 * (at % w) + s % 2,
-                    ];
+                    let place = unfolded(s, [first + at / (h * w), at / w % h, at % w]);
                     if let Some(voxel) = labels.get_mut(place) {
                         *voxel = label;
                     }
@@ -259,4 +255,31 @@ fn occupied(image: &Array3<f32>) -> Option<[std::ops::Range<usize>; 3]> {
     });
     let [Some(z), Some(y), Some(x)] = ranges else { return None };
     Some([z, y, x])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use nalgebra::Matrix4;
+    use ndarray::Array4;
+
+    use super::*;
+    use crate::nn::Init;
+    use crate::random::{Purpose, normal, stream};
+
+    /// In memory the first axis runs backwards, as after a flip in place.
+    #[test]
+    fn the_order_in_memory_changes_nothing() {
+        let config = SegmentationNetConfig { widths: vec![4, 6] };
+        let network = config.init(&mut Init::new(2), &Default::default());
+        let segmenter = Segmenter::<Flex>::new(network, config, [16; 3], "test".into(), Default::default());
+        let values = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 24 * 20 * 22);
+        let data = Array4::from_shape_vec((1, 24, 20, 22), values).unwrap();
+        let mut flipped = Volume::new(data, Matrix4::identity());
+        flipped.data.invert_axis(Axis(3));
+        let plain = Volume::new(flipped.data.as_standard_layout().into_owned(), flipped.affine);
+        let found = segmenter.segment(&flipped).unwrap();
+        assert_eq!(found, segmenter.segment(&plain).unwrap());
+        assert_eq!(found.labels.dim(), (24, 20, 22));
+    }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::STRUCTURES;
-use super::network::FOLDED;
+use super::network::{FOLDED, unfolded};
 
 /// Keeps the Dice of a structure of few voxels finite, in voxels.
 const SMOOTH: f64 = 1.0;
@@ -111,9 +111,10 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3]) -> Loss {
     Loss { dice: 1.0 - dice, cross_entropy: sums.cross_entropy / voxels, structures, gradient }
 }
 
-/// Where voxel `s` of the place `[z, y, x]` of the half grid stands in the full one.
-fn voxel(s: usize, [z, y, x]: [usize; 3], [_, h, w]: [usize; 3]) -> usize {
-    ((2 * z + s / 4) * 2 * h + 2 * y + s / 2 % 2) * 2 * w + 2 * x + s % 2
+/// Index of voxel `s` of the place `at` of the half grid `[_, h, w]` in the full one.
+fn voxel(s: usize, at: [usize; 3], [_, h, w]: [usize; 3]) -> usize {
+    let [z, y, x] = unfolded(s, at);
+    (z * 2 * h + y) * 2 * w + x
 }
 
 /// Logits `[STRUCTURES, n]` become probabilities, voxel by voxel; returns the logarithms of the normalisers.

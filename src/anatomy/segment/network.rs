@@ -141,6 +141,11 @@ impl<B: VolumeOps> SegmentationNet<B> {
     }
 }
 
+/// Where voxel `s` of the eight of the place `[z, y, x]` of the half grid stands in the full one, `[d, h, w]`.
+pub(super) fn unfolded(s: usize, [z, y, x]: [usize; 3]) -> [usize; 3] {
+    [2 * z + s / 4, 2 * y + s / 2 % 2, 2 * x + s % 2]
+}
+
 /// `[N, 1, D, H, W]` as `[N, 8, D/2, H/2, W/2]`, the voxels of each block in the order of memory.
 fn fold<B: VolumeOps>(image: Tensor<B, 5>) -> Features<B> {
     let [n, c, d, h, w] = image.dims();
@@ -184,7 +189,7 @@ mod tests {
         let folded = values(fold(image).into_volumes());
         for (s, channel) in folded.chunks(8).enumerate() {
             for (at, &value) in channel.iter().enumerate() {
-                let [z, y, x] = [2 * (at / 4) + s / 4, 2 * (at / 2 % 2) + s / 2 % 2, 2 * (at % 2) + s % 2];
+                let [z, y, x] = unfolded(s, [at / 4, at / 2 % 2, at % 2]);
                 assert_eq!(value, (16 * z + 4 * y + x) as f32);
             }
         }

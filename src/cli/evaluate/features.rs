@@ -64,9 +64,10 @@ pub fn realism<B: VolumeOps>(
 ) -> Result<Realism> {
     let (eyes, name) = open::<B>(args, device)?;
     let mut realism = Realism::new(name.clone(), Protocol::default());
-    for view in eyes.views() {
-        let of = |volumes: &[Volume]| features(&eyes, &name, view, volumes, device);
-        realism.compare(view.name, &of(synthetic)?, &of(real)?)?;
+    let views = eyes.views();
+    let of = |volumes: &[Volume]| features(&eyes, &name, &views, volumes, device);
+    for ((view, synthetic), real) in views.iter().zip(of(synthetic)?).zip(of(real)?) {
+        realism.compare(view.name, &synthetic, &real)?;
     }
     realism.compare_diversity(synthetic, real, data_range)?;
     Ok(realism)
@@ -102,8 +103,8 @@ impl<B: VolumeOps> Eyes<B> {
         }
     }
 
-    /// What the network is shown of a volume, `[D, H, W]`; a plane has one axis of length one.
-    fn image(&self, volume: &Volume, view: View) -> Array3<f32> {
+    /// A volume as the network takes it, `[D, H, W]`.
+    fn image(&self, volume: &Volume) -> Array3<f32> {
         let volume = match self {
             Self::Ours(_) => {
                 let grid = Grid::of(volume).with_spacing([1.0; 3]);
@@ -121,9 +122,7 @@ impl<B: VolumeOps> Eyes<B> {
                 image.mapv_inplace(|x| (x - mean) / deviation);
             }
         }
-        let Some(axis) = view.across else { return image };
-        let middle = image.len_of(Axis(axis)) / 2;
-        image.slice_axis(Axis(axis), (middle..middle + 1).into()).as_standard_layout().into_owned()
+        image
     }
 
     /// Vector of an image and, where the network classifies, its probabilities.
@@ -151,23 +150,36 @@ impl<B: VolumeOps> Eyes<B> {
     }
 }
 
+impl View {
+    /// What is seen of an image: a plane has one axis of length one.
+    fn of(self, image: &Array3<f32>) -> Array3<f32> {
+        let Some(axis) = self.across else { return image.clone() };
+        let middle = image.len_of(Axis(axis)) / 2;
+        image.slice_axis(Axis(axis), (middle..middle + 1).into()).as_standard_layout().into_owned()
+    }
+}
+
+/// What is seen of a set in each view.
 fn features<B: VolumeOps>(
     eyes: &Eyes<B>,
     name: &str,
-    view: View,
+    views: &[View],
     volumes: &[Volume],
     device: &B::Device,
-) -> Result<Features> {
-    let mut rows = Vec::new();
-    let mut classes: Option<Vec<f32>> = None;
+) -> Result<Vec<Features>> {
+    let mut rows = vec![Vec::new(); views.len()];
+    let mut classes: Vec<Option<Vec<f32>>> = vec![None; views.len()];
     for volume in volumes {
-        let image = eyes.image(volume, view);
-        let (d, h, w) = image.dim();
-        let data = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
-        let (vector, probabilities) = eyes.see(Tensor::from_data(data, device))?;
-        rows.extend(vector);
-        if let Some(probabilities) = probabilities {
-            classes.get_or_insert_default().extend(probabilities);
+        let image = eyes.image(volume);
+        for (at, view) in views.iter().enumerate() {
+            let seen = view.of(&image);
+            let (d, h, w) = seen.dim();
+            let data = TensorData::new(seen.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
+            let (vector, probabilities) = eyes.see(Tensor::from_data(data, device))?;
+            rows[at].extend(vector);
+            if let Some(probabilities) = probabilities {
+                classes[at].get_or_insert_default().extend(probabilities);
+            }
         }
     }
     let table = |values: Vec<f32>| {
@@ -175,5 +187,7 @@ fn features<B: VolumeOps>(
         let width = values.len() / volumes.len();
         Array2::from_shape_vec((volumes.len(), width), values).expect("a row for each volume")
     };
-    Features::new(name, table(rows), classes.map(table))
+    let of_view =
+        |(rows, classes): (Vec<f32>, Option<Vec<f32>>)| Features::new(name, table(rows), classes.map(table));
+    rows.into_iter().zip(classes).map(of_view).collect()
 }
