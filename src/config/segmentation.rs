@@ -106,6 +106,8 @@ pub struct SegmentationTraining {
     pub crop: [usize; 3],
     /// Adam's step at its height; it rises over the first steps and falls to nothing as a cosine.
     pub learning_rate: f64,
+    /// Weight of the cross-entropy beside the Dice loss.
+    pub cross_entropy: f64,
     /// Steps over which the step size rises.
     pub warm_up: u64,
     /// Adam's decay of the first and second moment.
@@ -128,6 +130,7 @@ impl Default for SegmentationTraining {
             steps: 10_000,
             crop: [128; 3],
             learning_rate: 0.002,
+            cross_entropy: 1.0,
             warm_up: 50,
             adam_betas: [0.9, 0.99],
             average_steps: 50.0,
@@ -194,6 +197,7 @@ impl SegmentationRecipe {
             ("training.adam_betas[1]", training.adam_betas[1]),
         ];
         let at_least = [
+            ("training.cross_entropy", training.cross_entropy, 0.0),
             ("synthesis.rotation_deg", synthesis.rotation_deg, 0.0),
             ("synthesis.shear", synthesis.shear, 0.0),
             ("synthesis.shift_mm", synthesis.shift_mm, 0.0),

@@ -146,7 +146,7 @@ impl<B: VolumeOps> State<B> {
         let logits = self.network.forward(Tensor::from_data(image, device));
         let values: Vec<f32> = logits.clone().inner().into_data().into_vec().expect("logits are float32");
         let target = target.as_slice().expect("a target is contiguous");
-        let loss = loss(&values, target, [d / 2, h / 2, w / 2]);
+        let loss = loss(&values, target, [d / 2, h / 2, w / 2], training.cross_entropy);
         drop(values);
         if !(loss.dice + loss.cross_entropy).is_finite() {
             let problem = format!("the loss is {}", loss.dice + loss.cross_entropy);

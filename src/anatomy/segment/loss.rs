@@ -17,18 +17,19 @@ pub struct Loss {
     pub cross_entropy: f64,
     /// Soft Dice of each structure that the target has.
     pub structures: [Option<f64>; STRUCTURES],
-    /// Gradient of `dice + cross_entropy` in the logits, laid out as they are.
+    /// Gradient of `dice + weight · cross_entropy` in the logits, laid out as they are.
     pub gradient: Vec<f32>,
 }
 
 /// The loss of folded logits `[8·STRUCTURES, D/2, H/2, W/2]` (see [`super::SegmentationNet::forward`]) against the
-/// indices of structures `target` `[D, H, W]`, both in C order; `half` is `[D/2, H/2, W/2]`.
+/// indices of structures `target` `[D, H, W]`, both in C order; `half` is `[D/2, H/2, W/2]`, and `weight` that of the
+/// cross-entropy: Dice alone rewards a small structure that is found too large, and cross-entropy does not.
 ///
 /// The sums over voxels are exact in their order for any number of threads.
 ///
 /// # Panics
 /// If the lengths do not fit each other, or an index is not that of a structure.
-pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3]) -> Loss {
+pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64) -> Loss {
     let [d, h, w] = half;
     let places = d * h * w;
     assert_eq!(logits.len(), FOLDED * STRUCTURES * places, "logits of the grid");
@@ -83,7 +84,7 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3]) -> Loss {
         let (channel, z) = (place / d, place % d);
         planes[channel / STRUCTURES * d + z].push(plane);
     }
-    let share = (1.0 / voxels) as f32;
+    let share = (weight / voxels) as f32;
     parts.into_par_iter().zip(planes).enumerate().for_each(|(part, ((p, _), mut planes))| {
         let (s, z) = (part / d, part % d);
         let mut mean = vec![0.0f32; slab];
@@ -174,10 +175,10 @@ mod tests {
         let logits = normal(&mut rng, FOLDED * STRUCTURES * places);
         let target: Vec<u8> = (0..FOLDED * places).map(|i| (i * 7 % 5) as u8).collect();
         let value = |logits: &[f32]| {
-            let loss = loss(logits, &target, half);
-            loss.dice + loss.cross_entropy
+            let loss = loss(logits, &target, half, 1.5);
+            loss.dice + 1.5 * loss.cross_entropy
         };
-        let gradient = loss(&logits, &target, half).gradient;
+        let gradient = loss(&logits, &target, half, 1.5).gradient;
         for seed in 0..4 {
             let direction = normal(&mut stream(seed, 1, 0, 0, Purpose::Synthesis), logits.len());
             let step = 1e-2;
@@ -202,7 +203,7 @@ mod tests {
                 logits[(s * STRUCTURES + label) * 2 + x] = 40.0;
             }
         }
-        let found = loss(&logits, &target, half);
+        let found = loss(&logits, &target, half, 1.0);
         assert!(found.dice.abs() < 1e-9 && found.cross_entropy.abs() < 1e-9, "{found:?}");
         assert_eq!(found.structures.iter().flatten().count(), 3);
     }
