@@ -16,7 +16,8 @@ use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::pretrained::model::latest_checkpoint;
 use voxgan::pretrained::{Model, Weights};
-use voxgan::train::{self, Ended, Event, Job, Reals};
+use voxgan::train::generator::{self, Job};
+use voxgan::train::{Ended, Event, Reals};
 use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
@@ -88,7 +89,7 @@ impl Place {
         let (reals, stop) = (self.reals(recipe), AtomicBool::new(false));
         let job =
             Job { recipe, reals: &reals, out: &self.out(name), stop: &stop, last_step: Some(last_step) };
-        train::run::<Flex>(&job, &Default::default(), &|_| {})
+        generator::run::<Flex>(&job, &Default::default(), &|_| {})
     }
 
     fn latest(&self, name: &str) -> PathBuf {
@@ -278,7 +279,7 @@ fn a_checkpoint_of_another_recipe_or_dataset_is_refused() {
     let reals = elsewhere.reals(&recipe);
     let (out, stop) = (place.out("run"), AtomicBool::new(false));
     let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(4) };
-    let error = train::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap_err();
+    let error = generator::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap_err();
     words(&error, &[&checkpoint, "training set", "--data"]);
     assert_eq!(place.latest("run").display().to_string(), checkpoint);
     // A longer run with other output is the same run.
@@ -342,7 +343,7 @@ fn the_stop_flag_ends_a_run_with_a_checkpoint() {
             stop.store(true, Ordering::Relaxed);
         }
     };
-    assert_eq!(train::run::<Flex>(&job, &Default::default(), &tell).unwrap(), Ended::Stopped);
+    assert_eq!(generator::run::<Flex>(&job, &Default::default(), &tell).unwrap(), Ended::Stopped);
     assert!(place.latest("run").ends_with("step-00000005.safetensors"));
     // Nothing partial beside it.
     let checkpoints = fs::read_dir(out.join("checkpoints")).unwrap().count();
@@ -353,7 +354,7 @@ fn the_stop_flag_ends_a_run_with_a_checkpoint() {
     // Set before the start, there is nothing to save.
     let none = place.out("none");
     let job = Job { out: &none, ..job };
-    assert_eq!(train::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap(), Ended::Stopped);
+    assert_eq!(generator::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap(), Ended::Stopped);
     assert_eq!(latest_checkpoint(&none).unwrap(), None);
 }
 

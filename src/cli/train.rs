@@ -1,6 +1,5 @@
 //! `voxgan train`: a recipe and a prepared dataset become a run.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::io::{bids, nifti};
 use crate::pretrained::model::latest_checkpoint;
-use crate::train::{self, Ended, Estimate, Event, Job, Reals};
+use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
 /// Train a generator on a prepared dataset, or a segmenter on label maps.
 ///
@@ -71,9 +70,15 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
     }
     let stop = interrupts(&args.out)?;
     let screen = Screen::new();
-    let job = Job { recipe: &recipe, reals: &reals, out: &args.out, stop: &stop, last_step: None };
-    let ended =
-        on_device!(args.device, |B, device| train::run::<B>(&job, &device, &|event| screen.show(event)))?;
+    let job = train::generator::Job {
+        recipe: &recipe,
+        reals: &reals,
+        out: &args.out,
+        stop: &stop,
+        last_step: None,
+    };
+    let tell = |event: Event| screen.show(event);
+    let ended = on_device!(args.device, |B, device| train::generator::run::<B>(&job, &device, &tell))?;
     screen.end(ended, &args.out)
 }
 
@@ -202,7 +207,7 @@ impl Screen {
     }
 }
 
-fn summary(numbers: &BTreeMap<String, f64>) -> String {
+fn summary(numbers: &Numbers) -> String {
     let shown = [
         ("loss_g", "G"),
         ("loss_d", "D"),

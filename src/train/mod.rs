@@ -1,12 +1,15 @@
-//! Training: the loop, its phases, its optimiser, its checkpoints, its log.
+//! Training: the loop, what it trains, optimiser, checkpoints, log.
 //!
-//! [`run`] walks through a recipe: each step draws a batch of real volumes, runs the phases (generator, path length,
-//! discriminator, R1), steps the optimisers, moves the generator's average and steers the augmentation.
+//! The loop ([`train`]) knows steps, log, pictures and checkpoints; a [`Trainee`] knows what a step is. In that of
+//! [`generator`], a batch of real volumes is drawn, the phases run (generator, path length, discriminator, R1), the optimisers
+//! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
+//! a label map.
 
 pub mod adam;
 mod checkpoint;
 mod data;
 mod estimate;
+pub mod generator;
 mod phases;
 mod record;
 mod run;
@@ -17,5 +20,5 @@ pub use data::Reals;
 pub use estimate::Estimate;
 pub use phases::{Context, MicroBatch, Phase};
 pub use record::RunFolder;
-pub use run::{Ended, Event, Job, run};
+pub use run::{Ended, Event, Numbers, Schedule, Trainee, train};
 pub use state::{Counters, State};

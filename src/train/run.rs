@@ -1,50 +1,60 @@
-//! The loop.
+//! The loop: whatever is trained takes steps, is logged, pictured and saved in the same way.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::tensor::{Tensor, TensorData};
-
-use super::checkpoint;
-use super::data::Reals;
-use super::phases::{Context, MicroBatch, Outcome, add, clean};
 use super::record::RunFolder;
-use super::state::{Counters, State};
-use crate::anatomy::Segmenter;
-use crate::anatomy::volumes::Volumes;
-use crate::bridge;
-use crate::config::Recipe;
-use crate::error::{Error, Result};
-use crate::gan::{Augmentation, Truncation};
-use crate::nn::Noise;
-use crate::nn::parameters::Named;
-use crate::ops::{VolumeOps, tape};
-use crate::pretrained::model::latest_checkpoint;
-use crate::pretrained::{TrainingSpace, segmenter};
-use crate::random::{Purpose, normal, stream};
-use crate::report::{Montage, write_png};
-use crate::volume::Volume;
-use crate::volume::resample::Grid;
+use crate::error::Result;
 
-/// Regions whose volumes are logged.
-const LOGGED: [&str; 5] =
-    ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter", "cerebellum"];
+/// Numbers of a step or of the log, by name.
+pub type Numbers = BTreeMap<String, f64>;
 
-/// A run that is to be started or resumed.
-#[derive(Debug)]
-pub struct Job<'a> {
-    /// The resolved recipe.
-    pub recipe: &'a Recipe,
-    /// The training set.
-    pub reals: &'a Reals,
-    /// The run's folder.
-    pub out: &'a Path,
-    /// Set from outside (a signal): the run finishes its step, saves and ends.
-    pub stop: &'a AtomicBool,
-    /// Ends after this many steps in all, whatever the recipe says; for tests.
-    pub last_step: Option<u64>,
+/// How long a run is, and how often it tells of itself, in steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Steps in all.
+    pub steps: u64,
+    /// Steps from one line of the log to the next.
+    pub log: u64,
+    /// Steps from one picture to the next.
+    pub picture: u64,
+    /// Steps from one checkpoint to the next.
+    pub checkpoint: u64,
+}
+
+/// What is trained: the networks, optimisers and counters of a run, and how they take a step.
+pub trait Trainee {
+    /// Length of the run.
+    fn schedule(&self) -> Schedule;
+
+    /// Steps done.
+    fn done(&self) -> u64;
+
+    /// Takes a step; what it found, for the log, which keeps means.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Training`] for a loss that is not finite; errors of data as they are.
+    fn step(&mut self) -> Result<Numbers>;
+
+    /// Tells how long the last step took.
+    fn clock(&mut self, seconds: f64);
+
+    /// Adds to a line of the log what is no mean: counters and rates.
+    fn complete(&self, line: &mut Numbers);
+
+    /// Draws pictures; called at the beginning of a run, at intervals and at its end.
+    ///
+    /// # Errors
+    /// Errors of files as they are.
+    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()>;
+
+    /// Writes everything that a run carries from one step to the next.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`], for instance on a full disk.
+    fn save(&self, path: &Path) -> Result<()>;
 }
 
 /// What the loop tells while it runs.
@@ -62,7 +72,7 @@ pub enum Event<'a> {
         /// Steps done.
         step: u64,
         /// The line.
-        numbers: &'a BTreeMap<String, f64>,
+        numbers: &'a Numbers,
     },
     /// A file was written.
     Wrote(&'a Path),
@@ -77,237 +87,75 @@ pub enum Ended {
     Stopped,
 }
 
-/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+/// Trains to the end of the schedule, or until `stop` is set: then the step is finished and saved.
 ///
 /// # Errors
-/// [`Error::Training`] for a loss that is not finite; errors of files and data as they are. The last checkpoint is
-/// intact in every case.
-pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let (recipe, training) = (job.recipe, &job.recipe.training);
-    let space = job.reals.space();
-    let mut state = match latest_checkpoint(job.out)? {
-        Some(path) => checkpoint::load::<B>(&path, recipe, &space, device)?,
-        None => State::new(recipe, recipe.conditions.width(), device),
-    };
-    let backend = B::name(device);
-    let mut folder = RunFolder::open(job.out, &recipe.to_toml()?, &backend, state.counters.step)?;
-    let steps = job.last_step.map_or(training.steps(), |last| last.min(training.steps()));
-    tell(Event::Started { step: state.counters.step, steps });
-    if state.counters.step == 0 {
-        let reals = job.reals.first(recipe.output.sample_grid)?;
-        picture(&folder, "reals", &reals, tell)?;
-        picture(&folder, "kimg-00000.0", &samples(&state, recipe, &space, job.reals, device)?, tell)?;
+/// Those of the trainee and of the folder. The last checkpoint is intact in every case.
+pub fn train(
+    trainee: &mut impl Trainee,
+    folder: &mut RunFolder,
+    stop: &AtomicBool,
+    tell: &dyn Fn(Event),
+) -> Result<Ended> {
+    let Schedule { steps, log, picture, checkpoint } = trainee.schedule();
+    tell(Event::Started { step: trainee.done(), steps });
+    if trainee.done() == 0 {
+        trainee.picture(folder, tell)?;
     }
-    let segmenter = if recipe.output.anatomy_samples > 0 && recipe.network.shape()[0] > 1 {
-        Some(segmenter::open::<B>(segmenter::EMBEDDED, device)?)
-    } else {
-        None
-    };
-    let every = |kimg: f64| ((kimg * 1000.0 / training.batch as f64).round() as u64).max(1);
-    let (snapshot, keep) = (every(recipe.output.snapshot_kimg), every(recipe.output.checkpoint_kimg));
-    let mut averages = Averages::default();
-    let mut saved = state.counters.step;
-    while state.counters.step < steps && !job.stop.load(Ordering::Relaxed) {
+    let mut tally = Tally::default();
+    let mut saved = trainee.done();
+    while trainee.done() < steps && !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let numbers = step(&mut state, job, device)?;
-        state.counters.seconds += started.elapsed().as_secs_f64();
-        averages.add(numbers, started.elapsed().as_secs_f64());
-        let done = state.counters.step;
-        if done.is_multiple_of(recipe.output.log_every_steps as u64) || done == steps {
-            let line = averages.line(&state, recipe);
+        let found = trainee.step()?;
+        let seconds = started.elapsed().as_secs_f64();
+        trainee.clock(seconds);
+        tally.add(found, seconds);
+        let done = trainee.done();
+        let due = |interval: u64| done.is_multiple_of(interval) || done == steps;
+        if due(log) {
+            let mut line = tally.line();
+            line.insert("step".into(), done as f64);
+            trainee.complete(&mut line);
             folder.log(&line)?;
             tell(Event::Logged { step: done, numbers: &line });
         }
-        if done.is_multiple_of(snapshot) || done == steps {
-            let volumes = samples(&state, recipe, &space, job.reals, device)?;
-            picture(
-                &folder,
-                &format!("kimg-{:07.1}", state.counters.images as f64 / 1000.0),
-                &volumes,
-                tell,
-            )?;
-            if let Some(segmenter) = &segmenter {
-                let measured = &volumes[..recipe.output.anatomy_samples.min(volumes.len())];
-                let line = anatomy(measured, segmenter, &state.counters);
-                folder.log(&line)?;
-            }
+        if due(picture) {
+            trainee.picture(folder, tell)?;
         }
-        if done.is_multiple_of(keep) || done == steps {
-            save(&folder, &state, recipe, &space, tell)?;
+        if due(checkpoint) {
+            save(trainee, folder, tell)?;
             saved = done;
         }
     }
-    if saved != state.counters.step {
-        save(&folder, &state, recipe, &space, tell)?;
+    if saved != trainee.done() {
+        save(trainee, folder, tell)?;
     }
-    Ok(if state.counters.step < steps { Ended::Stopped } else { Ended::Complete })
+    Ok(if trainee.done() < steps { Ended::Stopped } else { Ended::Complete })
 }
 
-/// One step: every phase that is due, and what follows it.
-fn step<B: VolumeOps>(
-    state: &mut State<B>,
-    job: &Job,
-    device: &B::Device,
-) -> Result<BTreeMap<&'static str, f64>> {
-    let _tape = tape();
-    let (recipe, training) = (job.recipe, &job.recipe.training);
-    let at = state.counters.step;
-    let augmentation = Augmentation {
-        recipe: recipe.augmentation.clone(),
-        grid: recipe.network.shape(),
-        spacing_mm: job.reals.spacing_mm(),
-    };
-    let context = Context { recipe, augmentation: &augmentation, step: at };
-    let micro = training.micro_batch.unwrap_or(training.batch);
-    let rounds = training.batch / micro;
-    let batches: Vec<MicroBatch<B>> = (0..rounds)
-        .map(|round| job.reals.batch(at, state.counters.images, round * micro, micro, device))
-        .collect::<Result<_>>()?;
-    let mut numbers = BTreeMap::new();
-    let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
-    type Run<B> = fn(&mut State<B>, &Context, &MicroBatch<B>) -> Outcome<B>;
-    let phases: [(bool, bool, Run<B>); 4] = [
-        (true, true, State::generator_main),
-        (due(training.path_length_interval), true, State::generator_path_length),
-        (true, false, State::discriminator_main),
-        (due(training.r1_interval), false, State::discriminator_r1),
-    ];
-    for (due, of_generator, run) in phases {
-        if !due {
-            continue;
-        }
-        let mut sum = Named::new();
-        for batch in &batches {
-            let outcome = run(state, &context, batch);
-            add(&mut sum, outcome.gradients, 1.0 / rounds as f64);
-            for (name, value) in outcome.numbers {
-                if !value.is_finite() {
-                    let problem = format!("{name} is {value}");
-                    let advice =
-                        "lower the learning rates or raise γ, and start again from the last checkpoint";
-                    return Err(Error::Training { step: at, problem, advice: advice.into() });
-                }
-                *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
-            }
-        }
-        let gradients = clean(sum);
-        if of_generator {
-            state.generator = state.adam_g.step(state.generator.clone(), &gradients);
-        } else {
-            state.discriminator = state.adam_d.step(state.discriminator.clone(), &gradients);
-        }
-    }
-    let ema_kimg = training.ema_kimg.expect("a resolved recipe has ema_kimg");
-    state.counters.step += 1;
-    state.counters.images += training.batch as u64;
-    state.update_average(training.batch, ema_kimg, training.ema_rampup);
-    state.counters.augmentation.end_step(&recipe.augmentation);
-    Ok(numbers)
-}
-
-/// The run's sample volumes, made as `voxgan generate` does by default: always the same latents, conditions of the first
-/// reals, no truncation, no noise.
-fn samples<B: VolumeOps>(
-    state: &State<B>,
-    recipe: &Recipe,
-    space: &TrainingSpace,
-    reals: &Reals,
-    device: &B::Device,
-) -> Result<Vec<Volume>> {
-    let mut volumes = Vec::with_capacity(recipe.output.sample_grid);
-    for i in 0..recipe.output.sample_grid {
-        let z_dim = recipe.network.z_dim;
-        let z = normal(&mut stream(recipe.training.seed, 0, 0, i as u64, Purpose::Samples), z_dim);
-        let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), device);
-        let condition = reals.condition(i % reals.len(), device);
-        let image = state.average.forward(z, condition, Truncation::OFF, Noise::None);
-        volumes.extend(bridge::to_volumes(image, &space.affine()));
-    }
-    Ok(volumes)
-}
-
-/// Volumes of the brain and its parts in generated heads, and how plausible these are: means, for the log. A grid on which
-/// no head fits has none.
-fn anatomy<B: VolumeOps>(
-    volumes: &[Volume],
-    segmenter: &Segmenter<B>,
-    counters: &Counters,
-) -> BTreeMap<String, f64> {
-    let mut line = BTreeMap::from([
-        ("step".to_string(), counters.step as f64),
-        ("images".to_string(), counters.images as f64),
-    ]);
-    let found: Vec<Volumes> = volumes
-        .iter()
-        .filter_map(|volume| Some(Volumes::of("", &segmenter.segment(volume).ok()?, Some(&Grid::of(volume)))))
-        .collect();
-    let mut mean = |key: &str, value: &dyn Fn(&Volumes) -> f64| {
-        if !found.is_empty() {
-            line.insert(key.into(), found.iter().map(value).sum::<f64>() / found.len() as f64);
-        }
-    };
-    for name in LOGGED {
-        mean(&format!("volume_ml/{name}"), &|one| {
-            one.region(name).map_or(f64::NAN, |region| region.volume_ml)
-        });
-    }
-    mean("anatomy_quality", &|one| one.quality);
-    line
-}
-
-fn picture(folder: &RunFolder, name: &str, volumes: &[Volume], tell: &dyn Fn(Event)) -> Result<()> {
-    // The range that volumes are normalised to, so that pictures of different steps compare.
-    let montage = Montage { window: (-1.0, 1.0), ..Montage::fit(volumes)? };
-    let path = folder.sample(name);
-    write_png(&path, &montage.render(volumes)?)?;
-    tell(Event::Wrote(&path));
-    Ok(())
-}
-
-fn save<B: VolumeOps>(
-    folder: &RunFolder,
-    state: &State<B>,
-    recipe: &Recipe,
-    space: &TrainingSpace,
-    tell: &dyn Fn(Event),
-) -> Result<()> {
-    let path = folder.checkpoint(state.counters.step);
-    checkpoint::save(&path, state, recipe, space)?;
+fn save(trainee: &impl Trainee, folder: &RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+    let path = folder.checkpoint(trainee.done());
+    trainee.save(&path)?;
     folder.prune()?;
     tell(Event::Wrote(&path));
     Ok(())
 }
 
-/// Means of the numbers since the last line of the log.
+/// Means of the numbers since the last line of the log; a number counts in the steps that have it.
 #[derive(Debug, Default)]
-struct Averages {
-    sums: BTreeMap<&'static str, (f64, u64)>,
-    seconds: f64,
-    steps: u64,
+struct Tally {
+    sums: BTreeMap<String, (f64, u64)>,
 }
 
-impl Averages {
-    fn add(&mut self, numbers: BTreeMap<&'static str, f64>, seconds: f64) {
-        for (name, value) in numbers {
+impl Tally {
+    fn add(&mut self, numbers: Numbers, seconds: f64) {
+        for (name, value) in numbers.into_iter().chain([("seconds_per_step".into(), seconds)]) {
             let sum = self.sums.entry(name).or_insert((0.0, 0));
             *sum = (sum.0 + value, sum.1 + 1);
         }
-        self.seconds += seconds;
-        self.steps += 1;
     }
 
-    fn line<B: VolumeOps>(&mut self, state: &State<B>, recipe: &Recipe) -> BTreeMap<String, f64> {
-        let taken = std::mem::take(self);
-        let counters = &state.counters;
-        let mut line: BTreeMap<String, f64> =
-            taken.sums.into_iter().map(|(name, (sum, n))| (name.to_string(), sum / n as f64)).collect();
-        line.insert("step".into(), counters.step as f64);
-        line.insert("images".into(), counters.images as f64);
-        line.insert("augmentation_p".into(), counters.augmentation.p(&recipe.augmentation));
-        line.insert("path_mean".into(), counters.path_mean);
-        line.insert("seconds".into(), counters.seconds);
-        let images = taken.steps as f64 * recipe.training.batch as f64;
-        line.insert("seconds_per_kimg".into(), taken.seconds / images * 1000.0);
-        line
+    fn line(&mut self) -> Numbers {
+        std::mem::take(&mut self.sums).into_iter().map(|(name, (sum, n))| (name, sum / n as f64)).collect()
     }
 }

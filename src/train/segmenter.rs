@@ -1,10 +1,8 @@
 //! Training of the segmenter on images made of label maps.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
@@ -15,11 +13,11 @@ use super::adam::{Adam, AdamConfig};
 use super::checkpoint::{from_json, insert_adam, json, restore_adam, text};
 use super::phases::clean;
 use super::record::RunFolder;
+use super::run::{Ended, Event, Numbers, Schedule, Trainee, train};
 use super::state::averaged;
-use super::{Ended, Event};
+use crate::anatomy::Structure;
 use crate::anatomy::segment::{SegmentationNet, SegmentationNetConfig, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
-use crate::anatomy::{STRUCTURES, Structure};
 use crate::config::{SegmentationRecipe, SegmentationTraining};
 use crate::error::{Error, Result};
 use crate::io::write_beside;
@@ -48,57 +46,34 @@ pub struct Job<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// What a run carries from one step to the next.
-struct State<B: VolumeOps> {
-    network: SegmentationNet<Autodiff<B>>,
-    average: SegmentationNet<B>,
-    adam: Adam<Autodiff<B>>,
-    counters: Counters,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Counters {
-    step: u64,
-    seconds: f64,
-}
-
 /// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
 ///
 /// # Errors
 /// [`Error::Training`] for a loss that is not finite; errors of files as they are. The last checkpoint is intact in
 /// every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let training = &job.recipe.training;
-    let mut state = State::<B>::new(job.recipe, device);
+    let mut training = Training::<B>::new(job, device);
     if let Some(path) = latest_checkpoint(job.out)? {
-        state.restore(&path, job, device)?;
+        training.restore(&path)?;
     }
-    let toml = job.recipe.to_toml()?;
-    let mut folder = RunFolder::open(job.out, &toml, &B::name(device), state.counters.step)?;
-    tell(Event::Started { step: state.counters.step, steps: training.steps });
-    let mut tally = Tally::default();
-    let mut saved = state.counters.step;
-    while state.counters.step < training.steps && !job.stop.load(Ordering::Relaxed) {
-        let started = Instant::now();
-        let found = state.step(job, device)?;
-        let seconds = started.elapsed().as_secs_f64();
-        state.counters.seconds += seconds;
-        tally.add(found, seconds);
-        let done = state.counters.step;
-        if done.is_multiple_of(training.log_every_steps) || done == training.steps {
-            let line = tally.line(&state.counters, rate(training, done));
-            folder.log(&line)?;
-            tell(Event::Logged { step: done, numbers: &line });
-        }
-        if done.is_multiple_of(training.checkpoint_every_steps) || done == training.steps {
-            state.save(&folder, job, tell)?;
-            saved = done;
-        }
-    }
-    if saved != state.counters.step {
-        state.save(&folder, job, tell)?;
-    }
-    Ok(if state.counters.step < training.steps { Ended::Stopped } else { Ended::Complete })
+    let mut folder = RunFolder::open(job.out, &job.recipe.to_toml()?, &B::name(device), training.done())?;
+    train(&mut training, &mut folder, job.stop, tell)
+}
+
+/// A segmenter in training.
+struct Training<'a, B: VolumeOps> {
+    job: &'a Job<'a>,
+    network: SegmentationNet<Autodiff<B>>,
+    average: SegmentationNet<B>,
+    adam: Adam<Autodiff<B>>,
+    counters: Counters,
+    device: B::Device,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counters {
+    step: u64,
+    seconds: f64,
 }
 
 /// Adam's step size after `step` steps: a linear rise, then half a cosine.
@@ -117,33 +92,58 @@ fn example(job: &Job, step: u64) -> Example {
     synthesise(&maps[order[place]], View::Crop(training.crop), &job.recipe.synthesis, address)
 }
 
-/// What a step found.
-struct Found {
-    dice: f64,
-    cross_entropy: f64,
-    structures: [Option<f64>; STRUCTURES],
-}
-
-impl<B: VolumeOps> State<B> {
-    fn new(recipe: &SegmentationRecipe, device: &B::Device) -> Self {
+impl<'a, B: VolumeOps> Training<'a, B> {
+    fn new(job: &'a Job<'a>, device: &B::Device) -> Self {
+        let (recipe, training) = (job.recipe, &job.recipe.training);
         let config = SegmentationNetConfig { widths: recipe.segmenter.widths.clone() };
-        let network: SegmentationNet<Autodiff<B>> = config.init(&mut Init::new(recipe.training.seed), device);
-        let (learning_rate, betas) = (recipe.training.learning_rate, recipe.training.adam_betas);
+        let network: SegmentationNet<Autodiff<B>> = config.init(&mut Init::new(training.seed), device);
+        let (learning_rate, betas) = (training.learning_rate, training.adam_betas);
         Self {
+            job,
             average: network.valid(),
             network,
             adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
             counters: Counters::default(),
+            device: device.clone(),
         }
     }
 
-    fn step(&mut self, job: &Job, device: &B::Device) -> Result<Found> {
-        let (training, at) = (&job.recipe.training, self.counters.step);
-        let Example { image, target } = example(job, at);
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        let weights = Weights::read(path)?;
+        let (saved, asked) = (
+            SegmentationRecipe::from_toml(text(&weights, "recipe")?, path)?.segmenter,
+            &self.job.recipe.segmenter,
+        );
+        if saved != *asked {
+            let advice = "give the run's own recipe.toml, or another --out for a new run";
+            let (expected, found) = (format!("{:?}", asked.widths), format!("{:?}", saved.widths));
+            return Err(Error::file(path, "segmenter.widths", expected, found, advice));
+        }
+        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
+        self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
+        self.counters = from_json(&weights, "counters")?;
+        restore_adam(&mut self.adam, &weights, ADAM, &self.device)
+    }
+}
+
+impl<B: VolumeOps> Trainee for Training<'_, B> {
+    fn schedule(&self) -> Schedule {
+        let training = &self.job.recipe.training;
+        let checkpoint = training.checkpoint_every_steps;
+        Schedule { steps: training.steps, log: training.log_every_steps, picture: checkpoint, checkpoint }
+    }
+
+    fn done(&self) -> u64 {
+        self.counters.step
+    }
+
+    fn step(&mut self) -> Result<Numbers> {
+        let (training, at) = (&self.job.recipe.training, self.counters.step);
+        let Example { image, target } = example(self.job, at);
         let _tape = tape();
         let (d, h, w) = image.dim();
         let image = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
-        let logits = self.network.forward(Tensor::from_data(image, device));
+        let logits = self.network.forward(Tensor::from_data(image, &self.device));
         let values: Vec<f32> = logits.clone().inner().into_data().into_vec().expect("logits are float32");
         let target = target.as_slice().expect("a target is contiguous");
         let loss = loss(&values, target, [d / 2, h / 2, w / 2], training.cross_entropy);
@@ -154,7 +154,7 @@ impl<B: VolumeOps> State<B> {
             return Err(Error::Training { step: at, problem, advice: advice.into() });
         }
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
-        let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), device);
+        let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
         let found = gradients(&self.network, &(logits * slope).sum().backward());
         self.adam.set_learning_rate(rate(training, at));
         self.network = self.adam.step(self.network.clone(), &clean(found));
@@ -163,74 +163,41 @@ impl<B: VolumeOps> State<B> {
         let half_life = training.average_steps.min(self.counters.step as f64 * 0.2);
         let beta = 0.5f64.powf(1.0 / half_life.max(1e-8));
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
-        Ok(Found { dice: loss.dice, cross_entropy: loss.cross_entropy, structures: loss.structures })
+        let mut numbers =
+            Numbers::from([("loss_dice".into(), loss.dice), ("cross_entropy".into(), loss.cross_entropy)]);
+        for (structure, dice) in Structure::ALL.iter().zip(loss.structures) {
+            numbers.extend(dice.map(|dice| (format!("dice/{}", structure.name()), dice)));
+        }
+        Ok(numbers)
     }
 
-    fn save(&self, folder: &RunFolder, job: &Job, tell: &dyn Fn(Event)) -> Result<()> {
-        let path = folder.checkpoint(self.counters.step);
-        let mut weights = Weights { path: path.clone(), ..Weights::default() };
+    fn clock(&mut self, seconds: f64) {
+        self.counters.seconds += seconds;
+    }
+
+    fn complete(&self, line: &mut Numbers) {
+        line.insert("seconds".into(), self.counters.seconds);
+        line.insert("learning_rate".into(), rate(&self.job.recipe.training, self.counters.step));
+    }
+
+    fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
+        Ok(())
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
         weights.insert(&self.network.valid(), NETWORK);
         weights.insert(&self.average, AVERAGE);
         insert_adam(&mut weights, &self.adam, ADAM)?;
-        let maps: Vec<&str> = job.maps.iter().map(|map| map.name.as_str()).collect();
+        let maps: Vec<&str> = self.job.maps.iter().map(|map| map.name.as_str()).collect();
         let metadata = [
-            ("recipe", job.recipe.to_toml()?),
-            ("label_maps", json(&path, &maps)?),
-            ("counters", json(&path, &self.counters)?),
+            ("recipe", self.job.recipe.to_toml()?),
+            ("label_maps", json(path, &maps)?),
+            ("counters", json(path, &self.counters)?),
             ("version", env!("CARGO_PKG_VERSION").into()),
         ];
         weights.metadata.extend(metadata.map(|(key, text)| (key.to_string(), text)));
         let bytes = weights.to_bytes(false)?;
-        write_beside(&path, |file| file.write_all(&bytes))?;
-        folder.prune()?;
-        tell(Event::Wrote(&path));
-        Ok(())
-    }
-
-    fn restore(&mut self, path: &Path, job: &Job, device: &B::Device) -> Result<()> {
-        let weights = Weights::read(path)?;
-        let saved = SegmentationRecipe::from_toml(text(&weights, "recipe")?, path)?;
-        if saved.segmenter != job.recipe.segmenter {
-            let advice = "give the run's own recipe.toml, or another --out for a new run";
-            let (expected, found) =
-                (format!("{:?}", job.recipe.segmenter.widths), format!("{:?}", saved.segmenter.widths));
-            return Err(Error::file(path, "segmenter.widths", expected, found, advice));
-        }
-        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
-        self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
-        self.counters = from_json(&weights, "counters")?;
-        restore_adam(&mut self.adam, &weights, ADAM, device)
-    }
-}
-
-/// Means since the last line of the log.
-#[derive(Default)]
-struct Tally {
-    sums: BTreeMap<String, (f64, f64)>,
-}
-
-impl Tally {
-    fn add(&mut self, found: Found, seconds: f64) {
-        let mut add = |name: &str, value: f64| {
-            let sum = self.sums.entry(name.into()).or_insert((0.0, 0.0));
-            *sum = (sum.0 + value, sum.1 + 1.0);
-        };
-        add("loss_dice", found.dice);
-        add("cross_entropy", found.cross_entropy);
-        add("seconds_per_step", seconds);
-        for (structure, dice) in Structure::ALL.iter().zip(found.structures) {
-            if let Some(dice) = dice {
-                add(&format!("dice/{}", structure.name()), dice);
-            }
-        }
-    }
-
-    fn line(&mut self, counters: &Counters, learning_rate: f64) -> BTreeMap<String, f64> {
-        let means = std::mem::take(&mut self.sums).into_iter().map(|(name, (sum, n))| (name, sum / n));
-        let mut line: BTreeMap<String, f64> = means.collect();
-        line.insert("step".into(), counters.step as f64);
-        line.insert("seconds".into(), counters.seconds);
-        line.insert("learning_rate".into(), learning_rate);
-        line
+        write_beside(path, |file| file.write_all(&bytes))
     }
 }
