@@ -12,24 +12,31 @@ use crate::error::{Error, Result};
 
 mod any;
 mod parse;
+mod restoration;
 mod segmentation;
 mod validation;
 
 pub use any::AnyRecipe;
 pub use parse::{in_file, parse, to_toml};
+pub use restoration::{
+    HeadRecipe, InpaintRecipe, RestorationLoss, RestorationRecipe, RestorationTraining, RestorerRecipe,
+    SuperresRecipe, Upsampling,
+};
 pub use segmentation::{SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe};
 
-/// The recipe of the segmenter.
-const ANATOMY: &str = "anatomy";
-/// The recipes inside the program: name and text.
-const PRESETS: [(&str, &str); 7] = [
-    (ANATOMY, include_str!("../configs/anatomy.toml")),
+/// The recipes of generators inside the program: name and text.
+const GENERATORS: [(&str, &str); 6] = [
     ("brain-2mm", include_str!("../configs/brain-2mm.toml")),
     ("brain-4mm", include_str!("../configs/brain-4mm.toml")),
     ("cube-64", include_str!("../configs/cube-64.toml")),
     ("slab", include_str!("../configs/slab.toml")),
     ("slice-2d", include_str!("../configs/slice-2d.toml")),
     ("tiny", include_str!("../configs/tiny.toml")),
+];
+/// Those of the segmenter and of heads.
+const OTHERS: [(&str, &str); 2] = [
+    ("anatomy", include_str!("../configs/anatomy.toml")),
+    ("superres", include_str!("../configs/superres.toml")),
 ];
 
 /// Blocks a network may have; eight of them reach 512 voxels from a base of 4.
@@ -394,9 +401,10 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn preset(name: &str) -> Result<(PathBuf, &'static str)> {
-    let found = PRESETS.iter().find(|(preset, _)| *preset == name);
+    let presets = || GENERATORS.iter().chain(&OTHERS);
+    let found = presets().find(|(preset, _)| *preset == name);
     let (_, text) = found.ok_or_else(|| {
-        let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = presets().map(|(name, _)| *name).collect();
         let expected = format!("a recipe file (.toml) or one of {}", names.join(", "));
         Error::value("recipe", expected, format!("`{name}`"), "check the name or give the file's path")
     })?;
@@ -432,8 +440,7 @@ impl Recipe {
 
     /// Names of the generators' recipes inside the program.
     pub fn preset_names() -> Vec<&'static str> {
-        let names = PRESETS.iter().map(|(name, _)| *name);
-        names.filter(|name| *name != ANATOMY).collect()
+        GENERATORS.iter().map(|(name, _)| *name).collect()
     }
 
     /// Parses and validates `text`; `path` is named in errors.

@@ -43,6 +43,8 @@ pub enum Purpose {
     Synthesis = 14,
     /// Resamplings of statistics: bootstraps, permutations, splits.
     Resampling = 15,
+    /// Problems made of true volumes for a restoration head: patch, factor, mask, noise.
+    Restoration = 16,
 }
 
 /// The generator at this address.

@@ -15,6 +15,7 @@ mod parity;
 mod prepare;
 mod recon;
 mod report;
+mod restore;
 mod sampler;
 mod score;
 mod sidecar;
@@ -44,6 +45,8 @@ enum Command {
     Interpolate(interpolate::Args),
     Evaluate(evaluate::Args),
     Recon(recon::Args),
+    Superres(restore::superres::Args),
+    Inpaint(restore::inpaint::Args),
     Simulate(simulate::Args),
     Mask(mask::Args),
     N4(n4::Args),
@@ -70,6 +73,8 @@ impl Cli {
             Command::Interpolate(args) => interpolate::run(args),
             Command::Evaluate(args) => evaluate::run(args),
             Command::Recon(args) => recon::run(args),
+            Command::Superres(args) => restore::superres::run(args),
+            Command::Inpaint(args) => restore::inpaint::run(args),
             Command::Simulate(args) => simulate::run(args),
             Command::Mask(args) => mask::run(args),
             Command::N4(args) => n4::run(args),

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::device::{Device, on_device};
 use crate::anatomy::synthesis::LabelMap;
-use crate::config::{AnyRecipe, Recipe, SegmentationRecipe};
+use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
 use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::io::{bids, nifti};
@@ -53,6 +53,7 @@ pub fn run(args: Args) -> Result<()> {
     match AnyRecipe::open(&args.recipe)? {
         AnyRecipe::Generator(recipe) => generator(*recipe, &args),
         AnyRecipe::Segmenter(recipe) => segmenter(*recipe, &args),
+        AnyRecipe::Head(recipe) => restorer(*recipe, &args),
     }
 }
 
@@ -84,10 +85,7 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
 
 fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
     recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
-    if args.total_kimg.is_some() {
-        let advice = "set training.steps in the recipe";
-        return Err(Error::value("--total-kimg", "a generator's recipe", "a segmenter's", advice));
-    }
+    no_kimg(args, "a segmenter's")?;
     let maps = label_maps(&args.data, &recipe.training.held_out)?;
     if args.dry_run {
         println!("crop [D, H, W]     {:?} at 1 mm", recipe.training.crop);
@@ -102,6 +100,36 @@ fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
     let tell = |event: Event| screen.show(event);
     let ended = on_device!(args.device, |B, device| train::segmenter::run::<B>(&job, &device, &tell))?;
     screen.end(ended, &args.out)
+}
+
+fn restorer(mut recipe: RestorationRecipe, args: &Args) -> Result<()> {
+    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
+    no_kimg(args, "a head's")?;
+    let truths = Dataset::open(&args.data)?;
+    if args.dry_run {
+        println!("patch [D, H, W]    {:?}", recipe.training.patch);
+        println!("training set       {} volumes in {}", truths.len(), args.data.display());
+        println!("steps              {} of {}", recipe.training.steps, recipe.training.batch);
+        println!("out                {}", args.out.display());
+        return Ok(());
+    }
+    let stop = interrupts(&args.out)?;
+    let screen = Screen::new();
+    let job = train::restorer::Job { recipe: &recipe, truths: &truths, out: &args.out, stop: &stop };
+    let tell = |event: Event| screen.show(event);
+    let ended = on_device!(args.device, |B, device| train::restorer::run::<B>(&job, &device, &tell))?;
+    screen.end(ended, &args.out)
+}
+
+/// Only generators are trained for so many thousands of volumes.
+fn no_kimg(args: &Args, found: &str) -> Result<()> {
+    match args.total_kimg {
+        Some(_) => {
+            let advice = "set training.steps in the recipe";
+            Err(Error::value("--total-kimg", "a generator's recipe", found, advice))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The label maps of a folder but those whose names contain one of `held_out`.
@@ -215,6 +243,8 @@ fn summary(numbers: &Numbers) -> String {
         ("augmentation_p", "p"),
         ("loss_dice", "1 - Dice"),
         ("cross_entropy", "cross-entropy"),
+        ("loss_l1", "L1"),
+        ("psnr_gain_db", "dB over the start"),
         ("seconds_per_step", "s/step"),
     ];
     let mut parts = Vec::new();

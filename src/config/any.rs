@@ -1,6 +1,6 @@
 //! Recipes whose kind is told by what they hold.
 
-use super::{Recipe, SegmentationRecipe, source};
+use super::{Recipe, RestorationRecipe, SegmentationRecipe, source};
 use crate::error::Result;
 
 /// A recipe of any kind.
@@ -10,6 +10,8 @@ pub enum AnyRecipe {
     Generator(Box<Recipe>),
     /// Of a segmenter: it has a table `[segmenter]`.
     Segmenter(Box<SegmentationRecipe>),
+    /// Of a restoration head: it has a table `[head]`.
+    Head(Box<RestorationRecipe>),
 }
 
 impl AnyRecipe {
@@ -19,8 +21,12 @@ impl AnyRecipe {
     /// As [`Recipe::open`].
     pub fn open(name_or_path: &str) -> Result<Self> {
         let (path, text) = source(name_or_path)?;
-        if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("segmenter")) {
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        if table.contains_key("segmenter") {
             return Ok(Self::Segmenter(Box::new(SegmentationRecipe::from_toml(&text, &path)?)));
+        }
+        if table.contains_key("head") {
+            return Ok(Self::Head(Box::new(RestorationRecipe::from_toml(&text, &path)?)));
         }
         Ok(Self::Generator(Box::new(Recipe::from_toml(&text, &path)?)))
     }

@@ -1,3 +1,76 @@
 //! Restoration: what a scan should have been, from what was measured.
+//!
+//! Every head is one idea: a forward model degrades a true image, a network restores it from a classical start, and a
+//! projection keeps the result true to what was measured.
+//!
+//! ```text
+//! truth ──Head::example──▶ Case {given, start, condition, measurement} ──Problem──▶ Restorer ──project──▶ image
+//! file  ──head's own case──▶ Case ────────────────────────────────────────────────▶ restore ──▶ Restored
+//! ```
+//!
+//! | Head | Measured | Start | Held to the measurement |
+//! |---|---|---|---|
+//! | [`superres`] | means over several voxels, slice profiles | cubic interpolation | exactly, or by its noise |
+//! | [`inpaint`] | some of the voxels | harmonic filling | exactly |
+//!
+//! A case is plain data on the host; [`Problem`] is the same on a device. Intensities are scaled so that the brightest
+//! tissue is one.
 
+mod case;
 pub mod encoding;
+mod harmonic;
+mod inpaint;
+pub mod loss;
+mod measured;
+mod networks;
+mod restore;
+mod superres;
+
+pub use case::{Case, Example, Measurement, Problem};
+pub use inpaint::Inpaint;
+pub use measured::Measured;
+pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
+pub use restore::{Restored, restore};
+pub use superres::{Superres, finer_grid};
+
+use ndarray::Array4;
+
+use crate::config::HeadRecipe;
+use crate::error::Result;
+
+/// Channels of what a head's network sees and says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// Of what is given.
+    pub given: usize,
+    /// Of the image.
+    pub image: usize,
+    /// Numbers of the condition.
+    pub condition: usize,
+}
+
+/// A task of restoration: how true images are degraded, and what a network is given.
+pub trait Head: std::fmt::Debug + Sync {
+    /// What the network sees and says.
+    fn channels(&self) -> Channels;
+
+    /// How much finer than what is given the result's grid is, `[D, H, W]`.
+    fn factor(&self) -> [usize; 3] {
+        [1; 3]
+    }
+
+    /// A problem made of a part of a true image `[C, D, H, W]`, and its truth, of the grid `patch`. All that is random about
+    /// it depends on the address (seed, step, sample).
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Value`] where the image is smaller than the patch.
+    fn example(&self, image: &Array4<f32>, patch: [usize; 3], address: [u64; 3]) -> Result<Example>;
+}
+
+/// The head of a recipe.
+pub fn head(recipe: &HeadRecipe) -> Box<dyn Head> {
+    match recipe {
+        HeadRecipe::Superres(recipe) => Box::new(Superres::new(recipe)),
+        HeadRecipe::Inpaint(recipe) => Box::new(Inpaint::new(recipe)),
+    }
+}

@@ -1,7 +1,9 @@
 //! Layers of StyleGAN2 on `[N, C, D, H, W]`: each file is one layer, its parameters stored before the equalised
 //! learning rate's scaling, under the names of the authors' program.
 
+mod conditioned;
 mod conv;
+mod fold;
 mod fully_connected;
 mod init;
 mod minibatch_deviation;
@@ -12,7 +14,9 @@ pub mod parameters;
 mod resample;
 mod to_image;
 
+pub use conditioned::{ConditionedConv, ConditionedConvConfig};
 pub use conv::{Conv, ConvConfig};
+pub use fold::{fold, unfold};
 pub use fully_connected::{FullyConnected, FullyConnectedConfig};
 pub use init::Init;
 pub use minibatch_deviation::minibatch_deviation;

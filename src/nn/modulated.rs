@@ -28,7 +28,7 @@ fn convolution(grid: [usize; 3], kernel: [usize; 3], up: [usize; 3]) -> Layer {
 ///
 /// # Shapes
 /// `weight` `[O, I, kd, kh, kw]`, `style` `[N, I]` → `[N, O]`
-fn demodulation<B: Backend>(weight: Tensor<B, 5>, style: Tensor<B, 2>) -> Tensor<B, 2> {
+pub(super) fn demodulation<B: Backend>(weight: Tensor<B, 5>, style: Tensor<B, 2>) -> Tensor<B, 2> {
     let [o, i, kd, kh, kw] = weight.dims();
     let power = weight.powi_scalar(2).reshape([o, i, kd * kh * kw]).sum_dim(2).reshape([o, i]); // [O, I]
     let energy = style.powi_scalar(2).matmul(power.transpose()); // [N, O]

@@ -1,15 +1,16 @@
 //! What ships and what others need of a checkpoint: the averaged network alone.
 
-use super::{Weights, model, segmenter};
+use super::{Weights, model, restorer, segmenter};
 use crate::error::{Error, Result};
 
 /// For each kind of network, where its average stands among the arrays and what is told about it.
-const KINDS: [(&str, &[&str]); 2] = [
+const KINDS: [(&str, &[&str]); 3] = [
     (model::AVERAGE, &["recipe", "space", "images", "version"]),
     (segmenter::AVERAGE, &["recipe", "label_maps", "counters", "version"]),
+    (restorer::AVERAGE, &["recipe", "counters", "version"]),
 ];
 
-/// The averaged generator or segmenter of `checkpoint` alone, as a safetensors file; as float16 if `half`.
+/// The averaged generator, segmenter or restoration network of `checkpoint` alone, as a safetensors file; as float16 if `half`.
 ///
 /// # Errors
 /// [`Error::File`] if this is no checkpoint.
@@ -28,6 +29,7 @@ pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
         }
         return weights.to_bytes(half);
     }
-    let expected = "the average of a generator (G_ema.) or of a segmenter (S_ema.)";
+    let expected =
+        "the average of a generator (G_ema.), a segmenter (S_ema.) or a restoration network (R_ema.)";
     Err(Error::file(&checkpoint.path, "arrays", expected, "none", "give a checkpoint of `voxgan train`"))
 }

@@ -7,6 +7,7 @@ pub mod meshnet;
 pub mod model;
 mod names;
 pub mod parity;
+pub mod restorer;
 pub mod segmenter;
 mod source;
 mod weights;
@@ -15,6 +16,7 @@ pub use export::export;
 pub use fixture::Fixture;
 pub use model::{Model, TrainingSpace};
 pub use names::authors_name;
+pub use restorer::TrainedRestorer;
 use sha2::{Digest, Sha256};
 pub use weights::{Weights, load_weights};
 

@@ -3,7 +3,7 @@
 //! The loop ([`train`]) knows steps, log, pictures and checkpoints; a [`Trainee`] knows what a step is. In that of
 //! [`generator`], a batch of real volumes is drawn, the phases run (generator, path length, discriminator, R1), the optimisers
 //! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
-//! a label map.
+//! a label map, and that of [`restorer`] from a problem made of a true image.
 
 pub mod adam;
 mod checkpoint;
@@ -12,7 +12,9 @@ mod estimate;
 pub mod generator;
 mod phases;
 mod record;
+pub mod restorer;
 mod run;
+mod schedule;
 pub mod segmenter;
 mod state;
 

@@ -14,11 +14,12 @@ use super::checkpoint::{from_json, insert_adam, json, restore_adam, text};
 use super::phases::clean;
 use super::record::RunFolder;
 use super::run::{Ended, Event, Numbers, Schedule, Trainee, train};
+use super::schedule::{cosine, decay};
 use super::state::averaged;
 use crate::anatomy::Structure;
 use crate::anatomy::segment::{SegmentationNet, SegmentationNetConfig, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
-use crate::config::{SegmentationRecipe, SegmentationTraining};
+use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
 use crate::nn::Init;
@@ -76,13 +77,6 @@ struct Counters {
     seconds: f64,
 }
 
-/// Adam's step size after `step` steps: a linear rise, then half a cosine.
-fn rate(training: &SegmentationTraining, step: u64) -> f64 {
-    let rise = ((step + 1) as f64 / training.warm_up.max(1) as f64).min(1.0);
-    let part = step as f64 / training.steps.max(1) as f64;
-    training.learning_rate * rise * (0.5 + 0.5 * (std::f64::consts::PI * part.min(1.0)).cos())
-}
-
 /// The example of a step: every map comes up once in each round.
 fn example(job: &Job, step: u64) -> Example {
     let (maps, training) = (job.maps, &job.recipe.training);
@@ -106,6 +100,12 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             counters: Counters::default(),
             device: device.clone(),
         }
+    }
+
+    /// Adam's step size after `step` steps.
+    fn rate(&self, step: u64) -> f64 {
+        let training = &self.job.recipe.training;
+        training.learning_rate * cosine(step, training.warm_up, training.steps)
     }
 
     fn restore(&mut self, path: &Path) -> Result<()> {
@@ -156,12 +156,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
         let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
         let found = gradients(&self.network, &(logits * slope).sum().backward());
-        self.adam.set_learning_rate(rate(training, at));
+        self.adam.set_learning_rate(self.rate(at));
         self.network = self.adam.step(self.network.clone(), &clean(found));
         self.counters.step += 1;
-        // The first steps are far from the later ones: the average forgets them.
-        let half_life = training.average_steps.min(self.counters.step as f64 * 0.2);
-        let beta = 0.5f64.powf(1.0 / half_life.max(1e-8));
+        let beta = decay(training.average_steps, self.counters.step);
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
         let mut numbers =
             Numbers::from([("loss_dice".into(), loss.dice), ("cross_entropy".into(), loss.cross_entropy)]);
@@ -177,7 +175,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn complete(&self, line: &mut Numbers) {
         line.insert("seconds".into(), self.counters.seconds);
-        line.insert("learning_rate".into(), rate(&self.job.recipe.training, self.counters.step));
+        line.insert("learning_rate".into(), self.rate(self.counters.step));
     }
 
     fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A volume on the host: voxels, where they lie in the world, and where they came from.
 
+pub mod blocks;
 pub mod crop;
 mod grids;
 pub mod intensity;

@@ -61,10 +61,15 @@ impl<B: VolumeOps> Segmenter<B> {
     /// the mean of each channel of its deepest level over the grid, `[N, C]`. Axes are padded with air to what the network
     /// takes; an axis of length one, that of a slice, is repeated instead.
     pub fn encoded(&self, image: Tensor<B, 5>) -> Tensor<B, 2> {
-        let image = (2..5).fold(image, |image, axis| self.filled(image, axis));
-        let deepest = self.network.deepest(image);
+        let deepest = self.seen(image);
         let [n, c, d, h, w] = deepest.dims();
         deepest.reshape([n, c, d * h * w]).mean_dim(2).reshape([n, c])
+    }
+
+    /// The same channels place by place, `[N, C, D', H', W']`: what a perceptual loss compares.
+    pub fn seen(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
+        let image = (2..5).fold(image, |image, axis| self.filled(image, axis));
+        self.network.deepest(image)
     }
 
     /// `image` with `axis` as long as the network takes it.

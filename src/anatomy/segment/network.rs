@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::super::STRUCTURES;
-use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, normalising, upsample_features};
+use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, fold, normalising, upsample_features};
 use crate::ops::{Features, VolumeOps};
 
 /// Voxels that one place of the half grid stands for.
@@ -93,13 +93,13 @@ impl<B: VolumeOps> SegmentationNet<B> {
     /// - logits: `[N, 8·STRUCTURES, D/2, H/2, W/2]`; channel `s·STRUCTURES + k` is structure `k` in voxel
     ///   `(2d + s/4, 2h + s/2%2, 2w + s%2)`
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
-        self.head.forward(self.decoded(self.encoded(fold(image)))).into_volumes()
+        self.head.forward(self.decoded(self.encoded(folded(image)))).into_volumes()
     }
 
     /// [`SegmentationNet::forward`] of one volume without keeping the whole of its logits, which are the largest part of it:
     /// slab after slab of at most `planes` of the half grid goes to `take` with the index of its first plane.
     pub fn slabs(&self, image: Tensor<B, 5>, planes: usize, mut take: impl FnMut(usize, Tensor<B, 5>)) {
-        let decoded = self.decoded(self.encoded(fold(image)));
+        let decoded = self.decoded(self.encoded(folded(image)));
         let style = normalising(&decoded);
         let features = decoded.into_volumes(); // [1, C, D/2, H/2, W/2]
         let length = features.dims()[2];
@@ -136,7 +136,7 @@ impl<B: VolumeOps> SegmentationNet<B> {
 
     /// The features of the deepest level: `[N, C, D/2ᴸ, H/2ᴸ, W/2ᴸ]` with the last width for C and L levels.
     pub fn deepest(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
-        let mut levels = self.encoded(fold(image));
+        let mut levels = self.encoded(folded(image));
         levels.pop().expect("a network has a level").into_volumes()
     }
 }
@@ -146,17 +146,9 @@ pub(super) fn unfolded(s: usize, [z, y, x]: [usize; 3]) -> [usize; 3] {
     [2 * z + s / 4, 2 * y + s / 2 % 2, 2 * x + s % 2]
 }
 
-/// `[N, 1, D, H, W]` as `[N, 8, D/2, H/2, W/2]`, the voxels of each block in the order of memory.
-fn fold<B: VolumeOps>(image: Tensor<B, 5>) -> Features<B> {
-    let [n, c, d, h, w] = image.dims();
-    assert!(
-        c == 1 && [d, h, w].iter().all(|length| length % 2 == 0),
-        "one channel on an even grid, found {:?}",
-        image.dims()
-    );
-    let blocks: Tensor<B, 7> = image.reshape([n, d / 2, 2, h / 2, 2, w / 2, 2]); // [N, D/2, 2, H/2, 2, W/2, 2]
-    let folded = blocks.permute([0, 2, 4, 6, 1, 3, 5]); // [N, 2, 2, 2, D/2, H/2, W/2]
-    Features::from_volumes(folded.reshape([n, FOLDED, d / 2, h / 2, w / 2])) // [N, 8, D/2, H/2, W/2]
+/// The voxels of each block of eight as channels.
+fn folded<B: VolumeOps>(image: Tensor<B, 5>) -> Features<B> {
+    Features::from_volumes(fold(image, [2; 3]))
 }
 
 #[cfg(test)]
@@ -186,7 +178,7 @@ mod tests {
         let numbers: Vec<f32> = (0..64).map(|i| i as f32).collect();
         let image =
             Tensor::<Flex, 5>::from_data(TensorData::new(numbers, [1, 1, 4, 4, 4]), &Default::default());
-        let folded = values(fold(image).into_volumes());
+        let folded = values(fold(image, [2; 3]));
         for (s, channel) in folded.chunks(8).enumerate() {
             for (at, &value) in channel.iter().enumerate() {
                 let [z, y, x] = unfolded(s, [at / 4, at / 2 % 2, at % 2]);

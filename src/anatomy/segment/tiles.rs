@@ -1,6 +1,8 @@
 //! Where a volume is looked at: blocks of the size that the network was trained on, over the brain, that overlap and fade
 //! into each other.
 
+use crate::volume::blocks;
+
 /// What is looked at on either side of the brain's centre, in millimetres (voxels of 1 mm): half of the longest brain, and
 /// some more for a centre that is known roughly.
 const REACH: usize = 100;
@@ -14,9 +16,8 @@ pub fn starts(extent: usize, centre: usize, length: usize) -> Vec<usize> {
     // The region is never shorter than a block, where the axis is not.
     let first = first.min(extent.saturating_sub(length));
     let last = last.max((first + length).min(extent));
-    let room = (last - first).saturating_sub(length);
-    let steps = (room as f64 / (STEP * length as f64)).ceil() as usize;
-    (0..=steps).map(|step| first + (room * step).checked_div(steps).unwrap_or(0)).collect()
+    let step = (STEP * length as f64) as usize;
+    blocks::starts(last - first, length, step, 1).into_iter().map(|start| first + start).collect()
 }
 
 /// How much the voxels along an axis of a block count: most in the middle.

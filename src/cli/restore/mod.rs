@@ -1,0 +1,206 @@
+//! Commands of the heads: a file and trained weights become a restored image, with what it rests on beside it.
+
+pub mod inpaint;
+pub mod superres;
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array4, s};
+use serde_json::{Value, json};
+
+use super::anatomy::structures::Finder;
+use super::device::{Device, on_device};
+use super::sidecar;
+use crate::anatomy::volumes::Volumes;
+use crate::config::RestorationRecipe;
+use crate::error::{Error, Result};
+use crate::heads::{Case, Restored, restore};
+use crate::io::nifti::{self, WriteOptions};
+use crate::pretrained::{TrainedRestorer, segmenter};
+use crate::volume::Volume;
+use crate::volume::intensity::{IntensityMap, Normalisation};
+use crate::volume::orientation::{Orientation, from_ras, to_ras};
+use crate::volume::resample::Grid;
+
+/// Longest axis of a block that a 3D network sees at once, in voxels.
+const BLOCK: usize = 96;
+/// The same of slices.
+const BLOCK_OF_SLICES: [usize; 3] = [8, 512, 512];
+/// Regions whose change is told.
+const TOLD: [&str; 4] = ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter"];
+
+/// What all heads ask for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RestoreArgs {
+    /// Where to compute: cpu, cuda, cuda:N
+    #[arg(long, default_value_t)]
+    device: Device,
+    /// How far the result is held to what was measured: exact, none, or a number v that weighs v samples of the measurement
+    /// against one of the network, for noisy ones
+    #[arg(long, value_name = "exact|none|V", default_value = "exact", value_parser = parse_consistency)]
+    consistency: f64,
+    /// Do not compare the brain's volumes before and after
+    #[arg(long)]
+    no_anatomy: bool,
+}
+
+/// A scan as networks take it: RAS+, the brightest tissue one; and the way back.
+struct Scan {
+    /// `[1, D, H, W]`, along RAS+.
+    volume: Volume,
+    /// From the scan's values to the network's.
+    intensity: IntensityMap,
+    original: Orientation,
+}
+
+impl Scan {
+    fn read(path: &Path) -> Result<Self> {
+        let volume = nifti::read(path)?;
+        if volume.channels() != 1 {
+            let (found, advice) = (format!("{}", volume.channels()), "give one frame");
+            return Err(Error::file(path, "channels", "one", found, advice));
+        }
+        let (volume, original) = to_ras(volume);
+        let intensity = IntensityMap::fit(&volume, &Normalisation::Percentile { low: 0.0, high: 99.9 })
+            .map_err(|e| crate::config::in_file(e, path))?;
+        // From 0 to 1 and beyond: nothing is cut off.
+        let intensity =
+            IntensityMap { scale: 0.5 * intensity.scale, offset: 0.5 * (intensity.offset + 1.0), clip: None };
+        Ok(Self { volume: intensity.apply(volume), intensity, original })
+    }
+
+    /// An image of the network on `grid`, in the scan's values and orientation.
+    fn back(&self, image: Array4<f32>, grid: &Grid, step: &str) -> Volume {
+        let provenance = self.volume.provenance.clone();
+        let volume = Volume { data: image, affine: grid.affine, provenance }.with_step(step);
+        from_ras(self.intensity.invert(volume), &self.original)
+    }
+
+    /// The same of a difference of images, which has no offset.
+    fn back_difference(&self, image: Array4<f32>, grid: &Grid) -> Volume {
+        let scale = self.intensity.scale as f32;
+        from_ras(Volume::new(image.mapv(|x| x / scale), grid.affine), &self.original)
+    }
+}
+
+/// From the command's own case to files: OUT, and beside it the classical floor, what was added, and a record.
+fn run(
+    args: &RestoreArgs,
+    weights: &str,
+    head: &str,
+    output: &Path,
+    scan: &Scan,
+    grid: &Grid,
+    case: impl Fn(&RestorationRecipe) -> Result<Case>,
+) -> Result<()> {
+    let (name, found, start) = on_device!(args.device, |B, device| {
+        let trained = TrainedRestorer::<B>::open(weights, &device)?;
+        let case = case(&trained.recipe).map_err(|e| in_weights(e, weights))?;
+        let multiple = trained.recipe.multiple();
+        let block = if trained.recipe.flat() { BLOCK_OF_SLICES } else { [BLOCK; 3] };
+        let block = [0, 1, 2].map(|axis| block[axis].next_multiple_of(multiple[axis]));
+        let found = restore(&trained.network, &case, (block, multiple), args.consistency, &device);
+        Ok::<_, Error>((trained.name, found, case.start))
+    })?;
+    let step = format!("{head} by {name}");
+    let share = norm(&found.added) / norm(&found.image).max(f64::MIN_POSITIVE);
+    let Restored { image, added, residuals } = found;
+    let restored = scan.back(image.slice(s![..1, .., .., ..]).to_owned(), grid, &step);
+    let floor = scan.back(start.slice(s![..1, .., .., ..]).to_owned(), grid, "classical floor");
+    let added = scan.back_difference(added.slice(s![..1, .., .., ..]).to_owned(), grid);
+    let mut record = json!({
+        "Restored": true,
+        "Head": head,
+        "Weights": name,
+        "Source": scan.volume.provenance.source,
+        "Steps": restored.provenance.steps,
+        "AddedShare": share,
+        "VoxganVersion": env!("CARGO_PKG_VERSION"),
+    });
+    println!("not determined by the measurement: {:.2} % of the image's norm", 100.0 * share);
+    if let Some([start, made, result]) = residuals {
+        record["DataResidual"] = json!({ "Floor": start, "Network": made, "Result": result });
+        println!("data residual: floor {start:.2e}, network {made:.2e}, result {result:.2e}");
+    }
+    if !args.no_anatomy && grid.dims.iter().all(|&length| length > 1) {
+        record["Anatomy"] = anatomy(&floor, &restored, args.device)?;
+    }
+    let options =
+        |what: &str| WriteOptions { description: format!("voxgan {what}"), ..WriteOptions::default() };
+    nifti::write(output, &restored, &options(head))?;
+    nifti::write(beside(output, "floor"), &floor, &options("classical floor"))?;
+    nifti::write(beside(output, "added"), &added, &options("not determined by the measurement"))?;
+    sidecar::write(output, &record)?;
+    println!("{}: {:?} voxels of {:.3?} mm", output.display(), restored.dims(), restored.spacing_mm());
+    Ok(())
+}
+
+/// Volumes of the brain in the floor and in the result.
+fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<Value> {
+    let finder = Finder::open(segmenter::EMBEDDED, device)?;
+    let of = |volume: &Volume| Ok::<_, Error>(Volumes::of("", &finder.of(volume)?, Some(&Grid::of(volume))));
+    let (before, after) = (of(floor)?, of(restored)?);
+    let mut told = serde_json::Map::new();
+    for name in TOLD {
+        let ml = |volumes: &Volumes| volumes.region(name).map_or(f64::NAN, |region| region.volume_ml);
+        let (before, after) = (ml(&before), ml(&after));
+        println!("{name}: {before:.1} ml in the floor, {after:.1} ml restored");
+        told.insert(name.into(), json!({ "FloorMl": before, "RestoredMl": after }));
+    }
+    Ok(json!({ "Segmenter": finder.name, "Volumes": told }))
+}
+
+/// The file of this kind beside `output`: `scan.nii.gz` → `scan_floor.nii.gz`.
+fn beside(output: &Path, kind: &str) -> PathBuf {
+    let name = output.to_string_lossy();
+    for ending in [".nii.gz", ".nii"] {
+        if let Some(stem) = name.strip_suffix(ending) {
+            return format!("{stem}_{kind}{ending}").into();
+        }
+    }
+    format!("{name}_{kind}.nii.gz").into()
+}
+
+/// A value that weights do not take.
+fn in_weights(error: Error, weights: &str) -> Error {
+    match error {
+        Error::Value { key, expected, found, advice } => {
+            Error::value(format!("{key} for the weights {weights}"), expected, found, advice)
+        }
+        other => other,
+    }
+}
+
+fn norm(image: &Array4<f32>) -> f64 {
+    image.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}
+
+fn parse_consistency(text: &str) -> std::result::Result<f64, String> {
+    match text {
+        "exact" => Ok(1.0),
+        "none" => Ok(0.0),
+        _ => match text.parse::<f64>() {
+            Ok(v) if v >= 0.0 && v.is_finite() => Ok(v / (1.0 + v)),
+            _ => Err("expected exact, none or a number of 0 or more".into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beside_the_output_says_what_it_is() {
+        assert_eq!(beside(Path::new("a/b.nii.gz"), "floor"), Path::new("a/b_floor.nii.gz"));
+        assert_eq!(beside(Path::new("a/b.nii"), "added"), Path::new("a/b_added.nii"));
+    }
+
+    #[test]
+    fn consistency_is_a_weight() {
+        assert_eq!(parse_consistency("exact"), Ok(1.0));
+        assert_eq!(parse_consistency("none"), Ok(0.0));
+        assert_eq!(parse_consistency("3"), Ok(0.75));
+        assert!(parse_consistency("-1").is_err() && parse_consistency("much").is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! `voxgan superres`: a finer grid.
+
+use std::path::PathBuf;
+
+use super::{RestoreArgs, Scan, run as restore};
+use crate::config::{HeadRecipe, RestorationRecipe};
+use crate::error::{Error, Result};
+use crate::heads::{Superres, finer_grid};
+use crate::pretrained::restorer;
+use crate::volume::resample::Grid;
+
+/// Bring a scan to a finer grid.
+///
+/// Beside OUT lie the classical floor (cubic interpolation), what the network added that the scan does not determine, and a
+/// record of how the image came to be. By default the means over the measured voxels stay exactly what they were.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The scan (.nii, .nii.gz, .hdr with .img)
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The finer image, .nii or .nii.gz
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// How many times finer: one number, or three along the scan's axes (i, j, k), such as 1,1,3 through the slices
+    #[arg(long, value_name = "N|I,J,K", value_parser = parse_factor, default_value = "2")]
+    factor: [usize; 3],
+    /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
+    #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::SUPERRES)]
+    weights: String,
+    #[command(flatten)]
+    restore: RestoreArgs,
+}
+
+/// Scan → case → network → image.
+///
+/// # Errors
+/// What is wrong with the scan, the weights, the device or the disk.
+pub fn run(args: Args) -> Result<()> {
+    let scan = Scan::read(&args.input)?;
+    // The scan's axes are permuted on the way to RAS+.
+    let [i, j, k] = [0, 1, 2].map(|world| args.factor[scan.original.voxel_axis(world)]);
+    let factor = [k, j, i];
+    let grid = finer_grid(&Grid::of(&scan.volume), factor);
+    let case = |recipe: &RestorationRecipe| match &recipe.head {
+        HeadRecipe::Superres(recipe) => Superres::new(recipe).case(&scan.volume.data, factor),
+        _ => Err(Error::value("head", "superres", "another head's weights", "give weights of superres")),
+    };
+    restore(&args.restore, &args.weights, "superres", &args.output, &scan, &grid, case)
+}
+
+fn parse_factor(text: &str) -> std::result::Result<[usize; 3], String> {
+    let numbers: Vec<usize> = text
+        .split(',')
+        .map(|part| part.trim().parse().map_err(|_| format!("`{part}` is no whole number")))
+        .collect::<std::result::Result<_, _>>()?;
+    let factor = match numbers[..] {
+        [n] => [n; 3],
+        [i, j, k] => [i, j, k],
+        _ => return Err("expected one number or three".into()),
+    };
+    if factor.contains(&0) || factor == [1; 3] {
+        Err("expected 2 or more somewhere".into())
+    } else {
+        Ok(factor)
+    }
+}

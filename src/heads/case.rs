@@ -1,0 +1,125 @@
+//! A problem of restoration: plain data on the host, tensors on a device.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use ndarray::{Array3, Array4, s};
+use rand::{Rng, RngExt};
+
+use super::Measured;
+use crate::error::{Error, Result};
+use crate::mri::operators::slice_profile::SliceProfile;
+use crate::ops::VolumeOps;
+
+/// What was measured, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What the network sees, `[C, D, H, W]`.
+    pub given: Array4<f32>,
+    /// Where restoration starts, on the result's grid, `[C, D, H, W]`: what a classical method makes of the measurement.
+    pub start: Array4<f32>,
+    /// Numbers that the network's layers are modulated by; none without.
+    pub condition: Vec<f32>,
+    /// What the result is held to.
+    pub measurement: Measurement,
+}
+
+/// A case and what it was made of.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The problem.
+    pub case: Case,
+    /// Its solution, `[C, D, H, W]`.
+    pub truth: Array4<f32>,
+}
+
+/// What a result can be held to.
+#[derive(Clone, Debug)]
+pub enum Measurement {
+    /// Nothing: the measurement does not determine a voxel.
+    Nothing,
+    /// Means over several voxels of the result along some axes.
+    Means {
+        /// What a measured voxel covers along each axis that is coarser.
+        profiles: Vec<SliceProfile>,
+        /// The means, `[C, D, H, W]`.
+        values: Array4<f32>,
+    },
+    /// Some of the voxels.
+    Voxels {
+        /// Which, `[D, H, W]`.
+        known: Array3<bool>,
+        /// Their values, `[C, D, H, W]`; others are not looked at.
+        values: Array4<f32>,
+    },
+}
+
+/// A [`Case`] on a device, of one sample.
+#[derive(Clone, Debug)]
+pub struct Problem<B: Backend> {
+    /// What the network sees, `[1, C, D, H, W]`.
+    pub given: Tensor<B, 5>,
+    /// Where restoration starts, `[1, C, D, H, W]`.
+    pub start: Tensor<B, 5>,
+    /// `[1, length]`.
+    pub condition: Option<Tensor<B, 2>>,
+    /// What the result is held to.
+    pub measured: Measured<B>,
+}
+
+impl<B: VolumeOps> Problem<B> {
+    /// The problem of `case` on `device`.
+    pub fn new(case: &Case, device: &B::Device) -> Self {
+        let condition = (!case.condition.is_empty()).then(|| {
+            let values = case.condition.clone();
+            let length = values.len();
+            Tensor::from_data(TensorData::new(values, [1, length]), device)
+        });
+        Self {
+            given: tensor(&case.given, device),
+            start: tensor(&case.start, device),
+            condition,
+            measured: Measured::new(&case.measurement, case.start.dim(), device),
+        }
+    }
+}
+
+/// An image `[C, D, H, W]` as a batch of one.
+pub(super) fn tensor<B: Backend>(image: &Array4<f32>, device: &B::Device) -> Tensor<B, 5> {
+    let (c, d, h, w) = image.dim();
+    Tensor::from_data(TensorData::new(image.iter().copied().collect::<Vec<f32>>(), [1, c, d, h, w]), device)
+}
+
+/// A batch of one as an image `[C, D, H, W]`.
+pub(super) fn image<B: Backend>(tensor: Tensor<B, 5>) -> Array4<f32> {
+    let [_, c, d, h, w] = tensor.dims();
+    let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+    Array4::from_shape_vec((c, d, h, w), values).expect("a tensor has the voxels of its shape")
+}
+
+/// A part of this grid at a place that is drawn, its centre on what is not background where a few tries find that.
+pub(super) fn part(image: &Array4<f32>, patch: [usize; 3], rng: &mut impl Rng) -> Result<Array4<f32>> {
+    const TRIES: usize = 20;
+    /// What counts as background.
+    const DARK: f32 = 0.1;
+    let (_, d, h, w) = image.dim();
+    let shape = [d, h, w];
+    if (0..3).any(|axis| patch[axis] > shape[axis]) {
+        let advice = "lower training.patch, or prepare larger volumes";
+        return Err(Error::value(
+            "training.patch",
+            format!("at most {shape:?}"),
+            format!("{patch:?}"),
+            advice,
+        ));
+    }
+    let mut first = [0; 3];
+    for _ in 0..TRIES {
+        first = [0, 1, 2].map(|axis| rng.random_range(0..=shape[axis] - patch[axis]));
+        let [z, y, x] = [0, 1, 2].map(|axis| first[axis] + patch[axis] / 2);
+        if image[(0, z, y, x)] > DARK {
+            break;
+        }
+    }
+    let [z, y, x] = first;
+    Ok(image.slice(s![.., z..z + patch[0], y..y + patch[1], x..x + patch[2]]).to_owned())
+}

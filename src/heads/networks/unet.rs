@@ -1,0 +1,166 @@
+//! The U-Net: the same grid in and out, seen at several scales.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::nn::{ConditionedConv, ConditionedConvConfig, Init, fold, unfold, upsample_features};
+use crate::ops::{Features, VolumeOps};
+
+/// Shape of a [`UNet`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct UNetConfig {
+    /// Channels of what the network is given.
+    pub inputs: usize,
+    /// Channels of its result.
+    pub outputs: usize,
+    /// Channels of each level, finest first; each level has half the grid of the one above.
+    pub widths: Vec<usize>,
+    /// Voxels `[D, H, W]` that become the channels of one place.
+    pub fold: [usize; 3],
+    /// Length of the condition; zero for none.
+    pub condition: usize,
+    /// Slices: nothing happens along D.
+    pub flat: bool,
+}
+
+impl UNetConfig {
+    /// What the grid's axes must be multiples of, `[D, H, W]`.
+    pub fn multiple(&self) -> [usize; 3] {
+        let levels = 1 << (self.widths.len() - 1);
+        [0, 1, 2].map(|axis| self.fold[axis] * if axis == 0 && self.flat { 1 } else { levels })
+    }
+
+    /// The network with its initial values: its result is zero.
+    pub fn init<B: Backend>(&self, init: &mut Init, device: &B::Device) -> UNet<B> {
+        let widths = &self.widths;
+        let voxels: usize = self.fold.iter().product();
+        let conv = |inputs, outputs| ConditionedConvConfig::new(inputs, outputs, self.flat, self.condition);
+        let halved = if self.flat { [1, 2, 2] } else { [2; 3] };
+        let down = (0..widths.len())
+            .map(|level| {
+                let enter = match level {
+                    0 => conv(self.inputs * voxels, widths[0]),
+                    _ => ConditionedConvConfig { down: halved, ..conv(widths[level - 1], widths[level]) },
+                };
+                Level {
+                    enter: enter.init(init, device),
+                    stay: conv(widths[level], widths[level]).init(init, device),
+                }
+            })
+            .collect();
+        let up = (0..widths.len() - 1)
+            .rev()
+            .map(|level| Rise {
+                project: ConditionedConvConfig { kernel: [1; 3], ..conv(widths[level + 1], widths[level]) }
+                    .linear()
+                    .init(init, device),
+                first: conv(widths[level], widths[level]).init(init, device),
+                second: conv(widths[level], widths[level]).init(init, device),
+            })
+            .collect();
+        let leave = conv(widths[0], self.outputs * voxels).linear().silent().init(init, device);
+        UNet { down, up, leave, fold: self.fold, halved }
+    }
+}
+
+/// Two convolutions of the way down; the first halves the grid, but on the finest level.
+#[derive(Module, Debug)]
+struct Level<B: Backend> {
+    enter: ConditionedConv<B>,
+    stay: ConditionedConv<B>,
+}
+
+/// A step of the way up: what comes from below, enlarged, is added to what stood here on the way down.
+#[derive(Module, Debug)]
+struct Rise<B: Backend> {
+    project: ConditionedConv<B>,
+    first: ConditionedConv<B>,
+    second: ConditionedConv<B>,
+}
+
+/// A U-Net (Ronneberger et al. 2015; Çiçek et al. 2016) whose levels are added, not concatenated. What comes out is to be
+/// added to where restoration starts.
+#[derive(Module, Debug)]
+pub struct UNet<B: Backend> {
+    down: Vec<Level<B>>,
+    up: Vec<Rise<B>>,
+    leave: ConditionedConv<B>,
+    fold: [usize; 3],
+    halved: [usize; 3],
+}
+
+impl<B: VolumeOps> UNet<B> {
+    /// # Shapes
+    /// - `given`: `[N, inputs, D, H, W]`, axes multiples of [`UNetConfig::multiple`]; `condition`: `[N, length]`
+    /// - output: `[N, outputs, D, H, W]`
+    pub fn forward(&self, given: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
+        let mut x = Features::from_volumes(fold(given, self.fold));
+        let mut levels = Vec::with_capacity(self.down.len());
+        for level in &self.down {
+            x = level.stay.forward(level.enter.forward(x, condition), condition);
+            levels.push(x.clone());
+        }
+        levels.pop();
+        for (rise, beside) in self.up.iter().zip(levels.into_iter().rev()) {
+            x = upsample_features(rise.project.forward(x, condition), self.halved) + beside;
+            x = rise.second.forward(rise.first.forward(x, condition), condition);
+        }
+        unfold(self.leave.forward(x, condition).into_volumes(), self.fold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::nn::parameters::replace;
+    use crate::random::{Purpose, normal, stream};
+
+    fn noise<const R: usize>(shape: [usize; R], seed: u64) -> Tensor<Flex, R> {
+        let values = normal(&mut stream(seed, 0, 0, 0, Purpose::Noise), shape.iter().product());
+        Tensor::from_data(TensorData::new(values, shape), &Default::default())
+    }
+
+    fn stirred(config: &UNetConfig) -> UNet<Flex> {
+        let network: UNet<Flex> = config.init(&mut Init::new(1), &Default::default());
+        let mut seed = 10;
+        replace(network, |_, old: Tensor<Flex, 1>| {
+            seed += 1;
+            noise(old.dims(), seed)
+        })
+    }
+
+    #[test]
+    fn the_grid_comes_back_and_the_beginning_is_nothing() {
+        for (flat, fold, grid) in [(false, [2usize; 3], [8usize, 8, 16]), (true, [1; 3], [3, 8, 4])] {
+            let config =
+                UNetConfig { inputs: 2, outputs: 1, widths: vec![3, 4, 5], fold, condition: 2, flat };
+            let [d, h, w] = grid;
+            assert!((0..3).all(|axis| grid[axis].is_multiple_of(config.multiple()[axis])));
+            let (given, condition) = (noise([1, 2, d, h, w], 3), noise([1, 2], 4));
+            let fresh: UNet<Flex> = config.init(&mut Init::new(1), &Default::default());
+            let zero = fresh.forward(given.clone(), Some(&condition));
+            assert_eq!((zero.dims(), zero.abs().max().into_scalar()), ([1, 1, d, h, w], 0.0));
+            let found = stirred(&config).forward(given, Some(&condition));
+            assert!(found.abs().mean().into_scalar() > 1e-3);
+        }
+    }
+
+    /// Slices do not see each other.
+    #[test]
+    fn a_flat_network_treats_every_slice_alone() {
+        let config =
+            UNetConfig { inputs: 1, outputs: 1, widths: vec![3, 4], fold: [1; 3], condition: 0, flat: true };
+        let network = stirred(&config);
+        let given = noise([1, 1, 3, 8, 8], 3);
+        let whole = network.forward(given.clone(), None);
+        for slice in 0..3 {
+            let alone = network.forward(given.clone().narrow(2, slice, 1), None);
+            let worst = (whole.clone().narrow(2, slice, 1) - alone).abs().max().into_scalar();
+            assert!(worst < 1e-4, "{worst}");
+        }
+    }
+}

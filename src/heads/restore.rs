@@ -1,0 +1,151 @@
+//! A trained network at work on a case of any size: block by block, without seams, and held to what was measured.
+
+use burn::tensor::{Tensor, TensorData};
+use ndarray::{Array4, Axis, concatenate, s};
+
+use super::case::{Problem, image, tensor};
+use super::{Case, Measured, Restorer};
+use crate::ops::VolumeOps;
+use crate::volume::blocks::starts;
+
+/// Voxels along each axis that neighbouring blocks share, at least, where they have that many. The outer quarter on either
+/// side, where a block has not seen enough around a voxel, does not count; between, one fades into the other.
+const OVERLAP: usize = 32;
+
+/// A restored image, and what it rests on.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// The image, `[C, D, H, W]`.
+    pub image: Array4<f32>,
+    /// What of it the measurement does not determine: the network's own.
+    pub added: Array4<f32>,
+    /// ‖A·x − y‖ / ‖y‖ of the start, of what the network made of it, and of the result; none where nothing was measured that
+    /// it could be held to.
+    pub residuals: Option<[f64; 3]>,
+}
+
+/// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`; `weight` of the way to the measurement is
+/// gone at last (see [`Measured::project`]).
+pub fn restore<B: VolumeOps>(
+    network: &Restorer<B>,
+    case: &Case,
+    (block, multiple): ([usize; 3], [usize; 3]),
+    weight: f64,
+    device: &B::Device,
+) -> Restored {
+    let made = by_blocks(network, case, block, multiple, device);
+    let measured = Measured::<B>::new(&case.measurement, case.start.dim(), device);
+    let made = tensor::<B>(&made, device);
+    let result = measured.project(made.clone(), weight);
+    let residuals = measured
+        .residual(tensor(&case.start, device))
+        .zip(measured.residual(made))
+        .zip(measured.residual(result.clone()))
+        .map(|((start, made), result)| [start, made, result]);
+    let added = result.clone() - measured.determined(result.clone());
+    Restored { image: image(result), added: image(added), residuals }
+}
+
+/// What the network makes of a case before it is held to the measurement.
+fn by_blocks<B: VolumeOps>(
+    network: &Restorer<B>,
+    case: &Case,
+    block: [usize; 3],
+    multiple: [usize; 3],
+    device: &B::Device,
+) -> Array4<f32> {
+    let (channels, d, h, w) = case.start.dim();
+    let shape = [d, h, w];
+    let factor = [0, 1, 2].map(|axis| shape[axis] / case.given.shape()[axis + 1]);
+    let padded = [0, 1, 2].map(|axis| shape[axis].next_multiple_of(multiple[axis]));
+    let block = [0, 1, 2].map(|axis| block[axis].min(padded[axis]));
+    let start = repeated(&case.start, padded);
+    let given = repeated(&case.given, [0, 1, 2].map(|axis| padded[axis] / factor[axis]));
+    let step = [0, 1, 2].map(|axis| block[axis].saturating_sub(OVERLAP).max(block[axis] / 2).max(1));
+    let places = [0, 1, 2].map(|axis| starts(padded[axis], block[axis], step[axis], multiple[axis]));
+    let windows = |at: [usize; 3]| {
+        [0, 1, 2].map(|axis| {
+            let ends = [at[axis] == 0, at[axis] + block[axis] == padded[axis]];
+            fading(block[axis], block[axis] - step[axis], ends)
+        })
+    };
+    let mut sum = Array4::<f32>::zeros((channels, padded[0], padded[1], padded[2]));
+    let mut weights = Array4::<f32>::zeros((1, padded[0], padded[1], padded[2]));
+    for &z in &places[0] {
+        for &y in &places[1] {
+            for &x in &places[2] {
+                let at = [z, y, x];
+                let cut = |image: &Array4<f32>, factor: [usize; 3]| {
+                    let [z, y, x] = [0, 1, 2].map(|a| at[a] / factor[a]..(at[a] + block[a]) / factor[a]);
+                    tensor::<B>(&image.slice(s![.., z, y, x]).to_owned(), device)
+                };
+                let problem = Problem {
+                    given: cut(&given, factor),
+                    start: cut(&start, [1; 3]),
+                    condition: condition(case, device),
+                    measured: Measured::Nothing,
+                };
+                let made = image(network.forward(&problem));
+                let part = s![.., z..z + block[0], y..y + block[1], x..x + block[2]];
+                let windows = windows(at);
+                let counts = Array4::from_shape_fn((1, block[0], block[1], block[2]), |(_, z, y, x)| {
+                    windows[0][z] * windows[1][y] * windows[2][x]
+                });
+                let mut sum = sum.slice_mut(part);
+                sum += &(made * &counts);
+                let mut weights = weights.slice_mut(part);
+                weights += &counts;
+            }
+        }
+    }
+    sum /= &weights;
+    sum.slice(s![.., ..d, ..h, ..w]).to_owned()
+}
+
+/// How much the voxels along an axis of a block count that shares `overlap` voxels with the next; at the `ends` of the
+/// volume there is no other.
+fn fading(length: usize, overlap: usize, ends: [bool; 2]) -> Vec<f32> {
+    let blind = overlap / 4;
+    let ramp = (overlap - 2 * blind).max(1) as f64;
+    let from = |depth: usize, end: bool| match end {
+        true => 1.0,
+        false => ((depth as f64 + 0.5 - blind as f64) / ramp).clamp(0.0, 1.0),
+    };
+    (0..length).map(|i| from(i, ends[0]).min(from(length - 1 - i, ends[1])) as f32).collect()
+}
+
+fn condition<B: VolumeOps>(case: &Case, device: &B::Device) -> Option<Tensor<B, 2>> {
+    (!case.condition.is_empty()).then(|| {
+        let length = case.condition.len();
+        Tensor::from_data(TensorData::new(case.condition.clone(), [1, length]), device)
+    })
+}
+
+/// `image` `[C, D, H, W]` on the grid `shape`, its last planes repeated.
+fn repeated(image: &Array4<f32>, shape: [usize; 3]) -> Array4<f32> {
+    (0..3).fold(image.clone(), |image, axis| {
+        let (length, axis) = (image.shape()[axis + 1], Axis(axis + 1));
+        let missing = shape[axis.0 - 1] - length;
+        if missing == 0 {
+            return image;
+        }
+        let last = image.slice_axis(axis, (length - 1..length).into());
+        let parts: Vec<_> = std::iter::once(image.view()).chain(std::iter::repeat_n(last, missing)).collect();
+        concatenate(axis, &parts).expect("planes of one shape")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fading;
+
+    /// Two neighbours together count the same everywhere.
+    #[test]
+    fn one_block_fades_into_the_next() {
+        let (first, second) = (fading(20, 8, [true, false]), fading(20, 8, [false, true]));
+        let both: Vec<f32> = (0..8).map(|i| first[12 + i] + second[i]).collect();
+        assert_eq!(both, [1.0; 8]);
+        assert_eq!((first[0], first[19], second[0], second[19]), (1.0, 0.0, 0.0, 1.0));
+        assert_eq!(fading(4, 2, [true, true]), [1.0; 4]);
+    }
+}

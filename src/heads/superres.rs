@@ -1,0 +1,133 @@
+//! Super-resolution: a finer grid than was measured, isotropic or through the slices.
+
+use nalgebra::Matrix4;
+use ndarray::{Array4, Axis as ArrayAxis};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+use super::case::part;
+use super::{Case, Channels, Example, Head, Measurement};
+use crate::config::SuperresRecipe;
+use crate::error::{Error, Result};
+use crate::mri::degrade::ProfileShape;
+use crate::mri::operators::slice_profile::{Profile, SliceProfile};
+use crate::random::{Purpose, stream};
+use crate::volume::Volume;
+use crate::volume::resample::{Grid, Interpolation, resample};
+
+/// Means over several voxels of the truth are measured; restoration starts from their cubic interpolation.
+#[derive(Clone, Debug)]
+pub struct Superres {
+    recipe: SuperresRecipe,
+}
+
+impl Superres {
+    /// The head of this recipe.
+    pub fn new(recipe: &SuperresRecipe) -> Self {
+        Self { recipe: recipe.clone() }
+    }
+
+    /// The case of measured voxels `[C, D, H, W]` and a factor of the recipe.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a factor that the network was not trained for.
+    pub fn case(&self, measured: &Array4<f32>, factor: [usize; 3]) -> Result<Case> {
+        if !self.recipe.factors.contains(&factor) {
+            let (expected, found) =
+                (format!("one of {:?} along [D, H, W]", self.recipe.factors), format!("{factor:?}"));
+            return Err(Error::value("factor", expected, found, "give another factor, or other weights"));
+        }
+        let start = interpolated(measured, factor, Interpolation::Cubic);
+        let condition = match self.recipe.factors.len() {
+            1 => Vec::new(),
+            _ => factor.iter().map(|&n| (n as f32).log2()).collect(),
+        };
+        Ok(Case {
+            given: if self.recipe.measured { measured.clone() } else { start.clone() },
+            start,
+            condition,
+            measurement: Measurement::Means { profiles: self.profiles(factor), values: measured.clone() },
+        })
+    }
+
+    /// What a measured voxel covers along each axis that is coarser.
+    pub fn profiles(&self, factor: [usize; 3]) -> Vec<SliceProfile> {
+        let profile = |axis: usize| {
+            let width = self.recipe.width * factor[axis] as f64;
+            let profile = match self.recipe.profile {
+                ProfileShape::Boxcar => Profile::Boxcar { width_voxels: width },
+                ProfileShape::Gaussian => Profile::Gaussian { fwhm_voxels: width },
+            };
+            SliceProfile { axis, factor: factor[axis], profile }
+        };
+        (0..3).filter(|&axis| factor[axis] > 1).map(profile).collect()
+    }
+}
+
+impl Head for Superres {
+    fn channels(&self) -> Channels {
+        Channels { given: 1, image: 1, condition: if self.recipe.factors.len() > 1 { 3 } else { 0 } }
+    }
+
+    fn factor(&self) -> [usize; 3] {
+        if self.recipe.measured { self.recipe.factors[0] } else { [1; 3] }
+    }
+
+    fn example(
+        &self,
+        image: &Array4<f32>,
+        patch: [usize; 3],
+        [seed, step, sample]: [u64; 3],
+    ) -> Result<Example> {
+        let rng = &mut stream(seed, step, 0, sample, Purpose::Restoration);
+        let factor = self.recipe.factors[rng.random_range(0..self.recipe.factors.len())];
+        let truth = part(image, patch, rng)?;
+        let mut measured = measure(&truth, &self.profiles(factor));
+        let noise = (self.recipe.noise * rng.random::<f64>()) as f32;
+        if noise > 0.0 {
+            measured.mapv_inplace(|x| x + noise * rng.sample::<f32, _>(StandardNormal));
+        }
+        Ok(Example { case: self.case(&measured, factor)?, truth })
+    }
+}
+
+/// What is measured of an image `[C, D, H, W]`.
+pub fn measure(image: &Array4<f32>, profiles: &[SliceProfile]) -> Array4<f32> {
+    profiles.iter().fold(image.clone(), |image, profile| {
+        let axis = ArrayAxis(profile.axis + 1);
+        let matrix = profile.matrix(image.len_of(axis));
+        let mut shape = image.raw_dim();
+        shape[profile.axis + 1] = matrix.nrows();
+        let mut measured = Array4::zeros(shape);
+        for (mut slice, weights) in measured.axis_iter_mut(axis).zip(matrix.outer_iter()) {
+            for (plane, &weight) in image.axis_iter(axis).zip(weights).filter(|(_, weight)| **weight != 0.0) {
+                slice.scaled_add(weight, &plane);
+            }
+        }
+        measured
+    })
+}
+
+/// Measured voxels `[C, D, H, W]` on the grid that is `factor` times finer over the same field of view.
+pub fn interpolated(measured: &Array4<f32>, factor: [usize; 3], interpolation: Interpolation) -> Array4<f32> {
+    let coarse = Volume::new(measured.clone(), Matrix4::identity());
+    let grid = finer_grid(&Grid::of(&coarse), factor);
+    resample(&coarse, &grid, interpolation).data
+}
+
+/// The grid with `factor` `[D, H, W]` times as many voxels over the same field of view.
+pub fn finer_grid(grid: &Grid, factor: [usize; 3]) -> Grid {
+    let [d, h, w] = factor;
+    let along = [w, h, d]; // (i, j, k)
+    let mut fine = *grid;
+    let mut first = [0.0; 3];
+    for axis in 0..3 {
+        let n = along[axis] as f64;
+        fine.dims[axis] *= along[axis];
+        first[axis] = -0.5 * (n - 1.0) / n;
+        fine.affine.fixed_view_mut::<3, 1>(0, axis).scale_mut(1.0 / n);
+    }
+    let origin = grid.affine * nalgebra::Vector4::new(first[0], first[1], first[2], 1.0);
+    fine.affine.set_column(3, &origin);
+    fine
+}

@@ -1,0 +1,52 @@
+//! Trained restoration networks: those inside the program, and those of files.
+
+use super::source::{Embedded, weights_of};
+use super::{Weights, load_weights, sha256};
+use crate::config::RestorationRecipe;
+use crate::error::{Error, Result};
+use crate::heads::{Restorer, head};
+use crate::ops::VolumeOps;
+
+/// The names of the networks that commands take by themselves.
+pub const SUPERRES: &str = "superres";
+/// That of in-painting.
+pub const INPAINT: &str = "inpaint";
+/// The networks inside the program: name and file.
+const EMBEDDED: [Embedded; 0] = [];
+
+/// Where the averaged network stands among the arrays of a checkpoint.
+pub const AVERAGE: &str = "R_ema.";
+
+/// A trained restoration network.
+#[derive(Debug)]
+pub struct TrainedRestorer<B: VolumeOps> {
+    /// The averaged network.
+    pub network: Restorer<B>,
+    /// How it was made.
+    pub recipe: RestorationRecipe,
+    /// Which it is, with the SHA-256 of its weights.
+    pub name: String,
+}
+
+impl<B: VolumeOps> TrainedRestorer<B> {
+    /// Opens a network: one inside the program by its name, a checkpoint or weights file, or a run's folder (its latest
+    /// checkpoint).
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read or is no
+    /// restoration network.
+    pub fn open(name_or_path: &str, device: &B::Device) -> Result<Self> {
+        let (path, bytes) = weights_of(name_or_path, &EMBEDDED)?;
+        let weights = Weights::from_bytes(&bytes, &path)?;
+        let recipe = weights.metadata.get("recipe").ok_or_else(|| {
+            let advice = "give a checkpoint of `voxgan train` with the recipe of a head";
+            Error::file(&path, "metadata recipe", "the recipe of a head", "none", advice)
+        })?;
+        let recipe = RestorationRecipe::from_toml(recipe, &path)?;
+        let network = Restorer::init(&recipe, &*head(&recipe.head), 0, device);
+        let network = load_weights(network, &weights, AVERAGE)?;
+        let file = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("voxgan {file} sha256:{}", &sha256(&bytes)[..12]);
+        Ok(Self { network, recipe, name })
+    }
+}

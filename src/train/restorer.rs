@@ -1,0 +1,295 @@
+//! Training of a restoration head on problems made of true images.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use nalgebra::Matrix4;
+use ndarray::Array4;
+use serde::{Deserialize, Serialize};
+
+use super::adam::{Adam, AdamConfig};
+use super::checkpoint::{from_json, insert_adam, json, restore_adam, text};
+use super::phases::{add, clean};
+use super::record::RunFolder;
+use super::run::{Ended, Event, Numbers, Schedule, Trainee, train};
+use super::schedule::{cosine, decay};
+use super::state::averaged;
+use crate::anatomy::Segmenter;
+use crate::bridge;
+use crate::config::{RestorationLoss, RestorationRecipe};
+use crate::error::{Error, Result};
+use crate::heads::{Example, Head, Problem, Restorer, head, loss};
+use crate::io::dataset::Dataset;
+use crate::io::write_beside;
+use crate::nn::parameters::{Named, gradients};
+use crate::ops::{VolumeOps, tape};
+use crate::pretrained::model::latest_checkpoint;
+use crate::pretrained::restorer::AVERAGE;
+use crate::pretrained::{Weights, load_weights, segmenter};
+use crate::random::{Purpose, permutation, stream};
+use crate::report::{Montage, write_png};
+use crate::volume::Volume;
+
+/// Where network and optimiser stand among the arrays of a checkpoint.
+const NETWORK: &str = "R.";
+const ADAM: &str = "adam";
+/// Problems in a picture.
+const PICTURED: u64 = 4;
+/// The step whose address the problems of pictures have: one that no run reaches.
+const PICTURES: u64 = u64::MAX;
+
+/// A run that is to be started or resumed.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The recipe.
+    pub recipe: &'a RestorationRecipe,
+    /// The true images.
+    pub truths: &'a Dataset,
+    /// The run's folder.
+    pub out: &'a Path,
+    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    pub stop: &'a AtomicBool,
+}
+
+/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+///
+/// # Errors
+/// [`Error::Training`] for a loss that is not finite; errors of files as they are. The last checkpoint is intact in
+/// every case.
+pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
+    let mut training = Training::<B>::new(job, device)?;
+    if let Some(path) = latest_checkpoint(job.out)? {
+        training.restore(&path)?;
+    }
+    let mut folder = RunFolder::open(job.out, &job.recipe.to_toml()?, &B::name(device), training.done())?;
+    train(&mut training, &mut folder, job.stop, tell)
+}
+
+/// A head in training.
+struct Training<'a, B: VolumeOps> {
+    job: &'a Job<'a>,
+    head: Box<dyn Head>,
+    network: Restorer<Autodiff<B>>,
+    average: Restorer<B>,
+    adam: Adam<Autodiff<B>>,
+    /// What the perceptual loss sees with.
+    eye: Option<Segmenter<Autodiff<B>>>,
+    counters: Counters,
+    device: B::Device,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counters {
+    step: u64,
+    seconds: f64,
+}
+
+impl<'a, B: VolumeOps> Training<'a, B> {
+    fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
+        let (recipe, training) = (job.recipe, &job.recipe.training);
+        let head = head(&recipe.head);
+        let network = Restorer::<Autodiff<B>>::init(recipe, &*head, training.seed, device);
+        let (learning_rate, betas) = (training.learning_rate, training.adam_betas);
+        let eye = match recipe.loss.perceptual > 0.0 {
+            true => Some(segmenter::open::<Autodiff<B>>(segmenter::EMBEDDED, device)?),
+            false => None,
+        };
+        Ok(Self {
+            job,
+            head,
+            average: network.valid(),
+            network,
+            adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
+            eye,
+            counters: Counters::default(),
+            device: device.clone(),
+        })
+    }
+
+    /// Adam's step size after `step` steps.
+    fn rate(&self, step: u64) -> f64 {
+        let training = &self.job.recipe.training;
+        training.learning_rate * cosine(step, training.warm_up, training.steps)
+    }
+
+    /// A true image from 0 to 1, by its position in the dataset.
+    fn truth(&self, index: usize) -> Result<Array4<f32>> {
+        // Prepared volumes go from −1 to 1.
+        Ok(self.job.truths.volume(index)?.data.mapv(|x| 0.5 * (x + 1.0)))
+    }
+
+    /// Example number `sample` of step `step`: every image comes up once in each round.
+    fn example(&self, step: u64, sample: u64) -> Result<Example> {
+        let (training, images) = (&self.job.recipe.training, self.job.truths.len() as u64);
+        let (round, place) = {
+            let n = step * training.batch as u64 + sample;
+            (n / images, (n % images) as usize)
+        };
+        let order =
+            permutation(&mut stream(training.seed, round, 0, 0, Purpose::Order), self.job.truths.len());
+        self.head.example(&self.truth(order[place])?, training.patch, [training.seed, step, sample])
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        let weights = Weights::read(path)?;
+        let saved = RestorationRecipe::from_toml(text(&weights, "recipe")?, path)?;
+        let recipe = self.job.recipe;
+        if (&saved.network, &saved.head) != (&recipe.network, &recipe.head) {
+            let advice = "give the run's own recipe.toml, or another --out for a new run";
+            let expected = "the head and the network of this run";
+            return Err(Error::file(path, "head, network", expected, "others", advice));
+        }
+        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
+        self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
+        self.counters = from_json(&weights, "counters")?;
+        restore_adam(&mut self.adam, &weights, ADAM, &self.device)
+    }
+}
+
+impl<B: VolumeOps> Trainee for Training<'_, B> {
+    fn schedule(&self) -> Schedule {
+        let training = &self.job.recipe.training;
+        Schedule {
+            steps: training.steps,
+            log: training.log_every_steps,
+            picture: training.picture_every_steps,
+            checkpoint: training.checkpoint_every_steps,
+        }
+    }
+
+    fn done(&self) -> u64 {
+        self.counters.step
+    }
+
+    fn step(&mut self) -> Result<Numbers> {
+        let (recipe, at) = (self.job.recipe, self.counters.step);
+        let samples = recipe.training.batch;
+        let mut sum = Named::<B>::new();
+        let mut numbers = Numbers::new();
+        for sample in 0..samples {
+            let Example { case, truth } = self.example(at, sample as u64)?;
+            let _tape = tape();
+            let problem = Problem::<Autodiff<B>>::new(&case, &self.device);
+            let truth = whole::<Autodiff<B>>(&truth, &self.device);
+            let start = problem.measured.project(problem.start.clone(), 1.0);
+            let mut x = self.network.forward(&problem);
+            if recipe.loss.consistent {
+                x = problem.measured.project(x, 1.0);
+            }
+            let gain = decibels(&start.inner(), &x.clone().inner(), &truth.clone().inner());
+            let total = objective(&recipe.loss, self.eye.as_ref(), x, truth, &mut numbers, samples);
+            let value = scalar(&total.clone().inner());
+            if !value.is_finite() {
+                let problem = format!("the loss is {value}");
+                let advice = "lower training.learning_rate, and start again from the last checkpoint";
+                return Err(Error::Training { step: at, problem, advice: advice.into() });
+            }
+            *numbers.entry("psnr_gain_db".into()).or_insert(0.0) += gain / samples as f64;
+            add(&mut sum, gradients(&self.network, &total.backward()), 1.0 / samples as f64);
+        }
+        self.adam.set_learning_rate(self.rate(at));
+        self.network = self.adam.step(self.network.clone(), &clean(sum));
+        self.counters.step += 1;
+        let beta = decay(recipe.training.average_steps, self.counters.step);
+        self.average = averaged(self.average.clone(), &self.network.valid(), beta);
+        Ok(numbers)
+    }
+
+    fn clock(&mut self, seconds: f64) {
+        self.counters.seconds += seconds;
+    }
+
+    fn complete(&self, line: &mut Numbers) {
+        line.insert("seconds".into(), self.counters.seconds);
+        line.insert("learning_rate".into(), self.rate(self.counters.step));
+    }
+
+    /// Problems, the same through a run, a row each: where restoration starts, the result, the truth.
+    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+        let training = &self.job.recipe.training;
+        let mut volumes = Vec::new();
+        for sample in 0..PICTURED.min(self.job.truths.len() as u64) {
+            let image = self.truth(sample as usize)?;
+            let Example { case, truth } =
+                self.head.example(&image, training.patch, [training.seed, PICTURES, sample])?;
+            let problem = Problem::<B>::new(&case, &self.device);
+            let result = problem.measured.project(self.average.forward(&problem), 1.0);
+            let result = bridge::to_volumes(result.narrow(1, 0, 1), &Matrix4::identity());
+            let first = |image: Array4<f32>| {
+                Volume::new(image.slice_move(ndarray::s![..1, .., .., ..]), Matrix4::identity())
+            };
+            volumes.push(first(case.start));
+            volumes.extend(result);
+            volumes.push(first(truth));
+        }
+        let montage = Montage { window: (0.0, 1.0), columns: 3, ..Montage::fit(&volumes)? };
+        let path = folder.sample(&format!("step-{:08}", self.counters.step));
+        write_png(&path, &montage.render(&volumes)?)?;
+        tell(Event::Wrote(&path));
+        Ok(())
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
+        weights.insert(&self.network.valid(), NETWORK);
+        weights.insert(&self.average, AVERAGE);
+        insert_adam(&mut weights, &self.adam, ADAM)?;
+        let metadata = [
+            ("recipe", self.job.recipe.to_toml()?),
+            ("counters", json(path, &self.counters)?),
+            ("dataset_sha256", self.job.truths.content_sha256()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
+        ];
+        weights.metadata.extend(metadata.map(|(key, text)| (key.to_string(), text)));
+        let bytes = weights.to_bytes(false)?;
+        write_beside(path, |file| file.write_all(&bytes))
+    }
+}
+
+/// The weighted sum of the terms of the loss; their values, as means over `samples`, are added to `numbers`.
+fn objective<A: VolumeOps>(
+    weights: &RestorationLoss,
+    eye: Option<&Segmenter<A>>,
+    x: Tensor<A, 5>,
+    truth: Tensor<A, 5>,
+    numbers: &mut Numbers,
+    samples: usize,
+) -> Tensor<A, 1> {
+    let mut total = Tensor::zeros([1], &x.device());
+    let mut term = |name: &str, weight: f64, value: &dyn Fn() -> Tensor<A, 1>| {
+        if weight > 0.0 {
+            let value = value();
+            *numbers.entry(format!("loss_{name}")).or_insert(0.0) += scalar(&value) / samples as f64;
+            total = total.clone() + value * weight;
+        }
+    };
+    term("l1", weights.l1, &|| loss::l1(x.clone(), truth.clone()));
+    term("gradient", weights.gradient, &|| loss::gradient(x.clone(), truth.clone()));
+    term("spectrum", weights.spectrum, &|| loss::spectrum(x.clone(), truth.clone(), x.dims()[1] == 2));
+    term("perceptual", weights.perceptual, &|| {
+        let eye = eye.expect("a perceptual loss has an eye");
+        (eye.seen(x.clone()) - eye.seen(truth.clone())).abs().mean()
+    });
+    total
+}
+
+/// By how many decibels the mean square error of `after` is below that of `before`.
+fn decibels<B: Backend>(before: &Tensor<B, 5>, after: &Tensor<B, 5>, truth: &Tensor<B, 5>) -> f64 {
+    let error = |x: &Tensor<B, 5>| scalar(&(x.clone() - truth.clone()).powi_scalar(2).mean());
+    10.0 * (error(before).max(1e-12) / error(after).max(1e-12)).log10()
+}
+
+fn scalar<B: Backend>(x: &Tensor<B, 1>) -> f64 {
+    f64::from(x.clone().into_data().iter::<f32>().next().unwrap_or(f32::NAN))
+}
+
+/// An image `[C, D, H, W]` as a batch of one.
+fn whole<B: Backend>(image: &Array4<f32>, device: &B::Device) -> Tensor<B, 5> {
+    let volume = Volume::new(image.clone(), Matrix4::identity());
+    bridge::to_tensor(&[volume], device).expect("one volume")
+}

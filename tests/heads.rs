@@ -1,0 +1,386 @@
+//! Restoration heads through the public API: what is measured stays measured, blocks leave no seams, a network that learns
+//! beats its start, and runs resume exactly.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use burn::backend::Flex;
+use burn::tensor::{Tensor, TensorData};
+use nalgebra::Matrix4;
+use ndarray::{Array3, Array4};
+use serde_json::Value;
+use voxgan::config::{HeadRecipe, RestorationRecipe};
+use voxgan::heads::{Case, Inpaint, Measured, Measurement, Problem, Restorer, Superres, head, restore};
+use voxgan::io::dataset::{Dataset, Plan, prepare};
+use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::nn::parameters::replace;
+use voxgan::pretrained::TrainedRestorer;
+use voxgan::pretrained::model::latest_checkpoint;
+use voxgan::random::{Purpose, normal, stream};
+use voxgan::train::Ended;
+use voxgan::train::restorer::{self, Job};
+use voxgan::volume::Volume;
+use voxgan::volume::crop::Centre;
+use voxgan::volume::intensity::Normalisation;
+use voxgan::volume::resample::Interpolation;
+
+#[path = "program/mod.rs"]
+mod program;
+
+fn recipe(toml: &str) -> RestorationRecipe {
+    RestorationRecipe::from_toml(toml, Path::new("test.toml")).unwrap()
+}
+
+fn noise(shape: (usize, usize, usize, usize), seed: u64) -> Array4<f32> {
+    let (c, d, h, w) = shape;
+    let values = normal(&mut stream(seed, 0, 0, 0, Purpose::Noise), c * d * h * w);
+    Array4::from_shape_vec(shape, values).unwrap()
+}
+
+fn tensor(image: &Array4<f32>) -> Tensor<Flex, 5> {
+    let (c, d, h, w) = image.dim();
+    let values: Vec<f32> = image.iter().copied().collect();
+    Tensor::from_data(TensorData::new(values, [1, c, d, h, w]), &Default::default())
+}
+
+fn largest(x: Tensor<Flex, 5>) -> f32 {
+    x.abs().max().into_scalar()
+}
+
+/// A head's soft shapes: what a network can learn to sharpen.
+fn shapes(number: usize, length: usize) -> Array4<f32> {
+    let at = |axis: f64, n: usize| (number as f64 * axis + n as f64 * 2.1).sin() * length as f64 * 0.2;
+    Array4::from_shape_fn((1, length, length, length), |(_, z, y, x)| {
+        let mut value = 0.0f64;
+        for n in 0..4 {
+            let centre = [at(1.3, n), at(2.7, n), at(0.6, n)].map(|c| c + length as f64 / 2.0);
+            let radius = length as f64 * (0.14 + 0.04 * n as f64);
+            let far = [z, y, x].iter().zip(centre).map(|(&v, c)| (v as f64 - c).powi(2)).sum::<f64>().sqrt();
+            // An edge of about two voxels.
+            value += (0.2 + 0.1 * n as f64) / (1.0 + ((far - radius) / 0.4).exp());
+        }
+        value as f32
+    })
+}
+
+/// A network that does something: all parameters are noise.
+fn stirred(recipe: &RestorationRecipe) -> Restorer<Flex> {
+    let network = Restorer::<Flex>::init(recipe, &*head(&recipe.head), 1, &Default::default());
+    let mut seed = 100;
+    replace(network, |_, old: Tensor<Flex, 1>| {
+        seed += 1;
+        let values = normal(&mut stream(seed, 0, 0, 0, Purpose::Noise), old.dims()[0]);
+        let length = values.len();
+        Tensor::from_data(TensorData::new(values, [length]), &Default::default())
+    })
+}
+
+const SUPERRES: &str = r#"
+[head]
+task = "superres"
+factors = [[2, 2, 2], [3, 1, 1]]
+
+[network]
+kind = "residual"
+channels = 8
+blocks = 1
+fold = [2, 2, 2]
+
+[training]
+patch = [24, 24, 24]
+steps = 100
+learning_rate = 0.005
+warm_up = 5
+average_steps = 5.0
+log_every_steps = 20
+picture_every_steps = 100
+checkpoint_every_steps = 20
+"#;
+
+fn cases() -> Vec<(&'static str, Case)> {
+    let truth = shapes(1, 12);
+    let superres = |factors: &str, profile: &str| {
+        let toml = SUPERRES.replace("[[2, 2, 2], [3, 1, 1]]", factors);
+        let toml = toml.replace("task = \"superres\"", &format!("task = \"superres\"\n{profile}"));
+        let head = head(&recipe(&toml).head);
+        head.example(&truth, [12; 3], [0, 0, 0]).unwrap().case
+    };
+    let known = Array3::from_shape_fn((12, 12, 12), |(z, y, x)| !(z > 2 && z < 9 && y > 3 && x < 6));
+    vec![
+        ("cubes", superres("[[2, 2, 2]]", "")),
+        ("thick slices", superres("[[1, 4, 1]]", "")),
+        ("gaps", superres("[[1, 1, 3]]", "width = 0.6")),
+        ("Gaussian", superres("[[2, 1, 3]]", "profile = \"gaussian\"")),
+        ("holes", Inpaint::new(&Default::default()).case(&truth, &known).unwrap()),
+    ]
+}
+
+/// A projection: what is measured of it is the measurement, twice is once, and no image that is consistent lies nearer.
+#[test]
+fn results_are_held_to_what_was_measured() {
+    for (name, case) in cases() {
+        let measured = Measured::<Flex>::new(&case.measurement, case.start.dim(), &Default::default());
+        let x = tensor(&noise(case.start.dim(), 3));
+        let once = measured.project(x.clone(), 1.0);
+        let residual = measured.residual(once.clone()).unwrap();
+        assert!(residual < 2e-6, "{name}: residual {residual}");
+        assert!(measured.residual(x.clone()).unwrap() > 0.1, "{name}");
+        let twice = measured.project(once.clone(), 1.0);
+        assert!(largest(twice - once.clone()) < 2e-5, "{name}: twice is not once");
+        // The way gone is orthogonal to all that the measurement does not see.
+        let gone = once.clone() - x.clone();
+        let other = tensor(&noise(case.start.dim(), 4));
+        let unseen = other.clone() - measured.determined(other);
+        let (dot, norm) = (
+            (gone.clone() * unseen.clone()).sum().into_scalar(),
+            (gone.clone() * gone.clone()).sum().into_scalar(),
+        );
+        assert!(dot.abs() < 1e-3 * norm, "{name}: {dot} beside {norm}");
+        let half = measured.project(x.clone(), 0.5);
+        assert!(largest(half - (x + gone * 0.5)) < 1e-5, "{name}: half of the way");
+    }
+}
+
+/// A case's measurement is that of its truth, on the host and on the device.
+#[test]
+fn an_examples_measurement_is_that_of_its_truth() {
+    for (factors, grid) in [("[[2, 2, 2]]", [12; 3]), ("[[1, 3, 1]]", [4, 12, 8])] {
+        let recipe = recipe(&SUPERRES.replace("[[2, 2, 2], [3, 1, 1]]", factors));
+        let example = head(&recipe.head).example(&shapes(2, 16), grid, [5, 6, 7]).unwrap();
+        let measured =
+            Measured::<Flex>::new(&example.case.measurement, example.truth.dim(), &Default::default());
+        assert_eq!(example.truth.shape()[1..], grid);
+        assert!(measured.residual(tensor(&example.truth)).unwrap() < 1e-6);
+        let Measurement::Means { values, .. } = &example.case.measurement else { panic!("means") };
+        // The mean over all voxels is the mean over all means.
+        assert!((values.mean().unwrap() - example.truth.mean().unwrap()).abs() < 1e-5);
+        // The start lies where the truth does: they correlate.
+        let (start, truth) = (&example.case.start, &example.truth);
+        let errors: f32 = start.iter().zip(truth).map(|(a, b)| (a - b).powi(2)).sum();
+        let spread: f32 = truth.iter().map(|b| (b - truth.mean().unwrap()).powi(2)).sum();
+        assert!(errors < 0.3 * spread, "{factors}: {errors} beside {spread}");
+    }
+}
+
+/// Blocks that overlap by more than what a voxel is seen from give what the whole gives; with less, nearly.
+#[test]
+fn blocks_leave_no_seams() {
+    let recipe = recipe(SUPERRES);
+    let network = stirred(&recipe);
+    let superres = superres_of(&recipe);
+    let measured = noise((1, 40, 30, 26), 2).mapv(|x| 0.5 + 0.1 * x);
+    let case = superres.case(&measured, [2, 2, 2]).unwrap();
+    let device = Default::default();
+    let whole = restore(&network, &case, ([96; 3], recipe.multiple()), 0.0, &device);
+    let blocks = restore(&network, &case, ([48; 3], recipe.multiple()), 0.0, &device);
+    assert_eq!(whole.image.dim(), (1, 80, 60, 52));
+    let scale = whole.image.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+    let difference =
+        whole.image.iter().zip(&blocks.image).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+    assert!((difference / scale).sqrt() < 0.01, "{}", (difference / scale).sqrt());
+    // After the projection the blocks' result is held to the measurement as a whole.
+    let case = superres.case(&Array4::from_elem((1, 40, 30, 26), 0.5), [2, 2, 2]).unwrap();
+    let flat = restore(&network, &case, ([48; 3], recipe.multiple()), 1.0, &device);
+    let residuals = flat.residuals.unwrap();
+    assert!(residuals[2] < 1e-5 && residuals[1] > residuals[2], "{residuals:?}");
+}
+
+fn superres_of(recipe: &RestorationRecipe) -> Superres {
+    match &recipe.head {
+        HeadRecipe::Superres(superres) => Superres::new(superres),
+        _ => panic!("a recipe of superres"),
+    }
+}
+
+/// A folder with prepared shapes and runs.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let scans = place.path("scans");
+        fs::create_dir_all(&scans).unwrap();
+        for number in 0..3 {
+            let volume = Volume::new(shapes(number, 32), Matrix4::identity());
+            nifti::write(scans.join(format!("{number}.nii")), &volume, &WriteOptions::default()).unwrap();
+        }
+        let plan = Plan {
+            inputs: vec![scans],
+            shape: [32; 3],
+            spacing_mm: None,
+            interpolation: Interpolation::Linear,
+            normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
+            centre: Centre::Grid,
+            participants: None,
+            labels: Vec::new(),
+            frame: None,
+            strict: true,
+        };
+        prepare(&plan, None, &place.path("data"), &|_| {}).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn train(&self, recipe: &RestorationRecipe, name: &str) -> Ended {
+        let truths = Dataset::open(&self.path("data")).unwrap();
+        let stop = AtomicBool::new(false);
+        let job = Job { recipe, truths: &truths, out: &self.path(name), stop: &stop };
+        restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap()
+    }
+
+    /// Lines of the log without what a clock tells.
+    fn log(&self, name: &str) -> Vec<BTreeMap<String, Value>> {
+        let text = fs::read_to_string(self.path(name).join("stats.jsonl")).unwrap();
+        let line = |line: &str| {
+            let mut line: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
+            assert!(line.remove("seconds").is_some() && line.remove("seconds_per_step").is_some());
+            line
+        };
+        text.lines().map(line).collect()
+    }
+}
+
+/// A hundred steps on three shapes: the mean square error sinks below that of the consistent start, every head and network.
+#[test]
+fn training_beats_the_start() {
+    let place = Place::new();
+    let inpaint = SUPERRES.replace(
+        "task = \"superres\"\nfactors = [[2, 2, 2], [3, 1, 1]]",
+        "task = \"inpaint\"\nradius = [3.0, 5.0]",
+    );
+    let unet = "kind = \"u-net\"\nwidths = [6, 8]\nfold = [1, 1, 1]";
+    let residual = "kind = \"residual\"\nchannels = 6\nblocks = 1\nfold = [2, 2, 2]";
+    let measured = SUPERRES
+        .replace("[[2, 2, 2], [3, 1, 1]]", "[[2, 2, 2]]\nmeasured = true")
+        .replace("fold = [2, 2, 2]", "upsampling = \"resize\"");
+    let recipes = [
+        ("superres", SUPERRES.to_string(), 0.2),
+        ("unet", SUPERRES.replace(residual, unet), 0.2),
+        ("measured", measured, 0.2),
+        ("inpaint", inpaint, 0.0),
+    ];
+    for (name, toml, least) in recipes {
+        let recipe = recipe(&toml);
+        assert_eq!(place.train(&recipe, name), Ended::Complete);
+        let gains: Vec<f64> =
+            place.log(name).iter().map(|line| line["psnr_gain_db"].as_f64().unwrap()).collect();
+        assert_eq!(gains.len(), 5);
+        assert!(gains[4] > least, "{name}: {gains:?} dB over the start");
+        let samples = place.path(name).join("samples");
+        assert_eq!(fs::read_dir(samples).unwrap().count(), 2);
+    }
+    // What was trained opens, and restores as a problem of its own.
+    let trained =
+        TrainedRestorer::<Flex>::open(place.path("superres").to_str().unwrap(), &Default::default()).unwrap();
+    let example = head(&trained.recipe.head).example(&shapes(7, 32), [24; 3], [1, 2, 3]).unwrap();
+    let problem = Problem::<Flex>::new(&example.case, &Default::default());
+    let found = trained.network.forward(&problem);
+    let error = |x: Tensor<Flex, 5>| (x - tensor(&example.truth)).powi_scalar(2).mean().into_scalar();
+    let start = problem.measured.project(problem.start.clone(), 1.0);
+    let found = problem.measured.project(found, 1.0);
+    assert!(error(found) < error(start), "an unseen shape is no better than its start");
+}
+
+#[test]
+fn a_run_that_was_cut_off_goes_on_exactly() {
+    let place = Place::new();
+    let whole = recipe(&SUPERRES.replace("\nsteps = 100", "\nsteps = 40\nbatch = 2"));
+    assert_eq!(place.train(&whole, "whole"), Ended::Complete);
+    place.train(&whole, "parts");
+    // As if it had been killed after its checkpoint at step 20.
+    let checkpoints = place.path("parts").join("checkpoints");
+    fs::remove_file(checkpoints.join("step-00000040.safetensors")).unwrap();
+    assert_eq!(place.train(&whole, "parts"), Ended::Complete);
+    assert_eq!(place.log("whole"), place.log("parts"));
+    let last = |name: &str| fs::read(latest_checkpoint(&place.path(name)).unwrap().unwrap()).unwrap();
+    let arrays = |bytes: &[u8]| {
+        let tensors = safetensors::SafeTensors::deserialize(bytes).unwrap();
+        tensors
+            .iter()
+            .map(|(name, view)| (name.to_string(), view.data().to_vec()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(arrays(&last("whole")), arrays(&last("parts")));
+}
+
+/// The commands on files whose axes lie in another order, and what they refuse.
+#[test]
+fn commands_restore_files_and_say_what_they_rest_on() {
+    let place = Place::new();
+    let toml = SUPERRES.replace("\nsteps = 100", "\nsteps = 20");
+    place.train(&recipe(&toml), "run");
+    let run = place.path("run");
+    let text = |path: &Path| path.to_str().unwrap().to_string();
+    // Slices of three voxels along the file's second axis, which is the world's third.
+    let mut affine = Matrix4::zeros();
+    affine[(0, 0)] = 1.0;
+    affine[(2, 1)] = 3.0;
+    affine[(1, 2)] = -1.0;
+    affine[(3, 3)] = 1.0;
+    let thick = Volume::new(noise((1, 16, 8, 16), 5).mapv(|x| 500.0 + 90.0 * x), affine);
+    let (input, output) = (place.path("thick.nii"), place.path("out/fine.nii.gz"));
+    nifti::write(&input, &thick, &WriteOptions::default()).unwrap();
+    let arguments = |factor: &'static str| {
+        vec!["superres", "IN", "OUT", "--factor", factor, "--weights", "RUN", "--no-anatomy"]
+    };
+    let with_paths = |arguments: Vec<&str>| -> Vec<String> {
+        let path = |argument: &str| match argument {
+            "IN" => text(&input),
+            "OUT" => text(&output),
+            "RUN" => text(&run),
+            other => other.to_string(),
+        };
+        arguments.into_iter().map(path).collect()
+    };
+    let owned = with_paths(arguments("1,3,1"));
+    let printed = program::printed(&owned.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(printed.contains("data residual"), "{printed}");
+    let fine = nifti::read(&output).unwrap();
+    assert_eq!(fine.dims(), [16, 24, 16]);
+    assert_eq!(fine.spacing_mm().map(|mm| (mm * 1e4).round() / 1e4), [1.0; 3]);
+    // The mean of each three planes is the plane that was measured, in the scan's own units and places.
+    for j in 0..8 {
+        for (k, i) in [(0, 0), (7, 3), (15, 15)] {
+            let mean = (0..3).map(|n| fine.data[(0, k, 3 * j + n, i)]).sum::<f32>() / 3.0;
+            let expected = thick.data[(0, k, j, i)];
+            assert!((mean - expected).abs() < 0.01 * 90.0, "{mean} for {expected}");
+        }
+    }
+    let (coarse, middle) = (thick.world_mm([3.0, 2.0, 5.0]), fine.world_mm([3.0, 7.0, 5.0]));
+    assert!(coarse.iter().zip(middle).all(|(a, b)| (a - b).abs() < 1e-3), "{coarse:?} {middle:?}");
+    for name in ["out/fine_floor.nii.gz", "out/fine_added.nii.gz", "out/fine.json"] {
+        assert!(place.path(name).exists(), "{name}");
+    }
+    let record: Value = serde_json::from_slice(&fs::read(place.path("out/fine.json")).unwrap()).unwrap();
+    assert_eq!(record["Restored"], true);
+    assert!(record["DataResidual"]["Result"].as_f64().unwrap() < 1e-5);
+    let owned = with_paths(arguments("2,1,1"));
+    let refused = program::refused(&owned.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(refused.contains("factor") && refused.contains("[2, 2, 2]"), "{refused}");
+}
+
+#[test]
+fn recipes_are_refused_by_the_key_that_is_wrong() {
+    let wrong = [
+        ("[[2, 2, 2], [3, 1, 1]]", "[[1, 1, 1]]", "head.factors"),
+        ("[[2, 2, 2], [3, 1, 1]]", "[[2, 2, 2], [3, 1, 1]]\nmeasured = true", "head.factors"),
+        ("patch = [24, 24, 24]", "patch = [24, 24, 25]", "training.patch"),
+        ("fold = [2, 2, 2]", "fold = [3, 2, 1]\nupsampling = \"resize\"", "network.upsampling"),
+        ("channels = 8", "channels = 0", "network.channels"),
+        ("[training]", "[loss]\nl1 = 0.0\n[training]", "loss"),
+        ("kind = \"residual\"", "kind = \"recursive\"", "network"),
+    ];
+    for (from, to, key) in wrong {
+        let toml = SUPERRES.replace(from, to);
+        assert_ne!(toml, SUPERRES);
+        let error = RestorationRecipe::from_toml(&toml, Path::new("test.toml")).unwrap_err().to_string();
+        assert!(error.contains(key), "{key}: {error}");
+    }
+}
