@@ -19,8 +19,8 @@ mod validation;
 pub use any::AnyRecipe;
 pub use parse::{in_file, parse, to_toml};
 pub use restoration::{
-    HeadRecipe, InpaintRecipe, RestorationLoss, RestorationRecipe, RestorationTraining, RestorerRecipe,
-    SuperresRecipe, Upsampling,
+    Between, ChainRecipe, HeadRecipe, InpaintRecipe, MotionRecipe, ReconRecipe, RestorationLoss,
+    RestorationRecipe, RestorationTraining, RestorerRecipe, SuperresRecipe, Upsampling,
 };
 pub use segmentation::{SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe};
 

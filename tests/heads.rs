@@ -114,21 +114,79 @@ fn cases() -> Vec<(&'static str, Case)> {
         ("gaps", superres("[[1, 1, 3]]", "width = 0.6")),
         ("Gaussian", superres("[[2, 1, 3]]", "profile = \"gaussian\"")),
         ("holes", Inpaint::new(&Default::default()).case(&truth, &known).unwrap()),
+        ("k-space", example(RECON, &truth, [1, 12, 12])),
+        ("k-space of a volume", example(RECON, &truth, [12, 12, 12])),
+        ("coils", example(&RECON.replace("coils = 1", "coils = 6"), &truth, [1, 12, 12])),
+        ("shots", example(MOTION, &truth, [12, 12, 12])),
     ]
+}
+
+const RECON: &str = r#"
+[head]
+task = "recon"
+patterns = [{ kind = "gaussian", acceleration = 2.0, calibration = [4, 4], axes = ["H", "W"] }]
+coils = 1
+
+[network]
+kind = "residual"
+channels = 8
+blocks = 1
+
+[training]
+patch = [1, 24, 24]
+steps = 100
+learning_rate = 0.005
+warm_up = 5
+average_steps = 5.0
+log_every_steps = 20
+picture_every_steps = 100
+"#;
+
+const MOTION: &str = r#"
+[head]
+task = "motion"
+known = true
+motion = { moves = 1, rotation_deg = [-4.0, 4.0], translation_mm = [-1.0, 1.0], axes = ["H"] }
+
+[network]
+kind = "residual"
+channels = 8
+blocks = 1
+
+[training]
+patch = [16, 16, 16]
+steps = 100
+learning_rate = 0.005
+warm_up = 5
+average_steps = 5.0
+log_every_steps = 20
+picture_every_steps = 100
+"#;
+
+fn example(toml: &str, truth: &Array4<f32>, patch: [usize; 3]) -> Case {
+    head(&recipe(toml).head).example(truth, patch, [0, 0, 0]).unwrap().case
 }
 
 /// A projection: what is measured of it is the measurement, twice is once, and no image that is consistent lies nearer.
 #[test]
 fn results_are_held_to_what_was_measured() {
     for (name, case) in cases() {
-        let measured = Measured::<Flex>::new(&case.measurement, case.start.dim(), &Default::default());
+        // Where several coils or shots see the same, conjugate gradients come near the samples and not upon them.
+        let exact = !matches!(name, "coils" | "shots");
+        let measured =
+            Measured::<Flex>::new(&case.measurement, case.start.dim(), &Default::default()).unwrap();
         let x = tensor(&noise(case.start.dim(), 3));
         let once = measured.project(x.clone(), 1.0);
         let residual = measured.residual(once.clone()).unwrap();
-        assert!(residual < 2e-6, "{name}: residual {residual}");
-        assert!(measured.residual(x.clone()).unwrap() > 0.1, "{name}");
-        let twice = measured.project(once.clone(), 1.0);
-        assert!(largest(twice - once.clone()) < 2e-5, "{name}: twice is not once");
+        let before = measured.residual(x.clone()).unwrap();
+        assert!(
+            before > 0.1 && residual < if exact { 2e-6 } else { 0.1 * before },
+            "{name}: {before} {residual}"
+        );
+        if exact {
+            let twice = measured.project(once.clone(), 1.0);
+            assert!(largest(twice - once.clone()) < 2e-5, "{name}: twice is not once");
+        }
         // The way gone is orthogonal to all that the measurement does not see.
         let gone = once.clone() - x.clone();
         let other = tensor(&noise(case.start.dim(), 4));
@@ -137,7 +195,7 @@ fn results_are_held_to_what_was_measured() {
             (gone.clone() * unseen.clone()).sum().into_scalar(),
             (gone.clone() * gone.clone()).sum().into_scalar(),
         );
-        assert!(dot.abs() < 1e-3 * norm, "{name}: {dot} beside {norm}");
+        assert!(!exact || dot.abs() < 1e-3 * norm, "{name}: {dot} beside {norm}");
         let half = measured.project(x.clone(), 0.5);
         assert!(largest(half - (x + gone * 0.5)) < 1e-5, "{name}: half of the way");
     }
@@ -150,7 +208,8 @@ fn an_examples_measurement_is_that_of_its_truth() {
         let recipe = recipe(&SUPERRES.replace("[[2, 2, 2], [3, 1, 1]]", factors));
         let example = head(&recipe.head).example(&shapes(2, 16), grid, [5, 6, 7]).unwrap();
         let measured =
-            Measured::<Flex>::new(&example.case.measurement, example.truth.dim(), &Default::default());
+            Measured::<Flex>::new(&example.case.measurement, example.truth.dim(), &Default::default())
+                .unwrap();
         assert_eq!(example.truth.shape()[1..], grid);
         assert!(measured.residual(tensor(&example.truth)).unwrap() < 1e-6);
         let Measurement::Means { values, .. } = &example.case.measurement else { panic!("means") };
@@ -173,8 +232,8 @@ fn blocks_leave_no_seams() {
     let measured = noise((1, 40, 30, 26), 2).mapv(|x| 0.5 + 0.1 * x);
     let case = superres.case(&measured, [2, 2, 2]).unwrap();
     let device = Default::default();
-    let whole = restore(&network, &case, ([96; 3], recipe.multiple()), 0.0, &device);
-    let blocks = restore(&network, &case, ([48; 3], recipe.multiple()), 0.0, &device);
+    let whole = restore(&network, &case, ([96; 3], recipe.multiple()), 0.0, &device).unwrap();
+    let blocks = restore(&network, &case, ([48; 3], recipe.multiple()), 0.0, &device).unwrap();
     assert_eq!(whole.image.dim(), (1, 80, 60, 52));
     let scale = whole.image.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
     let difference =
@@ -182,7 +241,7 @@ fn blocks_leave_no_seams() {
     assert!((difference / scale).sqrt() < 0.01, "{}", (difference / scale).sqrt());
     // After the projection the blocks' result is held to the measurement as a whole.
     let case = superres.case(&Array4::from_elem((1, 40, 30, 26), 0.5), [2, 2, 2]).unwrap();
-    let flat = restore(&network, &case, ([48; 3], recipe.multiple()), 1.0, &device);
+    let flat = restore(&network, &case, ([48; 3], recipe.multiple()), 1.0, &device).unwrap();
     let residuals = flat.residuals.unwrap();
     assert!(residuals[2] < 1e-5 && residuals[1] > residuals[2], "{residuals:?}");
 }
@@ -265,6 +324,21 @@ fn training_beats_the_start() {
         ("unet", SUPERRES.replace(residual, unet), 0.2),
         ("measured", measured, 0.2),
         ("inpaint", inpaint, 0.0),
+        ("recon", RECON.to_string(), 0.2),
+        (
+            "chain",
+            RECON.replace("[training]", "[chain]\nstages = 2\nbetween = \"project\"\n\n[training]"),
+            0.2,
+        ),
+        (
+            "unrolled",
+            RECON
+                .replace("coils = 1", "coils = 3")
+                .replace("[training]", "[chain]\nstages = 2\nbetween = \"step\"\n\n[training]"),
+            0.2,
+        ),
+        ("known motion", MOTION.to_string(), 0.0),
+        ("motion", MOTION.replace("known = true", "known = false"), 0.1),
     ];
     for (name, toml, least) in recipes {
         let recipe = recipe(&toml);
@@ -280,7 +354,7 @@ fn training_beats_the_start() {
     let trained =
         TrainedRestorer::<Flex>::open(place.path("superres").to_str().unwrap(), &Default::default()).unwrap();
     let example = head(&trained.recipe.head).example(&shapes(7, 32), [24; 3], [1, 2, 3]).unwrap();
-    let problem = Problem::<Flex>::new(&example.case, &Default::default());
+    let problem = Problem::<Flex>::new(&example.case, &Default::default()).unwrap();
     let found = trained.network.forward(&problem);
     let error = |x: Tensor<Flex, 5>| (x - tensor(&example.truth)).powi_scalar(2).mean().into_scalar();
     let start = problem.measured.project(problem.start.clone(), 1.0);

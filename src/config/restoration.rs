@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{in_file, parse, to_toml};
 use crate::error::{Error, Result};
-use crate::mri::degrade::ProfileShape;
+use crate::mri::degrade::{ProfileShape, RandomMotion};
+use crate::mri::sampling::Pattern;
 
 /// Times a grid may become finer along an axis.
 const FACTOR_MAX: usize = 8;
@@ -21,6 +22,9 @@ pub struct RestorationRecipe {
     pub head: HeadRecipe,
     /// The network.
     pub network: RestorerRecipe,
+    /// Several networks, one after the other.
+    #[serde(default)]
+    pub chain: ChainRecipe,
     /// What the network is asked for.
     #[serde(default)]
     pub loss: RestorationLoss,
@@ -37,6 +41,10 @@ pub enum HeadRecipe {
     Superres(SuperresRecipe),
     /// Voxels that are missing.
     Inpaint(InpaintRecipe),
+    /// k-space that was measured in part.
+    Recon(ReconRecipe),
+    /// A head that moved.
+    Motion(MotionRecipe),
 }
 
 /// Super-resolution: how coarse the measured voxels are.
@@ -83,6 +91,64 @@ impl Default for InpaintRecipe {
     fn default() -> Self {
         Self { holes: 4, radius: [3.0, 12.0], slices: 0.3, slices_max: 4 }
     }
+}
+
+/// Reconstruction: how much of k-space is measured, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReconRecipe {
+    /// Patterns of sampling; of several, one is drawn for each example, and the network is told its acceleration.
+    pub patterns: Vec<Pattern>,
+    /// Simulated receive coils of an example.
+    pub coils: usize,
+    /// Standard deviation of the coefficients of the smooth phase that true images are given, in radians.
+    pub phase: f64,
+    /// Greatest standard deviation of the noise of each sample, as a part of the brightest tissue.
+    pub noise: f64,
+}
+
+impl Default for ReconRecipe {
+    fn default() -> Self {
+        Self { patterns: Vec::new(), coils: 1, phase: 0.5, noise: 0.0 }
+    }
+}
+
+/// Motion correction: how heads move, and whether it is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MotionRecipe {
+    /// How the head moves between the shots of an example.
+    pub motion: RandomMotion,
+    /// What was measured at each shot, and where the head lay then, is known: restoration starts from the least-squares image
+    /// and is held to the samples. Else only the image is known.
+    pub known: bool,
+}
+
+/// Several networks of one shape, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChainRecipe {
+    /// How many.
+    pub stages: usize,
+    /// What keeps them to the measurement.
+    pub between: Between,
+}
+
+impl Default for ChainRecipe {
+    fn default() -> Self {
+        Self { stages: 1, between: Between::Project }
+    }
+}
+
+/// What stands between the stages of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Between {
+    /// Each result is held to the measurement exactly (RefineGAN: Quan et al. 2018).
+    Project,
+    /// Each stage takes a step of learned size towards the measurement beside what its network says (variational network:
+    /// Hammernik et al. 2018; Sriram et al. 2020).
+    Step,
 }
 
 /// A restoration network.
@@ -216,6 +282,10 @@ impl RestorationRecipe {
         to_toml(self)
     }
 
+    fn network_enlarges(&self) -> bool {
+        matches!(&self.head, HeadRecipe::Superres(superres) if superres.measured)
+    }
+
     /// Whether patches are slices.
     pub fn flat(&self) -> bool {
         self.training.patch[0] == 1
@@ -228,6 +298,11 @@ impl RestorationRecipe {
     pub fn validate(&self) -> Result<()> {
         self.head.validate()?;
         self.network.validate(&self.head)?;
+        if self.chain.stages == 0 || (self.chain.stages > 1 && self.network_enlarges()) {
+            let expected =
+                if self.chain.stages == 0 { "1 or more" } else { "1 where measured voxels are given" };
+            return Err(Error::value("chain.stages", expected, self.chain.stages.to_string(), ADVICE));
+        }
         let (training, loss) = (&self.training, &self.loss);
         let numbers = [
             ("training.learning_rate", training.learning_rate, true),
@@ -279,7 +354,7 @@ impl RestorationRecipe {
                 .factors
                 .iter()
                 .fold(network, |all, factors| [0, 1, 2].map(|axis| common(all[axis], factors[axis]))),
-            HeadRecipe::Inpaint(_) => network,
+            HeadRecipe::Inpaint(_) | HeadRecipe::Recon(_) | HeadRecipe::Motion(_) => network,
         }
     }
 }
@@ -331,6 +406,17 @@ impl HeadRecipe {
                 number("head.holes", inpaint.holes as f64, true)?;
                 number("head.slices_max", inpaint.slices_max as f64, true)
             }
+            Self::Recon(recon) => {
+                if recon.patterns.is_empty() {
+                    let advice = "give one, such as { kind = \"radial\", spokes = { acceleration = 4.0 } }";
+                    return Err(Error::value("head.patterns", "a pattern of sampling", "none", advice));
+                }
+                number("head.coils", recon.coils as f64, true)?;
+                number("head.phase", recon.phase, false)?;
+                number("head.noise", recon.noise, false)
+            }
+            // Its ranges are looked at where motion is drawn.
+            Self::Motion(_) => Ok(()),
         }
     }
 }

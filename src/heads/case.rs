@@ -7,6 +7,8 @@ use rand::{Rng, RngExt};
 
 use super::Measured;
 use crate::error::{Error, Result};
+use crate::mri::ComplexArray;
+use crate::mri::encoding::Encoding;
 use crate::mri::operators::slice_profile::SliceProfile;
 use crate::ops::VolumeOps;
 
@@ -51,11 +53,18 @@ pub enum Measurement {
         /// Their values, `[C, D, H, W]`; others are not looked at.
         values: Array4<f32>,
     },
+    /// k-space of a complex image, whose parts are two channels.
+    Kspace {
+        /// How it was measured.
+        encoding: Box<Encoding>,
+        /// What was measured, of the shape that the encoding gives.
+        samples: ComplexArray,
+    },
 }
 
 /// A [`Case`] on a device, of one sample.
 #[derive(Clone, Debug)]
-pub struct Problem<B: Backend> {
+pub struct Problem<B: VolumeOps> {
     /// What the network sees, `[1, C, D, H, W]`.
     pub given: Tensor<B, 5>,
     /// Where restoration starts, `[1, C, D, H, W]`.
@@ -68,18 +77,21 @@ pub struct Problem<B: Backend> {
 
 impl<B: VolumeOps> Problem<B> {
     /// The problem of `case` on `device`.
-    pub fn new(case: &Case, device: &B::Device) -> Self {
+    ///
+    /// # Errors
+    /// As [`Measured::new`].
+    pub fn new(case: &Case, device: &B::Device) -> Result<Self> {
         let condition = (!case.condition.is_empty()).then(|| {
             let values = case.condition.clone();
             let length = values.len();
             Tensor::from_data(TensorData::new(values, [1, length]), device)
         });
-        Self {
+        Ok(Self {
             given: tensor(&case.given, device),
             start: tensor(&case.start, device),
             condition,
-            measured: Measured::new(&case.measurement, case.start.dim(), device),
-        }
+            measured: Measured::new(&case.measurement, case.start.dim(), device)?,
+        })
     }
 }
 
@@ -98,6 +110,15 @@ pub(super) fn image<B: Backend>(tensor: Tensor<B, 5>) -> Array4<f32> {
 
 /// A part of this grid at a place that is drawn, its centre on what is not background where a few tries find that.
 pub(super) fn part(image: &Array4<f32>, patch: [usize; 3], rng: &mut impl Rng) -> Result<Array4<f32>> {
+    Ok(part_at(image, patch, rng)?.0)
+}
+
+/// [`part`] and its first voxel.
+pub(super) fn part_at(
+    image: &Array4<f32>,
+    patch: [usize; 3],
+    rng: &mut impl Rng,
+) -> Result<(Array4<f32>, [usize; 3])> {
     const TRIES: usize = 20;
     /// What counts as background.
     const DARK: f32 = 0.1;
@@ -121,5 +142,6 @@ pub(super) fn part(image: &Array4<f32>, patch: [usize; 3], rng: &mut impl Rng) -
         }
     }
     let [z, y, x] = first;
-    Ok(image.slice(s![.., z..z + patch[0], y..y + patch[1], x..x + patch[2]]).to_owned())
+    let part = image.slice(s![.., z..z + patch[0], y..y + patch[1], x..x + patch[2]]).to_owned();
+    Ok((part, first))
 }

@@ -78,6 +78,16 @@ impl<B: VolumeOps> Encoder<B> {
         Ok(Self { image, sliced, grid, shots, slice_profile, coils, transforms, mask, trajectory })
     }
 
+    /// Whether `A·Aᴴ` leaves samples as they are: Cartesian, of one coil, of an image that stays still on its own grid. Then
+    /// `Aᴴ` is the pseudo-inverse.
+    pub fn is_isometric(&self) -> bool {
+        self.shots.is_empty()
+            && self.slice_profile.is_none()
+            && self.coils.is_none()
+            && self.trajectory.is_none()
+            && self.grid == self.image
+    }
+
     /// The mask of a Cartesian measurement, where it has one: for [`crate::ops::physics::consistency`].
     pub fn mask(&self) -> Option<&Selection<B>> {
         self.mask.as_ref()

@@ -1,17 +1,20 @@
 //! What was measured, on a device: it is compared with a result, and put back into it.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use nalgebra::DMatrix;
 
 use super::case::{Measurement, tensor};
+use super::encoding::Encoder;
+use crate::error::Result;
+use crate::mri::ComplexArray;
 use crate::mri::operators::slice_profile::SliceProfile;
 use crate::ops::VolumeOps;
 use crate::ops::physics::{Along, Matrix, Selection};
 
 /// A measurement and its operator, on `[1, C, D, H, W]`.
 #[derive(Clone, Debug)]
-pub enum Measured<B: Backend> {
+pub enum Measured<B: VolumeOps> {
     /// Nothing.
     Nothing,
     /// Means over several voxels.
@@ -28,7 +31,17 @@ pub enum Measured<B: Backend> {
         /// Their values, zero elsewhere.
         values: Tensor<B, 5>,
     },
+    /// k-space of a complex image.
+    Kspace {
+        /// How it was measured.
+        encoder: Box<Encoder<B>>,
+        /// What was measured, `[1, 2·coils, …]`.
+        values: Tensor<B, 5>,
+    },
 }
+
+/// Steps towards the nearest image that gives the samples, where they do not follow from it in one.
+const STEPS: usize = 10;
 
 /// Means along one axis, and the least image that has given means.
 #[derive(Clone, Debug)]
@@ -61,9 +74,16 @@ impl<B: VolumeOps> Mean<B> {
 
 impl<B: VolumeOps> Measured<B> {
     /// The measurement of images `[C, D, H, W]` of this shape.
-    pub fn new(measurement: &Measurement, shape: (usize, usize, usize, usize), device: &B::Device) -> Self {
+    ///
+    /// # Errors
+    /// As [`Encoder::new`].
+    pub fn new(
+        measurement: &Measurement,
+        shape: (usize, usize, usize, usize),
+        device: &B::Device,
+    ) -> Result<Self> {
         let lengths = [shape.1, shape.2, shape.3];
-        match measurement {
+        Ok(match measurement {
             Measurement::Nothing => Self::Nothing,
             Measurement::Means { profiles, values } => Self::Means {
                 means: profiles.iter().map(|p| Mean::new(p, lengths[p.axis], device)).collect(),
@@ -73,7 +93,11 @@ impl<B: VolumeOps> Measured<B> {
                 let known = Selection::new(known.iter().copied(), known.dim().into(), device);
                 Self::Voxels { values: known.apply(tensor(values, device)), known }
             }
-        }
+            Measurement::Kspace { encoding, samples } => Self::Kspace {
+                encoder: Box::new(Encoder::new(encoding, device)?),
+                values: complex_tensor(samples, device),
+            },
+        })
     }
 
     /// `A·x`: what would have been measured of `x`; none where nothing is.
@@ -82,6 +106,7 @@ impl<B: VolumeOps> Measured<B> {
             Self::Nothing => None,
             Self::Means { means, .. } => Some(means.iter().fold(x, |x, mean| mean.forward.apply(x))),
             Self::Voxels { known, .. } => Some(known.apply(x)),
+            Self::Kspace { encoder, .. } => Some(encoder.apply(x)),
         }
     }
 
@@ -89,16 +114,34 @@ impl<B: VolumeOps> Measured<B> {
     pub fn values(&self) -> Option<&Tensor<B, 5>> {
         match self {
             Self::Nothing => None,
-            Self::Means { values, .. } | Self::Voxels { values, .. } => Some(values),
+            Self::Means { values, .. } | Self::Voxels { values, .. } | Self::Kspace { values, .. } => {
+                Some(values)
+            }
         }
     }
 
-    /// `A⁺·y`: the least image of which `y` would have been measured.
+    /// `Aᴴ(y − A·x)`: the way in which `x` comes nearer to the measurement fastest.
+    pub fn towards(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        match (self, self.apply(x.clone()), self.values()) {
+            (Self::Kspace { encoder, .. }, Some(of_x), Some(values)) => {
+                encoder.adjoint(values.clone() - of_x)
+            }
+            (_, Some(of_x), Some(values)) => self.least(values.clone() - of_x),
+            _ => x.zeros_like(),
+        }
+    }
+
+    /// `A⁺·y`: the least image of which `y` would have been measured. Where it does not follow in closed form, by the method of
+    /// conjugate gradients, in so many steps that images of a few coils or shots are held to their samples.
     fn least(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         match self {
             Self::Nothing => y,
             Self::Means { means, .. } => means.iter().fold(y, |y, mean| mean.inverse.apply(y)),
             Self::Voxels { .. } => y,
+            Self::Kspace { encoder, .. } => {
+                let rhs = encoder.adjoint(y);
+                if encoder.is_isometric() { rhs } else { conjugate_gradient(encoder, rhs) }
+            }
         }
     }
 
@@ -132,4 +175,35 @@ impl<B: VolumeOps> Measured<B> {
         };
         Some(norm(left) / norm(values).max(f64::MIN_POSITIVE))
     }
+}
+
+/// Solves `AᴴA·x = rhs` from zero.
+fn conjugate_gradient<B: VolumeOps>(encoder: &Encoder<B>, rhs: Tensor<B, 5>) -> Tensor<B, 5> {
+    let dot = |a: &Tensor<B, 5>, b: &Tensor<B, 5>| (a.clone() * b.clone()).sum().reshape([1, 1, 1, 1, 1]);
+    let mut x = rhs.zeros_like();
+    let (mut residual, mut direction) = (rhs.clone(), rhs.clone());
+    let mut square = dot(&residual, &residual);
+    for _ in 0..STEPS {
+        let image = encoder.adjoint(encoder.apply(direction.clone()));
+        // A residual of zero leaves everything as it is.
+        let step = square.clone() / (dot(&direction, &image) + f64::from(f32::MIN_POSITIVE));
+        x = x + direction.clone() * step.clone();
+        residual = residual - image * step;
+        let next = dot(&residual, &residual);
+        direction = residual.clone() + direction * (next.clone() / (square + f64::from(f32::MIN_POSITIVE)));
+        square = next;
+    }
+    x
+}
+
+/// Complex samples `[coils, …]` of rank four as a batch of one, `[1, 2·coils, …]`.
+fn complex_tensor<B: Backend>(samples: &ComplexArray, device: &B::Device) -> Tensor<B, 5> {
+    let shape = samples.shape();
+    let mut values = Vec::with_capacity(2 * samples.len());
+    for coil in samples.outer_iter() {
+        values.extend(coil.iter().map(|z| z.re));
+        values.extend(coil.iter().map(|z| z.im));
+    }
+    let shape = [1, 2 * shape[0], shape[1], shape[2], shape[3]];
+    Tensor::from_data(TensorData::new(values, shape), device)
 }

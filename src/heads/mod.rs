@@ -10,8 +10,10 @@
 //!
 //! | Head | Measured | Start | Held to the measurement |
 //! |---|---|---|---|
-//! | [`superres`] | means over several voxels, slice profiles | cubic interpolation | exactly, or by its noise |
-//! | [`inpaint`] | some of the voxels | harmonic filling | exactly |
+//! | [`Superres`] | means over several voxels, slice profiles | cubic interpolation | exactly, or by its noise |
+//! | [`Inpaint`] | some of the voxels | harmonic filling | exactly |
+//! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image | exactly, or by its noise |
+//! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one | not; or exactly |
 //!
 //! A case is plain data on the host; [`Problem`] is the same on a device. Intensities are scaled so that the brightest
 //! tissue is one.
@@ -22,14 +24,18 @@ mod harmonic;
 mod inpaint;
 pub mod loss;
 mod measured;
+mod motion;
 mod networks;
+mod recon;
 mod restore;
 mod superres;
 
 pub use case::{Case, Example, Measurement, Problem};
 pub use inpaint::Inpaint;
 pub use measured::Measured;
+pub use motion::{Motion, least_squares};
 pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
+pub use recon::{Recon, complex, pair};
 pub use restore::{Restored, restore};
 pub use superres::{Superres, finer_grid};
 
@@ -72,5 +78,7 @@ pub fn head(recipe: &HeadRecipe) -> Box<dyn Head> {
     match recipe {
         HeadRecipe::Superres(recipe) => Box::new(Superres::new(recipe)),
         HeadRecipe::Inpaint(recipe) => Box::new(Inpaint::new(recipe)),
+        HeadRecipe::Recon(recipe) => Box::new(Recon::new(recipe)),
+        HeadRecipe::Motion(recipe) => Box::new(Motion::new(recipe)),
     }
 }

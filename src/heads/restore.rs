@@ -5,6 +5,7 @@ use ndarray::{Array4, Axis, concatenate, s};
 
 use super::case::{Problem, image, tensor};
 use super::{Case, Measured, Restorer};
+use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
 use crate::volume::blocks::starts;
 
@@ -24,18 +25,30 @@ pub struct Restored {
     pub residuals: Option<[f64; 3]>,
 }
 
-/// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`; `weight` of the way to the measurement is
-/// gone at last (see [`Measured::project`]).
+/// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`, or as a whole by a chain of networks, which
+/// looks at the measurement in between; `weight` of the way to the measurement is gone at last (see [`Measured::project`]).
+///
+/// # Errors
+/// As [`Measured::new`]; [`Error::Value`] for a whole whose axes are no multiples.
 pub fn restore<B: VolumeOps>(
     network: &Restorer<B>,
     case: &Case,
     (block, multiple): ([usize; 3], [usize; 3]),
     weight: f64,
     device: &B::Device,
-) -> Restored {
-    let made = by_blocks(network, case, block, multiple, device);
-    let measured = Measured::<B>::new(&case.measurement, case.start.dim(), device);
-    let made = tensor::<B>(&made, device);
+) -> Result<Restored> {
+    let measured = Measured::<B>::new(&case.measurement, case.start.dim(), device)?;
+    let made = if network.stages.len() == 1 && network.stages[0].is_local() {
+        tensor::<B>(&by_blocks(network, case, block, multiple, device), device)
+    } else {
+        let grid = &case.start.shape()[1..];
+        if (0..3).any(|axis| !grid[axis].is_multiple_of(multiple[axis])) {
+            let advice = "crop or pad the image to such a grid, or take a network of one stage";
+            let (expected, found) = (format!("multiples of {multiple:?}"), format!("{grid:?}"));
+            return Err(Error::value("image grid [D, H, W]", expected, found, advice));
+        }
+        network.forward(&Problem::new(case, device)?)
+    };
     let result = measured.project(made.clone(), weight);
     let residuals = measured
         .residual(tensor(&case.start, device))
@@ -43,7 +56,7 @@ pub fn restore<B: VolumeOps>(
         .zip(measured.residual(result.clone()))
         .map(|((start, made), result)| [start, made, result]);
     let added = result.clone() - measured.determined(result.clone());
-    Restored { image: image(result), added: image(added), residuals }
+    Ok(Restored { image: image(result), added: image(added), residuals })
 }
 
 /// What the network makes of a case before it is held to the measurement.

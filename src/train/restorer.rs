@@ -9,7 +9,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use nalgebra::Matrix4;
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, AdamConfig};
@@ -174,7 +174,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         for sample in 0..samples {
             let Example { case, truth } = self.example(at, sample as u64)?;
             let _tape = tape();
-            let problem = Problem::<Autodiff<B>>::new(&case, &self.device);
+            let problem = Problem::<Autodiff<B>>::new(&case, &self.device)?;
             let truth = whole::<Autodiff<B>>(&truth, &self.device);
             let start = problem.measured.project(problem.start.clone(), 1.0);
             let mut x = self.network.forward(&problem);
@@ -217,15 +217,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             let image = self.truth(sample as usize)?;
             let Example { case, truth } =
                 self.head.example(&image, training.patch, [training.seed, PICTURES, sample])?;
-            let problem = Problem::<B>::new(&case, &self.device);
+            let problem = Problem::<B>::new(&case, &self.device)?;
             let result = problem.measured.project(self.average.forward(&problem), 1.0);
-            let result = bridge::to_volumes(result.narrow(1, 0, 1), &Matrix4::identity());
-            let first = |image: Array4<f32>| {
-                Volume::new(image.slice_move(ndarray::s![..1, .., .., ..]), Matrix4::identity())
-            };
-            volumes.push(first(case.start));
-            volumes.extend(result);
-            volumes.push(first(truth));
+            let result = bridge::to_volumes(result, &Matrix4::identity()).into_iter().map(|v| v.data);
+            volumes.extend([case.start].into_iter().chain(result).chain([truth]).map(shown));
         }
         let montage = Montage { window: (0.0, 1.0), columns: 3, ..Montage::fit(&volumes)? };
         let path = folder.sample(&format!("step-{:08}", self.counters.step));
@@ -276,6 +271,12 @@ fn objective<A: VolumeOps>(
         (eye.seen(x.clone()) - eye.seen(truth.clone())).abs().mean()
     });
     total
+}
+
+/// An image `[C, D, H, W]` as a volume to look at: the magnitude of two parts.
+fn shown(image: Array4<f32>) -> Volume {
+    let magnitude = image.mapv(|x| x * x).sum_axis(Axis(0)).mapv(f32::sqrt).insert_axis(Axis(0));
+    Volume::new(if image.dim().0 == 2 { magnitude } else { image }, Matrix4::identity())
 }
 
 /// By how many decibels the mean square error of `after` is below that of `before`.

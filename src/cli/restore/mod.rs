@@ -99,7 +99,7 @@ fn run(
         let multiple = trained.recipe.multiple();
         let block = if trained.recipe.flat() { BLOCK_OF_SLICES } else { [BLOCK; 3] };
         let block = [0, 1, 2].map(|axis| block[axis].next_multiple_of(multiple[axis]));
-        let found = restore(&trained.network, &case, (block, multiple), args.consistency, &device);
+        let found = restore(&trained.network, &case, (block, multiple), args.consistency, &device)?;
         Ok::<_, Error>((trained.name, found, case.start))
     })?;
     let step = format!("{head} by {name}");

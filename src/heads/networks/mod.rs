@@ -3,63 +3,110 @@
 mod residual;
 mod unet;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 pub use residual::{ResidualNet, ResidualNetConfig};
 pub use unet::{UNet, UNetConfig};
 
 use super::{Head, Problem};
-use crate::config::{RestorationRecipe, RestorerRecipe};
+use crate::config::{Between, RestorationRecipe, RestorerRecipe};
 use crate::nn::Init;
 use crate::ops::VolumeOps;
 
-/// A restoration network of either kind; the other field is empty.
+/// A chain of restoration networks of one shape: one, or several with the measurement in between.
 #[derive(Module, Debug)]
 pub struct Restorer<B: Backend> {
+    /// The networks, the first acts first.
+    pub stages: Vec<Stage<B>>,
+}
+
+/// A network of either kind; the other field is empty.
+#[derive(Module, Debug)]
+pub struct Stage<B: Backend> {
     residual: Option<ResidualNet<B>>,
     unet: Option<UNet<B>>,
+    /// `[1]`: how far the stage goes towards the measurement, as a part of the way; none where its result is projected.
+    step: Option<Param<Tensor<B, 1>>>,
 }
 
 impl<B: Backend> Restorer<B> {
-    /// The network of `recipe` for `head`, with initial values drawn from `seed`: it leaves every start as it is.
+    /// The networks of `recipe` for `head`, with initial values drawn from `seed`: they add nothing to the start.
     pub fn init(recipe: &RestorationRecipe, head: &dyn Head, seed: u64, device: &B::Device) -> Self {
         let init = &mut Init::new(seed);
         let (channels, flat) = (head.channels(), recipe.flat());
         let (inputs, outputs, condition) = (channels.given, channels.image, channels.condition);
-        match &recipe.network {
-            RestorerRecipe::Residual { channels, blocks, fold, upsampling } => {
-                let config = ResidualNetConfig {
-                    inputs,
-                    outputs,
-                    channels: *channels,
-                    blocks: *blocks,
-                    fold: *fold,
-                    factor: head.factor(),
-                    upsampling: *upsampling,
-                    condition,
-                    flat,
-                };
-                Self { residual: Some(config.init(init, device)), unet: None }
-            }
-            RestorerRecipe::UNet { widths, fold } => {
-                let config =
-                    UNetConfig { inputs, outputs, widths: widths.clone(), fold: *fold, condition, flat };
-                Self { residual: None, unet: Some(config.init(init, device)) }
-            }
-        }
+        let soft = recipe.chain.stages > 1 && recipe.chain.between == Between::Step;
+        let stages = (0..recipe.chain.stages).map(|_| {
+            let (residual, unet) = match &recipe.network {
+                RestorerRecipe::Residual { channels, blocks, fold, upsampling } => {
+                    let config = ResidualNetConfig {
+                        inputs,
+                        outputs,
+                        channels: *channels,
+                        blocks: *blocks,
+                        fold: *fold,
+                        factor: head.factor(),
+                        upsampling: *upsampling,
+                        condition,
+                        flat,
+                    };
+                    (Some(config.init(init, device)), None)
+                }
+                RestorerRecipe::UNet { widths, fold } => {
+                    let config =
+                        UNetConfig { inputs, outputs, widths: widths.clone(), fold: *fold, condition, flat };
+                    (None, Some(config.init(init, device)))
+                }
+            };
+            Stage { residual, unet, step: soft.then(|| init.constant([1], 1.0, device)) }
+        });
+        Self { stages: stages.collect() }
     }
 }
 
 impl<B: VolumeOps> Restorer<B> {
-    /// The image that the network makes of a problem, `[1, C, D, H, W]`, before it is held to what was measured.
+    /// The image that the networks make of a problem, `[1, C, D, H, W]`; the last one's is not yet held to what was measured,
+    /// if results are projected.
     pub fn forward(&self, problem: &Problem<B>) -> Tensor<B, 5> {
-        let (given, condition) = (problem.given.clone(), problem.condition.as_ref());
-        let added = match (&self.residual, &self.unet) {
+        let (given, measured) = (&problem.given, &problem.measured);
+        let mut x = problem.start.clone();
+        for (number, stage) in self.stages.iter().enumerate() {
+            let seen = if number == 0 { given.clone() } else { renewed(given, x.clone()) };
+            let added = stage.forward(seen, problem.condition.as_ref());
+            x = match &stage.step {
+                Some(step) => {
+                    let step = step.val().reshape([1, 1, 1, 1, 1]);
+                    x.clone() + added + measured.towards(x) * step
+                }
+                None if number + 1 < self.stages.len() => measured.project(x + added, 1.0),
+                None => x + added,
+            };
+        }
+        x
+    }
+}
+
+impl<B: VolumeOps> Stage<B> {
+    /// Whether what is made of a voxel depends on its surroundings alone, not on the measurement.
+    pub fn is_local(&self) -> bool {
+        self.step.is_none()
+    }
+
+    fn forward(&self, given: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
+        match (&self.residual, &self.unet) {
             (Some(network), _) => network.forward(given, condition),
             (_, Some(network)) => network.forward(given, condition),
-            _ => return problem.start.clone(),
-        };
-        problem.start.clone() + added
+            _ => unreachable!("a stage has a network"),
+        }
     }
+}
+
+/// What a later stage is given: the image as it is now, and behind it the channels that the first had besides.
+fn renewed<B: Backend>(given: &Tensor<B, 5>, image: Tensor<B, 5>) -> Tensor<B, 5> {
+    let (channels, all) = (image.dims()[1], given.dims()[1]);
+    if channels == all {
+        return image;
+    }
+    Tensor::cat(vec![image, given.clone().narrow(1, channels, all - channels)], 1)
 }
