@@ -1,4 +1,4 @@
-//! `voxgan recon`: raw data becomes a volume by a classical method.
+//! `voxgan recon`: raw data becomes a volume by a classical method, or by a network.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,11 @@ use clap::ValueEnum;
 use ndarray::{Array4, Axis};
 use serde_json::json;
 
+use super::device::{Device, on_device};
+use super::restore::parse_consistency;
 use super::sidecar;
 use crate::error::{Error, Result};
+use crate::heads;
 use crate::io::dc::DcPlace;
 use crate::io::masks;
 use crate::io::nifti::{self, DataType, WriteOptions};
@@ -22,11 +25,12 @@ use crate::mri::recon::pocs::Pocs;
 use crate::mri::recon::sense::Sense;
 use crate::mri::recon::total_variation::TotalVariation;
 use crate::mri::recon::wavelet::L1Wavelet;
-use crate::mri::reconstruct::{Maps, Method, Plan, Reconstructed, reconstruct};
+use crate::mri::reconstruct::{CoilSettings, Maps, Method, Plan, Reconstructed, reconstruct, reconstruct_by};
 use crate::mri::{Complex32, Linear};
+use crate::pretrained::{TrainedRestorer, restorer};
 use crate::volume::{KSpace, Volume};
 
-/// Reconstruct raw data by a classical method.
+/// Reconstruct raw data by a classical method, or by a network.
 ///
 /// Reads fastMRI and ISMRMRD files (.h5), BART's .cfl with its .hdr, and .npy arrays; writes NIfTI with the voxel size
 /// and the place that the raw data tells, its readout's oversampling cut off, and a JSON record beside it.
@@ -93,6 +97,16 @@ pub struct Args {
     /// ISMRMRD: the set to read of several
     #[arg(long, value_name = "N")]
     set: Option<usize>,
+    /// With --method network: which, one inside the program by its name, a checkpoint or weights file, or a run's folder
+    #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::RECON)]
+    weights: String,
+    /// With --method network: how far its image is held to the samples: exact, none, or a number v that weighs v samples
+    /// against one of the network
+    #[arg(long, value_name = "exact|none|V", default_value = "exact", value_parser = parse_consistency)]
+    consistency: f64,
+    /// With --method network: where to compute: cpu, cuda, cuda:N
+    #[arg(long, default_value_t)]
+    device: Device,
     /// ISMRMRD: also take lines that were measured for calibration only (for GRAPPA and ESPIRiT)
     #[arg(long)]
     calibration_lines: bool,
@@ -114,6 +128,8 @@ enum MethodName {
     Homodyne,
     /// Partial Fourier, iterated (Haacke 1991)
     Pocs,
+    /// A network that was trained for it
+    Network,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -141,7 +157,7 @@ pub fn run(args: Args) -> Result<()> {
         args.input.display(),
         kspace.sampled.dim()
     );
-    let found = reconstruct(kspace, &args.plan()?).map_err(|error| match error {
+    let found = args.reconstruct(kspace).map_err(|error| match error {
         Error::Value { key, expected, found, advice } => {
             Error::file(&args.input, key, expected, found, advice)
         }
@@ -185,7 +201,7 @@ impl Args {
         })
     }
 
-    fn plan(&self) -> Result<Plan> {
+    fn coils(&self) -> Result<CoilSettings> {
         let alone = matches!(self.method, MethodName::ZeroFilled | MethodName::Grappa);
         let maps = match self.maps.as_deref() {
             None if alone => Maps::None,
@@ -196,24 +212,38 @@ impl Args {
             }),
             Some(path) => Maps::Given(read_maps(Path::new(path))?),
         };
-        Ok(Plan {
-            method: self.method(),
-            maps,
-            whiten: !self.no_whitening,
-            compress: self.compress,
-            part: match self.part {
-                PartName::Magnitude => Part::Magnitude,
-                PartName::Phase => Part::Phase,
-                PartName::Real => Part::Real,
-                PartName::Imaginary => Part::Imaginary,
-            },
+        Ok(CoilSettings { maps, whiten: !self.no_whitening, compress: self.compress })
+    }
+
+    fn part(&self) -> Part {
+        match self.part {
+            PartName::Magnitude => Part::Magnitude,
+            PartName::Phase => Part::Phase,
+            PartName::Real => Part::Real,
+            PartName::Imaginary => Part::Imaginary,
+        }
+    }
+
+    /// The image, by a classical method or by a network.
+    fn reconstruct(&self, kspace: KSpace) -> Result<Reconstructed> {
+        let (coils, part) = (self.coils()?, self.part());
+        if let Some(method) = self.method() {
+            return reconstruct(kspace, &Plan { method, coils, part });
+        }
+        on_device!(self.device, |B, device| {
+            let trained = TrainedRestorer::<B>::open(&self.weights, &device)?;
+            reconstruct_by(kspace, &coils, part, &trained.name, |acquired| {
+                heads::reconstruct(&trained.network, &trained.recipe, acquired, self.consistency, &device)
+            })
         })
     }
 
-    fn method(&self) -> Method {
+    /// The classical method; none for a network.
+    fn method(&self) -> Option<Method> {
         let set = |to: &mut f64| *to = self.lambda.unwrap_or(*to);
         let most = |to: &mut usize| *to = self.iterations.unwrap_or(*to);
-        match self.method {
+        Some(match self.method {
+            MethodName::Network => return None,
             MethodName::ZeroFilled => Method::ZeroFilled,
             MethodName::Homodyne => Method::Homodyne,
             MethodName::Sense => {
@@ -244,7 +274,7 @@ impl Args {
                 most(&mut settings.iterations);
                 Method::Pocs(settings)
             }
-        }
+        })
     }
 }
 

@@ -27,6 +27,7 @@ mod measured;
 mod motion;
 mod networks;
 mod recon;
+mod reconstruct;
 mod restore;
 mod superres;
 
@@ -35,7 +36,8 @@ pub use inpaint::Inpaint;
 pub use measured::Measured;
 pub use motion::{Motion, least_squares};
 pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
-pub use recon::{Recon, complex, pair};
+pub use recon::{Recon, brightness, complex, pair};
+pub use reconstruct::reconstruct;
 pub use restore::{Restored, restore};
 pub use superres::{Superres, finer_grid};
 

@@ -83,8 +83,20 @@ impl Head for Recon {
                 });
             }
         }
-        Ok(Example { case: self.case(encoding, samples)?, truth: pair(&truth) })
+        // As measurements are scaled of which the truth is not known.
+        let scale = 1.0 / brightness(&three(encoding.operator()?.adjoint(samples.clone())));
+        let case = self.case(encoding, samples.mapv(|k| k * scale))?;
+        Ok(Example { case, truth: pair(&truth.mapv(|z| z * scale)) })
     }
+}
+
+/// The magnitude that all but a thousandth of an image's voxels are below, or the smallest positive number: what becomes one.
+pub fn brightness(image: &Array3<Complex32>) -> f32 {
+    const SHARE: f64 = 0.999;
+    let mut magnitudes: Vec<f32> = image.iter().map(|z| z.norm()).collect();
+    let place = (SHARE * (magnitudes.len().saturating_sub(1)) as f64) as usize;
+    let (_, &mut at, _) = magnitudes.select_nth_unstable_by(place, f32::total_cmp);
+    at.max(f32::MIN_POSITIVE)
 }
 
 /// Places over samples.

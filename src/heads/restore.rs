@@ -5,7 +5,7 @@ use ndarray::{Array4, Axis, concatenate, s};
 
 use super::case::{Problem, image, tensor};
 use super::{Case, Measured, Restorer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::VolumeOps;
 use crate::volume::blocks::starts;
 
@@ -18,7 +18,8 @@ const OVERLAP: usize = 32;
 pub struct Restored {
     /// The image, `[C, D, H, W]`.
     pub image: Array4<f32>,
-    /// What of it the measurement does not determine: the network's own.
+    /// What of it the measurement does not determine; where nothing was measured that it could be held to, all that the network
+    /// changed.
     pub added: Array4<f32>,
     /// ‖A·x − y‖ / ‖y‖ of the start, of what the network made of it, and of the result; none where nothing was measured that
     /// it could be held to.
@@ -29,7 +30,7 @@ pub struct Restored {
 /// looks at the measurement in between; `weight` of the way to the measurement is gone at last (see [`Measured::project`]).
 ///
 /// # Errors
-/// As [`Measured::new`]; [`Error::Value`] for a whole whose axes are no multiples.
+/// As [`Measured::new`].
 pub fn restore<B: VolumeOps>(
     network: &Restorer<B>,
     case: &Case,
@@ -41,12 +42,6 @@ pub fn restore<B: VolumeOps>(
     let made = if network.stages.len() == 1 && network.stages[0].is_local() {
         tensor::<B>(&by_blocks(network, case, block, multiple, device), device)
     } else {
-        let grid = &case.start.shape()[1..];
-        if (0..3).any(|axis| !grid[axis].is_multiple_of(multiple[axis])) {
-            let advice = "crop or pad the image to such a grid, or take a network of one stage";
-            let (expected, found) = (format!("multiples of {multiple:?}"), format!("{grid:?}"));
-            return Err(Error::value("image grid [D, H, W]", expected, found, advice));
-        }
         network.forward(&Problem::new(case, device)?)
     };
     let result = measured.project(made.clone(), weight);
@@ -55,7 +50,10 @@ pub fn restore<B: VolumeOps>(
         .zip(measured.residual(made))
         .zip(measured.residual(result.clone()))
         .map(|((start, made), result)| [start, made, result]);
-    let added = result.clone() - measured.determined(result.clone());
+    let added = match measured {
+        Measured::Nothing => result.clone() - tensor(&case.start, device),
+        measured => result.clone() - measured.determined(result.clone()),
+    };
     Ok(Restored { image: image(result), added: image(added), residuals })
 }
 

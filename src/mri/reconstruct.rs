@@ -58,14 +58,21 @@ pub enum Maps {
 pub struct Plan {
     /// The method.
     pub method: Method,
+    /// What is done with the coils first.
+    pub coils: CoilSettings,
+    /// What of the complex image is kept.
+    pub part: Part,
+}
+
+/// What is done with the coils of raw data before an image is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoilSettings {
     /// Coil sensitivities; of no account for a single coil.
     pub maps: Maps,
     /// Whether noise is made white first, where the raw data has a noise scan.
     pub whiten: bool,
     /// Virtual coils to compress to.
     pub compress: Option<Keep>,
-    /// What of the complex image is kept.
-    pub part: Part,
 }
 
 /// A volume and how it came to be.
@@ -85,14 +92,64 @@ pub struct Reconstructed {
 /// # Errors
 /// [`Error::Value`] where the data does not allow the plan: no calibration region for the maps, several coils without
 /// maps for a method that needs them, maps of another shape, and what the steps themselves refuse.
-pub fn reconstruct(mut kspace: KSpace, plan: &Plan) -> Result<Reconstructed> {
-    let mut maps = plan.maps.clone();
-    if let (true, Some(noise)) = (plan.whiten, &kspace.noise) {
+pub fn reconstruct(kspace: KSpace, plan: &Plan) -> Result<Reconstructed> {
+    let (kspace, maps) = coils(kspace, &plan.coils)?;
+    let (found, data_residual) = match &maps {
+        Some(maps) => with_maps(&kspace, maps, &plan.method)?,
+        None => (without_maps(&kspace, &plan.method)?, None),
+    };
+    finish(kspace, found, data_residual, &format!("{:?}", plan.method), plan.part)
+}
+
+/// Reconstructs by a method from elsewhere that needs the maps of several coils; `name` is noted.
+///
+/// # Errors
+/// As [`reconstruct`].
+pub fn reconstruct_by(
+    kspace: KSpace,
+    settings: &CoilSettings,
+    part: Part,
+    name: &str,
+    method: impl FnOnce(&Acquired<'_>) -> Result<Reconstruction>,
+) -> Result<Reconstructed> {
+    let (kspace, maps) = coils(kspace, settings)?;
+    let Some(maps) = maps else {
+        return Err(without(&kspace, name));
+    };
+    let axes = kspace.axes();
+    let acquired = Acquired {
+        kspace: kspace.data.view(),
+        sampled: kspace.sampled.view(),
+        maps: maps.view(),
+        axes: &axes,
+    };
+    acquired.check()?;
+    let found = method(&acquired)?;
+    let residual = data_residual(&acquired, &found);
+    finish(kspace, found, Some(residual), name, part)
+}
+
+fn finish(
+    mut kspace: KSpace,
+    found: Reconstruction,
+    data_residual: Option<f64>,
+    name: &str,
+    part: Part,
+) -> Result<Reconstructed> {
+    kspace.provenance.steps.push(format!("reconstructed: {name}"));
+    let volume = to_volume(found.image.into_dyn(), &kspace, part)?;
+    Ok(Reconstructed { volume, data_residual, traces: found.traces })
+}
+
+/// The raw data as methods take them, and the maps of the coils; none where coil images are to be combined without.
+fn coils(mut kspace: KSpace, settings: &CoilSettings) -> Result<(KSpace, Option<Array4<Complex32>>)> {
+    let mut maps = settings.maps.clone();
+    if let (true, Some(noise)) = (settings.whiten, &kspace.noise) {
         let matrix = whitening_matrix(&noise_covariance(noise.view())?)?;
         transform_coils(&mut kspace, &mut maps, |x| mix(matrix.view(), x));
         kspace.provenance.steps.push("noise made white by the noise scan".into());
     }
-    if let Some(keep) = plan.compress {
+    if let Some(keep) = settings.compress {
         let widths = calibration_widths(kspace.data.view(), kspace.transformed, COMPRESSION_WIDTH);
         let from = if widths.contains(&0) { kspace.data.view() } else { centre(kspace.data.view(), widths) };
         let virtual_coils = compression(from, keep)?;
@@ -104,13 +161,7 @@ pub fn reconstruct(mut kspace: KSpace, plan: &Plan) -> Result<Reconstructed> {
             .push(format!("compressed to {coils} virtual coils with {energy:.2} % of the energy"));
     }
     let maps = sensitivities(&mut kspace, maps)?;
-    let (found, data_residual) = match &maps {
-        Some(maps) => with_maps(&kspace, maps, &plan.method)?,
-        None => (without_maps(&kspace, &plan.method)?, None),
-    };
-    kspace.provenance.steps.push(format!("reconstructed: {:?}", plan.method));
-    let volume = to_volume(found.image.into_dyn(), &kspace, plan.part)?;
-    Ok(Reconstructed { volume, data_residual, traces: found.traces })
+    Ok((kspace, maps))
 }
 
 /// The most of the calibration region that coil compression looks at.
@@ -178,11 +229,22 @@ fn with_maps(
         Method::Homodyne => return Ok((homodyne(&acquired)?, None)),
         Method::Pocs(settings) => return Ok((pocs(&acquired, settings)?, None)),
     };
+    let residual = data_residual(&acquired, &found);
+    Ok((found, Some(residual)))
+}
+
+/// ‖Ax − y‖ / ‖y‖ over the samples.
+fn data_residual(acquired: &Acquired<'_>, found: &Reconstruction) -> f64 {
     let mut explained = acquired.encoding().apply(found.image.clone().into_dyn());
     let measured = acquired.measured();
     explained -= &measured;
-    let data_residual = norm(&explained) / norm(&measured).max(f64::MIN_POSITIVE);
-    Ok((found, Some(data_residual)))
+    norm(&explained) / norm(&measured).max(f64::MIN_POSITIVE)
+}
+
+/// A method that cannot do without maps.
+fn without(kspace: &KSpace, method: &str) -> Error {
+    let found = format!("{} coils and no maps for {method}", kspace.coils());
+    Error::value("coil maps", "sensitivities of every coil", found, "estimate them by ESPIRiT or give a file")
 }
 
 /// Coil images, combined by their root sum of squares.
@@ -195,11 +257,7 @@ fn without_maps(kspace: &KSpace, method: &Method) -> Result<Reconstruction> {
             // Filling looks at no maps.
             fill(&Acquired { kspace, sampled: sampled.view(), maps: kspace, axes: &axes }, settings)?
         }
-        other => {
-            let found = format!("{} coils and no maps for {other:?}", kspace.coils());
-            let advice = "estimate them by ESPIRiT or give a file";
-            return Err(Error::value("coil maps", "sensitivities of every coil", found, advice));
-        }
+        other => return Err(without(kspace, &format!("{other:?}"))),
     };
     let mut images = filled.into_dyn();
     ifft(&mut images, &axes);

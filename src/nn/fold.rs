@@ -40,6 +40,20 @@ pub fn unfold<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> 
     unfolded.reshape([n, c, d * fd, h * fh, w * fw])
 }
 
+/// `x` `[N, C, D, H, W]` with its last planes repeated until every axis is a multiple of its number.
+pub fn filled<B: Backend>(x: Tensor<B, 5>, multiples: [usize; 3]) -> Tensor<B, 5> {
+    (2..5).fold(x, |x, axis| {
+        let length = x.dims()[axis];
+        match length.next_multiple_of(multiples[axis - 2]) - length {
+            0 => x,
+            missing => {
+                let last = x.clone().narrow(axis, length - 1, 1).repeat_dim(axis, missing);
+                Tensor::cat(vec![x, last], axis)
+            }
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use burn::backend::Flex;
@@ -68,5 +82,13 @@ mod tests {
         }
         let back: Vec<f32> = unfold(folded, factors).into_data().into_vec().unwrap();
         assert_eq!(back, numbers);
+    }
+
+    #[test]
+    fn what_is_filled_repeats_the_last_plane() {
+        let image =
+            Tensor::<Flex, 5>::from_data([[[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]], &Default::default());
+        let values: Vec<f32> = filled(image, [1, 2, 2]).into_data().into_vec().unwrap();
+        assert_eq!(values, [1.0, 2.0, 3.0, 3.0, 4.0, 5.0, 6.0, 6.0]);
     }
 }

@@ -16,7 +16,7 @@ mod to_image;
 
 pub use conditioned::{ConditionedConv, ConditionedConvConfig};
 pub use conv::{Conv, ConvConfig};
-pub use fold::{fold, unfold};
+pub use fold::{filled, fold, unfold};
 pub use fully_connected::{FullyConnected, FullyConnectedConfig};
 pub use init::Init;
 pub use minibatch_deviation::minibatch_deviation;

@@ -11,6 +11,10 @@ use crate::ops::VolumeOps;
 pub const SUPERRES: &str = "superres";
 /// That of in-painting.
 pub const INPAINT: &str = "inpaint";
+/// That of reconstruction.
+pub const RECON: &str = "recon";
+/// That of motion correction.
+pub const MOTION: &str = "motion";
 /// The networks inside the program: name and file.
 const EMBEDDED: [Embedded; 0] = [];
 

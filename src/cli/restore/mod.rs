@@ -1,6 +1,7 @@
 //! Commands of the heads: a file and trained weights become a restored image, with what it rests on beside it.
 
 pub mod inpaint;
+pub mod motion;
 pub mod superres;
 
 use std::path::{Path, PathBuf};
@@ -175,7 +176,8 @@ fn norm(image: &Array4<f32>) -> f64 {
     image.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
 }
 
-fn parse_consistency(text: &str) -> std::result::Result<f64, String> {
+/// How far results go towards the measurement: `exact`, `none`, or v as v/(1 + v).
+pub fn parse_consistency(text: &str) -> std::result::Result<f64, String> {
     match text {
         "exact" => Ok(1.0),
         "none" => Ok(0.0),

@@ -5,7 +5,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::config::Upsampling;
-use crate::nn::{ConditionedConv, ConditionedConvConfig, Init, LRELU_GAIN, fold, unfold, upsample_features};
+use crate::nn::{
+    ConditionedConv, ConditionedConvConfig, Init, LRELU_GAIN, filled, fold, unfold, upsample_features,
+};
 use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, layer};
 
 /// Shape of a [`ResidualNet`].
@@ -69,6 +71,7 @@ impl ResidualNetConfig {
             leave: conv(channels, self.outputs * volume(left)).linear().silent().init(init, device),
             fold: self.fold,
             unfold: left,
+            factor: self.factor,
         }
     }
 }
@@ -85,6 +88,7 @@ pub struct ResidualNet<B: Backend> {
     leave: ConditionedConv<B>,
     fold: [usize; 3],
     unfold: [usize; 3],
+    factor: [usize; 3],
 }
 
 /// `x + second(first(x))`, the second without activation and zero at first.
@@ -105,10 +109,12 @@ struct Rise<B: Backend> {
 
 impl<B: VolumeOps> ResidualNet<B> {
     /// # Shapes
-    /// - `given`: `[N, inputs, D, H, W]`, axes multiples of the fold; `condition`: `[N, length]`
+    /// - `given`: `[N, inputs, D, H, W]`; `condition`: `[N, length]`
     /// - output: `[N, outputs, D·factor, H·factor, W·factor]`
     pub fn forward(&self, given: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
-        let entered = self.enter.forward(Features::from_volumes(fold(given, self.fold)), condition);
+        let [_, _, d, h, w] = given.dims();
+        let folded = Features::from_volumes(fold(filled(given, self.fold), self.fold));
+        let entered = self.enter.forward(folded, condition);
         let through = self.body.iter().fold(entered.clone(), |x, block| {
             x.clone() + block.second.forward(block.first.forward(x, condition), condition)
         });
@@ -116,7 +122,9 @@ impl<B: VolumeOps> ResidualNet<B> {
         for rise in &self.rises {
             x = rise.forward(x, condition);
         }
-        unfold(self.leave.forward(x, condition).into_volumes(), self.unfold)
+        let made = unfold(self.leave.forward(x, condition).into_volumes(), self.unfold);
+        let [fd, fh, fw] = self.factor;
+        made.narrow(2, 0, d * fd).narrow(3, 0, h * fh).narrow(4, 0, w * fw)
     }
 }
 

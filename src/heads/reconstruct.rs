@@ -1,0 +1,81 @@
+//! A trained network as a method of reconstruction, beside the classical ones of [`crate::mri::recon`].
+
+use ndarray::{Array3, Axis, Slice, concatenate};
+
+use super::{Recon, Restorer, brightness, complex, restore};
+use crate::config::{HeadRecipe, RestorationRecipe};
+use crate::error::{Error, Result};
+use crate::mri::Complex32;
+use crate::mri::encoding::{Encoding, Sampling};
+use crate::mri::recon::zero_filled::zero_filled;
+use crate::mri::recon::{Acquired, Reconstruction};
+use crate::ops::VolumeOps;
+
+/// Longest axis of a block that a network of one stage sees at once: slices whole, volumes in blocks.
+const BLOCK: usize = 512;
+
+/// The image of a measurement by `network` of this recipe; `weight` of the way to the samples is gone at last. A network of
+/// slices takes those along D one by one, which must not be in k-space.
+///
+/// # Errors
+/// [`Error::Value`] for weights of another head, and slices that lie otherwise.
+pub fn reconstruct<B: VolumeOps>(
+    network: &Restorer<B>,
+    recipe: &RestorationRecipe,
+    acquired: &Acquired<'_>,
+    weight: f64,
+    device: &B::Device,
+) -> Result<Reconstruction> {
+    let HeadRecipe::Recon(head) = &recipe.head else {
+        return Err(Error::value("head", "recon", "another head's weights", "give weights of recon"));
+    };
+    let head = Recon::new(head);
+    let slices = acquired.kspace.shape()[1];
+    if recipe.flat() && slices > 1 && acquired.axes.contains(&1) {
+        let advice = "give slices whose k-space is two-dimensional, or a network of volumes";
+        return Err(Error::value("k-space axes", "H and W, with slices along D", "D too", advice));
+    }
+    let parts = if recipe.flat() { slices } else { 1 };
+    let images = (0..parts).map(|number| {
+        let mut part = *acquired;
+        if recipe.flat() {
+            let at = Slice::from(number..number + 1);
+            part.kspace.slice_axis_inplace(Axis(1), at);
+            part.sampled.slice_axis_inplace(Axis(0), at);
+            part.maps.slice_axis_inplace(Axis(1), at);
+        }
+        one(network, recipe, &head, &part, weight, device)
+    });
+    let images = images.collect::<Result<Vec<_>>>()?;
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
+    let image = concatenate(Axis(0), &views).expect("slices of one shape");
+    Ok(Reconstruction { image, traces: Vec::new() })
+}
+
+/// A slice, or a whole volume.
+fn one<B: VolumeOps>(
+    network: &Restorer<B>,
+    recipe: &RestorationRecipe,
+    head: &Recon,
+    acquired: &Acquired<'_>,
+    weight: f64,
+    device: &B::Device,
+) -> Result<Array3<Complex32>> {
+    let (coils, d, h, w) = acquired.kspace.dim();
+    let zero_filled = zero_filled(acquired)?.image;
+    let scale = brightness(&zero_filled);
+    if scale <= f32::MIN_POSITIVE {
+        return Ok(zero_filled);
+    }
+    let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
+    encoding.transformed = [0, 1, 2].map(|axis| acquired.axes.contains(&(axis + 1)));
+    encoding.sampling = Sampling::Mask(acquired.sampled.to_owned());
+    // One coil that sees all alike needs no map, and its image follows from the samples in one step.
+    let plain = coils == 1 && acquired.maps.iter().all(|&s| s == Complex32::from(1.0));
+    encoding.coil_maps = (!plain).then(|| acquired.maps.to_owned());
+    let case = head.case(encoding, acquired.measured().mapv(|k| k / scale))?;
+    let multiple = recipe.multiple();
+    let block = [0, 1, 2].map(|axis| BLOCK.next_multiple_of(multiple[axis]));
+    let found = restore(network, &case, (block, multiple), weight, device)?;
+    Ok(complex(&found.image).mapv(|z| z * scale))
+}
