@@ -19,8 +19,9 @@ mod validation;
 pub use any::AnyRecipe;
 pub use parse::{in_file, parse, to_toml};
 pub use restoration::{
-    Between, ChainRecipe, HeadRecipe, InpaintRecipe, MotionRecipe, ReconRecipe, RestorationLoss,
-    RestorationRecipe, RestorationTraining, RestorerRecipe, SuperresRecipe, Upsampling,
+    AdversarialLoss, AdversaryRecipe, Between, ChainRecipe, CriticKind, HeadRecipe, InpaintRecipe,
+    MotionRecipe, ReconRecipe, RestorationLoss, RestorationRecipe, RestorationTraining, RestorerRecipe,
+    SuperresRecipe, Upsampling,
 };
 pub use segmentation::{SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe};
 
@@ -34,8 +35,11 @@ const GENERATORS: [(&str, &str); 6] = [
     ("tiny", include_str!("../configs/tiny.toml")),
 ];
 /// Those of the segmenter and of heads.
-const OTHERS: [(&str, &str); 2] = [
+const OTHERS: [(&str, &str); 5] = [
     ("anatomy", include_str!("../configs/anatomy.toml")),
+    ("inpaint", include_str!("../configs/inpaint.toml")),
+    ("motion", include_str!("../configs/motion.toml")),
+    ("recon", include_str!("../configs/recon.toml")),
     ("superres", include_str!("../configs/superres.toml")),
 ];
 

@@ -24,7 +24,10 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("anatomy", &["bridge", "config", "csv", "error", "nn", "ops", "random", "volume"]),
     (
         "heads",
-        &["anatomy", "bridge", "config", "error", "metrics", "mri", "nn", "ops", "random", "volume", "warp"],
+        &[
+            "anatomy", "bridge", "config", "error", "gan", "metrics", "mri", "nn", "ops", "random", "volume",
+            "warp",
+        ],
     ),
     (
         "train",

@@ -11,11 +11,11 @@ use burn::tensor::{Tensor, TensorData};
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4};
 use serde_json::Value;
-use voxgan::config::{HeadRecipe, RestorationRecipe};
+use voxgan::config::{AnyRecipe, HeadRecipe, RestorationRecipe};
 use voxgan::heads::{Case, Inpaint, Measured, Measurement, Problem, Restorer, Superres, head, restore};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
-use voxgan::nn::parameters::replace;
+use voxgan::nn::parameters::{replace, values};
 use voxgan::pretrained::TrainedRestorer;
 use voxgan::pretrained::model::latest_checkpoint;
 use voxgan::random::{Purpose, normal, stream};
@@ -362,10 +362,34 @@ fn training_beats_the_start() {
     assert!(error(found) < error(start), "an unseen shape is no better than its start");
 }
 
+/// Every critic under every loss learns to tell restored from true images, while the network hardly moves.
+#[test]
+fn critics_learn() {
+    let place = Place::new();
+    for (number, critic) in ["patch", "stylegan2"].iter().enumerate() {
+        for (kind, loss) in ["logistic", "least-squares", "wasserstein"].iter().enumerate() {
+            let adversary = format!(
+                "\n[adversary]\ncritic = \"{critic}\"\nloss = \"{loss}\"\nlevels = 2\nchannels = 4\npenalty = 0.1\n\
+                 penalty_interval = 4\nlearning_rate = 0.01\n"
+            );
+            let toml = RECON.replace("learning_rate = 0.005", "learning_rate = 1e-6");
+            let recipe = recipe(&(toml.replace("\nsteps = 100", "\nsteps = 60\nbatch = 2") + &adversary));
+            let name = format!("{number}{kind}");
+            assert_eq!(place.train(&recipe, &name), Ended::Complete);
+            let log = place.log(&name);
+            let of = |line: usize, key: &str| log[line][key].as_f64().unwrap();
+            assert!(of(2, "loss_critic") < of(0, "loss_critic"), "{critic} {loss}: {log:?}");
+            assert!(of(2, "critic_penalty") >= 0.0 && of(2, "loss_adversarial").is_finite());
+        }
+    }
+}
+
 #[test]
 fn a_run_that_was_cut_off_goes_on_exactly() {
     let place = Place::new();
-    let whole = recipe(&SUPERRES.replace("\nsteps = 100", "\nsteps = 40\nbatch = 2"));
+    let toml = SUPERRES.replace("\nsteps = 100", "\nsteps = 40\nbatch = 2")
+        + "\n[adversary]\nlevels = 2\nchannels = 4\n";
+    let whole = recipe(&toml);
     assert_eq!(place.train(&whole, "whole"), Ended::Complete);
     place.train(&whole, "parts");
     // As if it had been killed after its checkpoint at step 20.
@@ -438,6 +462,17 @@ fn commands_restore_files_and_say_what_they_rest_on() {
     let owned = with_paths(arguments("2,1,1"));
     let refused = program::refused(&owned.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(refused.contains("factor") && refused.contains("[2, 2, 2]"), "{refused}");
+}
+
+#[test]
+fn recipes_of_heads_are_inside_the_program() {
+    for name in ["superres", "recon", "motion", "inpaint"] {
+        let AnyRecipe::Head(recipe) = AnyRecipe::open(name).unwrap() else { panic!("{name} is a head's") };
+        let network = Restorer::<Flex>::init(&recipe, &*head(&recipe.head), 0, &Default::default());
+        let numbers: usize = values(&network).values().map(|array| array.shape.num_elements()).sum();
+        // What ships is at most 1 MB of float16.
+        assert!(numbers < 500_000, "{name} has {numbers} numbers");
+    }
 }
 
 #[test]

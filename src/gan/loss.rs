@@ -1,7 +1,9 @@
-//! Losses and regularisers of StyleGAN2.
+//! Adversarial losses, and the regularisers of StyleGAN2.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, activation};
+
+use crate::config::AdversarialLoss;
 
 /// `mean softplus(−logits)`: what the generator minimises on its images and the discriminator on real ones
 /// (non-saturating logistic loss, Goodfellow et al. 2014).
@@ -12,6 +14,30 @@ pub fn logistic_real<B: Backend>(logits: Tensor<B, 1>) -> Tensor<B, 1> {
 /// `mean softplus(logits)`: what the discriminator minimises on generated images.
 pub fn logistic_fake<B: Backend>(logits: Tensor<B, 1>) -> Tensor<B, 1> {
     softplus(logits).mean()
+}
+
+/// What a critic minimises on true images under `kind`, from its logits.
+pub fn of_real<B: Backend>(kind: AdversarialLoss, logits: Tensor<B, 1>) -> Tensor<B, 1> {
+    match kind {
+        AdversarialLoss::Logistic => logistic_real(logits),
+        AdversarialLoss::LeastSquares => (logits - 1.0).powi_scalar(2).mean(),
+        AdversarialLoss::Wasserstein => logits.mean().neg(),
+    }
+}
+
+/// What it minimises on made ones.
+pub fn of_fake<B: Backend>(kind: AdversarialLoss, logits: Tensor<B, 1>) -> Tensor<B, 1> {
+    match kind {
+        AdversarialLoss::Logistic => logistic_fake(logits),
+        AdversarialLoss::LeastSquares => logits.powi_scalar(2).mean(),
+        AdversarialLoss::Wasserstein => logits.mean(),
+    }
+}
+
+/// `(‖∇ₓD‖ − 1)²` of each sample from the gradient `[N, C, D, H, W]` between true and made images (Gulrajani et al. 2017,
+/// equation 3): `[N]`.
+pub fn away_from_one<B: Backend>(gradient: Tensor<B, 5>) -> Tensor<B, 1> {
+    ((squared_norms(gradient) + 1e-12).sqrt() - 1.0).powi_scalar(2)
 }
 
 /// `log(1 + eˣ)` without overflow, as `max(x, 0) + log(1 + e^−|x|)`.
@@ -30,4 +56,33 @@ pub fn squared_norms<B: Backend>(gradient: Tensor<B, 5>) -> Tensor<B, 1> {
 pub fn path_lengths<B: Backend>(gradient: Tensor<B, 3>) -> Tensor<B, 1> {
     let n = gradient.dims()[0];
     gradient.powi_scalar(2).sum_dim(2).mean_dim(1).reshape([n]).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+
+    use super::*;
+
+    /// A critic that is right pays less than one that is wrong, and the network wants its images taken for true ones.
+    #[test]
+    fn every_loss_rewards_what_is_right() {
+        let logits = |value: f32| Tensor::<Flex, 1>::from_data([value, value], &Default::default());
+        let value = |loss: Tensor<Flex, 1>| loss.into_scalar();
+        for kind in [AdversarialLoss::Logistic, AdversarialLoss::LeastSquares, AdversarialLoss::Wasserstein] {
+            assert!(value(of_real(kind, logits(1.0))) < value(of_real(kind, logits(0.0))));
+            assert!(value(of_fake(kind, logits(0.0))) < value(of_fake(kind, logits(1.0))));
+        }
+        assert_eq!(value(of_real(AdversarialLoss::LeastSquares, logits(3.0))), 4.0);
+        assert_eq!(value(of_fake(AdversarialLoss::Wasserstein, logits(3.0))), 3.0);
+        assert!((value(of_fake(AdversarialLoss::Logistic, logits(0.0))) - 2f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_penalty_is_least_at_norm_one() {
+        let gradient = |value: f32| Tensor::<Flex, 5>::full([2, 1, 1, 2, 2], value, &Default::default());
+        let found: Vec<f32> = away_from_one(gradient(1.0)).into_data().into_vec().unwrap();
+        assert!(found.iter().all(|penalty| (penalty - 1.0).abs() < 1e-5), "{found:?}");
+        assert!(away_from_one(gradient(0.5)).sum().into_scalar() < 1e-6);
+    }
 }

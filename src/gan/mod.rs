@@ -14,5 +14,5 @@ pub use condition::Conditions;
 pub use discriminator::{Discriminator, DiscriminatorBlock, Epilogue};
 pub use generator::Generator;
 pub use mapping::{Mapping, MappingConfig, Truncation};
-pub use regularise::{ImageGradient, image_gradient, path_gradient};
+pub use regularise::{ImageGradient, critic_gradient, image_gradient, path_gradient};
 pub use synthesis::{Synthesis, SynthesisBlock};

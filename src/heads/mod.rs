@@ -19,6 +19,7 @@
 //! tissue is one.
 
 mod case;
+mod critic;
 pub mod encoding;
 mod harmonic;
 mod inpaint;
@@ -32,6 +33,7 @@ mod restore;
 mod superres;
 
 pub use case::{Case, Example, Measurement, Problem};
+pub use critic::{Critic, PatchCritic};
 pub use inpaint::Inpaint;
 pub use measured::Measured;
 pub use motion::{Motion, least_squares};

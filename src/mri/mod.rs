@@ -3,6 +3,7 @@
 //! Images are complex `[D, H, W]`, k-space is complex `[coils, D, H, W]`; a slice is a volume of depth one. k-space has
 //! DC in the middle, at index ⌊n/2⌋ of every transformed axis, and the transform is orthonormal ([`fourier`]).
 
+pub mod autofocus;
 pub mod coils;
 pub mod degrade;
 pub mod encoding;

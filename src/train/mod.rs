@@ -10,6 +10,7 @@ mod checkpoint;
 mod data;
 mod estimate;
 pub mod generator;
+mod opponent;
 mod phases;
 mod record;
 pub mod restorer;

@@ -129,7 +129,8 @@ fn styles<B: VolumeOps>(
     (ws * mask.clone() + other * (mask.neg() + 1.0), mean)
 }
 
-fn number<B: Backend>(x: &Tensor<B, 1>) -> f64 {
+/// The number of a tensor of one.
+pub fn number<B: Backend>(x: &Tensor<B, 1>) -> f64 {
     f64::from(x.clone().into_data().iter::<f32>().next().unwrap_or(f32::NAN))
 }
 

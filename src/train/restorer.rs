@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, AdamConfig};
 use super::checkpoint::{from_json, insert_adam, json, restore_adam, text};
-use super::phases::{add, clean};
+use super::opponent::Opponent;
+use super::phases::{add, clean, number};
 use super::record::RunFolder;
 use super::run::{Ended, Event, Numbers, Schedule, Trainee, train};
 use super::schedule::{cosine, decay};
@@ -79,6 +80,7 @@ struct Training<'a, B: VolumeOps> {
     adam: Adam<Autodiff<B>>,
     /// What the perceptual loss sees with.
     eye: Option<Segmenter<Autodiff<B>>>,
+    opponent: Option<Opponent<B>>,
     counters: Counters,
     device: B::Device,
 }
@@ -99,9 +101,13 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             true => Some(segmenter::open::<Autodiff<B>>(segmenter::EMBEDDED, device)?),
             false => None,
         };
+        let opponent = recipe.adversary.as_ref().map(|adversary| {
+            Opponent::new(adversary, head.channels().image, training.patch, training.seed, device)
+        });
         Ok(Self {
             job,
             head,
+            opponent,
             average: network.valid(),
             network,
             adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
@@ -111,10 +117,10 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         })
     }
 
-    /// Adam's step size after `step` steps.
+    /// The part of their height that step sizes have after `step` steps.
     fn rate(&self, step: u64) -> f64 {
         let training = &self.job.recipe.training;
-        training.learning_rate * cosine(step, training.warm_up, training.steps)
+        cosine(step, training.warm_up, training.steps)
     }
 
     /// A true image from 0 to 1, by its position in the dataset.
@@ -139,14 +145,19 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let weights = Weights::read(path)?;
         let saved = RestorationRecipe::from_toml(text(&weights, "recipe")?, path)?;
         let recipe = self.job.recipe;
-        if (&saved.network, &saved.head) != (&recipe.network, &recipe.head) {
+        let parts =
+            |r: &RestorationRecipe| (r.network.clone(), r.head.clone(), r.chain, r.adversary.is_some());
+        if parts(&saved) != parts(recipe) {
             let advice = "give the run's own recipe.toml, or another --out for a new run";
-            let expected = "the head and the network of this run";
-            return Err(Error::file(path, "head, network", expected, "others", advice));
+            let expected = "the head, networks and critic of this run";
+            return Err(Error::file(path, "recipe", expected, "others", advice));
         }
         self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
         self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
         self.counters = from_json(&weights, "counters")?;
+        if let Some(opponent) = &mut self.opponent {
+            opponent.restore(&weights, &self.device)?;
+        }
         restore_adam(&mut self.adam, &weights, ADAM, &self.device)
     }
 }
@@ -171,9 +182,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let samples = recipe.training.batch;
         let mut sum = Named::<B>::new();
         let mut numbers = Numbers::new();
+        let (mut made, mut true_ones) = (Vec::new(), Vec::new());
+        let _tape = tape();
         for sample in 0..samples {
             let Example { case, truth } = self.example(at, sample as u64)?;
-            let _tape = tape();
             let problem = Problem::<Autodiff<B>>::new(&case, &self.device)?;
             let truth = whole::<Autodiff<B>>(&truth, &self.device);
             let start = problem.measured.project(problem.start.clone(), 1.0);
@@ -182,8 +194,17 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
                 x = problem.measured.project(x, 1.0);
             }
             let gain = decibels(&start.inner(), &x.clone().inner(), &truth.clone().inner());
-            let total = objective(&recipe.loss, self.eye.as_ref(), x, truth, &mut numbers, samples);
-            let value = scalar(&total.clone().inner());
+            if self.opponent.is_some() {
+                made.push(x.clone().inner());
+                true_ones.push(truth.clone().inner());
+            }
+            let fooling = self.opponent.as_ref().and_then(|opponent| opponent.term(x.clone(), at));
+            let mut total = objective(&recipe.loss, self.eye.as_ref(), x, truth, &mut numbers, samples);
+            if let Some(fooling) = fooling {
+                *numbers.entry("loss_adversarial".into()).or_insert(0.0) += number(&fooling) / samples as f64;
+                total = total + fooling;
+            }
+            let value = number(&total.clone().inner());
             if !value.is_finite() {
                 let problem = format!("the loss is {value}");
                 let advice = "lower training.learning_rate, and start again from the last checkpoint";
@@ -192,8 +213,12 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             *numbers.entry("psnr_gain_db".into()).or_insert(0.0) += gain / samples as f64;
             add(&mut sum, gradients(&self.network, &total.backward()), 1.0 / samples as f64);
         }
-        self.adam.set_learning_rate(self.rate(at));
+        self.adam.set_learning_rate(recipe.training.learning_rate * self.rate(at));
         self.network = self.adam.step(self.network.clone(), &clean(sum));
+        let rate = self.rate(at);
+        if let Some(opponent) = &mut self.opponent {
+            opponent.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut numbers);
+        }
         self.counters.step += 1;
         let beta = decay(recipe.training.average_steps, self.counters.step);
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
@@ -206,7 +231,8 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn complete(&self, line: &mut Numbers) {
         line.insert("seconds".into(), self.counters.seconds);
-        line.insert("learning_rate".into(), self.rate(self.counters.step));
+        let rate = self.job.recipe.training.learning_rate * self.rate(self.counters.step);
+        line.insert("learning_rate".into(), rate);
     }
 
     /// Problems, the same through a run, a row each: where restoration starts, the result, the truth.
@@ -234,6 +260,9 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         weights.insert(&self.network.valid(), NETWORK);
         weights.insert(&self.average, AVERAGE);
         insert_adam(&mut weights, &self.adam, ADAM)?;
+        if let Some(opponent) = &self.opponent {
+            opponent.insert(&mut weights)?;
+        }
         let metadata = [
             ("recipe", self.job.recipe.to_toml()?),
             ("counters", json(path, &self.counters)?),
@@ -259,7 +288,7 @@ fn objective<A: VolumeOps>(
     let mut term = |name: &str, weight: f64, value: &dyn Fn() -> Tensor<A, 1>| {
         if weight > 0.0 {
             let value = value();
-            *numbers.entry(format!("loss_{name}")).or_insert(0.0) += scalar(&value) / samples as f64;
+            *numbers.entry(format!("loss_{name}")).or_insert(0.0) += number(&value) / samples as f64;
             total = total.clone() + value * weight;
         }
     };
@@ -281,12 +310,8 @@ fn shown(image: Array4<f32>) -> Volume {
 
 /// By how many decibels the mean square error of `after` is below that of `before`.
 fn decibels<B: Backend>(before: &Tensor<B, 5>, after: &Tensor<B, 5>, truth: &Tensor<B, 5>) -> f64 {
-    let error = |x: &Tensor<B, 5>| scalar(&(x.clone() - truth.clone()).powi_scalar(2).mean());
+    let error = |x: &Tensor<B, 5>| number(&(x.clone() - truth.clone()).powi_scalar(2).mean());
     10.0 * (error(before).max(1e-12) / error(after).max(1e-12)).log10()
-}
-
-fn scalar<B: Backend>(x: &Tensor<B, 1>) -> f64 {
-    f64::from(x.clone().into_data().iter::<f32>().next().unwrap_or(f32::NAN))
 }
 
 /// An image `[C, D, H, W]` as a batch of one.

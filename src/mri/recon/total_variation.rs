@@ -4,11 +4,12 @@ use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
 
 use super::super::ComplexArray;
-use super::super::linear::{Linear, dot, norm};
+use super::super::linear::{Linear, dot, largest_eigenvalue, norm};
 use super::super::operators::gradient::Gradient;
 use super::fista::distance;
 use super::{Acquired, Reconstruction, Trace, check_range, image, zero_filled_scale};
 use crate::error::Result;
+use crate::random::{Purpose, stream};
 
 /// Settings of [`total_variation`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,18 +59,58 @@ pub fn total_variation(acquired: &Acquired<'_>, settings: &TotalVariation) -> Re
 
 fn solve(slice: &Acquired<'_>, settings: &TotalVariation, lambda: f64) -> Reconstruction {
     let encoding = slice.encoding();
-    let (_, d, h, w) = slice.kspace.dim();
     let mut weights = settings.weights;
     (0..3).filter(|axis| !slice.axes.contains(&(axis + 1))).for_each(|axis| weights[axis] = 0.0);
-    let gradient = Gradient::new([d, h, w], weights);
-    let y = slice.measured();
+    let (x, trace) = minimise(
+        &encoding,
+        encoding.bound(),
+        slice.measured(),
+        &TotalVariation { weights, ..*settings },
+        lambda,
+    );
+    Reconstruction { image: image(x), traces: vec![trace] }
+}
+
+/// The image `[D, H, W]` of least total variation that explains `y` under any `operator`, by the same method; λ is relative to
+/// the largest magnitude of `Aᴴy`.
+///
+/// # Errors
+/// [`crate::error::Error::Value`] for a setting that is out of its range.
+///
+/// # Panics
+/// If the operator does not act on images `[D, H, W]`.
+pub fn least_variation(
+    operator: &dyn Linear,
+    y: ComplexArray,
+    settings: &TotalVariation,
+) -> Result<Reconstruction> {
+    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
+    check_range("balance", settings.balance, settings.balance > 0.0, "a number above 0")?;
+    let largest = operator.adjoint(y.clone()).iter().map(|z| z.norm_sqr()).fold(0.0, f32::max).sqrt();
+    let mut rng = stream(0, 0, 0, 0, Purpose::Start);
+    // The power method comes from below.
+    let bound = 1.05 * largest_eigenvalue(operator, 30, &mut rng);
+    let (x, trace) = minimise(operator, bound, y, settings, settings.lambda * f64::from(largest));
+    Ok(Reconstruction { image: image(x), traces: vec![trace] })
+}
+
+/// Minimises `½‖Ax − y‖² + λ·TV(x)`; `bound` is one of the largest eigenvalue of AᴴA.
+fn minimise(
+    encoding: &dyn Linear,
+    bound: f64,
+    y: ComplexArray,
+    settings: &TotalVariation,
+    lambda: f64,
+) -> (ComplexArray, Trace) {
+    let &[d, h, w] = encoding.input_shape() else { panic!("an image [D, H, W]") };
+    let gradient = Gradient::new([d, h, w], settings.weights);
     let square = dot(&y, &y).re;
     let rhs = encoding.adjoint(y);
-    let dual_step = settings.balance * encoding.bound() / gradient.bound().max(f64::MIN_POSITIVE);
-    let primal_step = (1.0 / (0.5 * encoding.bound() + dual_step * gradient.bound())) as f32;
+    let dual_step = settings.balance * bound / gradient.bound().max(f64::MIN_POSITIVE);
+    let primal_step = (1.0 / (0.5 * bound + dual_step * gradient.bound())) as f32;
     let dual_step = dual_step as f32;
 
-    let mut x = rhs.mapv(|z| z / encoding.bound() as f32);
+    let mut x = rhs.mapv(|z| z / bound as f32);
     let mut data = encoding.normal(x.clone());
     let mut slopes = gradient.apply(x.clone());
     // The dual step from zero: where the start fits the data already, nothing else would move it.
@@ -98,7 +139,7 @@ fn solve(slice: &Acquired<'_>, settings: &TotalVariation, lambda: f64) -> Recons
             break;
         }
     }
-    Reconstruction { image: image(x), traces: vec![trace] }
+    (x, trace)
 }
 
 /// Magnitudes of differences `[axes, D, H, W]`: of all axes together, `[D, H, W]`, or each for itself.

@@ -1,0 +1,91 @@
+//! The critic that a restoration network is trained against.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ADVICE, number};
+use crate::error::{Error, Result};
+
+/// A critic, and what it and the network make of each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdversaryRecipe {
+    /// Which.
+    pub critic: CriticKind,
+    /// Channels on the finest grid; twice as many on each coarser one, up to four times.
+    pub channels: usize,
+    /// How often the grid is halved.
+    pub levels: usize,
+    /// What the two minimise.
+    pub loss: AdversarialLoss,
+    /// Weight of the network's adversarial term beside its other losses.
+    pub weight: f64,
+    /// Steps before it acts on the network; the critic learns from the first.
+    pub begins: u64,
+    /// Weight of the penalty on the critic's gradient: half of it on the squared norm at true images (R1: Mescheder et al.
+    /// 2018), or, with the Wasserstein loss, on the squared distance of the norm from one between true and restored images
+    /// (Gulrajani et al. 2017).
+    pub penalty: f64,
+    /// Steps from one penalty to the next; each counts that often.
+    pub penalty_interval: u64,
+    /// The critic's step size at its height; it follows the network's schedule.
+    pub learning_rate: f64,
+}
+
+impl Default for AdversaryRecipe {
+    fn default() -> Self {
+        Self {
+            critic: CriticKind::Patch,
+            channels: 16,
+            levels: 3,
+            loss: AdversarialLoss::Logistic,
+            weight: 1e-3,
+            begins: 0,
+            penalty: 1.0,
+            penalty_interval: 16,
+            learning_rate: 0.002,
+        }
+    }
+}
+
+/// Kinds of critics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CriticKind {
+    /// A logit for every place of the coarsest grid (Isola et al. 2017, PatchGAN).
+    Patch,
+    /// One logit for the image: the discriminator of StyleGAN2.
+    #[serde(rename = "stylegan2")]
+    StyleGan2,
+}
+
+/// Adversarial losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdversarialLoss {
+    /// Non-saturating logistic (Goodfellow et al. 2014).
+    Logistic,
+    /// Least squares (Mao et al. 2017).
+    LeastSquares,
+    /// Wasserstein (Arjovsky et al. 2017).
+    Wasserstein,
+}
+
+impl AdversaryRecipe {
+    pub(super) fn validate(&self, patch: [usize; 3]) -> Result<()> {
+        let numbers = [
+            ("adversary.channels", self.channels as f64, true),
+            ("adversary.levels", self.levels as f64, true),
+            ("adversary.weight", self.weight, false),
+            ("adversary.penalty", self.penalty, false),
+            ("adversary.penalty_interval", self.penalty_interval as f64, true),
+            ("adversary.learning_rate", self.learning_rate, true),
+        ];
+        numbers.into_iter().try_for_each(|(key, value, positive)| number(key, value, positive))?;
+        let divides = |n: usize| n == 1 || (self.levels < 8 && n.is_multiple_of(1 << self.levels));
+        if !patch.into_iter().all(divides) {
+            let expected = format!("as many halvings as training.patch {patch:?} allows");
+            return Err(Error::value("adversary.levels", expected, self.levels.to_string(), ADVICE));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! What is restored, and how true images are degraded.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ADVICE, number};
+use crate::error::{Error, Result};
+use crate::mri::degrade::{ProfileShape, RandomMotion};
+use crate::mri::sampling::Pattern;
+
+/// Times a grid may become finer along an axis.
+const FACTOR_MAX: usize = 8;
+
+/// What is restored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum HeadRecipe {
+    /// A finer grid.
+    Superres(SuperresRecipe),
+    /// Voxels that are missing.
+    Inpaint(InpaintRecipe),
+    /// k-space that was measured in part.
+    Recon(ReconRecipe),
+    /// A head that moved.
+    Motion(MotionRecipe),
+}
+
+/// Super-resolution: how coarse the measured voxels are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SuperresRecipe {
+    /// Voxels of the result for each measured one along `[D, H, W]`; of several, one is drawn for each example, and the
+    /// network is told which.
+    pub factors: Vec<[usize; 3]>,
+    /// What a measured voxel weighs along an axis that becomes finer.
+    pub profile: ProfileShape,
+    /// Width of the profile in measured voxels: a boxcar's whole, a Gaussian's full width at half maximum; below one there
+    /// are gaps.
+    pub width: f64,
+    /// Greatest standard deviation of the noise that is added to what is measured, as a part of the brightest tissue.
+    pub noise: f64,
+    /// The network is given the measured voxels themselves, and enlarges them, instead of their interpolation. Only with one
+    /// factor.
+    pub measured: bool,
+}
+
+impl Default for SuperresRecipe {
+    fn default() -> Self {
+        let profile = ProfileShape::Boxcar;
+        Self { factors: vec![[2; 3]], profile, width: 1.0, noise: 0.0, measured: false }
+    }
+}
+
+/// In-painting: what is missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InpaintRecipe {
+    /// Greatest number of ellipsoids that are missing, as of lesions.
+    pub holes: usize,
+    /// Their half axes in voxels, `[least, greatest]`.
+    pub radius: [f64; 2],
+    /// Part of the examples in which slices are missing instead.
+    pub slices: f64,
+    /// Greatest number of missing slices beside each other.
+    pub slices_max: usize,
+}
+
+impl Default for InpaintRecipe {
+    fn default() -> Self {
+        Self { holes: 4, radius: [3.0, 12.0], slices: 0.3, slices_max: 4 }
+    }
+}
+
+/// Reconstruction: how much of k-space is measured, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReconRecipe {
+    /// Patterns of sampling; of several, one is drawn for each example, and the network is told its acceleration.
+    pub patterns: Vec<Pattern>,
+    /// Simulated receive coils of an example.
+    pub coils: usize,
+    /// Standard deviation of the coefficients of the smooth phase that true images are given, in radians.
+    pub phase: f64,
+    /// Greatest standard deviation of the noise of each sample, as a part of the brightest tissue.
+    pub noise: f64,
+}
+
+impl Default for ReconRecipe {
+    fn default() -> Self {
+        Self { patterns: Vec::new(), coils: 1, phase: 0.5, noise: 0.0 }
+    }
+}
+
+/// Motion correction: how heads move, and whether it is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MotionRecipe {
+    /// How the head moves between the shots of an example.
+    pub motion: RandomMotion,
+    /// What was measured at each shot, and where the head lay then, is known: restoration starts from the least-squares image
+    /// and is held to the samples. Else only the image is known.
+    pub known: bool,
+}
+
+impl HeadRecipe {
+    pub(super) fn validate(&self) -> Result<()> {
+        match self {
+            Self::Superres(superres) => {
+                let factors = &superres.factors;
+                let wrong = |factors: &[usize; 3]| {
+                    *factors == [1; 3] || factors.iter().any(|&n| n == 0 || n > FACTOR_MAX)
+                };
+                if factors.is_empty() || factors.iter().any(wrong) {
+                    let expected = format!("factors of 1 to {FACTOR_MAX}, not all of them 1");
+                    return Err(Error::value("head.factors", expected, format!("{factors:?}"), ADVICE));
+                }
+                if superres.measured && factors.len() > 1 {
+                    let (expected, found) = ("one factor", format!("{} of them", factors.len()));
+                    let advice = "let the network see their interpolation: measured = false";
+                    return Err(Error::value("head.factors", expected, found, advice));
+                }
+                number("head.width", superres.width, true)?;
+                number("head.noise", superres.noise, false)
+            }
+            Self::Inpaint(inpaint) => {
+                let [least, greatest] = inpaint.radius;
+                if !(least > 0.0 && least <= greatest && greatest.is_finite()) {
+                    let found = format!("{:?}", inpaint.radius);
+                    return Err(Error::value("head.radius", "two positive numbers that rise", found, ADVICE));
+                }
+                if !(0.0..=1.0).contains(&inpaint.slices) {
+                    return Err(Error::value("head.slices", "0 to 1", inpaint.slices.to_string(), ADVICE));
+                }
+                number("head.holes", inpaint.holes as f64, true)?;
+                number("head.slices_max", inpaint.slices_max as f64, true)
+            }
+            Self::Recon(recon) => {
+                if recon.patterns.is_empty() {
+                    let advice = "give one, such as { kind = \"radial\", spokes = { acceleration = 4.0 } }";
+                    return Err(Error::value("head.patterns", "a pattern of sampling", "none", advice));
+                }
+                number("head.coils", recon.coils as f64, true)?;
+                number("head.phase", recon.phase, false)?;
+                number("head.noise", recon.noise, false)
+            }
+            // Its ranges are looked at where motion is drawn.
+            Self::Motion(_) => Ok(()),
+        }
+    }
+}

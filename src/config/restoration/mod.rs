@@ -1,0 +1,223 @@
+//! The recipe of a restoration head: its task, its network, its losses, its training.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+mod adversary;
+mod head;
+mod network;
+
+pub use adversary::{AdversarialLoss, AdversaryRecipe, CriticKind};
+pub use head::{HeadRecipe, InpaintRecipe, MotionRecipe, ReconRecipe, SuperresRecipe};
+pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
+
+use super::{in_file, parse, to_toml};
+use crate::error::{Error, Result};
+
+/// What errors of this file advise.
+const ADVICE: &str = "change this key";
+
+/// A restoration head and how it is trained: the whole of a recipe file that has a table `[head]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestorationRecipe {
+    /// What is restored, and how training examples are degraded.
+    pub head: HeadRecipe,
+    /// The network.
+    pub network: RestorerRecipe,
+    /// Several networks, one after the other.
+    #[serde(default)]
+    pub chain: ChainRecipe,
+    /// What the network is asked for.
+    #[serde(default)]
+    pub loss: RestorationLoss,
+    /// A critic that tells restored images from true ones; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adversary: Option<AdversaryRecipe>,
+    /// Optimiser and length of the run.
+    #[serde(default)]
+    pub training: RestorationTraining,
+}
+
+/// Weights of the terms of the loss; a term of weight zero is not computed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestorationLoss {
+    /// Mean absolute difference.
+    pub l1: f64,
+    /// Mean absolute difference of neighbours' differences along the axes (Mathieu et al. 2016).
+    pub gradient: f64,
+    /// Mean absolute difference of the spectra.
+    pub spectrum: f64,
+    /// Mean absolute difference of what the segmenter's encoder sees, an own perceptual loss (after Johnson et al. 2016).
+    pub perceptual: f64,
+    /// What is measured replaces what the network says of it before the loss is taken.
+    pub consistent: bool,
+}
+
+impl Default for RestorationLoss {
+    fn default() -> Self {
+        Self { l1: 1.0, gradient: 0.0, spectrum: 0.0, perceptual: 0.0, consistent: true }
+    }
+}
+
+/// Optimiser and length of a head's training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestorationTraining {
+    /// Steps in all.
+    pub steps: u64,
+    /// Examples of a step.
+    pub batch: usize,
+    /// Grid `[D, H, W]` of an example.
+    pub patch: [usize; 3],
+    /// Adam's step at its height; it rises over the first steps and falls to nothing as a cosine.
+    pub learning_rate: f64,
+    /// Steps over which the step size rises.
+    pub warm_up: u64,
+    /// Adam's decay of the first and second moment.
+    pub adam_betas: [f64; 2],
+    /// Half-life of the network's average, in steps.
+    pub average_steps: f64,
+    /// Steps from one line of the log to the next.
+    pub log_every_steps: u64,
+    /// Steps from one picture to the next.
+    pub picture_every_steps: u64,
+    /// Steps from one checkpoint to the next.
+    pub checkpoint_every_steps: u64,
+    /// Seed of everything random in the run.
+    pub seed: u64,
+}
+
+impl Default for RestorationTraining {
+    fn default() -> Self {
+        Self {
+            steps: 10_000,
+            batch: 1,
+            patch: [48; 3],
+            learning_rate: 0.005,
+            warm_up: 50,
+            adam_betas: [0.9, 0.99],
+            average_steps: 100.0,
+            log_every_steps: 20,
+            picture_every_steps: 500,
+            checkpoint_every_steps: 200,
+            seed: 0,
+        }
+    }
+}
+
+impl RestorationRecipe {
+    /// Parses and validates `text`; `path` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the key's path if it is no valid recipe.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
+        let recipe: Self = parse(text, path)?;
+        recipe.validate().map_err(|e| in_file(e, path))?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if a number does not fit TOML (a seed above 2⁶³ − 1).
+    pub fn to_toml(&self) -> Result<String> {
+        to_toml(self)
+    }
+
+    fn network_enlarges(&self) -> bool {
+        matches!(&self.head, HeadRecipe::Superres(superres) if superres.measured)
+    }
+
+    /// Whether patches are slices.
+    pub fn flat(&self) -> bool {
+        self.training.patch[0] == 1
+    }
+
+    /// Checks that the numbers make sense together.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the path of the first key that does not.
+    pub fn validate(&self) -> Result<()> {
+        self.head.validate()?;
+        self.network.validate(&self.head)?;
+        if self.chain.stages == 0 || (self.chain.stages > 1 && self.network_enlarges()) {
+            let expected =
+                if self.chain.stages == 0 { "1 or more" } else { "1 where measured voxels are given" };
+            return Err(Error::value("chain.stages", expected, self.chain.stages.to_string(), ADVICE));
+        }
+        let (training, loss) = (&self.training, &self.loss);
+        let numbers = [
+            ("training.learning_rate", training.learning_rate, true),
+            ("training.average_steps", training.average_steps, true),
+            ("training.steps", training.steps as f64, true),
+            ("training.batch", training.batch as f64, true),
+            ("training.log_every_steps", training.log_every_steps as f64, true),
+            ("training.picture_every_steps", training.picture_every_steps as f64, true),
+            ("training.checkpoint_every_steps", training.checkpoint_every_steps as f64, true),
+            ("loss.l1", loss.l1, false),
+            ("loss.gradient", loss.gradient, false),
+            ("loss.spectrum", loss.spectrum, false),
+            ("loss.perceptual", loss.perceptual, false),
+        ];
+        for (key, value, positive) in numbers {
+            number(key, value, positive)?;
+        }
+        for (key, beta) in
+            ["training.adam_betas[0]", "training.adam_betas[1]"].iter().zip(training.adam_betas)
+        {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::value(*key, "0 or more and less than 1", beta.to_string(), ADVICE));
+            }
+        }
+        if [loss.l1, loss.gradient, loss.spectrum, loss.perceptual].iter().all(|&weight| weight == 0.0) {
+            return Err(Error::value("loss", "a term with a weight", "none", "give l1 a weight"));
+        }
+        if let Some(adversary) = &self.adversary {
+            adversary.validate(training.patch)?;
+        }
+        let multiple = self.multiple();
+        let fits = (0..3)
+            .all(|axis| training.patch[axis] > 0 && training.patch[axis].is_multiple_of(multiple[axis]));
+        if !fits {
+            let (expected, found) = (format!("multiples of {multiple:?}"), format!("{:?}", training.patch));
+            return Err(Error::value("training.patch", expected, found, ADVICE));
+        }
+        Ok(())
+    }
+
+    /// What the axes `[D, H, W]` of a grid that the network sees as a whole must be multiples of.
+    pub fn multiple(&self) -> [usize; 3] {
+        let network = match &self.network {
+            RestorerRecipe::Residual { fold, .. } => *fold,
+            RestorerRecipe::UNet { widths, fold } => {
+                let levels = 1usize << (widths.len() - 1);
+                [0, 1, 2].map(|axis| fold[axis] * if axis == 0 && self.flat() { 1 } else { levels })
+            }
+        };
+        match &self.head {
+            HeadRecipe::Superres(superres) => superres
+                .factors
+                .iter()
+                .fold(network, |all, factors| [0, 1, 2].map(|axis| common(all[axis], factors[axis]))),
+            HeadRecipe::Inpaint(_) | HeadRecipe::Recon(_) | HeadRecipe::Motion(_) => network,
+        }
+    }
+}
+
+/// The least number that both divide.
+fn common(a: usize, b: usize) -> usize {
+    let (mut divisor, mut rest) = (a, b);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    a / divisor * b
+}
+
+fn number(key: &str, value: f64, positive: bool) -> Result<()> {
+    let valid = value.is_finite() && if positive { value > 0.0 } else { value >= 0.0 };
+    let expected = if positive { "a positive number" } else { "zero or more" };
+    if valid { Ok(()) } else { Err(Error::value(key, expected, value.to_string(), ADVICE)) }
+}

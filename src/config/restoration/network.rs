@@ -1,0 +1,116 @@
+//! Restoration networks, and chains of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ADVICE, HeadRecipe, number};
+use crate::error::{Error, Result};
+
+/// Several networks of one shape, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChainRecipe {
+    /// How many.
+    pub stages: usize,
+    /// What keeps them to the measurement.
+    pub between: Between,
+}
+
+impl Default for ChainRecipe {
+    fn default() -> Self {
+        Self { stages: 1, between: Between::Project }
+    }
+}
+
+/// What stands between the stages of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Between {
+    /// Each result is held to the measurement exactly (RefineGAN: Quan et al. 2018).
+    Project,
+    /// Each stage takes a step of learned size towards the measurement beside what its network says (variational network:
+    /// Hammernik et al. 2018; Sriram et al. 2020).
+    Step,
+}
+
+/// A restoration network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RestorerRecipe {
+    /// Residual blocks at one scale.
+    Residual {
+        /// Channels within.
+        channels: usize,
+        /// Residual blocks of two convolutions.
+        blocks: usize,
+        /// Voxels `[D, H, W]` that become the channels of one place.
+        #[serde(default = "one")]
+        fold: [usize; 3],
+        /// How the grid becomes finer.
+        #[serde(default)]
+        upsampling: Upsampling,
+    },
+    /// Several scales.
+    UNet {
+        /// Channels of each level, finest first.
+        widths: Vec<usize>,
+        /// Voxels `[D, H, W]` that become the channels of one place.
+        #[serde(default = "one")]
+        fold: [usize; 3],
+    },
+}
+
+fn one() -> [usize; 3] {
+    [1; 3]
+}
+
+/// How a grid becomes finer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Upsampling {
+    /// Channels become voxels (Shi et al. 2016): any factor.
+    #[default]
+    SubPixel,
+    /// Filtered enlargement and a convolution, by two at a time.
+    Resize,
+    /// Transposed convolution, by two at a time.
+    Transposed,
+}
+
+impl RestorerRecipe {
+    pub(super) fn validate(&self, head: &HeadRecipe) -> Result<()> {
+        let enlarging = match head {
+            HeadRecipe::Superres(superres) if superres.measured => Some(superres.factors[0]),
+            _ => None,
+        };
+        let fold = match self {
+            Self::Residual { channels, blocks, fold, upsampling } => {
+                number("network.channels", *channels as f64, true)?;
+                number("network.blocks", *blocks as f64, true)?;
+                let rise = [0, 1, 2].map(|axis| fold[axis] * enlarging.map_or(1, |factors| factors[axis]));
+                let highest = rise.iter().copied().max().unwrap_or(1);
+                let doubled = rise.iter().all(|&n| n == 1 || (n == highest && n.is_power_of_two()));
+                if *upsampling != Upsampling::SubPixel && !doubled {
+                    let expected = "factors of 1 and of one power of two";
+                    let advice = "take upsampling = \"sub-pixel\"";
+                    return Err(Error::value("network.upsampling", expected, format!("{rise:?}"), advice));
+                }
+                fold
+            }
+            Self::UNet { widths, fold } => {
+                if widths.is_empty() || widths.contains(&0) {
+                    let found = format!("{widths:?}");
+                    return Err(Error::value("network.widths", "positive widths", found, ADVICE));
+                }
+                if enlarging.is_some() {
+                    let advice = "take kind = \"residual\", or measured = false";
+                    return Err(Error::value("network.kind", "residual", "u-net", advice));
+                }
+                fold
+            }
+        };
+        if fold.contains(&0) {
+            return Err(Error::value("network.fold", "1 or more", format!("{fold:?}"), ADVICE));
+        }
+        Ok(())
+    }
+}
