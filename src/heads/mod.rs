@@ -34,6 +34,7 @@ mod superres;
 
 pub use case::{Case, Example, Measurement, Problem};
 pub use critic::{Critic, PatchCritic};
+pub use harmonic::harmonic;
 pub use inpaint::Inpaint;
 pub use measured::Measured;
 pub use motion::{Motion, least_squares};
@@ -41,7 +42,7 @@ pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
 pub use recon::{Recon, brightness, complex, pair};
 pub use reconstruct::reconstruct;
 pub use restore::{Restored, restore};
-pub use superres::{Superres, finer_grid};
+pub use superres::{Superres, finer_grid, interpolated, measure};
 
 use ndarray::Array4;
 

@@ -1,0 +1,179 @@
+//! Reconstruction from k-space.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, Array4, ArrayView3, Axis, s};
+use voxgan::error::{Error, Result};
+use voxgan::heads;
+use voxgan::io::masks;
+use voxgan::io::slices::{self, Colour};
+use voxgan::mri::coils::Birdcage;
+use voxgan::mri::encoding::{Encoding, Sampling};
+use voxgan::mri::recon::total_variation::{TotalVariation, total_variation};
+use voxgan::mri::recon::wavelet::{L1Wavelet, wavelet};
+use voxgan::mri::recon::zero_filled::zero_filled;
+use voxgan::mri::recon::{Acquired, Reconstruction};
+use voxgan::mri::sampling::{Angles, Columns, FastMri, Pattern, Radial, Spokes};
+use voxgan::mri::{Complex32, Linear as _};
+
+use crate::Place;
+use crate::images::{picture, subjects};
+use crate::table::{Contest, head};
+
+type Solve<'a> = Box<dyn Fn(&Acquired<'_>) -> Result<Reconstruction> + 'a>;
+
+/// The floors, and the network last.
+fn methods<'a>(
+    trained: &'a voxgan::pretrained::TrainedRestorer<burn::backend::Flex>,
+) -> Vec<(&'static str, Solve<'a>)> {
+    vec![
+        ("zero-filled", Box::new(zero_filled)),
+        ("total variation", Box::new(|acquired| total_variation(acquired, &TotalVariation::default()))),
+        ("L1-wavelet", Box::new(|acquired| wavelet(acquired, &L1Wavelet::default()))),
+        (
+            "network",
+            Box::new(|acquired| {
+                heads::reconstruct(&trained.network, &trained.recipe, acquired, 1.0, &Default::default())
+            }),
+        ),
+    ]
+}
+
+fn radial(share: f64) -> Pattern {
+    let spokes = Spokes::Acceleration(1.0 / share);
+    let axes = [voxgan::mri::sampling::Axis::H, voxgan::mri::sampling::Axis::W];
+    Pattern::Radial(Radial { spokes, angles: Angles::Golden, start_deg: Some(0.0), axes })
+}
+
+pub fn recon(place: &Place) -> Result<()> {
+    let trained = place.network("recon")?;
+    println!("{}\n\n{}", trained.name, head().trim_end());
+    let equispaced =
+        Pattern::FastMri(FastMri { offset: Some(1), ..FastMri::new(Columns::Equispaced, 0.08, 4.0) });
+    let mut tasks: Vec<(String, Pattern, usize)> = [0.1, 0.2, 0.3, 0.4]
+        .iter()
+        .map(|&share| (format!("radial {:.0} %", 100.0 * share), radial(share), 1))
+        .collect();
+    tasks.push(("equispaced 4x".into(), equispaced.clone(), 1));
+    tasks.push(("equispaced 4x, 8 coils".into(), equispaced, 8));
+    for (name, pattern, coils) in tasks {
+        let mut contest = Contest::default();
+        for (subject, scan) in subjects(place)? {
+            // Every fourth slice through the middle half of the head.
+            let depth = scan.shape()[1];
+            let scan = scan.slice(s![0, depth / 4..3 * depth / 4;4, .., ..]).to_owned();
+            let (d, h, w) = scan.dim();
+            let phase = |z: usize, y: usize, x: usize| {
+                let [y, x] = [y as f32 / h as f32 - 0.5, x as f32 / w as f32 - 0.5];
+                0.3 * z as f32 / d as f32 + 1.1 * y - 0.7 * x + 1.5 * y * x - x * x
+            };
+            let image = Array3::from_shape_fn((d, h, w), |at| {
+                Complex32::from_polar(scan[at], phase(at.0, at.1, at.2))
+            });
+            let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
+            encoding.transformed = [false, true, true];
+            let mask = pattern.mask([1, h, w], &0.into())?.sampled;
+            let mask = mask.broadcast((d, h, w)).expect("the same mask for every slice").to_owned();
+            encoding.sampling = Sampling::Mask(mask.clone());
+            let maps = match coils {
+                1 => Array4::ones((1, d, h, w)),
+                // Slices of one ring.
+                _ => Birdcage::new(coils)
+                    .maps([1, h, w])?
+                    .broadcast((coils, d, h, w))
+                    .expect("one ring")
+                    .to_owned(),
+            };
+            encoding.coil_maps = (coils > 1).then(|| maps.clone());
+            let samples = encoding.operator()?.apply(image.into_dyn());
+            let samples = samples.into_dimensionality().expect("k-space of rank four");
+            let acquired =
+                Acquired { kspace: samples.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+            let truth = scan.insert_axis(Axis(0));
+            let mut images = Vec::new();
+            for (method, solve) in methods(&trained) {
+                let image = solve(&acquired)?.image.mapv(|z| z.norm()).insert_axis(Axis(0));
+                contest.add(method, &truth, &image)?;
+                images.push(image);
+            }
+            images.push(truth);
+            picture(place, &format!("recon-{subject}-{name}"), &images.iter().collect::<Vec<_>>())?;
+        }
+        print!("{}", contest.rows(&name));
+    }
+    Ok(())
+}
+
+/// The masks of RefineGAN's brain set.
+const MASKS: [&str; 8] = [
+    "radial_10.png",
+    "radial_20.png",
+    "radial_30.png",
+    "radial_40.png",
+    "cartes_10.tif",
+    "cartes_20.tif",
+    "cartes_30.tif",
+    "cartes_40.tif",
+];
+
+/// Peak 255, magnitude against the 8-bit image, mean of the slices' dB, as published.
+pub fn refinegan(place: &Place) -> Result<()> {
+    let trained = place.network("refinegan")?;
+    let folder = place.data.join("refinegan");
+    let mut slices = slices_of(&folder.join("valid"))?;
+    if place.quick {
+        slices.truncate(10);
+    }
+    println!("{}\n\nPSNR in dB, mean of {} slices\n", trained.name, slices.len());
+    println!("| mask | zero-filled | network |\n|---|---|---|");
+    for name in MASKS {
+        let mask = masks::read(&folder.join("masks").join(name))?.sampled;
+        let mut means = Vec::new();
+        for network in [false, true] {
+            let mut sum = 0.0;
+            for slice in &slices {
+                let (d, h, w) = slice.dim();
+                let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
+                encoding.sampling = Sampling::Mask(mask.clone());
+                let samples = encoding.operator()?.apply(slice.mapv(|x| Complex32::new(x, 0.0)).into_dyn());
+                let samples: Array4<Complex32> = samples.into_dimensionality().expect("k-space of rank four");
+                let maps = Array4::ones((1, d, h, w));
+                let acquired = Acquired {
+                    kspace: samples.view(),
+                    sampled: mask.view(),
+                    maps: maps.view(),
+                    axes: &[2, 3],
+                };
+                let image = if network {
+                    heads::reconstruct(
+                        &trained.network,
+                        &trained.recipe,
+                        &acquired,
+                        1.0,
+                        &Default::default(),
+                    )?
+                } else {
+                    zero_filled(&acquired)?
+                };
+                sum += psnr(slice.view(), image.image.view());
+            }
+            means.push(sum / slices.len() as f64);
+        }
+        println!("| {name} | {:.2} | {:.2} |", means[0], means[1]);
+    }
+    Ok(())
+}
+
+fn psnr(truth: ArrayView3<f32>, image: ArrayView3<Complex32>) -> f64 {
+    let squares = truth.iter().zip(image).map(|(&a, b)| f64::from(a - b.norm()).powi(2)).sum::<f64>();
+    10.0 * (255.0f64.powi(2) * truth.len() as f64 / squares).log10()
+}
+
+fn slices_of(folder: &Path) -> Result<Vec<Array3<f32>>> {
+    let fail = |source| Error::io(folder, "list this folder", source);
+    let entries = std::fs::read_dir(folder).map_err(fail)?;
+    let mut paths: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|p| slices::is_slice(p)).collect();
+    paths.sort();
+    paths.iter().map(|path| Ok(slices::read(path, Colour::Grey)?.data.index_axis_move(Axis(0), 0))).collect()
+}
