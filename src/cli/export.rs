@@ -8,7 +8,7 @@ use crate::io::write_beside;
 use crate::pretrained::model::checkpoint_at;
 use crate::pretrained::{Weights, export};
 
-/// Write the averaged generator or segmenter of a run alone, as others need it.
+/// Write the averaged network of a run alone, as others need it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A checkpoint, or a run's folder (its last checkpoint)

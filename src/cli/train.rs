@@ -1,4 +1,4 @@
-//! `voxgan train`: a recipe and a prepared dataset become a run.
+//! `voxgan train`: a recipe and its data become a run.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,14 @@ use crate::io::{bids, nifti};
 use crate::pretrained::model::latest_checkpoint;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
-/// Train a generator on a prepared dataset, or a segmenter on label maps.
+/// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.
 ///
 /// The run's folder holds the resolved recipe, stats.jsonl, pictures of samples and checkpoints. An interrupt (Ctrl-C,
 /// SIGTERM) finishes the step and saves; the same command goes on from there, exactly.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy)
+    /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy; superres,
+    /// inpaint, motion, recon)
     #[arg(value_name = "CONFIG")]
     recipe: String,
     /// The dataset that `voxgan prepare` made; for a segmenter, a folder of whole-head label maps
