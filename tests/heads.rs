@@ -17,7 +17,7 @@ use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::nn::parameters::{replace, values};
 use voxgan::pretrained::TrainedRestorer;
-use voxgan::pretrained::model::latest_checkpoint;
+use voxgan::pretrained::latest_checkpoint;
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::train::Ended;
 use voxgan::train::restorer::{self, Job};

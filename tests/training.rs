@@ -14,7 +14,7 @@ use voxgan::config::{ClassCondition, Covariate, Encoding, Recipe};
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
-use voxgan::pretrained::model::latest_checkpoint;
+use voxgan::pretrained::latest_checkpoint;
 use voxgan::pretrained::{Model, Weights};
 use voxgan::train::generator::{self, Job};
 use voxgan::train::{Ended, Event, Reals};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::io::write_beside;
-use crate::pretrained::model::checkpoint_at;
+use crate::pretrained::checkpoint_at;
 use crate::pretrained::{Weights, export};
 
 /// Write the averaged network of a run alone, as others need it.

@@ -13,7 +13,7 @@ use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
 use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::io::{bids, nifti};
-use crate::pretrained::model::latest_checkpoint;
+use crate::pretrained::latest_checkpoint;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
 /// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.

@@ -5,8 +5,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::modulated::demodulation;
-use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN, downsampling_blur};
-use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, fir, layer};
+use super::resample::before_convolution;
+use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN};
+use crate::ops::{Beside, Features, Layer, VolumeOps, layer};
 
 /// Shape and kind of a [`ConditionedConv`].
 #[derive(Clone, Copy, Debug)]
@@ -88,15 +89,7 @@ impl<B: VolumeOps> ConditionedConv<B> {
     pub fn forward(&self, x: Features<B>, condition: Option<&Tensor<B, 2>>) -> Features<B> {
         let [_, inputs, d, h, w] = self.weight.dims();
         let kernel = [d, h, w];
-        let (x, geometry) = if self.down == [1; 3] {
-            let geometry = ConvGeometry::same(x.grid(), kernel);
-            (x, geometry)
-        } else {
-            let x = fir(x, &downsampling_blur(self.down));
-            let padding = [0, 1, 2].map(|a| if self.down[a] == 2 { 0 } else { kernel[a] / 2 });
-            let geometry = ConvGeometry { input: x.grid(), kernel, stride: self.down, padding };
-            (x, geometry)
-        };
+        let (x, geometry) = before_convolution(x, kernel, self.down);
         let style = self.affine.as_ref().map(|affine| {
             affine.forward(condition.expect("a network with a condition is given one").clone())
         });

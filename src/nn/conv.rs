@@ -3,8 +3,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::{Init, LRELU_GAIN, downsample, downsampling_blur};
-use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, fir, layer};
+use super::resample::before_convolution;
+use super::{Init, LRELU_GAIN, downsample};
+use crate::ops::{Beside, Features, Layer, VolumeOps, layer};
 use burn::tensor::backend::Backend;
 
 /// Shape and kind of a [`Conv`].
@@ -59,19 +60,9 @@ impl<B: VolumeOps> Conv<B> {
         // A linear branch carries its gain in the weight: one pass over the voxels less.
         let weight_gain = if self.bias.is_some() { 1.0 } else { gain };
         let weight = self.weight.val() * (weight_gain / ((inputs * d * h * w) as f64).sqrt());
-        let (x, geometry) = if self.down == [1; 3] {
-            let geometry = ConvGeometry::same(x.grid(), kernel);
-            (x, geometry)
-        } else if kernel == [1; 3] {
-            let x = downsample(x, self.down);
-            let geometry = ConvGeometry::same(x.grid(), kernel);
-            (x, geometry)
-        } else {
-            let x = fir(x, &downsampling_blur(self.down));
-            let padding = [0, 1, 2].map(|a| if self.down[a] == 2 { 0 } else { kernel[a] / 2 });
-            let geometry = ConvGeometry { input: x.grid(), kernel, stride: self.down, padding };
-            (x, geometry)
-        };
+        // A kernel of one voxel is applied after filter and decimation.
+        let (x, down) = if kernel == [1; 3] { (downsample(x, self.down), [1; 3]) } else { (x, self.down) };
+        let (x, geometry) = before_convolution(x, kernel, down);
         let convolution = Layer::conv(geometry);
         match &self.bias {
             Some(bias) => {

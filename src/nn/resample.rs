@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops::{Features, Fir, FirPass, VolumeOps, fir};
+use crate::ops::{ConvGeometry, Features, Fir, FirPass, VolumeOps, fir};
 
 /// Zeros between samples, padding (2, 1), filter with gain two per doubled axis (StyleGAN2, `upsample2d`).
 ///
@@ -29,4 +29,20 @@ pub fn downsampling_blur(factors: [usize; 3]) -> Fir {
 /// `[N, C, D, H, W]` → the same with each axis divided by its factor (1 or 2).
 pub fn downsample<B: VolumeOps>(x: Features<B>, factors: [usize; 3]) -> Features<B> {
     fir(x, &Fir::along(factors, FirPass { up: 1, down: 2, pad: [1, 1], gain: 1.0 }))
+}
+
+/// `x` as a convolution with a kernel of three that shrinks axes takes it, and its geometry: filtered along halved axes.
+pub(super) fn before_convolution<B: VolumeOps>(
+    x: Features<B>,
+    kernel: [usize; 3],
+    down: [usize; 3],
+) -> (Features<B>, ConvGeometry) {
+    if down == [1; 3] {
+        let geometry = ConvGeometry::same(x.grid(), kernel);
+        return (x, geometry);
+    }
+    let x = fir(x, &downsampling_blur(down));
+    let padding = [0, 1, 2].map(|a| if down[a] == 2 { 0 } else { kernel[a] / 2 });
+    let geometry = ConvGeometry { input: x.grid(), kernel, stride: down, padding };
+    (x, geometry)
 }

@@ -18,6 +18,7 @@ pub use model::{Model, TrainingSpace};
 pub use names::authors_name;
 pub use restorer::TrainedRestorer;
 use sha2::{Digest, Sha256};
+pub use source::{checkpoint_at, latest_checkpoint};
 pub use weights::{Weights, load_weights};
 
 /// SHA-256 of a file, in hexadecimal digits.

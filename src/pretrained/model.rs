@@ -1,6 +1,6 @@
 //! A trained generator with what is needed to use it: its recipe and the space of its training set.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
@@ -91,34 +91,4 @@ impl<B: VolumeOps> Model<B> {
         let generator = load_weights(generator, &weights, AVERAGE)?;
         Ok(Self { generator, recipe, space, images, source: source.to_string(), sha256: sha256(bytes) })
     }
-}
-
-/// The checkpoint that `path` means: the last one of a run's folder, or the file itself.
-///
-/// # Errors
-/// [`Error::File`] for a folder without checkpoints; [`Error::Io`] if it cannot be listed.
-pub fn checkpoint_at(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    latest_checkpoint(path)?.ok_or_else(|| {
-        Error::file(path, "checkpoints", "a run with at least one", "none", "train it for longer first")
-    })
-}
-
-/// The last of the checkpoints in `run`, by the number in their names.
-///
-/// # Errors
-/// [`Error::Io`] if the folder cannot be listed.
-pub fn latest_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
-    let folder = run.join("checkpoints");
-    if !folder.is_dir() {
-        return Ok(None);
-    }
-    let entries = std::fs::read_dir(&folder).map_err(|e| Error::io(&folder, "list the checkpoints", e))?;
-    let checkpoint = |path: &PathBuf| {
-        let name = path.file_name()?.to_str()?;
-        name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse::<u64>().ok()
-    };
-    Ok(entries.flatten().map(|e| e.path()).filter_map(|p| Some((checkpoint(&p)?, p))).max().map(|(_, p)| p))
 }

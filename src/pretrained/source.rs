@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::model::checkpoint_at;
 use crate::error::{Error, Result};
 
 /// Weights inside the program: name and file.
@@ -27,4 +26,34 @@ pub fn weights_of(name_or_path: &str, embedded: &[Embedded]) -> Result<(PathBuf,
     }
     let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read the weights", e))?;
     Ok((path, bytes.into()))
+}
+
+/// The checkpoint that `path` means: the last one of a run's folder, or the file itself.
+///
+/// # Errors
+/// [`Error::File`] for a folder without checkpoints; [`Error::Io`] if it cannot be listed.
+pub fn checkpoint_at(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    latest_checkpoint(path)?.ok_or_else(|| {
+        Error::file(path, "checkpoints", "a run with at least one", "none", "train it for longer first")
+    })
+}
+
+/// The last of the checkpoints in `run`, by the number in their names.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be listed.
+pub fn latest_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
+    let folder = run.join("checkpoints");
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let entries = std::fs::read_dir(&folder).map_err(|e| Error::io(&folder, "list the checkpoints", e))?;
+    let checkpoint = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse::<u64>().ok()
+    };
+    Ok(entries.flatten().map(|e| e.path()).filter_map(|p| Some((checkpoint(&p)?, p))).max().map(|(_, p)| p))
 }

@@ -21,7 +21,7 @@ use crate::gan::{Augmentation, Truncation};
 use crate::nn::Noise;
 use crate::nn::parameters::Named;
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::model::latest_checkpoint;
+use crate::pretrained::latest_checkpoint;
 use crate::pretrained::{TrainingSpace, segmenter};
 use crate::random::{Purpose, normal, stream};
 use crate::report::{Montage, write_png};

@@ -29,7 +29,7 @@ use crate::io::dataset::Dataset;
 use crate::io::write_beside;
 use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::model::latest_checkpoint;
+use crate::pretrained::latest_checkpoint;
 use crate::pretrained::restorer::AVERAGE;
 use crate::pretrained::{Weights, load_weights, segmenter};
 use crate::random::{Purpose, permutation, stream};

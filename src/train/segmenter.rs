@@ -25,7 +25,7 @@ use crate::io::write_beside;
 use crate::nn::Init;
 use crate::nn::parameters::gradients;
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::model::latest_checkpoint;
+use crate::pretrained::latest_checkpoint;
 use crate::pretrained::segmenter::AVERAGE;
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, permutation, stream};
