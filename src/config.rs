@@ -21,9 +21,11 @@ pub use parse::{in_file, parse, to_toml};
 pub use restoration::{
     AdversarialLoss, AdversaryRecipe, Between, ChainRecipe, CriticKind, HeadRecipe, InpaintRecipe,
     MotionRecipe, ReconRecipe, RestorationLoss, RestorationRecipe, RestorationTraining, RestorerRecipe,
-    SuperresRecipe, Upsampling,
+    SuperresRecipe, TranslateRecipe, Upsampling,
 };
-pub use segmentation::{SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe};
+pub use segmentation::{
+    SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,
+};
 
 /// The recipes of generators inside the program: name and text.
 const GENERATORS: [(&str, &str); 6] = [
@@ -35,12 +37,13 @@ const GENERATORS: [(&str, &str); 6] = [
     ("tiny", include_str!("../configs/tiny.toml")),
 ];
 /// Those of the segmenter and of heads.
-const OTHERS: [(&str, &str); 5] = [
+const OTHERS: [(&str, &str); 6] = [
     ("anatomy", include_str!("../configs/anatomy.toml")),
     ("inpaint", include_str!("../configs/inpaint.toml")),
     ("motion", include_str!("../configs/motion.toml")),
     ("recon", include_str!("../configs/recon.toml")),
     ("superres", include_str!("../configs/superres.toml")),
+    ("translate", include_str!("../configs/translate.toml")),
 ];
 
 /// Blocks a network may have; eight of them reach 512 voxels from a base of 4.

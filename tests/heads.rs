@@ -12,7 +12,9 @@ use nalgebra::Matrix4;
 use ndarray::{Array3, Array4};
 use serde_json::Value;
 use voxgan::config::{AnyRecipe, HeadRecipe, RestorationRecipe};
-use voxgan::heads::{Case, Inpaint, Measured, Measurement, Problem, Restorer, Superres, head, restore};
+use voxgan::heads::{
+    Case, Inpaint, Measured, Measurement, Problem, Restorer, Subject, Superres, head, restore,
+};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::nn::parameters::{replace, values};
@@ -20,7 +22,7 @@ use voxgan::pretrained::TrainedRestorer;
 use voxgan::pretrained::latest_checkpoint;
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::train::Ended;
-use voxgan::train::restorer::{self, Job};
+use voxgan::train::restorer::{self, Job, Subjects};
 use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
@@ -105,7 +107,7 @@ fn cases() -> Vec<(&'static str, Case)> {
         let toml = SUPERRES.replace("[[2, 2, 2], [3, 1, 1]]", factors);
         let toml = toml.replace("task = \"superres\"", &format!("task = \"superres\"\n{profile}"));
         let head = head(&recipe(&toml).head);
-        head.example(&truth, [12; 3], [0, 0, 0]).unwrap().case
+        head.example(Subject::Scan(&truth), [12; 3], [0, 0, 0]).unwrap().case
     };
     let known = Array3::from_shape_fn((12, 12, 12), |(z, y, x)| !(z > 2 && z < 9 && y > 3 && x < 6));
     vec![
@@ -164,7 +166,7 @@ picture_every_steps = 100
 "#;
 
 fn example(toml: &str, truth: &Array4<f32>, patch: [usize; 3]) -> Case {
-    head(&recipe(toml).head).example(truth, patch, [0, 0, 0]).unwrap().case
+    head(&recipe(toml).head).example(Subject::Scan(truth), patch, [0, 0, 0]).unwrap().case
 }
 
 /// A projection: what is measured of it is the measurement, twice is once, and no image that is consistent lies nearer.
@@ -206,7 +208,7 @@ fn results_are_held_to_what_was_measured() {
 fn an_examples_measurement_is_that_of_its_truth() {
     for (factors, grid) in [("[[2, 2, 2]]", [12; 3]), ("[[1, 3, 1]]", [4, 12, 8])] {
         let recipe = recipe(&SUPERRES.replace("[[2, 2, 2], [3, 1, 1]]", factors));
-        let example = head(&recipe.head).example(&shapes(2, 16), grid, [5, 6, 7]).unwrap();
+        let example = head(&recipe.head).example(Subject::Scan(&shapes(2, 16)), grid, [5, 6, 7]).unwrap();
         let measured =
             Measured::<Flex>::new(&example.case.measurement, example.truth.dim(), &Default::default())
                 .unwrap();
@@ -290,7 +292,7 @@ impl Place {
     fn train(&self, recipe: &RestorationRecipe, name: &str) -> Ended {
         let truths = Dataset::open(&self.path("data")).unwrap();
         let stop = AtomicBool::new(false);
-        let job = Job { recipe, truths: &truths, out: &self.path(name), stop: &stop };
+        let job = Job { recipe, subjects: Subjects::Scans(&truths), out: &self.path(name), stop: &stop };
         restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap()
     }
 
@@ -353,7 +355,8 @@ fn training_beats_the_start() {
     // What was trained opens, and restores as a problem of its own.
     let trained =
         TrainedRestorer::<Flex>::open(place.path("superres").to_str().unwrap(), &Default::default()).unwrap();
-    let example = head(&trained.recipe.head).example(&shapes(7, 32), [24; 3], [1, 2, 3]).unwrap();
+    let example =
+        head(&trained.recipe.head).example(Subject::Scan(&shapes(7, 32)), [24; 3], [1, 2, 3]).unwrap();
     let problem = Problem::<Flex>::new(&example.case, &Default::default()).unwrap();
     let found = trained.network.forward(&problem);
     let error = |x: Tensor<Flex, 5>| (x - tensor(&example.truth)).powi_scalar(2).mean().into_scalar();
@@ -466,7 +469,7 @@ fn commands_restore_files_and_say_what_they_rest_on() {
 
 #[test]
 fn recipes_of_heads_are_inside_the_program() {
-    for name in ["superres", "recon", "motion", "inpaint"] {
+    for name in ["superres", "recon", "motion", "inpaint", "translate"] {
         let AnyRecipe::Head(recipe) = AnyRecipe::open(name).unwrap() else { panic!("{name} is a head's") };
         let network = Restorer::<Flex>::init(&recipe, &*head(&recipe.head), 0, &Default::default());
         let numbers: usize = values(&network).values().map(|array| array.shape.num_elements()).sum();

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::io::{bids, nifti};
 use crate::pretrained::latest_checkpoint;
+use crate::train::restorer::Subjects;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
 /// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.
@@ -23,10 +24,11 @@ use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy; superres,
-    /// inpaint, motion, recon)
+    /// inpaint, motion, recon, translate)
     #[arg(value_name = "CONFIG")]
     recipe: String,
-    /// The dataset that `voxgan prepare` made; for a segmenter, a folder of whole-head label maps
+    /// The dataset that `voxgan prepare` made; for a segmenter, and to translate, a folder of whole-head
+    /// label maps
     #[arg(long, value_name = "CACHE")]
     data: PathBuf,
     /// The run's folder; a run that is there is resumed
@@ -106,17 +108,24 @@ fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
 fn restorer(mut recipe: RestorationRecipe, args: &Args) -> Result<()> {
     recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
     no_kimg(args, "a head's")?;
-    let truths = Dataset::open(&args.data)?;
+    let held_out = recipe.head.held_out();
+    let maps = held_out.map(|held_out| label_maps(&args.data, held_out)).transpose()?;
+    let dataset = if maps.is_none() { Some(Dataset::open(&args.data)?) } else { None };
+    let (subjects, count) = match (&maps, &dataset) {
+        (Some(maps), _) => (Subjects::Maps(maps), format!("{} label maps", maps.len())),
+        (_, Some(dataset)) => (Subjects::Scans(dataset), format!("{} volumes", dataset.len())),
+        _ => unreachable!("a head learns from maps or volumes"),
+    };
     if args.dry_run {
         println!("patch [D, H, W]    {:?}", recipe.training.patch);
-        println!("training set       {} volumes in {}", truths.len(), args.data.display());
+        println!("training set       {count} in {}", args.data.display());
         println!("steps              {} of {}", recipe.training.steps, recipe.training.batch);
         println!("out                {}", args.out.display());
         return Ok(());
     }
     let stop = interrupts(&args.out)?;
     let screen = Screen::new();
-    let job = train::restorer::Job { recipe: &recipe, truths: &truths, out: &args.out, stop: &stop };
+    let job = train::restorer::Job { recipe: &recipe, subjects, out: &args.out, stop: &stop };
     let tell = |event: Event| screen.show(event);
     let ended = on_device!(args.device, |B, device| train::restorer::run::<B>(&job, &device, &tell))?;
     screen.end(ended, &args.out)

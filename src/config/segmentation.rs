@@ -96,6 +96,17 @@ impl Default for SynthesisRecipe {
     }
 }
 
+/// A weighting that images are simulated in, beside T1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// T2: fluid bright, white matter darker than grey.
+    #[default]
+    T2,
+    /// Proton density: little between the tissues.
+    Pd,
+}
+
 /// Optimiser and length of a segmenter's training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -177,55 +188,78 @@ impl SegmentationRecipe {
             let (expected, found) = (format!("multiples of {multiple}"), format!("{:?}", training.crop));
             return Err(Error::value("training.crop", expected, found, advice));
         }
-        let positive = [
-            ("training.learning_rate", training.learning_rate),
-            ("training.average_steps", training.average_steps),
-            ("training.steps", training.steps as f64),
-            ("training.log_every_steps", training.log_every_steps as f64),
-            ("training.checkpoint_every_steps", training.checkpoint_every_steps as f64),
-            ("synthesis.elastic_spacing_mm", synthesis.elastic_spacing_mm),
-        ];
-        let parts = [
-            ("synthesis.scaling", synthesis.scaling),
-            ("synthesis.mirrored", synthesis.mirrored),
-            ("synthesis.t1_like", synthesis.t1_like),
-            ("synthesis.stripped", synthesis.stripped),
-            ("synthesis.stripped_to_brain", synthesis.stripped_to_brain),
-            ("synthesis.cut", synthesis.cut),
-            ("synthesis.coarse", synthesis.coarse),
-            ("training.adam_betas[0]", training.adam_betas[0]),
-            ("training.adam_betas[1]", training.adam_betas[1]),
-        ];
-        let at_least = [
-            ("training.cross_entropy", training.cross_entropy, 0.0),
-            ("synthesis.rotation_deg", synthesis.rotation_deg, 0.0),
-            ("synthesis.shear", synthesis.shear, 0.0),
-            ("synthesis.shift_mm", synthesis.shift_mm, 0.0),
-            ("synthesis.elastic_mm", synthesis.elastic_mm, 0.0),
-            ("synthesis.bias", synthesis.bias, 0.0),
-            ("synthesis.noise", synthesis.noise, 0.0),
-            ("synthesis.gamma", synthesis.gamma, 0.0),
-            ("synthesis.isotropic_max_mm", synthesis.isotropic_max_mm, 1.0),
-            ("synthesis.slices_max_mm", synthesis.slices_max_mm, 1.0),
-        ];
-        let wrong = |key: &str, expected: String, value: f64| {
-            Err(Error::value(key, expected, value.to_string(), advice))
-        };
-        for (key, value) in positive {
-            if !(value > 0.0 && value.is_finite()) {
-                return wrong(key, "a positive number".into(), value);
-            }
-        }
-        for (key, value) in parts {
-            if !(0.0..=1.0).contains(&value) {
-                return wrong(key, "a number from 0 to 1".into(), value);
-            }
-        }
-        for (key, value, least) in at_least {
-            if !(value >= least && value.is_finite()) {
-                return wrong(key, format!("a number of at least {least}"), value);
-            }
-        }
-        Ok(())
+        let key = |name: &str| format!("training.{name}");
+        numbers(
+            &[
+                (key("learning_rate"), training.learning_rate),
+                (key("average_steps"), training.average_steps),
+                (key("steps"), training.steps as f64),
+                (key("log_every_steps"), training.log_every_steps as f64),
+                (key("checkpoint_every_steps"), training.checkpoint_every_steps as f64),
+            ],
+            &[(key("adam_betas[0]"), training.adam_betas[0]), (key("adam_betas[1]"), training.adam_betas[1])],
+            &[(key("cross_entropy"), training.cross_entropy, 0.0)],
+        )?;
+        synthesis.validate("synthesis")
     }
+}
+
+impl SynthesisRecipe {
+    /// Checks that the numbers make sense; `table` is where the recipe has them.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the path of the first key that does not.
+    pub fn validate(&self, table: &str) -> Result<()> {
+        let key = |name: &str| format!("{table}.{name}");
+        numbers(
+            &[(key("elastic_spacing_mm"), self.elastic_spacing_mm)],
+            &[
+                (key("scaling"), self.scaling),
+                (key("mirrored"), self.mirrored),
+                (key("t1_like"), self.t1_like),
+                (key("stripped"), self.stripped),
+                (key("stripped_to_brain"), self.stripped_to_brain),
+                (key("cut"), self.cut),
+                (key("coarse"), self.coarse),
+            ],
+            &[
+                (key("rotation_deg"), self.rotation_deg, 0.0),
+                (key("shear"), self.shear, 0.0),
+                (key("shift_mm"), self.shift_mm, 0.0),
+                (key("elastic_mm"), self.elastic_mm, 0.0),
+                (key("bias"), self.bias, 0.0),
+                (key("noise"), self.noise, 0.0),
+                (key("gamma"), self.gamma, 0.0),
+                (key("isotropic_max_mm"), self.isotropic_max_mm, 1.0),
+                (key("slices_max_mm"), self.slices_max_mm, 1.0),
+            ],
+        )
+    }
+}
+
+/// Refuses numbers that are not positive, not from 0 to 1, or less than the least.
+fn numbers(
+    positive: &[(String, f64)],
+    parts: &[(String, f64)],
+    at_least: &[(String, f64, f64)],
+) -> Result<()> {
+    let wrong = |key: &str, expected: String, value: f64| {
+        Err(Error::value(key, expected, value.to_string(), "change this key"))
+    };
+    for (key, value) in positive {
+        if !(*value > 0.0 && value.is_finite()) {
+            return wrong(key, "a positive number".into(), *value);
+        }
+    }
+    for (key, value) in parts {
+        if !(0.0..=1.0).contains(value) {
+            return wrong(key, "a number from 0 to 1".into(), *value);
+        }
+    }
+    for (key, value, least) in at_least {
+        if !(value >= least && value.is_finite()) {
+            return wrong(key, format!("a number of at least {least}"), *value);
+        }
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use ndarray::{Array3, Array4, s};
 use rand::{Rng, RngExt};
 
 use super::Measured;
+use crate::anatomy::synthesis::LabelMap;
 use crate::error::{Error, Result};
 use crate::mri::ComplexArray;
 use crate::mri::encoding::Encoding;
@@ -23,6 +24,44 @@ pub struct Case {
     pub condition: Vec<f32>,
     /// What the result is held to.
     pub measurement: Measurement,
+}
+
+/// What examples are made of.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// A true image `[C, D, H, W]`, its brightest tissue one.
+    Scan(&'a Array4<f32>),
+    /// The labels of a head, of which images are made.
+    Labels(&'a LabelMap),
+}
+
+impl<'a> Subject<'a> {
+    /// The image.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for labels.
+    pub fn scan(self) -> Result<&'a Array4<f32>> {
+        match self {
+            Self::Scan(image) => Ok(image),
+            Self::Labels(map) => {
+                let advice = "give a dataset that `voxgan prepare` made";
+                Err(Error::value("data", "images", format!("the label map {}", map.name), advice))
+            }
+        }
+    }
+
+    /// The label map.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for an image.
+    pub fn labels(self) -> Result<&'a LabelMap> {
+        match self {
+            Self::Labels(map) => Ok(map),
+            Self::Scan(_) => {
+                Err(Error::value("data", "label maps", "images", "give a folder of whole-head label maps"))
+            }
+        }
+    }
 }
 
 /// A case and what it was made of.

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 
 use super::case::part;
 use super::harmonic::harmonic;
-use super::{Case, Channels, Example, Head, Measurement};
+use super::{Case, Channels, Example, Head, Measurement, Subject};
 use crate::config::InpaintRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
@@ -86,11 +86,12 @@ impl Head for Inpaint {
 
     fn example(
         &self,
-        image: &Array4<f32>,
+        subject: Subject,
         patch: [usize; 3],
         [seed, step, sample]: [u64; 3],
     ) -> Result<Example> {
         let rng = &mut stream(seed, step, 0, sample, Purpose::Restoration);
+        let image = subject.scan()?;
         let truth = part(image, patch, rng)?;
         let known = self.draw(patch, rng);
         Ok(Example { case: self.case(&truth, &known)?, truth })

@@ -14,6 +14,7 @@
 //! | [`Inpaint`] | some of the voxels | harmonic filling | exactly |
 //! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image | exactly, or by its noise |
 //! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one | not; or exactly |
+//! | [`Translate`] | an image of another contrast | that image | not |
 //!
 //! A case is plain data on the host; [`Problem`] is the same on a device. Intensities are scaled so that the brightest
 //! tissue is one.
@@ -31,8 +32,9 @@ mod recon;
 mod reconstruct;
 mod restore;
 mod superres;
+mod translate;
 
-pub use case::{Case, Example, Measurement, Problem};
+pub use case::{Case, Example, Measurement, Problem, Subject};
 pub use critic::{Critic, PatchCritic};
 pub use harmonic::harmonic;
 pub use inpaint::Inpaint;
@@ -43,8 +45,7 @@ pub use recon::{Recon, brightness, complex, pair};
 pub use reconstruct::reconstruct;
 pub use restore::{Restored, restore};
 pub use superres::{Superres, finer_grid, interpolated, measure};
-
-use ndarray::Array4;
+pub use translate::Translate;
 
 use crate::config::HeadRecipe;
 use crate::error::Result;
@@ -70,12 +71,12 @@ pub trait Head: std::fmt::Debug + Sync {
         [1; 3]
     }
 
-    /// A problem made of a part of a true image `[C, D, H, W]`, and its truth, of the grid `patch`. All that is random about
-    /// it depends on the address (seed, step, sample).
+    /// A problem made of a part of a subject, and its truth, of the grid `patch`. All that is random about it depends on the
+    /// address (seed, step, sample).
     ///
     /// # Errors
-    /// [`crate::error::Error::Value`] where the image is smaller than the patch.
-    fn example(&self, image: &Array4<f32>, patch: [usize; 3], address: [u64; 3]) -> Result<Example>;
+    /// [`crate::error::Error::Value`] where an image is smaller than the patch, or the head needs another kind of subject.
+    fn example(&self, subject: Subject, patch: [usize; 3], address: [u64; 3]) -> Result<Example>;
 }
 
 /// The head of a recipe.
@@ -85,5 +86,6 @@ pub fn head(recipe: &HeadRecipe) -> Box<dyn Head> {
         HeadRecipe::Inpaint(recipe) => Box::new(Inpaint::new(recipe)),
         HeadRecipe::Recon(recipe) => Box::new(Recon::new(recipe)),
         HeadRecipe::Motion(recipe) => Box::new(Motion::new(recipe)),
+        HeadRecipe::Translate(recipe) => Box::new(Translate::new(recipe)),
     }
 }

@@ -5,7 +5,7 @@ use ndarray::{Array4, Axis};
 
 use super::case::{part, part_at};
 use super::recon::{Recon, pair};
-use super::{Case, Channels, Example, Head, Measurement};
+use super::{Case, Channels, Example, Head, Measurement, Subject};
 use crate::config::{MotionRecipe, ReconRecipe};
 use crate::error::Result;
 use crate::mri::encoding::Encoding;
@@ -72,11 +72,12 @@ impl Head for Motion {
     /// part alone.
     fn example(
         &self,
-        image: &Array4<f32>,
+        subject: Subject,
         patch: [usize; 3],
         [seed, step, sample]: [u64; 3],
     ) -> Result<Example> {
         let rng = &mut stream(seed, step, 0, sample, Purpose::Restoration);
+        let image = subject.scan()?;
         if self.recipe.known {
             let truth = part(image, patch, rng)?;
             let volume = Volume::new(truth.clone(), Matrix4::identity());

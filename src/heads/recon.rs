@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use super::case::part;
-use super::{Case, Channels, Example, Head, Measurement};
+use super::{Case, Channels, Example, Head, Measurement, Subject};
 use crate::config::ReconRecipe;
 use crate::error::{Error, Result};
 use crate::mri::coils::Birdcage;
@@ -54,11 +54,12 @@ impl Head for Recon {
 
     fn example(
         &self,
-        image: &Array4<f32>,
+        subject: Subject,
         patch: [usize; 3],
         [seed, step, sample]: [u64; 3],
     ) -> Result<Example> {
         let rng = &mut stream(seed, step, 0, sample, Purpose::Restoration);
+        let image = subject.scan()?;
         let magnitude = part(image, patch, rng)?.index_axis_move(Axis(0), 0);
         let phase = smooth_phase(patch, self.recipe.phase, rng);
         let truth =

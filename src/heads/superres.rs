@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::case::part;
-use super::{Case, Channels, Example, Head, Measurement};
+use super::{Case, Channels, Example, Head, Measurement, Subject};
 use crate::config::SuperresRecipe;
 use crate::error::{Error, Result};
 use crate::mri::degrade::ProfileShape;
@@ -75,11 +75,12 @@ impl Head for Superres {
 
     fn example(
         &self,
-        image: &Array4<f32>,
+        subject: Subject,
         patch: [usize; 3],
         [seed, step, sample]: [u64; 3],
     ) -> Result<Example> {
         let rng = &mut stream(seed, step, 0, sample, Purpose::Restoration);
+        let image = subject.scan()?;
         let factor = self.recipe.factors[rng.random_range(0..self.recipe.factors.len())];
         let truth = part(image, patch, rng)?;
         let mut measured = measure(&truth, &self.profiles(factor));

@@ -15,6 +15,8 @@ pub const INPAINT: &str = "inpaint";
 pub const RECON: &str = "recon";
 /// That of motion correction.
 pub const MOTION: &str = "motion";
+/// That of translation.
+pub const TRANSLATE: &str = "translate";
 /// The networks inside the program: name and file.
 const EMBEDDED: [Embedded; 0] = [];
 

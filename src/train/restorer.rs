@@ -21,10 +21,11 @@ use super::run::{Ended, Event, Numbers, Schedule, Trainee, train};
 use super::schedule::{cosine, decay};
 use super::state::averaged;
 use crate::anatomy::Segmenter;
+use crate::anatomy::synthesis::LabelMap;
 use crate::bridge;
 use crate::config::{RestorationLoss, RestorationRecipe};
 use crate::error::{Error, Result};
-use crate::heads::{Example, Head, Problem, Restorer, head, loss};
+use crate::heads::{Example, Head, Problem, Restorer, Subject, head, loss};
 use crate::io::dataset::Dataset;
 use crate::io::write_beside;
 use crate::nn::parameters::{Named, gradients};
@@ -49,12 +50,38 @@ const PICTURES: u64 = u64::MAX;
 pub struct Job<'a> {
     /// The recipe.
     pub recipe: &'a RestorationRecipe,
-    /// The true images.
-    pub truths: &'a Dataset,
+    /// What examples are made of.
+    pub subjects: Subjects<'a>,
     /// The run's folder.
     pub out: &'a Path,
     /// Set from outside (a signal): the run finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
+}
+
+/// What a head learns from.
+#[derive(Clone, Copy, Debug)]
+pub enum Subjects<'a> {
+    /// True images.
+    Scans(&'a Dataset),
+    /// Label maps of whole heads.
+    Maps(&'a [LabelMap]),
+}
+
+impl Subjects<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Scans(dataset) => dataset.len(),
+            Self::Maps(maps) => maps.len(),
+        }
+    }
+
+    /// What says which they are: the content of a dataset, the names of maps.
+    fn identity(self) -> String {
+        match self {
+            Self::Scans(dataset) => dataset.content_sha256(),
+            Self::Maps(maps) => maps.iter().map(|map| map.name.as_str()).collect::<Vec<_>>().join(", "),
+        }
+    }
 }
 
 /// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
@@ -123,22 +150,26 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         cosine(step, training.warm_up, training.steps)
     }
 
-    /// A true image from 0 to 1, by its position in the dataset.
-    fn truth(&self, index: usize) -> Result<Array4<f32>> {
-        // Prepared volumes go from −1 to 1.
-        Ok(self.job.truths.volume(index)?.data.mapv(|x| 0.5 * (x + 1.0)))
+    /// The example of subject number `index` at an address.
+    fn example_of(&self, index: usize, address: [u64; 3]) -> Result<Example> {
+        let patch = self.job.recipe.training.patch;
+        match self.job.subjects {
+            Subjects::Scans(dataset) => {
+                // Prepared volumes go from −1 to 1.
+                let image = dataset.volume(index)?.data.mapv(|x| 0.5 * (x + 1.0));
+                self.head.example(Subject::Scan(&image), patch, address)
+            }
+            Subjects::Maps(maps) => self.head.example(Subject::Labels(&maps[index]), patch, address),
+        }
     }
 
-    /// Example number `sample` of step `step`: every image comes up once in each round.
+    /// Example number `sample` of step `step`: every subject comes up once in each round.
     fn example(&self, step: u64, sample: u64) -> Result<Example> {
-        let (training, images) = (&self.job.recipe.training, self.job.truths.len() as u64);
-        let (round, place) = {
-            let n = step * training.batch as u64 + sample;
-            (n / images, (n % images) as usize)
-        };
-        let order =
-            permutation(&mut stream(training.seed, round, 0, 0, Purpose::Order), self.job.truths.len());
-        self.head.example(&self.truth(order[place])?, training.patch, [training.seed, step, sample])
+        let (training, subjects) = (&self.job.recipe.training, self.job.subjects.len() as u64);
+        let n = step * training.batch as u64 + sample;
+        let rng = &mut stream(training.seed, n / subjects, 0, 0, Purpose::Order);
+        let order = permutation(rng, subjects as usize);
+        self.example_of(order[(n % subjects) as usize], [training.seed, step, sample])
     }
 
     fn restore(&mut self, path: &Path) -> Result<()> {
@@ -239,10 +270,9 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
         let training = &self.job.recipe.training;
         let mut volumes = Vec::new();
-        for sample in 0..PICTURED.min(self.job.truths.len() as u64) {
-            let image = self.truth(sample as usize)?;
-            let Example { case, truth } =
-                self.head.example(&image, training.patch, [training.seed, PICTURES, sample])?;
+        for sample in 0..PICTURED.min(self.job.subjects.len() as u64) {
+            let address = [training.seed, PICTURES, sample];
+            let Example { case, truth } = self.example_of(sample as usize, address)?;
             let problem = Problem::<B>::new(&case, &self.device)?;
             let result = problem.measured.project(self.average.forward(&problem), 1.0);
             let result = bridge::to_volumes(result, &Matrix4::identity()).into_iter().map(|v| v.data);
@@ -266,7 +296,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let metadata = [
             ("recipe", self.job.recipe.to_toml()?),
             ("counters", json(path, &self.counters)?),
-            ("dataset_sha256", self.job.truths.content_sha256()),
+            ("subjects", self.job.subjects.identity()),
             ("version", env!("CARGO_PKG_VERSION").into()),
         ];
         weights.metadata.extend(metadata.map(|(key, text)| (key.to_string(), text)));

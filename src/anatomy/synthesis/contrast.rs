@@ -6,7 +6,7 @@ use rand_distr::StandardNormal;
 use super::between;
 use super::labels::CONTRASTS;
 use crate::anatomy::Structure;
-use crate::config::SynthesisRecipe;
+use crate::config::{SynthesisRecipe, Weighting};
 
 /// Greatest deviation within a tissue of any contrast, on the scale from 0 to 255 (SynthSeg).
 const DEVIATION_MAX: f64 = 25.0;
@@ -27,6 +27,50 @@ pub(super) fn draw(recipe: &SynthesisRecipe, rng: &mut impl Rng) -> Vec<[f32; 2]
             };
             let air = labels.contains(&0) && dark;
             if air { [0.0, 2.0 * rng.random::<f32>()] } else { pair.map(|x| x.max(0.0) as f32) }
+        })
+        .collect()
+}
+
+/// Mean intensity of each contrast of `labels::CONTRASTS` in T2- and in proton-density-weighted images, on the scale from 0
+/// to 255; of what lies outside the brain, parts of its T1 mean. Simulated: the order of tissues is that of scans of adults at
+/// 1.5 T, the figures are nobody's.
+const WEIGHTED: [[f32; 2]; 20] = [
+    [5.0, 5.0],
+    [235.0, 215.0],
+    [235.0, 215.0],
+    [235.0, 215.0],
+    [105.0, 175.0],
+    [100.0, 170.0],
+    [98.0, 165.0],
+    [142.0, 205.0],
+    [100.0, 168.0],
+    [138.0, 202.0],
+    [118.0, 188.0],
+    [124.0, 195.0],
+    [116.0, 192.0],
+    [84.0, 175.0],
+    [141.0, 204.0],
+    [126.0, 195.0],
+    [104.0, 175.0],
+    [150.0, 200.0],
+    [30.0, 40.0],
+    [190.0, 205.0],
+];
+/// Deviation within a tissue of such an image.
+const WEIGHTED_DEVIATION: f32 = 4.0;
+
+/// Mean and deviation of each contrast in an image of this weighting, always the same.
+pub(super) fn weighted(weighting: Weighting) -> Vec<[f32; 2]> {
+    CONTRASTS
+        .iter()
+        .enumerate()
+        .map(|(index, (_, [t1, ..]))| {
+            let [t2, pd] = WEIGHTED.get(index).copied().unwrap_or([0.6, 0.9].map(|part| part * *t1 as f32));
+            let mean = match weighting {
+                Weighting::T2 => t2,
+                Weighting::Pd => pd,
+            };
+            [mean, if index == 0 { 1.0 } else { WEIGHTED_DEVIATION }]
         })
         .collect()
 }

@@ -16,7 +16,7 @@ use rand_distr::StandardNormal;
 
 use super::Structure;
 use super::segment::rescale;
-use crate::config::SynthesisRecipe;
+use crate::config::{SynthesisRecipe, Weighting};
 use crate::random::{Purpose, normal_field, stream};
 use fields::{along, coarser, control_points, field, linear};
 
@@ -24,6 +24,7 @@ use fields::{along, coarser, control_points, field, linear};
 const ONCE: u64 = 0;
 const WITHIN_TISSUE: u64 = 1;
 const NOISE: u64 = 2;
+const WITHIN_TISSUE_OF_SECOND: u64 = 3;
 
 /// Distance of the control points of the bias field, in millimetres.
 const BIAS_SPACING_MM: f64 = 56.0;
@@ -68,16 +69,7 @@ pub fn synthesise(
         shown.target(if space.mirrored { tissue.structure.mirrored() } else { tissue.structure })
     };
     let structures: Vec<Structure> = (0..map.tissues.len() as u8).map(structure).collect();
-    let mut image = normal_field(&rng(WITHIN_TISSUE), labels.len());
-    for (x, &label) in image.iter_mut().zip(&labels) {
-        let [mean, deviation] =
-            if structures[usize::from(label)] == Structure::Background && shown.is_stripped() {
-                [0.0; 2]
-            } else {
-                contrasts[map.tissues[usize::from(label)].contrast]
-            };
-        *x = (mean + deviation * *x).max(0.0);
-    }
+    let mut image = painted(map, &labels, &structures, shown, &contrasts, &rng(WITHIN_TISSUE));
     let sigma = recipe.bias * once.random::<f64>();
     let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
     let bias = field(gaussian(once, points.iter().product(), sigma), points, shape);
@@ -114,6 +106,68 @@ pub fn synthesise(
         image: Array3::from_shape_vec(shape, image).expect(whole),
         target: Array3::from_shape_vec(shape, target).expect(whole),
     }
+}
+
+/// Intensities of labels: the mean of each tissue and its deviation, drawn voxel by voxel.
+fn painted(
+    map: &LabelMap,
+    labels: &[u8],
+    structures: &[Structure],
+    shown: contrast::Shown,
+    contrasts: &[[f32; 2]],
+    rng: &ChaCha8Rng,
+) -> Vec<f32> {
+    let mut image = normal_field(rng, labels.len());
+    for (x, &label) in image.iter_mut().zip(labels) {
+        let [mean, deviation] =
+            if structures[usize::from(label)] == Structure::Background && shown.is_stripped() {
+                [0.0; 2]
+            } else {
+                contrasts[map.tissues[usize::from(label)].contrast]
+            };
+        *x = (mean + deviation * *x).max(0.0);
+    }
+    image
+}
+
+/// Two images of one head at 1 mm, `[D, H, W]` each from 0 to 1: T1-like, with bias and noise by the recipe, and of another
+/// weighting with neither. Simulated: for training and testing of translation, where real pairs are missing.
+pub fn synthesise_pair(
+    map: &LabelMap,
+    view: View,
+    recipe: &SynthesisRecipe,
+    weighting: Weighting,
+    [seed, step, sample]: [u64; 3],
+) -> [Array3<f32>; 2] {
+    let rng = |phase| stream(seed, step, phase, sample, Purpose::Synthesis);
+    let once = &mut rng(ONCE);
+    let space = space::Space::draw(map, view, recipe, once);
+    let shape = space.shape;
+    let shown = contrast::Shown::draw(recipe, once);
+    let source = contrast::draw(&SynthesisRecipe { t1_like: 1.0, ..recipe.clone() }, once);
+    let labels = space.labels(map);
+    let structures: Vec<Structure> =
+        map.tissues.iter().map(|tissue| shown.target(tissue.structure)).collect();
+    let blurred = |image: Vec<f32>| {
+        (0..3).fold(image, |image, axis| along(&image, shape, axis, &coarser(shape[axis], 1.0)).0)
+    };
+    let paint = |contrasts: &[[f32; 2]], phase| {
+        blurred(painted(map, &labels, &structures, shown, contrasts, &rng(phase)))
+    };
+    let (mut first, mut second) =
+        (paint(&source, WITHIN_TISSUE), paint(&contrast::weighted(weighting), WITHIN_TISSUE_OF_SECOND));
+    let sigma = recipe.bias * once.random::<f64>();
+    let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
+    let bias = field(gaussian(once, points.iter().product(), sigma), points, shape);
+    let greatest = first.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
+    let noise = (recipe.noise * once.random::<f64>()) as f32 * greatest;
+    let draws = normal_field(&rng(NOISE), first.len());
+    for ((x, bias), draw) in first.iter_mut().zip(bias).zip(draws) {
+        *x = if shown.is_stripped() && *x == 0.0 { 0.0 } else { (*x * bias.exp() + noise * draw).abs() };
+    }
+    rescale(&mut first);
+    rescale(&mut second);
+    [first, second].map(|image| Array3::from_shape_vec(shape, image).expect("the grid's voxels"))
 }
 
 /// `n` draws from N(0, `sigma`²).
@@ -188,6 +242,20 @@ mod tests {
             }
         });
         LabelMap::new("phantom", Volume::new(data, Matrix4::identity())).unwrap()
+    }
+
+    /// Fluid is dark in the first image and bright in the second, and white matter and cortex change places.
+    #[test]
+    fn a_pair_shows_one_head_in_two_contrasts() {
+        let map = map();
+        let recipe = SynthesisRecipe { noise: 0.0, bias: 0.0, stripped: 0.0, ..still() };
+        let [t1, t2] = synthesise_pair(&map, View::Centred([40, 44, 40]), &recipe, Weighting::T2, [3, 0, 0]);
+        // Middles of fluid, cortex and white matter along the first axis.
+        let at = |image: &Array3<f32>, radius: usize| image[(20 + radius, 22, 20)];
+        let [fluid, cortex, white] = [15, 12, 4];
+        assert!(at(&t1, white) > at(&t1, cortex) && at(&t1, cortex) > at(&t1, fluid));
+        assert!(at(&t2, fluid) > at(&t2, cortex) && at(&t2, cortex) > at(&t2, white));
+        assert_eq!(t1.dim(), t2.dim());
     }
 
     /// Nothing moves, nothing is coarse.

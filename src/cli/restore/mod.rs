@@ -3,6 +3,7 @@
 pub mod inpaint;
 pub mod motion;
 pub mod superres;
+pub mod translate;
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ADVICE, number};
+use crate::config::{SynthesisRecipe, Weighting};
 use crate::error::{Error, Result};
 use crate::mri::degrade::{ProfileShape, RandomMotion};
 use crate::mri::sampling::Pattern;
@@ -22,6 +23,20 @@ pub enum HeadRecipe {
     Recon(ReconRecipe),
     /// A head that moved.
     Motion(MotionRecipe),
+    /// Another contrast.
+    Translate(TranslateRecipe),
+}
+
+/// Translation between contrasts, learned from pairs that are simulated of label maps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TranslateRecipe {
+    /// The contrast that T1-weighted images are translated to.
+    pub to: Weighting,
+    /// How heads and their images are drawn; voxels stay at 1 mm, and contrasts are T1-like.
+    pub synthesis: SynthesisRecipe,
+    /// Label maps whose names contain one of these are kept out, for testing.
+    pub held_out: Vec<String>,
 }
 
 /// Super-resolution: how coarse the measured voxels are.
@@ -102,6 +117,14 @@ pub struct MotionRecipe {
 }
 
 impl HeadRecipe {
+    /// Label maps that are kept out of training; none where a head learns from images.
+    pub fn held_out(&self) -> Option<&[String]> {
+        match self {
+            Self::Translate(translate) => Some(&translate.held_out),
+            _ => None,
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         match self {
             Self::Superres(superres) => {
@@ -142,8 +165,9 @@ impl HeadRecipe {
                 number("head.phase", recon.phase, false)?;
                 number("head.noise", recon.noise, false)
             }
-            // Its ranges are looked at where motion is drawn.
+            // Ranges are looked at where motion is drawn.
             Self::Motion(_) => Ok(()),
+            Self::Translate(translate) => translate.synthesis.validate("head.synthesis"),
         }
     }
 }

@@ -9,7 +9,7 @@ mod head;
 mod network;
 
 pub use adversary::{AdversarialLoss, AdversaryRecipe, CriticKind};
-pub use head::{HeadRecipe, InpaintRecipe, MotionRecipe, ReconRecipe, SuperresRecipe};
+pub use head::{HeadRecipe, InpaintRecipe, MotionRecipe, ReconRecipe, SuperresRecipe, TranslateRecipe};
 pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
 
 use super::{in_file, parse, to_toml};
@@ -202,7 +202,7 @@ impl RestorationRecipe {
                 .factors
                 .iter()
                 .fold(network, |all, factors| [0, 1, 2].map(|axis| common(all[axis], factors[axis]))),
-            HeadRecipe::Inpaint(_) | HeadRecipe::Recon(_) | HeadRecipe::Motion(_) => network,
+            _ => network,
         }
     }
 }

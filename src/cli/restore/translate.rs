@@ -1,0 +1,43 @@
+//! `voxgan translate`: a scan in another contrast.
+
+use std::path::PathBuf;
+
+use super::{RestoreArgs, Scan, run as restore};
+use crate::config::{HeadRecipe, RestorationRecipe};
+use crate::error::{Error, Result};
+use crate::heads::Translate;
+use crate::pretrained::restorer;
+use crate::volume::resample::Grid;
+
+/// Translate a scan to another contrast.
+///
+/// The contrast is that of the weights. Nothing of it was measured: the whole result is a guess from another image, learned
+/// from simulated pairs, and shows no lesion that the scan does not show.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The scan (.nii, .nii.gz, .hdr with .img)
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The translated image, .nii or .nii.gz
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
+    #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::TRANSLATE)]
+    weights: String,
+    #[command(flatten)]
+    restore: RestoreArgs,
+}
+
+/// Scan → case → network → image.
+///
+/// # Errors
+/// What is wrong with the scan, the weights, the device or the disk.
+pub fn run(args: Args) -> Result<()> {
+    let scan = Scan::read(&args.input)?;
+    let case = |recipe: &RestorationRecipe| match &recipe.head {
+        HeadRecipe::Translate(recipe) => Ok(Translate::new(recipe).case(scan.volume.data.clone())),
+        _ => Err(Error::value("head", "translate", "another head's weights", "give weights of translate")),
+    };
+    let grid = Grid::of(&scan.volume);
+    restore(&args.restore, &args.weights, "translate", &args.output, &scan, &grid, case)
+}
