@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::super::{STRUCTURES, Segmentation, Structure};
 use super::blend::{Blend, Sums};
+use super::core::{core, extent};
 use super::loss::softmax;
 use super::network::{SegmentationNet, SegmentationNetConfig, unfolded};
 use super::{rescale, tiles};
@@ -89,9 +90,10 @@ impl<B: VolumeOps> Segmenter<B> {
 
     /// The structures of a head, on a 1 mm RAS+ grid over the volume's field of view.
     ///
-    /// A rough look at the whole finds the brain. Around it, blocks of the size that the network was trained on are looked
+    /// A rough look at the whole finds the brain's core. Around it, blocks of the size that the network was trained on are looked
     /// at as they are and mirrored, and their probabilities are averaged: the network's features depend on how much of a
     /// head it sees, and so a head and its mirror image get the same structures.
+    /// What is found too far from the core of the brain so found is head or air.
     ///
     /// # Errors
     /// [`Error::Value`] for several channels, or a field of view beyond half a metre.
@@ -161,8 +163,9 @@ impl<B: VolumeOps> Segmenter<B> {
     /// blocks there is head or nothing.
     fn fine(&self, image: ArrayView3<f32>, rough: Array3<u8>) -> (Array3<u8>, Sums) {
         let shape: [usize; 3] = image.dim().into();
-        let centre = centre(&rough);
-        let starts = [0, 1, 2].map(|axis| tiles::starts(shape[axis], centre[axis], self.tile[axis]));
+        let around = core(&rough).and_then(|core| extent(&core));
+        let around = around.unwrap_or_else(|| shape.map(|length| [0, length / 2, length - 1]));
+        let starts = [0, 1, 2].map(|axis| tiles::starts(shape[axis], around[axis], self.tile[axis]));
         let first = starts.each_ref().map(|starts| starts[0]);
         let end = [0, 1, 2].map(|axis| {
             let last = starts[axis][starts[axis].len() - 1];
@@ -214,25 +217,6 @@ impl<B: VolumeOps> Segmenter<B> {
         let [d, h, w] = shape;
         Tensor::from_data(TensorData::new(input.into_raw_vec_and_offset().0, [1, 1, d, h, w]), &self.device)
     }
-}
-
-/// Middle of the brain in rough labels: the median of its voxels along each axis; that of the image without any.
-fn centre(labels: &Array3<u8>) -> [usize; 3] {
-    let csf = Structure::Csf.index() as u8;
-    let shape: [usize; 3] = labels.dim().into();
-    [0, 1, 2].map(|axis| {
-        let counts: Vec<usize> = labels
-            .axis_iter(Axis(axis))
-            .map(|plane| plane.iter().filter(|&&label| label > csf).count())
-            .collect();
-        let half = counts.iter().sum::<usize>() / 2;
-        let mut seen = 0;
-        let reached = |count: &usize| {
-            seen += count;
-            seen > half
-        };
-        if half == 0 { shape[axis] / 2 } else { counts.iter().position(reached).unwrap_or(shape[axis] / 2) }
-    })
 }
 
 /// The greatest of the logits `[STRUCTURES, places]` of each place.

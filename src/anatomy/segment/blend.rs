@@ -3,7 +3,9 @@
 use ndarray::Array3;
 use rayon::prelude::*;
 
+use super::super::overlap::distance_transform_mm;
 use super::super::{STRUCTURES, Structure};
+use super::core::core;
 use super::tiles::window;
 
 /// Probabilities that are being averaged.
@@ -87,36 +89,72 @@ impl Blend {
             });
     }
 
-    /// The most likely structure of each voxel, and sums over them.
-    pub fn finish(self) -> (Array3<u8>, Sums) {
+    /// The most likely structure of each voxel, and sums over them. Brain and fluid that lie too far from the core of the brain
+    /// are taken for what of head and air is likelier, with all their probability.
+    pub fn finish(mut self) -> (Array3<u8>, Sums) {
         let [d, h, w] = self.shape;
         let plane = h * w;
-        let parts: Vec<(Vec<u8>, Sums)> = self
+        let likeliest: Vec<u8> = self
             .probability
             .par_chunks(STRUCTURES * plane)
-            .zip(self.weight.par_chunks(plane))
-            .map(|(probability, weight)| {
-                let mut sums = Sums::default();
-                let label = |at: usize| {
-                    let mut best = (0, 0.0f32);
-                    for k in 0..STRUCTURES {
-                        let p = probability[k * plane + at] / weight[at];
-                        sums.expected[k] += f64::from(p);
-                        if p > best.1 {
-                            best = (k, p);
-                        }
-                    }
-                    sums.voxels[best.0] += 1.0;
-                    sums.sure[best.0] += f64::from(best.1);
-                    best.0 as u8
-                };
-                ((0..plane).map(label).collect(), sums)
+            .flat_map_iter(|probability| {
+                (0..plane).map(|at| greatest(probability, plane, at, STRUCTURES).0 as u8)
             })
             .collect();
-        let sums = parts.iter().fold(Sums::default(), |sums, (_, part)| sums.plus(part));
-        let labels = parts.into_iter().flat_map(|(labels, _)| labels).collect();
-        (Array3::from_shape_vec((d, h, w), labels).expect("a label for each voxel"), sums)
+        let mut labels = Array3::from_shape_vec((d, h, w), likeliest).expect("a label for each voxel");
+        let far = core(&labels).map(|core| distance_transform_mm(core.view(), [1.0; 3]));
+        let far = far.as_ref().map(|far| far.as_slice().expect("distances are contiguous"));
+        let labels_of = labels.as_slice_mut().expect("a new array is contiguous");
+        let parts: Vec<Sums> = self
+            .probability
+            .par_chunks_mut(STRUCTURES * plane)
+            .zip(self.weight.par_chunks(plane))
+            .zip(labels_of.par_chunks_mut(plane))
+            .enumerate()
+            .map(|(z, ((probability, weight), labels))| {
+                let mut sums = Sums::default();
+                for at in 0..plane {
+                    let far = far.map_or(0.0, |far| far[z * plane + at]);
+                    if far > BRAIN_MM {
+                        move_out(probability, plane, at, if far > FLUID_MM { FLUID } else { FLUID + 1 });
+                    }
+                    let (best, p) = greatest(probability, plane, at, STRUCTURES);
+                    labels[at] = best as u8;
+                    for k in 0..STRUCTURES {
+                        sums.expected[k] += f64::from(probability[k * plane + at] / weight[at]);
+                    }
+                    sums.voxels[best] += 1.0;
+                    sums.sure[best] += f64::from(p / weight[at]);
+                }
+                sums
+            })
+            .collect();
+        let sums = parts.iter().fold(Sums::default(), |sums, part| sums.plus(part));
+        (labels, sums)
     }
+}
+
+/// How far from its core a brain reaches, in millimetres, and the fluid around it.
+const BRAIN_MM: f32 = 10.0;
+const FLUID_MM: f32 = 25.0;
+/// Structures before this one are no part of what the skull holds.
+const FLUID: usize = Structure::Csf.index();
+
+/// The likeliest of the first `count` structures of a voxel, and its weighted probability.
+fn greatest(probability: &[f32], plane: usize, at: usize, count: usize) -> (usize, f32) {
+    (0..count)
+        .map(|k| (k, probability[k * plane + at]))
+        .fold((0, 0.0), |best, one| if one.1 > best.1 { one } else { best })
+}
+
+/// Gives the probability of the structures from `first` on to the likelier of air and head.
+fn move_out(probability: &mut [f32], plane: usize, at: usize, first: usize) {
+    let (to, _) = greatest(probability, plane, at, FLUID);
+    let mut moved = 0.0;
+    for k in first..STRUCTURES {
+        moved += std::mem::take(&mut probability[k * plane + at]);
+    }
+    probability[to * plane + at] += moved;
 }
 
 #[cfg(test)]

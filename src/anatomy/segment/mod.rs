@@ -2,6 +2,7 @@
 
 mod apply;
 mod blend;
+mod core;
 mod intensity;
 mod loss;
 mod network;
