@@ -3,21 +3,22 @@
 //! A recipe comes from a file ([`Recipe::read`]) or from those inside the program ([`Recipe::preset`]);
 //! [`Recipe::open`] takes either. Unknown keys are refused, and every error names the key by its path.
 
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 mod any;
 mod parse;
+mod presets;
 mod restoration;
 mod segmentation;
 mod validation;
 
 pub use any::AnyRecipe;
 pub use parse::{in_file, parse, to_toml};
+use presets::{preset, read, source};
 pub use restoration::{
     AdversarialLoss, AdversaryRecipe, Between, ChainRecipe, CriticKind, HeadRecipe, InpaintRecipe,
     MotionRecipe, ReconRecipe, RestorationLoss, RestorationRecipe, RestorationTraining, RestorerRecipe,
@@ -26,25 +27,6 @@ pub use restoration::{
 pub use segmentation::{
     SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,
 };
-
-/// The recipes of generators inside the program: name and text.
-const GENERATORS: [(&str, &str); 6] = [
-    ("brain-2mm", include_str!("../configs/brain-2mm.toml")),
-    ("brain-4mm", include_str!("../configs/brain-4mm.toml")),
-    ("cube-64", include_str!("../configs/cube-64.toml")),
-    ("slab", include_str!("../configs/slab.toml")),
-    ("slice-2d", include_str!("../configs/slice-2d.toml")),
-    ("tiny", include_str!("../configs/tiny.toml")),
-];
-/// Those of the segmenter and of heads.
-const OTHERS: [(&str, &str); 6] = [
-    ("anatomy", include_str!("../configs/anatomy.toml")),
-    ("inpaint", include_str!("../configs/inpaint.toml")),
-    ("motion", include_str!("../configs/motion.toml")),
-    ("recon", include_str!("../configs/recon.toml")),
-    ("superres", include_str!("../configs/superres.toml")),
-    ("translate", include_str!("../configs/translate.toml")),
-];
 
 /// Blocks a network may have; eight of them reach 512 voxels from a base of 4.
 pub const BLOCKS_MAX: usize = 8;
@@ -393,31 +375,6 @@ impl Default for OutputRecipe {
     }
 }
 
-/// The text of the recipe `name_or_path`, a file or a preset, and the path to name in errors.
-fn source(name_or_path: &str) -> Result<(PathBuf, Cow<'static, str>)> {
-    let path = Path::new(name_or_path);
-    if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
-        Ok((path.to_path_buf(), read(path)?.into()))
-    } else {
-        preset(name_or_path).map(|(path, text)| (path, text.into()))
-    }
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the recipe", e))
-}
-
-fn preset(name: &str) -> Result<(PathBuf, &'static str)> {
-    let presets = || GENERATORS.iter().chain(&OTHERS);
-    let found = presets().find(|(preset, _)| *preset == name);
-    let (_, text) = found.ok_or_else(|| {
-        let names: Vec<&str> = presets().map(|(name, _)| *name).collect();
-        let expected = format!("a recipe file (.toml) or one of {}", names.join(", "));
-        Error::value("recipe", expected, format!("`{name}`"), "check the name or give the file's path")
-    })?;
-    Ok((format!("{name}.toml").into(), text))
-}
-
 impl Recipe {
     /// The recipe `name_or_path`: a file where there is one or the name ends in `.toml`, else a preset.
     ///
@@ -447,7 +404,7 @@ impl Recipe {
 
     /// Names of the generators' recipes inside the program.
     pub fn preset_names() -> Vec<&'static str> {
-        GENERATORS.iter().map(|(name, _)| *name).collect()
+        presets::generators()
     }
 
     /// Parses and validates `text`; `path` is named in errors.

@@ -1,0 +1,55 @@
+//! Recipes by name: a file, or one of those inside the program.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The recipes of generators inside the program: name and text.
+const GENERATORS: [(&str, &str); 6] = [
+    ("brain-2mm", include_str!("../../configs/brain-2mm.toml")),
+    ("brain-4mm", include_str!("../../configs/brain-4mm.toml")),
+    ("cube-64", include_str!("../../configs/cube-64.toml")),
+    ("slab", include_str!("../../configs/slab.toml")),
+    ("slice-2d", include_str!("../../configs/slice-2d.toml")),
+    ("tiny", include_str!("../../configs/tiny.toml")),
+];
+/// Those of the segmenter and of heads.
+const OTHERS: [(&str, &str); 6] = [
+    ("anatomy", include_str!("../../configs/anatomy.toml")),
+    ("inpaint", include_str!("../../configs/inpaint.toml")),
+    ("motion", include_str!("../../configs/motion.toml")),
+    ("recon", include_str!("../../configs/recon.toml")),
+    ("superres", include_str!("../../configs/superres.toml")),
+    ("translate", include_str!("../../configs/translate.toml")),
+];
+
+/// Names of the generators' recipes.
+pub(super) fn generators() -> Vec<&'static str> {
+    GENERATORS.iter().map(|(name, _)| *name).collect()
+}
+
+/// The text of the recipe `name_or_path`, a file or a preset, and the path to name in errors.
+pub(super) fn source(name_or_path: &str) -> Result<(PathBuf, Cow<'static, str>)> {
+    let path = Path::new(name_or_path);
+    if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
+        Ok((path.to_path_buf(), read(path)?.into()))
+    } else {
+        preset(name_or_path).map(|(path, text)| (path, text.into()))
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the recipe", e))
+}
+
+pub(super) fn preset(name: &str) -> Result<(PathBuf, &'static str)> {
+    let presets = || GENERATORS.iter().chain(&OTHERS);
+    let found = presets().find(|(preset, _)| *preset == name);
+    let (_, text) = found.ok_or_else(|| {
+        let names: Vec<&str> = presets().map(|(name, _)| *name).collect();
+        let expected = format!("a recipe file (.toml) or one of {}", names.join(", "));
+        Error::value("recipe", expected, format!("`{name}`"), "check the name or give the file's path")
+    })?;
+    Ok((format!("{name}.toml").into(), text))
+}
