@@ -388,7 +388,7 @@ impl Recipe {
     /// Reads and validates a recipe file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::File`] with the key's path if it is no valid recipe.
+    /// [`Error::Io`](crate::error::Error::Io) if it cannot be read, else as [`Recipe::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_toml(&read(path)?, path)
     }
@@ -396,7 +396,7 @@ impl Recipe {
     /// The recipe `name` from inside the program.
     ///
     /// # Errors
-    /// [`Error::Value`] if there is none of that name; it lists those there are.
+    /// [`Error::Value`](crate::error::Error::Value) if there is none of that name; it lists those there are.
     pub fn preset(name: &str) -> Result<Self> {
         let (path, text) = preset(name)?;
         Self::from_toml(text, &path)
@@ -410,7 +410,7 @@ impl Recipe {
     /// Parses and validates `text`; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::File`] with the key's path if it is no valid recipe.
+    /// [`Error::File`](crate::error::Error::File) with the key's path if it is no valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let recipe: Self = parse(text, path)?;
         recipe.validate().map_err(|e| in_file(e, path))?;
@@ -420,7 +420,7 @@ impl Recipe {
     /// The recipe as TOML.
     ///
     /// # Errors
-    /// [`Error::Value`] if a number does not fit TOML (a seed above 2⁶³ − 1).
+    /// [`Error::Value`](crate::error::Error::Value) if a number does not fit TOML (a seed above 2⁶³ − 1).
     pub fn to_toml(&self) -> Result<String> {
         to_toml(self)
     }
