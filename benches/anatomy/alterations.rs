@@ -32,7 +32,10 @@ pub const HARMLESS: [Alteration; 3] = [
         let noise: RandomNoise =
             serde_json::from_value(serde_json::json!({ "level": { "relative": [0.03, 0.03] } }))
                 .expect("a degradation");
-        Ok(simulate(scan, &[Degradation::Noise(noise)], 1)?.volume)
+        let mut noisy = simulate(scan, &[Degradation::Noise(noise)], 1)?.volume;
+        // A scanner's noise comes before the mask: what was cut away stays empty.
+        noisy.data.zip_mut_with(&scan.data, |noisy, &x| *noisy = if x == 0.0 { 0.0 } else { *noisy });
+        Ok(noisy)
     }),
     ("another bias field", |scan, _| {
         let bias = RandomBiasField { order: 3, coefficient: [-0.1, 0.1] };
