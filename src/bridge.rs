@@ -43,3 +43,19 @@ pub fn to_volumes<B: Backend>(tensor: Tensor<B, 5>, affine: &Matrix4<f64>) -> Ve
         })
         .collect()
 }
+
+/// An image `[C, D, H, W]` as a batch of one, `[1, C, D, H, W]`.
+pub fn image_to_tensor<B: Backend>(image: &Array4<f32>, device: &B::Device) -> Tensor<B, 5> {
+    let (c, d, h, w) = image.dim();
+    Tensor::from_data(TensorData::new(image.iter().copied().collect::<Vec<f32>>(), [1, c, d, h, w]), device)
+}
+
+/// A batch of one as an image `[C, D, H, W]`.
+///
+/// # Panics
+/// If there are several.
+pub fn tensor_to_image<B: Backend>(tensor: Tensor<B, 5>) -> Array4<f32> {
+    let [_, c, d, h, w] = tensor.dims();
+    let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+    Array4::from_shape_vec((c, d, h, w), values).expect("a tensor has the voxels of its shape")
+}

@@ -7,7 +7,7 @@ use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, Axis, s};
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
-use voxgan::heads::{Case, Inpaint, Motion, Superres, harmonic, interpolated, measure, restore};
+use voxgan::heads::{Case, Inpaint, Motion, Superres, blocks, harmonic, interpolated, measure, restore};
 use voxgan::io::nifti;
 use voxgan::mri::autofocus::{Autofocus, autofocus};
 use voxgan::mri::degrade::{RandomMotion, ShotOrder};
@@ -28,8 +28,6 @@ use crate::table::{Contest, head};
 
 /// Scans at 1 mm that no training saw.
 const SUBJECTS: [&str; 5] = ["22", "25", "26", "27", "28"];
-/// Grid of a block that networks see at once.
-const BLOCK: usize = 96;
 /// λ and iterations of total variation: the best λ of 3e-4, 1e-3, 3e-3 and 1e-2 on two scans of the training set.
 const VARIATION: (f64, usize) = (3e-4, 150);
 
@@ -48,9 +46,7 @@ pub fn subjects(place: &Place) -> Result<Vec<(String, Array4<f32>)>> {
 
 /// What a network makes of a case.
 pub fn restored(trained: &TrainedRestorer<Flex>, case: &Case, weight: f64) -> Result<Array4<f32>> {
-    let multiple = trained.recipe.multiple();
-    let block = multiple.map(|multiple| BLOCK.next_multiple_of(multiple));
-    Ok(restore(&trained.network, case, (block, multiple), weight, &Default::default())?.image)
+    Ok(restore(&trained.network, case, blocks(&trained.recipe), weight, &Default::default())?.image)
 }
 
 /// The middle planes of images of one subject, beside each other.

@@ -7,7 +7,7 @@ use burn::backend::Flex;
 use ndarray::{Array3, Array4};
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
-use voxgan::heads::{self, Inpaint, Motion, Superres, Translate, restore};
+use voxgan::heads::{self, Inpaint, Motion, Superres, Translate, blocks, restore};
 use voxgan::mri::Complex32;
 use voxgan::mri::recon::Acquired;
 use voxgan::pretrained::TrainedRestorer;
@@ -57,8 +57,6 @@ fn whole(trained: &TrainedRestorer<Flex>) -> Result<()> {
             ((z * 7 + y * 3 + x) % 50) as f32 / 50.0
         })
     };
-    let multiple = trained.recipe.multiple();
-    let block = multiple.map(|multiple| 96usize.next_multiple_of(multiple));
     let case = match &trained.recipe.head {
         HeadRecipe::Superres(recipe) => Superres::new(recipe).case(&image(LENGTH / 2), [2; 3])?,
         HeadRecipe::Inpaint(recipe) => {
@@ -79,7 +77,7 @@ fn whole(trained: &TrainedRestorer<Flex>) -> Result<()> {
             return Ok(());
         }
     };
-    restore(&trained.network, &case, (block, multiple), 1.0, &Default::default())?;
+    restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default())?;
     Ok(())
 }
 

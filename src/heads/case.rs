@@ -7,6 +7,7 @@ use rand::{Rng, RngExt};
 
 use super::Measured;
 use crate::anatomy::synthesis::LabelMap;
+use crate::bridge::image_to_tensor;
 use crate::error::{Error, Result};
 use crate::mri::ComplexArray;
 use crate::mri::encoding::Encoding;
@@ -120,31 +121,28 @@ impl<B: VolumeOps> Problem<B> {
     /// # Errors
     /// As [`Measured::new`].
     pub fn new(case: &Case, device: &B::Device) -> Result<Self> {
-        let condition = (!case.condition.is_empty()).then(|| {
-            let values = case.condition.clone();
-            let length = values.len();
-            Tensor::from_data(TensorData::new(values, [1, length]), device)
-        });
-        Ok(Self {
-            given: tensor(&case.given, device),
-            start: tensor(&case.start, device),
-            condition,
-            measured: Measured::new(&case.measurement, case.start.dim(), device)?,
-        })
+        Ok(Self::held_to(case, Measured::new(&case.measurement, case.start.dim(), device)?, device))
+    }
+
+    /// The same with a measurement that is on the device already.
+    pub(super) fn held_to(case: &Case, measured: Measured<B>, device: &B::Device) -> Self {
+        let [given, start] = [&case.given, &case.start].map(|image| image_to_tensor(image, device));
+        Self { given, start, condition: case.condition_on(device), measured }
     }
 }
 
-/// An image `[C, D, H, W]` as a batch of one.
-pub(super) fn tensor<B: Backend>(image: &Array4<f32>, device: &B::Device) -> Tensor<B, 5> {
-    let (c, d, h, w) = image.dim();
-    Tensor::from_data(TensorData::new(image.iter().copied().collect::<Vec<f32>>(), [1, c, d, h, w]), device)
-}
+impl Case {
+    /// The case of an image `[C, D, H, W]` of which nothing was measured that a result could be held to.
+    pub fn unheld(image: Array4<f32>) -> Self {
+        let given = image.clone();
+        Self { given, start: image, condition: Vec::new(), measurement: Measurement::Nothing }
+    }
 
-/// A batch of one as an image `[C, D, H, W]`.
-pub(super) fn image<B: Backend>(tensor: Tensor<B, 5>) -> Array4<f32> {
-    let [_, c, d, h, w] = tensor.dims();
-    let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
-    Array4::from_shape_vec((c, d, h, w), values).expect("a tensor has the voxels of its shape")
+    /// The condition `[1, length]`; none without.
+    pub(super) fn condition_on<B: Backend>(&self, device: &B::Device) -> Option<Tensor<B, 2>> {
+        let length = self.condition.len();
+        (length > 0).then(|| Tensor::from_data(TensorData::new(self.condition.clone(), [1, length]), device))
+    }
 }
 
 /// A part of this grid at a place that is drawn, its centre on what is not background where a few tries find that.

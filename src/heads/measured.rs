@@ -4,8 +4,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use nalgebra::DMatrix;
 
-use super::case::{Measurement, tensor};
+use super::case::Measurement;
 use super::encoding::Encoder;
+use crate::bridge::image_to_tensor;
 use crate::error::Result;
 use crate::mri::ComplexArray;
 use crate::mri::operators::slice_profile::SliceProfile;
@@ -87,11 +88,11 @@ impl<B: VolumeOps> Measured<B> {
             Measurement::Nothing => Self::Nothing,
             Measurement::Means { profiles, values } => Self::Means {
                 means: profiles.iter().map(|p| Mean::new(p, lengths[p.axis], device)).collect(),
-                values: tensor(values, device),
+                values: image_to_tensor(values, device),
             },
             Measurement::Voxels { known, values } => {
                 let known = Selection::new(known.iter().copied(), known.dim().into(), device);
-                Self::Voxels { values: known.apply(tensor(values, device)), known }
+                Self::Voxels { values: known.apply(image_to_tensor(values, device)), known }
             }
             Measurement::Kspace { encoding, samples } => Self::Kspace {
                 encoder: Box::new(Encoder::new(encoding, device)?),

@@ -43,7 +43,7 @@ pub use motion::{Motion, least_squares};
 pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
 pub use recon::{Recon, brightness, complex, pair};
 pub use reconstruct::reconstruct;
-pub use restore::{Restored, restore};
+pub use restore::{Restored, blocks, restore};
 pub use superres::{Superres, finer_grid, interpolated, measure};
 pub use translate::Translate;
 

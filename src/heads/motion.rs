@@ -4,9 +4,9 @@ use nalgebra::Matrix4;
 use ndarray::{Array4, Axis};
 
 use super::case::{part, part_at};
-use super::recon::{Recon, pair};
-use super::{Case, Channels, Example, Head, Measurement, Subject};
-use crate::config::{MotionRecipe, ReconRecipe};
+use super::recon::{held_to_samples, pair};
+use super::{Case, Channels, Example, Head, Subject};
+use crate::config::MotionRecipe;
 use crate::error::Result;
 use crate::mri::encoding::Encoding;
 use crate::mri::recon::conjugate_gradient::conjugate_gradient;
@@ -36,23 +36,18 @@ impl Motion {
 
     /// The case of a corrupted image `[C, D, H, W]` of which nothing more is known.
     pub fn unknown(&self, corrupted: Array4<f32>) -> Case {
-        let given = corrupted.clone();
-        Case { given, start: corrupted, condition: Vec::new(), measurement: Measurement::Nothing }
+        Case::unheld(corrupted)
     }
 
     /// The case of `samples` whose shots are known.
     ///
     /// # Errors
-    /// As [`Recon::case`].
+    /// As [`Encoding::operator`].
     pub fn known(&self, encoding: Encoding, samples: ComplexArray) -> Result<Case> {
         let operator = encoding.operator()?;
         let image = least_squares(&*operator, &samples);
-        let image = image.into_dimensionality().expect("an image of rank three");
-        let mut case = Recon::new(&ReconRecipe::default()).case(encoding, samples)?;
-        case.start = pair(&image);
-        case.given = case.start.clone();
-        case.condition = Vec::new();
-        Ok(case)
+        let start = pair(&image.into_dimensionality().expect("an image of rank three"));
+        Ok(held_to_samples(encoding, samples, start))
     }
 }
 

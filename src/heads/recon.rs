@@ -38,13 +38,23 @@ impl Recon {
             return Err(Error::value("samples", expected, found, "give what this encoding measures"));
         }
         let start = pair(&three(operator.adjoint(samples.clone())));
+        Ok(self.starting(encoding, samples, start))
+    }
+
+    /// The case of samples with their zero-filled image.
+    fn starting(&self, encoding: Encoding, samples: ComplexArray, start: Array4<f32>) -> Case {
         let condition = match self.recipe.patterns.len() {
             1 => Vec::new(),
             _ => vec![(acceleration(&encoding) as f32).log2()],
         };
-        let measurement = Measurement::Kspace { encoding: Box::new(encoding), samples };
-        Ok(Case { given: start.clone(), start, condition, measurement })
+        Case { condition, ..held_to_samples(encoding, samples, start) }
     }
+}
+
+/// A case without a condition that starts from this image, `[2, D, H, W]`, and is held to the samples.
+pub(super) fn held_to_samples(encoding: Encoding, samples: ComplexArray, start: Array4<f32>) -> Case {
+    let measurement = Measurement::Kspace { encoding: Box::new(encoding), samples };
+    Case { given: start.clone(), start, condition: Vec::new(), measurement }
 }
 
 impl Head for Recon {
@@ -72,7 +82,8 @@ impl Head for Recon {
             encoding.coil_maps = Some(Birdcage::new(self.recipe.coils).maps(patch)?);
         }
         encoding.sampling = Sampling::Mask(mask.clone());
-        let mut samples = encoding.operator()?.apply(truth.clone().into_dyn());
+        let operator = encoding.operator()?;
+        let mut samples = operator.apply(truth.clone().into_dyn());
         let noise = (self.recipe.noise * rng.random::<f64>()) as f32;
         if noise > 0.0 {
             for mut coil in samples.outer_iter_mut() {
@@ -85,8 +96,10 @@ impl Head for Recon {
             }
         }
         // As measurements are scaled of which the truth is not known.
-        let scale = 1.0 / brightness(&three(encoding.operator()?.adjoint(samples.clone())));
-        let case = self.case(encoding, samples.mapv(|k| k * scale))?;
+        let start = three(operator.adjoint(samples.clone()));
+        let scale = 1.0 / brightness(&start);
+        let start = pair(&start.mapv(|z| z * scale));
+        let case = self.starting(encoding, samples.mapv(|k| k * scale), start);
         Ok(Example { case, truth: pair(&truth.mapv(|z| z * scale)) })
     }
 }

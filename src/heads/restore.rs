@@ -1,10 +1,10 @@
 //! A trained network at work on a case of any size: block by block, without seams, and held to what was measured.
 
-use burn::tensor::{Tensor, TensorData};
 use ndarray::{Array4, Axis, concatenate, s};
 
-use super::case::{Problem, image, tensor};
-use super::{Case, Measured, Restorer};
+use super::{Case, Measured, Problem, Restorer};
+use crate::bridge::{image_to_tensor, tensor_to_image};
+use crate::config::RestorationRecipe;
 use crate::error::Result;
 use crate::ops::VolumeOps;
 use crate::volume::blocks::starts;
@@ -12,6 +12,17 @@ use crate::volume::blocks::starts;
 /// Voxels along each axis that neighbouring blocks share, at least, where they have that many. The outer quarter on either
 /// side, where a block has not seen enough around a voxel, does not count; between, one fades into the other.
 const OVERLAP: usize = 32;
+
+/// Longest axis of a block that a network of volumes sees at once, in voxels, and the block of one of slices.
+const BLOCK: usize = 96;
+const BLOCK_OF_SLICES: [usize; 3] = [8, 512, 512];
+
+/// The blocks in which [`restore`] shows images to the network of `recipe`, and what they are multiples of, `[D, H, W]` each.
+pub fn blocks(recipe: &RestorationRecipe) -> ([usize; 3], [usize; 3]) {
+    let multiple = recipe.multiple();
+    let block = if recipe.flat() { BLOCK_OF_SLICES } else { [BLOCK; 3] };
+    ([0, 1, 2].map(|axis| block[axis].next_multiple_of(multiple[axis])), multiple)
+}
 
 /// A restored image, and what it rests on.
 #[derive(Clone, Debug)]
@@ -40,21 +51,21 @@ pub fn restore<B: VolumeOps>(
 ) -> Result<Restored> {
     let measured = Measured::<B>::new(&case.measurement, case.start.dim(), device)?;
     let made = if network.stages.len() == 1 && network.stages[0].is_local() {
-        tensor::<B>(&by_blocks(network, case, block, multiple, device), device)
+        image_to_tensor::<B>(&by_blocks(network, case, block, multiple, device), device)
     } else {
-        network.forward(&Problem::new(case, device)?)
+        network.forward(&Problem::held_to(case, measured.clone(), device))
     };
     let result = measured.project(made.clone(), weight);
     let residuals = measured
-        .residual(tensor(&case.start, device))
+        .residual(image_to_tensor(&case.start, device))
         .zip(measured.residual(made))
         .zip(measured.residual(result.clone()))
         .map(|((start, made), result)| [start, made, result]);
     let added = match measured {
-        Measured::Nothing => result.clone() - tensor(&case.start, device),
+        Measured::Nothing => result.clone() - image_to_tensor(&case.start, device),
         measured => result.clone() - measured.determined(result.clone()),
     };
-    Ok(Restored { image: image(result), added: image(added), residuals })
+    Ok(Restored { image: tensor_to_image(result), added: tensor_to_image(added), residuals })
 }
 
 /// What the network makes of a case before it is held to the measurement.
@@ -74,6 +85,7 @@ fn by_blocks<B: VolumeOps>(
     let given = repeated(&case.given, [0, 1, 2].map(|axis| padded[axis] / factor[axis]));
     let step = [0, 1, 2].map(|axis| block[axis].saturating_sub(OVERLAP).max(block[axis] / 2).max(1));
     let places = [0, 1, 2].map(|axis| starts(padded[axis], block[axis], step[axis], multiple[axis]));
+    let condition = case.condition_on(device);
     let windows = |at: [usize; 3]| {
         [0, 1, 2].map(|axis| {
             let ends = [at[axis] == 0, at[axis] + block[axis] == padded[axis]];
@@ -88,15 +100,15 @@ fn by_blocks<B: VolumeOps>(
                 let at = [z, y, x];
                 let cut = |image: &Array4<f32>, factor: [usize; 3]| {
                     let [z, y, x] = [0, 1, 2].map(|a| at[a] / factor[a]..(at[a] + block[a]) / factor[a]);
-                    tensor::<B>(&image.slice(s![.., z, y, x]).to_owned(), device)
+                    image_to_tensor::<B>(&image.slice(s![.., z, y, x]).to_owned(), device)
                 };
                 let problem = Problem {
                     given: cut(&given, factor),
                     start: cut(&start, [1; 3]),
-                    condition: condition(case, device),
+                    condition: condition.clone(),
                     measured: Measured::Nothing,
                 };
-                let made = image(network.forward(&problem));
+                let made = tensor_to_image(network.forward(&problem));
                 let part = s![.., z..z + block[0], y..y + block[1], x..x + block[2]];
                 let windows = windows(at);
                 let counts = Array4::from_shape_fn((1, block[0], block[1], block[2]), |(_, z, y, x)| {
@@ -123,13 +135,6 @@ fn fading(length: usize, overlap: usize, ends: [bool; 2]) -> Vec<f32> {
         false => ((depth as f64 + 0.5 - blind as f64) / ramp).clamp(0.0, 1.0),
     };
     (0..length).map(|i| from(i, ends[0]).min(from(length - 1 - i, ends[1])) as f32).collect()
-}
-
-fn condition<B: VolumeOps>(case: &Case, device: &B::Device) -> Option<Tensor<B, 2>> {
-    (!case.condition.is_empty()).then(|| {
-        let length = case.condition.len();
-        Tensor::from_data(TensorData::new(case.condition.clone(), [1, length]), device)
-    })
 }
 
 /// `image` `[C, D, H, W]` on the grid `shape`, its last planes repeated.

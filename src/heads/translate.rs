@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, Axis};
 
-use super::{Case, Channels, Example, Head, Measurement, Subject};
+use super::{Case, Channels, Example, Head, Subject};
 use crate::anatomy::synthesis::{View, synthesise_pair};
 use crate::config::TranslateRecipe;
 use crate::error::Result;
@@ -21,8 +21,7 @@ impl Translate {
 
     /// The case of an image `[C, D, H, W]`.
     pub fn case(&self, image: Array4<f32>) -> Case {
-        let given = image.clone();
-        Case { given, start: image, condition: Vec::new(), measurement: Measurement::Nothing }
+        Case::unheld(image)
     }
 }
 

@@ -218,7 +218,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         for sample in 0..samples {
             let Example { case, truth } = self.example(at, sample as u64)?;
             let problem = Problem::<Autodiff<B>>::new(&case, &self.device)?;
-            let truth = whole::<Autodiff<B>>(&truth, &self.device);
+            let truth = bridge::image_to_tensor::<Autodiff<B>>(&truth, &self.device);
             let start = problem.measured.project(problem.start.clone(), 1.0);
             let mut x = self.network.forward(&problem);
             if recipe.loss.consistent {
@@ -244,9 +244,9 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             *numbers.entry("psnr_gain_db".into()).or_insert(0.0) += gain / samples as f64;
             add(&mut sum, gradients(&self.network, &total.backward()), 1.0 / samples as f64);
         }
-        self.adam.set_learning_rate(recipe.training.learning_rate * self.rate(at));
-        self.network = self.adam.step(self.network.clone(), &clean(sum));
         let rate = self.rate(at);
+        self.adam.set_learning_rate(recipe.training.learning_rate * rate);
+        self.network = self.adam.step(self.network.clone(), &clean(sum));
         if let Some(opponent) = &mut self.opponent {
             opponent.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut numbers);
         }
@@ -275,8 +275,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             let Example { case, truth } = self.example_of(sample as usize, address)?;
             let problem = Problem::<B>::new(&case, &self.device)?;
             let result = problem.measured.project(self.average.forward(&problem), 1.0);
-            let result = bridge::to_volumes(result, &Matrix4::identity()).into_iter().map(|v| v.data);
-            volumes.extend([case.start].into_iter().chain(result).chain([truth]).map(shown));
+            volumes.extend([case.start, bridge::tensor_to_image(result), truth].map(shown));
         }
         let montage = Montage { window: (0.0, 1.0), columns: 3, ..Montage::fit(&volumes)? };
         let path = folder.sample(&format!("step-{:08}", self.counters.step));
@@ -342,10 +341,4 @@ fn shown(image: Array4<f32>) -> Volume {
 fn decibels<B: Backend>(before: &Tensor<B, 5>, after: &Tensor<B, 5>, truth: &Tensor<B, 5>) -> f64 {
     let error = |x: &Tensor<B, 5>| number(&(x.clone() - truth.clone()).powi_scalar(2).mean());
     10.0 * (error(before).max(1e-12) / error(after).max(1e-12)).log10()
-}
-
-/// An image `[C, D, H, W]` as a batch of one.
-fn whole<B: Backend>(image: &Array4<f32>, device: &B::Device) -> Tensor<B, 5> {
-    let volume = Volume::new(image.clone(), Matrix4::identity());
-    bridge::to_tensor(&[volume], device).expect("one volume")
 }

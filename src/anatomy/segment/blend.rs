@@ -98,7 +98,7 @@ impl Blend {
             .probability
             .par_chunks(STRUCTURES * plane)
             .flat_map_iter(|probability| {
-                (0..plane).map(|at| greatest(probability, plane, at, STRUCTURES).0 as u8)
+                (0..plane).map(|at| greatest(probability, plane, at, STRUCTURES) as u8)
             })
             .collect();
         let mut labels = Array3::from_shape_vec((d, h, w), likeliest).expect("a label for each voxel");
@@ -117,14 +117,14 @@ impl Blend {
                     let far = far.map_or(0.0, |far| far[z * plane + at]);
                     if far > BRAIN_MM {
                         move_out(probability, plane, at, if far > FLUID_MM { FLUID } else { FLUID + 1 });
+                        labels[at] = greatest(probability, plane, at, STRUCTURES) as u8;
                     }
-                    let (best, p) = greatest(probability, plane, at, STRUCTURES);
-                    labels[at] = best as u8;
+                    let best = usize::from(labels[at]);
                     for k in 0..STRUCTURES {
                         sums.expected[k] += f64::from(probability[k * plane + at] / weight[at]);
                     }
                     sums.voxels[best] += 1.0;
-                    sums.sure[best] += f64::from(p / weight[at]);
+                    sums.sure[best] += f64::from(probability[best * plane + at] / weight[at]);
                 }
                 sums
             })
@@ -140,16 +140,15 @@ const FLUID_MM: f32 = 25.0;
 /// Structures before this one are no part of what the skull holds.
 const FLUID: usize = Structure::Csf.index();
 
-/// The likeliest of the first `count` structures of a voxel, and its weighted probability.
-fn greatest(probability: &[f32], plane: usize, at: usize, count: usize) -> (usize, f32) {
-    (0..count)
-        .map(|k| (k, probability[k * plane + at]))
-        .fold((0, 0.0), |best, one| if one.1 > best.1 { one } else { best })
+/// The likeliest of the first `count` structures of a voxel.
+fn greatest(probability: &[f32], plane: usize, at: usize, count: usize) -> usize {
+    let of = |k: usize| probability[k * plane + at];
+    (1..count).fold(0, |best, k| if of(k) > of(best) { k } else { best })
 }
 
 /// Gives the probability of the structures from `first` on to the likelier of air and head.
 fn move_out(probability: &mut [f32], plane: usize, at: usize, first: usize) {
-    let (to, _) = greatest(probability, plane, at, FLUID);
+    let to = greatest(probability, plane, at, FLUID);
     let mut moved = 0.0;
     for k in first..STRUCTURES {
         moved += std::mem::take(&mut probability[k * plane + at]);

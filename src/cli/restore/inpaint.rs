@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use ndarray::Axis;
 
-use super::{RestoreArgs, Scan, run as restore};
+use super::{RestoreArgs, Scan, other_head, run as restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::heads::Inpaint;
 use crate::io::nifti;
 use crate::pretrained::restorer;
@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<()> {
     let known = mask.data.index_axis(Axis(0), 0).mapv(|value| value == 0.0);
     let case = |recipe: &RestorationRecipe| match &recipe.head {
         HeadRecipe::Inpaint(recipe) => Inpaint::new(recipe).case(&scan.volume.data, &known),
-        _ => Err(Error::value("head", "inpaint", "another head's weights", "give weights of inpaint")),
+        _ => Err(other_head("inpaint")),
     };
     let grid = Grid::of(&scan.volume);
     restore(&args.restore, &args.weights, "inpaint", &args.output, &scan, &grid, case)

@@ -16,7 +16,7 @@ use super::sidecar;
 use crate::anatomy::volumes::Volumes;
 use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
-use crate::heads::{Case, Restored, restore};
+use crate::heads::{Case, Restored, blocks, restore};
 use crate::io::nifti::{self, WriteOptions};
 use crate::pretrained::{TrainedRestorer, segmenter};
 use crate::volume::Volume;
@@ -24,10 +24,6 @@ use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::{Orientation, from_ras, to_ras};
 use crate::volume::resample::Grid;
 
-/// Longest axis of a block that a 3D network sees at once, in voxels.
-const BLOCK: usize = 96;
-/// The same of slices.
-const BLOCK_OF_SLICES: [usize; 3] = [8, 512, 512];
 /// Regions whose change is told.
 const TOLD: [&str; 4] = ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter"];
 
@@ -98,10 +94,7 @@ fn run(
     let (name, found, start) = on_device!(args.device, |B, device| {
         let trained = TrainedRestorer::<B>::open(weights, &device)?;
         let case = case(&trained.recipe).map_err(|e| in_weights(e, weights))?;
-        let multiple = trained.recipe.multiple();
-        let block = if trained.recipe.flat() { BLOCK_OF_SLICES } else { [BLOCK; 3] };
-        let block = [0, 1, 2].map(|axis| block[axis].next_multiple_of(multiple[axis]));
-        let found = restore(&trained.network, &case, (block, multiple), args.consistency, &device)?;
+        let found = restore(&trained.network, &case, blocks(&trained.recipe), args.consistency, &device)?;
         Ok::<_, Error>((trained.name, found, case.start))
     })?;
     let step = format!("{head} by {name}");
@@ -161,6 +154,11 @@ fn beside(output: &Path, kind: &str) -> PathBuf {
         }
     }
     format!("{name}_{kind}.nii.gz").into()
+}
+
+/// Weights that are not of this head.
+fn other_head(head: &str) -> Error {
+    Error::value("head", head, "another head's weights", format!("give weights of {head}"))
 }
 
 /// A value that weights do not take.

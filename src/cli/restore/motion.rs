@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{RestoreArgs, Scan, run as restore};
+use super::{RestoreArgs, Scan, other_head, run as restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
 use crate::heads::Motion;
@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<()> {
                 "give weights trained with known = false",
             ))
         }
-        _ => Err(Error::value("head", "motion", "another head's weights", "give weights of motion")),
+        _ => Err(other_head("motion")),
     };
     let grid = Grid::of(&scan.volume);
     restore(&args.restore, &args.weights, "motion", &args.output, &scan, &grid, case)

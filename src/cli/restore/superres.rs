@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{RestoreArgs, Scan, run as restore};
+use super::{RestoreArgs, Scan, other_head, run as restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::heads::{Superres, finer_grid};
 use crate::pretrained::restorer;
 use crate::volume::resample::Grid;
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Result<()> {
     let grid = finer_grid(&Grid::of(&scan.volume), factor);
     let case = |recipe: &RestorationRecipe| match &recipe.head {
         HeadRecipe::Superres(recipe) => Superres::new(recipe).case(&scan.volume.data, factor),
-        _ => Err(Error::value("head", "superres", "another head's weights", "give weights of superres")),
+        _ => Err(other_head("superres")),
     };
     restore(&args.restore, &args.weights, "superres", &args.output, &scan, &grid, case)
 }

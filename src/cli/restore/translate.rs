@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{RestoreArgs, Scan, run as restore};
+use super::{RestoreArgs, Scan, other_head, run as restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::heads::Translate;
 use crate::pretrained::restorer;
 use crate::volume::resample::Grid;
@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<()> {
     let scan = Scan::read(&args.input)?;
     let case = |recipe: &RestorationRecipe| match &recipe.head {
         HeadRecipe::Translate(recipe) => Ok(Translate::new(recipe).case(scan.volume.data.clone())),
-        _ => Err(Error::value("head", "translate", "another head's weights", "give weights of translate")),
+        _ => Err(other_head("translate")),
     };
     let grid = Grid::of(&scan.volume);
     restore(&args.restore, &args.weights, "translate", &args.output, &scan, &grid, case)
