@@ -20,9 +20,9 @@ pub use any::AnyRecipe;
 pub use parse::{in_file, parse, to_toml};
 use presets::{preset, read, source};
 pub use restoration::{
-    AdversarialLoss, AdversaryRecipe, Between, ChainRecipe, CriticKind, HeadRecipe, InpaintRecipe,
-    MotionRecipe, ReconRecipe, RestorationLoss, RestorationRecipe, RestorationTraining, RestorerRecipe,
-    SuperresRecipe, TranslateRecipe, Upsampling,
+    AdversarialLoss, AdversaryRecipe, AgeingGroup, Between, ChainRecipe, CriticKind, HeadRecipe,
+    InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, RestorationLoss, RestorationRecipe,
+    RestorationTraining, RestorerRecipe, SuperresRecipe, TranslateRecipe, Upsampling,
 };
 pub use segmentation::{
     SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,

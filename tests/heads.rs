@@ -11,9 +11,10 @@ use burn::tensor::{Tensor, TensorData};
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4};
 use serde_json::Value;
+use voxgan::anatomy::synthesis::LabelMap;
 use voxgan::config::{AnyRecipe, HeadRecipe, RestorationRecipe};
 use voxgan::heads::{
-    Case, Inpaint, Measured, Measurement, Problem, Restorer, Subject, Superres, head, restore,
+    Case, Inpaint, Measured, Measurement, Problem, Progress, Restorer, Subject, Superres, head, restore,
 };
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
@@ -467,9 +468,86 @@ fn commands_restore_files_and_say_what_they_rest_on() {
     assert!(refused.contains("factor") && refused.contains("[2, 2, 2]"), "{refused}");
 }
 
+/// A head of balls: fluid about a cortex about white matter about two ventricles.
+fn head_of_balls() -> LabelMap {
+    let data = Array4::from_shape_fn((1, 48, 48, 48), |(_, z, y, x)| {
+        let far = |centre: [f64; 3]| {
+            [z, y, x].iter().zip(centre).map(|(&v, c)| (v as f64 - c).powi(2)).sum::<f64>().sqrt()
+        };
+        let left = x < 24;
+        if far([24.0, 24.0, 17.5]) < 4.5 || far([24.0, 24.0, 29.5]) < 4.5 {
+            return if left { 4.0 } else { 43.0 };
+        }
+        match far([23.5; 3]) {
+            ..14.0 => {
+                if left {
+                    2.0
+                } else {
+                    41.0
+                }
+            }
+            ..17.0 => {
+                if left {
+                    3.0
+                } else {
+                    42.0
+                }
+            }
+            ..19.0 => 24.0,
+            _ => 0.0,
+        }
+    });
+    LabelMap::new("balls", Volume::new(data, Matrix4::identity())).unwrap()
+}
+
+/// Heads that learn from images simulated of labels beat the image that they start from.
+#[test]
+fn training_on_labels_beats_the_start() {
+    let simulated = |task: &str| {
+        let still =
+            "synthesis = { stripped = 1.0, noise = 0.0, bias = 0.0, elastic_mm = 0.0, shift_mm = 4.0 }";
+        SUPERRES
+            .replace("task = \"superres\"\nfactors = [[2, 2, 2], [3, 1, 1]]", &format!("{task}\n{still}"))
+            .replace("patch = [24, 24, 24]", "patch = [32, 32, 32]")
+    };
+    let groups = "groups = [{ name = \"all\", ventricles = 0.2, cortex = 0.0 }]\nspread = 0.0";
+    let maps = [head_of_balls()];
+    let folder = tempfile::tempdir().unwrap();
+    for (task, least) in
+        [("task = \"translate\"".to_string(), 3.0), (format!("task = \"progress\"\n{groups}"), 0.3)]
+    {
+        let recipe = recipe(&simulated(&task));
+        let out = folder.path().join(&task[8..13]);
+        let stop = AtomicBool::new(false);
+        let job = Job { recipe: &recipe, subjects: Subjects::Maps(&maps), out: &out, stop: &stop };
+        assert_eq!(restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap(), Ended::Complete);
+        let log = fs::read_to_string(out.join("stats.jsonl")).unwrap();
+        let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        let gain = last["psnr_gain_db"].as_f64().unwrap();
+        assert!(gain > least, "{task}: {gain} dB");
+    }
+}
+
+/// Groups and years that a network was not trained for are refused; those it was are its condition.
+#[test]
+fn progression_knows_its_groups_and_years() {
+    let AnyRecipe::Head(recipe) = AnyRecipe::open("progress").unwrap() else { panic!("a head") };
+    let HeadRecipe::Progress(recipe) = &recipe.head else { panic!("progression") };
+    let (progress, image) = (Progress::new(recipe), shapes(1, 8));
+    let condition = |years, group| progress.case(image.clone(), years, group).map(|case| case.condition);
+    assert_eq!(condition(5.0, None).unwrap(), [0.5, 1.0, 0.0]);
+    assert_eq!(condition(10.0, Some("alzheimers")).unwrap(), [1.0, 0.0, 1.0]);
+    assert!(condition(11.0, None).unwrap_err().to_string().contains("0 to 10"));
+    assert!(condition(1.0, Some("young")).unwrap_err().to_string().contains("healthy, alzheimers"));
+    let two = progress.ageing(0, 2.0, 1.0);
+    assert!(
+        (two.ventricles - 1.04f64.powi(2)).abs() < 1e-12 && (two.cortex - 0.995f64.powi(2)).abs() < 1e-12
+    );
+}
+
 #[test]
 fn recipes_of_heads_are_inside_the_program() {
-    for name in ["superres", "recon", "motion", "inpaint", "translate"] {
+    for name in ["superres", "recon", "motion", "inpaint", "translate", "progress"] {
         let AnyRecipe::Head(recipe) = AnyRecipe::open(name).unwrap() else { panic!("{name} is a head's") };
         let network = Restorer::<Flex>::init(&recipe, &*head(&recipe.head), 0, &Default::default());
         let numbers: usize = values(&network).values().map(|array| array.shape.num_elements()).sum();

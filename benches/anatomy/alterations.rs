@@ -1,15 +1,12 @@
 //! Changes of scans: some of the anatomy, which a gate must see, and some that leave it as it is.
 
 use ndarray::{Array3, Axis};
-use voxgan::anatomy::overlap::distance_transform_mm;
+use voxgan::anatomy::ageing::{Ageing, Walls};
 use voxgan::error::Result;
 use voxgan::mri::degrade::{Degradation, RandomBiasField, RandomNoise, simulate};
 use voxgan::pretrained::meshnet::ClassUnion;
 use voxgan::volume::Volume;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
-
-/// How far a displacement at the wall of the ventricles reaches, in millimetres.
-const REACH_MM: f32 = 6.0;
 
 /// A change by its name: a scan and the peer's labels of it in, a scan out.
 pub type Alteration = (&'static str, fn(&Volume, &Volume) -> Result<Volume>);
@@ -91,71 +88,17 @@ fn smoothed(scan: &Volume, fwhm_mm: f64) -> Volume {
     smooth
 }
 
-/// The scan with its lateral ventricles (by the labels, inferior horns among them) larger by `factor`: a displacement along
-/// the distance to their wall that fades with it.
+/// The scan with its lateral ventricles (by the labels, inferior horns among them) larger by `factor`.
 fn dilated(scan: &Volume, labels: &Volume, factor: f64) -> Volume {
     let numbers = ["lateral_ventricles", "inferior_lateral_ventricles"]
         .map(|name| ClassUnion::named(name).expect("a union").mask(labels));
-    let inside: Array3<bool> = &numbers[0] | &numbers[1];
-    let spacing = scan.spacing_mm();
-    let (to, from) = (
-        distance_transform_mm(inside.view(), spacing),
-        distance_transform_mm(inside.mapv(|x| !x).view(), spacing),
-    );
-    // Negative inside; the wall lies between voxels.
-    let phi = ndarray::Zip::from(&to).and(&from).map_collect(|&to, &from| to - from);
-    let pixel = spacing.into_iter().fold(f64::INFINITY, f64::min) as f32;
-    let volume =
-        |phi: &Array3<f32>| phi.iter().map(|&x| f64::from((0.5 - x / pixel).clamp(0.0, 1.0))).sum::<f64>();
-    let wanted = factor * volume(&phi);
-    let (mut low, mut high) = (0.0f32, 3.0f32);
-    for _ in 0..20 {
-        let middle = (low + high) / 2.0;
-        let moved = warped(&phi, &phi, middle, spacing);
-        if volume(&moved) < wanted { low = middle } else { high = middle }
-    }
+    let walls = Walls::of_ventricles(&(&numbers[0] | &numbers[1]), scan.spacing_mm());
+    let nothing = Array3::zeros(numbers[0].raw_dim());
+    let steps = walls.surroundings(nothing.view()).steps(Ageing { ventricles: factor, cortex: 1.0 });
     let mut changed = scan.clone();
-    let image = scan.data.index_axis(Axis(0), 0).to_owned();
-    changed.data.index_axis_mut(Axis(0), 0).assign(&warped(&image, &phi, low, spacing));
-    changed
-}
-
-/// `image` taken from where the displacement of `step` millimetres at the wall of `phi` comes from.
-fn warped(image: &Array3<f32>, phi: &Array3<f32>, step: f32, spacing: [f64; 3]) -> Array3<f32> {
-    let shape: [usize; 3] = phi.dim().into();
-    let mm = [spacing[2], spacing[1], spacing[0]].map(|mm| mm as f32);
-    let near = |at: [usize; 3], axis: usize, offset: isize| {
-        let mut at = at;
-        at[axis] = (at[axis] as isize + offset).clamp(0, shape[axis] as isize - 1) as usize;
-        phi[at]
-    };
-    Array3::from_shape_fn(phi.dim(), |(z, y, x)| {
-        let at = [z, y, x];
-        let size = step * (-(phi[at] / REACH_MM).powi(2)).exp();
-        if size < 1e-3 {
-            return image[at];
-        }
-        let slope = [0, 1, 2].map(|axis| (near(at, axis, 1) - near(at, axis, -1)) / (2.0 * mm[axis]));
-        let length = slope.iter().map(|s| s * s).sum::<f32>().sqrt().max(1e-3);
-        let source = [0, 1, 2].map(|axis| at[axis] as f32 - size * slope[axis] / length / mm[axis]);
-        linear(image, source)
-    })
-}
-
-/// Linear interpolation; beyond the edge, the edge.
-fn linear(image: &Array3<f32>, at: [f32; 3]) -> f32 {
-    let shape: [usize; 3] = image.dim().into();
-    let at = [0, 1, 2].map(|axis| at[axis].clamp(0.0, shape[axis] as f32 - 1.0));
-    let mut sum = 0.0;
-    for corner in 0..8usize {
-        let bits = [corner >> 2 & 1, corner >> 1 & 1, corner & 1];
-        let mut weight = 1.0;
-        let place = [0, 1, 2].map(|axis| {
-            let part = at[axis].fract();
-            weight *= if bits[axis] == 1 { part } else { 1.0 - part };
-            (at[axis] as usize + bits[axis]).min(shape[axis] - 1)
-        });
-        sum += weight * image[place];
+    for mut channel in changed.data.outer_iter_mut() {
+        let moved = walls.moved(channel.view(), steps);
+        channel.assign(&moved);
     }
-    sum
+    changed
 }

@@ -1,5 +1,5 @@
 //! How good the segmenter and the gate are, on data kept for testing: `cargo bench --bench anatomy -- PART… [--weights W]
-//! [--data FOLDER] [--out FOLDER]`. The parts are told in README.md beside this file; without any, nothing is run.
+//! [--data FOLDER] [--out FOLDER] [--quick]`. The parts are told in README.md beside this file; without any, nothing is run.
 
 mod alterations;
 mod gate;
@@ -23,16 +23,19 @@ pub struct Place {
     pub data: PathBuf,
     /// Tables and pictures.
     pub out: PathBuf,
+    /// One image of each map only, to compare weights.
+    pub quick: bool,
 }
 
 fn main() {
-    let mut parts = Vec::new();
+    let (mut parts, mut quick) = (Vec::new(), false);
     let (mut weights, mut data, mut out) =
         (segmenter::EMBEDDED.to_string(), "../shared/data".to_string(), "benches/results".to_string());
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("a value after {argument}"));
         match argument.as_str() {
+            "--quick" => quick = true,
             "--weights" => weights = value(),
             "--data" => data = value(),
             "--out" => out = value(),
@@ -53,7 +56,7 @@ fn main() {
     let run = || -> Result<()> {
         let segmenter = segmenter::open::<Flex>(&weights, &Default::default())?;
         std::fs::create_dir_all(&out).expect("a folder for the results");
-        let place = Place { segmenter, data: data.clone().into(), out: out.clone().into() };
+        let place = Place { segmenter, data: data.clone().into(), out: out.clone().into(), quick };
         println!("{}", place.segmenter.name());
         for part in &parts {
             println!("\n## {part}\n");

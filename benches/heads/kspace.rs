@@ -1,5 +1,6 @@
 //! Reconstruction from k-space.
 
+use burn::backend::Flex;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Array4, ArrayView3, Axis, s};
@@ -17,26 +18,26 @@ use voxgan::mri::sampling::{Angles, Columns, FastMri, Pattern, Radial, Spokes};
 use voxgan::mri::{Complex32, Linear as _};
 
 use crate::Place;
+use voxgan::pretrained::TrainedRestorer;
+
 use crate::images::{picture, subjects};
 use crate::table::{Contest, head};
 
 type Solve<'a> = Box<dyn Fn(&Acquired<'_>) -> Result<Reconstruction> + 'a>;
 
 /// The floors, and the network last.
-fn methods<'a>(
-    trained: &'a voxgan::pretrained::TrainedRestorer<burn::backend::Flex>,
-) -> Vec<(&'static str, Solve<'a>)> {
+fn methods<'a>(trained: &'a TrainedRestorer<Flex>) -> Vec<(&'static str, Solve<'a>)> {
     vec![
         ("zero-filled", Box::new(zero_filled)),
         ("total variation", Box::new(|acquired| total_variation(acquired, &TotalVariation::default()))),
         ("L1-wavelet", Box::new(|acquired| wavelet(acquired, &L1Wavelet::default()))),
-        (
-            "network",
-            Box::new(|acquired| {
-                heads::reconstruct(&trained.network, &trained.recipe, acquired, 1.0, &Default::default())
-            }),
-        ),
+        ("network", Box::new(|acquired| by_network(trained, acquired))),
     ]
+}
+
+fn by_network(trained: &TrainedRestorer<Flex>, acquired: &Acquired<'_>) -> Result<Reconstruction> {
+    let found = heads::reconstruct(&trained.network, &trained.recipe, acquired, 1.0, &Default::default())?;
+    Ok(Reconstruction { image: found.image, traces: Vec::new() })
 }
 
 fn radial(share: f64) -> Pattern {
@@ -144,17 +145,7 @@ pub fn refinegan(place: &Place) -> Result<()> {
                     maps: maps.view(),
                     axes: &[2, 3],
                 };
-                let image = if network {
-                    heads::reconstruct(
-                        &trained.network,
-                        &trained.recipe,
-                        &acquired,
-                        1.0,
-                        &Default::default(),
-                    )?
-                } else {
-                    zero_filled(&acquired)?
-                };
+                let image = if network { by_network(&trained, &acquired)? } else { zero_filled(&acquired)? };
                 sum += psnr(slice.view(), image.image.view());
             }
             means.push(sum / slices.len() as f64);

@@ -3,6 +3,7 @@
 
 mod images;
 mod kspace;
+mod simulated;
 mod speed;
 mod table;
 
@@ -50,7 +51,8 @@ fn main() {
     }
     if parts.is_empty() {
         println!(
-            "give parts: superres, recon, motion, inpaint, refinegan, speed (see benches/heads/README.md)"
+            "give parts: superres, recon, motion, inpaint, translate, progress, refinegan, speed (see README.md \
+             beside this file)"
         );
         return;
     }
@@ -66,10 +68,12 @@ fn main() {
             "superres" => images::superres(&place),
             "inpaint" => images::inpaint(&place),
             "motion" => images::motion(&place),
+            "translate" => simulated::translate(&place),
+            "progress" => simulated::progress(&place),
             "recon" => kspace::recon(&place),
             "refinegan" => kspace::refinegan(&place),
             "speed" => speed::all(&place),
-            _ => panic!("{part} is none of superres, recon, motion, inpaint, refinegan, speed"),
+            _ => panic!("{part} is no part of this bench"),
         };
         done.unwrap_or_else(|error| panic!("{error}"));
     }

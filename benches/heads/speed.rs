@@ -7,7 +7,7 @@ use burn::backend::Flex;
 use ndarray::{Array3, Array4};
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
-use voxgan::heads::{self, Inpaint, Motion, Superres, Translate, blocks, restore};
+use voxgan::heads::{self, Inpaint, Motion, Progress, Superres, Translate, blocks, restore};
 use voxgan::mri::Complex32;
 use voxgan::mri::recon::Acquired;
 use voxgan::pretrained::TrainedRestorer;
@@ -24,7 +24,7 @@ const REPEATS: usize = 3;
 pub fn all(place: &Place) -> Result<()> {
     println!("| head | seconds | peak memory, GB |\n|---|---|---|");
     let program = std::env::current_exe().expect("this program has a path");
-    for head in ["superres", "inpaint", "motion", "recon", "translate"] {
+    for head in ["superres", "inpaint", "motion", "recon", "translate", "progress"] {
         let mut command = Command::new(&program);
         command.arg(format!("speed-{head}"));
         for (name, file) in &place.weights {
@@ -65,6 +65,7 @@ fn whole(trained: &TrainedRestorer<Flex>) -> Result<()> {
         }
         HeadRecipe::Motion(recipe) => Motion::new(recipe).unknown(image(LENGTH)),
         HeadRecipe::Translate(recipe) => Translate::new(recipe).case(image(LENGTH)),
+        HeadRecipe::Progress(recipe) => Progress::new(recipe).case(image(LENGTH), recipe.years, None)?,
         HeadRecipe::Recon(_) => {
             let data = image(LENGTH).mapv(|x| Complex32::new(x, 0.0));
             let sampled = Array3::from_shape_fn((LENGTH, LENGTH, LENGTH), |(_, _, x)| {

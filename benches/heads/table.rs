@@ -79,6 +79,11 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
+/// Mean and half of its 95 % interval, with so many digits.
+pub fn interval(values: &[f64], digits: usize) -> String {
+    format!("{:.digits$} ± {:.digits$}", mean(values), half_width(values))
+}
+
 /// Half of the 95 % interval of the mean.
 fn half_width(values: &[f64]) -> f64 {
     let n = values.len();

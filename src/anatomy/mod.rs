@@ -1,5 +1,6 @@
 //! Is it still a brain? Structures, their volumes, cohorts of them, and the gate that a change must pass.
 
+pub mod ageing;
 pub mod cohort;
 pub mod gate;
 pub mod overlap;

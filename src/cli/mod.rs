@@ -2,6 +2,7 @@
 //! once: file → volume → tensor → tensor → volume → file.
 
 mod anatomy;
+mod demo;
 mod device;
 mod evaluate;
 mod export;
@@ -44,11 +45,13 @@ enum Command {
     Mix(mix::Args),
     Interpolate(interpolate::Args),
     Evaluate(evaluate::Args),
+    Demo(demo::Args),
     Recon(recon::Args),
     Superres(restore::superres::Args),
     Inpaint(restore::inpaint::Args),
     Motion(restore::motion::Args),
     Translate(restore::translate::Args),
+    Progress(restore::progress::Args),
     Simulate(simulate::Args),
     Mask(mask::Args),
     N4(n4::Args),
@@ -74,11 +77,13 @@ impl Cli {
             Command::Mix(args) => mix::run(args),
             Command::Interpolate(args) => interpolate::run(args),
             Command::Evaluate(args) => evaluate::run(args),
+            Command::Demo(args) => demo::run(args),
             Command::Recon(args) => recon::run(args),
             Command::Superres(args) => restore::superres::run(args),
             Command::Inpaint(args) => restore::inpaint::run(args),
             Command::Motion(args) => restore::motion::run(args),
             Command::Translate(args) => restore::translate::run(args),
+            Command::Progress(args) => restore::progress::run(args),
             Command::Simulate(args) => simulate::run(args),
             Command::Mask(args) => mask::run(args),
             Command::N4(args) => n4::run(args),

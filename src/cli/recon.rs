@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use ndarray::{Array4, Axis};
+use ndarray::{Array3, Array4, Axis};
 use serde_json::json;
 
 use super::device::{Device, on_device};
-use super::restore::parse_consistency;
+use super::restore::{anatomy, beside, parse_consistency};
 use super::sidecar;
+use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::heads;
 use crate::io::dc::DcPlace;
@@ -20,12 +21,13 @@ use crate::metrics::{Profile, score};
 use crate::mri::coils::{EspiritOptions, Keep};
 use crate::mri::image::Part;
 use crate::mri::operators::sampled::Sampled;
+use crate::mri::recon::Reconstruction;
 use crate::mri::recon::grappa::Grappa;
 use crate::mri::recon::pocs::Pocs;
 use crate::mri::recon::sense::Sense;
 use crate::mri::recon::total_variation::TotalVariation;
 use crate::mri::recon::wavelet::L1Wavelet;
-use crate::mri::reconstruct::{CoilSettings, Maps, Method, Plan, Reconstructed, reconstruct, reconstruct_by};
+use crate::mri::reconstruct::{CoilSettings, Maps, Measurement, Method, Reconstructed};
 use crate::mri::{Complex32, Linear};
 use crate::pretrained::{TrainedRestorer, restorer};
 use crate::volume::{KSpace, Volume};
@@ -107,10 +109,16 @@ pub struct Args {
     /// With --method network: where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     device: Device,
+    /// With --method network: do not compare the brain's volumes in the floor and in the result
+    #[arg(long)]
+    no_anatomy: bool,
     /// ISMRMRD: also take lines that were measured for calibration only (for GRAPPA and ESPIRiT)
     #[arg(long)]
     calibration_lines: bool,
 }
+
+/// Slices that the anatomy of a brain is looked for in, at least.
+const SLICES_MIN: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum MethodName {
@@ -157,12 +165,12 @@ pub fn run(args: Args) -> Result<()> {
         args.input.display(),
         kspace.sampled.dim()
     );
-    let found = args.reconstruct(kspace).map_err(|error| match error {
-        Error::Value { key, expected, found, advice } => {
-            Error::file(&args.input, key, expected, found, advice)
-        }
-        other => other,
-    })?;
+    let in_input = |error| in_file(error, &args.input);
+    let measurement = Measurement::new(kspace, &args.coils()?).map_err(in_input)?;
+    let Some(method) = args.method() else {
+        return args.by_network(&measurement, reference).map_err(in_input);
+    };
+    let found = measurement.by(&method, args.part()).map_err(in_input)?;
     found.volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
     if let Some(residual) = found.data_residual {
         println!("  samples not explained: {:.2} %", 100.0 * residual);
@@ -224,18 +232,55 @@ impl Args {
         }
     }
 
-    /// The image, by a classical method or by a network.
-    fn reconstruct(&self, kspace: KSpace) -> Result<Reconstructed> {
-        let (coils, part) = (self.coils()?, self.part());
-        if let Some(method) = self.method() {
-            return reconstruct(kspace, &Plan { method, coils, part });
-        }
-        on_device!(self.device, |B, device| {
+    /// The image of a network, and beside it its floor (total variation), what it added and a record.
+    fn by_network(&self, measurement: &Measurement, reference: Option<Array3<f32>>) -> Result<()> {
+        let (part, output) = (self.part(), &self.output);
+        let floor = measurement.by(&Method::TotalVariation(TotalVariation::default()), part)?;
+        let (name, added, found) = on_device!(self.device, |B, device| {
             let trained = TrainedRestorer::<B>::open(&self.weights, &device)?;
-            reconstruct_by(kspace, &coils, part, &trained.name, |acquired| {
-                heads::reconstruct(&trained.network, &trained.recipe, acquired, self.consistency, &device)
-            })
-        })
+            let mut added = None;
+            let found = measurement.with(&trained.name, part, |acquired| {
+                let made = heads::reconstruct(
+                    &trained.network,
+                    &trained.recipe,
+                    acquired,
+                    self.consistency,
+                    &device,
+                )?;
+                added = Some(made.added);
+                Ok(Reconstruction { image: made.image, traces: Vec::new() })
+            })?;
+            Ok::<_, Error>((trained.name, added.expect("a network was asked"), found))
+        })?;
+        // On the image's own grid, as the image is.
+        let added = measurement.with("added by the network", part, |_| {
+            Ok(Reconstruction { image: added, traces: Vec::new() })
+        })?;
+        let share = size(&added.volume) / size(&found.volume).max(f64::MIN_POSITIVE);
+        found.volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
+        println!("not determined by the measurement: {:.2} % of the image's norm", 100.0 * share);
+        let residual = |of: &Reconstructed| of.data_residual.unwrap_or(f64::NAN);
+        println!("data residual: floor {:.2e}, result {:.2e}", residual(&floor), residual(&found));
+        if let Some(reference) = reference {
+            compare(&found.volume, reference.insert_axis(Axis(0)));
+        }
+        let mut record = json!({
+            "Restored": true,
+            "Head": "recon",
+            "Weights": name,
+            "Source": found.volume.provenance.source,
+            "Steps": found.volume.provenance.steps,
+            "DataResidual": { "Floor": floor.data_residual, "Result": found.data_residual },
+            "AddedShare": share,
+            "VoxganVersion": env!("CARGO_PKG_VERSION"),
+        });
+        if !self.no_anatomy && found.volume.dims().iter().all(|&length| length >= SLICES_MIN) {
+            record["Anatomy"] = anatomy(&floor.volume, &found.volume, self.device)?;
+        }
+        save(&beside(output, "floor"), &floor.volume)?;
+        save(&beside(output, "added"), &added.volume)?;
+        save(output, &found.volume)?;
+        sidecar::write(output, &record)
     }
 
     /// The classical method; none for a network.
@@ -316,18 +361,26 @@ fn compare(volume: &Volume, reference: Array4<f32>) {
 }
 
 fn write(path: &Path, found: &Reconstructed) -> Result<()> {
-    let options = WriteOptions { data_type: DataType::F32, description: "voxgan recon".into() };
-    nifti::write(path, &found.volume, &options)?;
     let record = json!({
         "Source": found.volume.provenance.source,
         "Steps": found.volume.provenance.steps,
         "DataResidual": found.data_residual,
         "VoxganVersion": env!("CARGO_PKG_VERSION"),
     });
-    sidecar::write(path, &record)?;
-    let (dims, spacing_mm) = (found.volume.dims(), found.volume.spacing_mm());
-    println!("{}: {dims:?} voxels of {spacing_mm:.3?} mm", path.display());
+    save(path, &found.volume)?;
+    sidecar::write(path, &record)
+}
+
+fn save(path: &Path, volume: &Volume) -> Result<()> {
+    let options = WriteOptions { data_type: DataType::F32, description: "voxgan recon".into() };
+    nifti::write(path, volume, &options)?;
+    println!("{}: {:?} voxels of {:.3?} mm", path.display(), volume.dims(), volume.spacing_mm());
     Ok(())
+}
+
+/// The norm of a volume's voxels.
+fn size(volume: &Volume) -> f64 {
+    volume.data.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
 }
 
 fn parse_keep(text: &str) -> std::result::Result<Keep, String> {

@@ -24,10 +24,10 @@ use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy; superres,
-    /// inpaint, motion, recon, translate)
+    /// inpaint, motion, recon, translate, progress)
     #[arg(value_name = "CONFIG")]
     recipe: String,
-    /// The dataset that `voxgan prepare` made; for a segmenter, and to translate, a folder of whole-head
+    /// The dataset that `voxgan prepare` made; for a segmenter, translation and progression, a folder of whole-head
     /// label maps
     #[arg(long, value_name = "CACHE")]
     data: PathBuf,

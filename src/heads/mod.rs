@@ -15,6 +15,7 @@
 //! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image | exactly, or by its noise |
 //! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one | not; or exactly |
 //! | [`Translate`] | an image of another contrast | that image | not |
+//! | [`Progress`] | an image of years before | that image | not |
 //!
 //! A case is plain data on the host; [`Problem`] is the same on a device. Intensities are scaled so that the brightest
 //! tissue is one.
@@ -28,6 +29,7 @@ pub mod loss;
 mod measured;
 mod motion;
 mod networks;
+mod progress;
 mod recon;
 mod reconstruct;
 mod restore;
@@ -41,8 +43,9 @@ pub use inpaint::Inpaint;
 pub use measured::Measured;
 pub use motion::{Motion, least_squares};
 pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
+pub use progress::Progress;
 pub use recon::{Recon, brightness, complex, pair};
-pub use reconstruct::reconstruct;
+pub use reconstruct::{FromNetwork, reconstruct};
 pub use restore::{Restored, blocks, restore};
 pub use superres::{Superres, finer_grid, interpolated, measure};
 pub use translate::Translate;
@@ -87,5 +90,6 @@ pub fn head(recipe: &HeadRecipe) -> Box<dyn Head> {
         HeadRecipe::Recon(recipe) => Box::new(Recon::new(recipe)),
         HeadRecipe::Motion(recipe) => Box::new(Motion::new(recipe)),
         HeadRecipe::Translate(recipe) => Box::new(Translate::new(recipe)),
+        HeadRecipe::Progress(recipe) => Box::new(Progress::new(recipe)),
     }
 }

@@ -2,17 +2,23 @@
 
 use ndarray::{Array3, Axis, Slice, concatenate};
 
-use super::{Recon, Restorer, brightness, complex, restore};
+use super::{Recon, Restored, Restorer, blocks, brightness, complex, restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
 use crate::mri::Complex32;
 use crate::mri::encoding::{Encoding, Sampling};
+use crate::mri::recon::Acquired;
 use crate::mri::recon::zero_filled::zero_filled;
-use crate::mri::recon::{Acquired, Reconstruction};
 use crate::ops::VolumeOps;
 
-/// Longest axis of a block that a network of one stage sees at once: slices whole, volumes in blocks.
-const BLOCK: usize = 512;
+/// What a network makes of a measurement.
+#[derive(Clone, Debug)]
+pub struct FromNetwork {
+    /// The image, `[D, H, W]`.
+    pub image: Array3<Complex32>,
+    /// What of it the samples do not determine.
+    pub added: Array3<Complex32>,
+}
 
 /// The image of a measurement by `network` of this recipe; `weight` of the way to the samples is gone at last. A network of
 /// slices takes those along D one by one, which must not be in k-space.
@@ -25,7 +31,7 @@ pub fn reconstruct<B: VolumeOps>(
     acquired: &Acquired<'_>,
     weight: f64,
     device: &B::Device,
-) -> Result<Reconstruction> {
+) -> Result<FromNetwork> {
     let HeadRecipe::Recon(head) = &recipe.head else {
         return Err(Error::value("head", "recon", "another head's weights", "give weights of recon"));
     };
@@ -46,10 +52,13 @@ pub fn reconstruct<B: VolumeOps>(
         }
         one(network, recipe, &head, &part, weight, device)
     });
-    let images = images.collect::<Result<Vec<_>>>()?;
-    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
-    let image = concatenate(Axis(0), &views).expect("slices of one shape");
-    Ok(Reconstruction { image, traces: Vec::new() })
+    let found = images.collect::<Result<Vec<_>>>()?;
+    let joined = |part: &dyn Fn(&FromNetwork) -> Array3<Complex32>| {
+        let parts: Vec<_> = found.iter().map(part).collect();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        concatenate(Axis(0), &views).expect("slices of one shape")
+    };
+    Ok(FromNetwork { image: joined(&|one| one.image.clone()), added: joined(&|one| one.added.clone()) })
 }
 
 /// A slice, or a whole volume.
@@ -60,12 +69,12 @@ fn one<B: VolumeOps>(
     acquired: &Acquired<'_>,
     weight: f64,
     device: &B::Device,
-) -> Result<Array3<Complex32>> {
+) -> Result<FromNetwork> {
     let (coils, d, h, w) = acquired.kspace.dim();
     let zero_filled = zero_filled(acquired)?.image;
     let scale = brightness(&zero_filled);
     if scale <= f32::MIN_POSITIVE {
-        return Ok(zero_filled);
+        return Ok(FromNetwork { added: Array3::zeros(zero_filled.raw_dim()), image: zero_filled });
     }
     let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
     encoding.transformed = [0, 1, 2].map(|axis| acquired.axes.contains(&(axis + 1)));
@@ -74,8 +83,7 @@ fn one<B: VolumeOps>(
     let plain = coils == 1 && acquired.maps.iter().all(|&s| s == Complex32::from(1.0));
     encoding.coil_maps = (!plain).then(|| acquired.maps.to_owned());
     let case = head.case(encoding, acquired.measured().mapv(|k| k / scale))?;
-    let multiple = recipe.multiple();
-    let block = [0, 1, 2].map(|axis| BLOCK.next_multiple_of(multiple[axis]));
-    let found = restore(network, &case, (block, multiple), weight, device)?;
-    Ok(complex(&found.image).mapv(|z| z * scale))
+    let Restored { image, added, .. } = restore(network, &case, blocks(recipe), weight, device)?;
+    let [image, added] = [image, added].map(|parts| complex(&parts).mapv(|z| z * scale));
+    Ok(FromNetwork { image, added })
 }

@@ -90,55 +90,90 @@ pub struct Reconstructed {
 /// Carries out `plan`.
 ///
 /// # Errors
-/// [`Error::Value`] where the data does not allow the plan: no calibration region for the maps, several coils without
-/// maps for a method that needs them, maps of another shape, and what the steps themselves refuse.
+/// As [`Measurement::new`] and [`Measurement::by`].
 pub fn reconstruct(kspace: KSpace, plan: &Plan) -> Result<Reconstructed> {
-    let (kspace, maps) = coils(kspace, &plan.coils)?;
-    let (found, data_residual) = match &maps {
-        Some(maps) => with_maps(&kspace, maps, &plan.method)?,
-        None => (without_maps(&kspace, &plan.method)?, None),
-    };
-    finish(kspace, found, data_residual, &format!("{:?}", plan.method), plan.part)
+    Measurement::new(kspace, &plan.coils)?.by(&plan.method, plan.part)
 }
 
-/// Reconstructs by a method from elsewhere that needs the maps of several coils; `name` is noted.
-///
-/// # Errors
-/// As [`reconstruct`].
-pub fn reconstruct_by(
+/// Raw data as methods take it: noise made white, coils compressed, their maps known.
+#[derive(Clone, Debug)]
+pub struct Measurement {
     kspace: KSpace,
-    settings: &CoilSettings,
-    part: Part,
-    name: &str,
-    method: impl FnOnce(&Acquired<'_>) -> Result<Reconstruction>,
-) -> Result<Reconstructed> {
-    let (kspace, maps) = coils(kspace, settings)?;
-    let Some(maps) = maps else {
-        return Err(without(&kspace, name));
-    };
-    let axes = kspace.axes();
-    let acquired = Acquired {
-        kspace: kspace.data.view(),
-        sampled: kspace.sampled.view(),
-        maps: maps.view(),
-        axes: &axes,
-    };
-    acquired.check()?;
-    let found = method(&acquired)?;
-    let residual = data_residual(&acquired, &found);
-    finish(kspace, found, Some(residual), name, part)
+    /// `[coils, D, H, W]`; none where coil images are to be combined without.
+    maps: Option<Array4<Complex32>>,
 }
 
-fn finish(
-    mut kspace: KSpace,
-    found: Reconstruction,
-    data_residual: Option<f64>,
-    name: &str,
-    part: Part,
-) -> Result<Reconstructed> {
-    kspace.provenance.steps.push(format!("reconstructed: {name}"));
-    let volume = to_volume(found.image.into_dyn(), &kspace, part)?;
-    Ok(Reconstructed { volume, data_residual, traces: found.traces })
+impl Measurement {
+    /// Raw data after what `settings` say of its coils.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where the data does not allow it: no calibration region for the maps, maps of another shape.
+    pub fn new(kspace: KSpace, settings: &CoilSettings) -> Result<Self> {
+        let (kspace, maps) = coils(kspace, settings)?;
+        Ok(Self { kspace, maps })
+    }
+
+    /// The volume of a classical method.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for several coils without maps where the method needs them, and what its steps refuse.
+    pub fn by(&self, method: &Method, part: Part) -> Result<Reconstructed> {
+        let name = format!("{method:?}");
+        if self.maps.is_none() {
+            return self.finish(without_maps(&self.kspace, method)?, None, &name, part);
+        }
+        // Their images answer for a part of the samples only.
+        let partial = matches!(method, Method::Homodyne | Method::Pocs(_));
+        let found = self.with(&name, part, |acquired| match method {
+            Method::ZeroFilled => zero_filled(acquired),
+            Method::Sense(settings) => sense(acquired, settings),
+            Method::Grappa(settings) => grappa(acquired, settings),
+            Method::TotalVariation(settings) => total_variation(acquired, settings),
+            Method::Wavelet(settings) => wavelet(acquired, settings),
+            Method::Homodyne => homodyne(acquired),
+            Method::Pocs(settings) => pocs(acquired, settings),
+        })?;
+        Ok(Reconstructed { data_residual: found.data_residual.filter(|_| !partial), ..found })
+    }
+
+    /// The volume of any method that uses maps; `name` is noted.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for several coils without maps, and what the method refuses.
+    pub fn with(
+        &self,
+        name: &str,
+        part: Part,
+        method: impl FnOnce(&Acquired<'_>) -> Result<Reconstruction>,
+    ) -> Result<Reconstructed> {
+        let Self { kspace, maps } = self;
+        let Some(maps) = maps else {
+            return Err(without(kspace, name));
+        };
+        let axes = kspace.axes();
+        let acquired = Acquired {
+            kspace: kspace.data.view(),
+            sampled: kspace.sampled.view(),
+            maps: maps.view(),
+            axes: &axes,
+        };
+        acquired.check()?;
+        let found = method(&acquired)?;
+        let residual = data_residual(&acquired, &found);
+        self.finish(found, Some(residual), name, part)
+    }
+
+    fn finish(
+        &self,
+        found: Reconstruction,
+        data_residual: Option<f64>,
+        name: &str,
+        part: Part,
+    ) -> Result<Reconstructed> {
+        let mut volume = to_volume(found.image.into_dyn(), &self.kspace, part)?;
+        volume.provenance.steps.push(format!("reconstructed: {name}"));
+        Ok(Reconstructed { volume, data_residual, traces: found.traces })
+    }
 }
 
 /// The raw data as methods take them, and the maps of the coils; none where coil images are to be combined without.
@@ -206,31 +241,6 @@ fn sensitivities(kspace: &mut KSpace, maps: Maps) -> Result<Option<Array4<Comple
             Ok(Some(found.maps.swap_remove(0)))
         }
     }
-}
-
-fn with_maps(
-    kspace: &KSpace,
-    maps: &Array4<Complex32>,
-    method: &Method,
-) -> Result<(Reconstruction, Option<f64>)> {
-    let axes = kspace.axes();
-    let acquired = Acquired {
-        kspace: kspace.data.view(),
-        sampled: kspace.sampled.view(),
-        maps: maps.view(),
-        axes: &axes,
-    };
-    let found = match method {
-        Method::ZeroFilled => zero_filled(&acquired)?,
-        Method::Sense(settings) => sense(&acquired, settings)?,
-        Method::Grappa(settings) => grappa(&acquired, settings)?,
-        Method::TotalVariation(settings) => total_variation(&acquired, settings)?,
-        Method::Wavelet(settings) => wavelet(&acquired, settings)?,
-        Method::Homodyne => return Ok((homodyne(&acquired)?, None)),
-        Method::Pocs(settings) => return Ok((pocs(&acquired, settings)?, None)),
-    };
-    let residual = data_residual(&acquired, &found);
-    Ok((found, Some(residual)))
 }
 
 /// ‖Ax − y‖ / ‖y‖ over the samples.

@@ -17,6 +17,8 @@ pub const RECON: &str = "recon";
 pub const MOTION: &str = "motion";
 /// That of translation.
 pub const TRANSLATE: &str = "translate";
+/// That of progression.
+pub const PROGRESS: &str = "progress";
 /// The networks inside the program: name and file.
 const EMBEDDED: [Embedded; 0] = [];
 

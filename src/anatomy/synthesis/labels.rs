@@ -1,8 +1,11 @@
 //! Label maps to make images of, and the tissues that share a contrast.
 
+use std::sync::OnceLock;
+
 use ndarray::{Array3, Axis, s};
 
 use super::super::Structure;
+use super::super::ageing::{Surroundings, Walls};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 use crate::volume::orientation::to_ras;
@@ -22,6 +25,8 @@ pub struct LabelMap {
     pub tissues: Vec<Tissue>,
     /// Middle of the brain's bounding box in voxels, `[D, H, W]`.
     pub centre: [f64; 3],
+    /// Made when it is first asked for.
+    surroundings: OnceLock<Surroundings>,
 }
 
 /// One label of a map.
@@ -125,7 +130,16 @@ impl LabelMap {
         let to: [usize; 3] = [0, 1, 2].map(|a| (head[a][1] + 1 + MARGIN).min(shape[a]));
         let labels = labels.slice(s![from[0]..to[0], from[1]..to[1], from[2]..to[2]]).to_owned();
         let centre = [0, 1, 2].map(|a| (brain[a][0] + brain[a][1]) as f64 / 2.0 - from[a] as f64);
-        Ok(Self { name: name.into(), labels, tissues, centre })
+        Ok(Self { name: name.into(), labels, tissues, centre, surroundings: OnceLock::new() })
+    }
+
+    /// What relates the volumes of the brain to the steps of its walls.
+    pub fn surroundings(&self) -> &Surroundings {
+        self.surroundings.get_or_init(|| {
+            let structures =
+                self.labels.mapv(|label| self.tissues[usize::from(label)].structure.index() as u8);
+            Walls::of(structures.view(), [1.0; 3]).surroundings(structures.view())
+        })
     }
 }
 

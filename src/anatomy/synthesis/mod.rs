@@ -9,12 +9,13 @@ mod space;
 
 pub use labels::{LabelMap, Tissue};
 
-use ndarray::Array3;
+use ndarray::{Array3, s};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::Structure;
+use super::ageing::{Ageing, Walls};
 use super::segment::rescale;
 use crate::config::{SynthesisRecipe, Weighting};
 use crate::random::{Purpose, normal_field, stream};
@@ -137,37 +138,121 @@ pub fn synthesise_pair(
     view: View,
     recipe: &SynthesisRecipe,
     weighting: Weighting,
-    [seed, step, sample]: [u64; 3],
+    address: [u64; 3],
 ) -> [Array3<f32>; 2] {
-    let rng = |phase| stream(seed, step, phase, sample, Purpose::Synthesis);
-    let once = &mut rng(ONCE);
-    let space = space::Space::draw(map, view, recipe, once);
-    let shape = space.shape;
-    let shown = contrast::Shown::draw(recipe, once);
-    let source = contrast::draw(&SynthesisRecipe { t1_like: 1.0, ..recipe.clone() }, once);
-    let labels = space.labels(map);
-    let structures: Vec<Structure> =
-        map.tissues.iter().map(|tissue| shown.target(tissue.structure)).collect();
-    let blurred = |image: Vec<f32>| {
-        (0..3).fold(image, |image, axis| along(&image, shape, axis, &coarser(shape[axis], 1.0)).0)
-    };
-    let paint = |contrasts: &[[f32; 2]], phase| {
-        blurred(painted(map, &labels, &structures, shown, contrasts, &rng(phase)))
-    };
-    let (mut first, mut second) =
-        (paint(&source, WITHIN_TISSUE), paint(&contrast::weighted(weighting), WITHIN_TISSUE_OF_SECOND));
-    let sigma = recipe.bias * once.random::<f64>();
-    let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
-    let bias = field(gaussian(once, points.iter().product(), sigma), points, shape);
-    let greatest = first.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
-    let noise = (recipe.noise * once.random::<f64>()) as f32 * greatest;
-    let draws = normal_field(&rng(NOISE), first.len());
-    for ((x, bias), draw) in first.iter_mut().zip(bias).zip(draws) {
-        *x = if shown.is_stripped() && *x == 0.0 { 0.0 } else { (*x * bias.exp() + noise * draw).abs() };
-    }
+    let mut head = Drawn::new(map, view, recipe, address);
+    let mut first = head.t1_like(recipe);
+    let mut second = head.painted(&contrast::weighted(weighting), WITHIN_TISSUE_OF_SECOND);
     rescale(&mut first);
     rescale(&mut second);
-    [first, second].map(|image| Array3::from_shape_vec(shape, image).expect("the grid's voxels"))
+    [first, second].map(|image| head.shaped(image))
+}
+
+/// One head at two visits, at 1 mm, `[D, H, W]`: T1-like images on one scale from 0 to 1, and the structures of either.
+/// Simulated: the second is the first after an [`Ageing`] of known volumes, so that bias, noise and all else that is the
+/// person's stay.
+#[derive(Clone, Debug)]
+pub struct Visits {
+    /// Intensities at the first visit and at the second.
+    pub images: [Array3<f32>; 2],
+    /// Indices of each voxel's [`Structure`].
+    pub structures: [Array3<u8>; 2],
+}
+
+/// Voxels drawn around what is shown of a head that ages: walls that far away move it.
+const AROUND: usize = 8;
+
+/// Two visits of a head whose volumes change by `ageing` as a whole.
+pub fn synthesise_visits(
+    map: &LabelMap,
+    view: View,
+    recipe: &SynthesisRecipe,
+    ageing: Ageing,
+    address: [u64; 3],
+) -> Visits {
+    let wider = |shape: [usize; 3]| shape.map(|length| length + 2 * AROUND);
+    let wide = match view {
+        View::Crop(shape) => View::Crop(wider(shape)),
+        View::Centred(shape) => View::Centred(wider(shape)),
+    };
+    let mut head = Drawn::new(map, wide, recipe, address);
+    let mut image = head.t1_like(recipe);
+    rescale(&mut image);
+    let image = head.shaped(image);
+    let structure = |label: &u8| {
+        let structure = map.tissues[usize::from(*label)].structure;
+        if head.space.mirrored { structure.mirrored() } else { structure }.index() as u8
+    };
+    let structures = head.labels.iter().map(structure);
+    let structures =
+        Array3::from_shape_vec(head.space.shape, structures.collect()).expect("the grid's voxels");
+    let walls = Walls::of(structures.view(), [1.0; 3]);
+    let steps = map.surroundings().steps(ageing);
+    let later = (walls.moved(image.view(), steps), walls.moved_labels(structures.view(), steps));
+    let [d, h, w] = head.space.shape.map(|length| AROUND..length - AROUND);
+    let within = s![d, h, w];
+    Visits {
+        images: [image, later.0].map(|image| image.slice(&within).to_owned()),
+        structures: [structures, later.1].map(|labels| labels.slice(&within).to_owned()),
+    }
+}
+
+/// A head that is drawn, of which images are made at 1 mm.
+struct Drawn<'a> {
+    map: &'a LabelMap,
+    space: space::Space,
+    shown: contrast::Shown,
+    labels: Vec<u8>,
+    /// What each tissue of the map is shown as.
+    structures: Vec<Structure>,
+    once: ChaCha8Rng,
+    address: [u64; 3],
+}
+
+impl<'a> Drawn<'a> {
+    fn new(map: &'a LabelMap, view: View, recipe: &SynthesisRecipe, address: [u64; 3]) -> Self {
+        let mut once = stream(address[0], address[1], ONCE, address[2], Purpose::Synthesis);
+        let space = space::Space::draw(map, view, recipe, &mut once);
+        let shown = contrast::Shown::draw(recipe, &mut once);
+        let labels = space.labels(map);
+        let structures = map.tissues.iter().map(|tissue| shown.target(tissue.structure)).collect();
+        Self { map, space, shown, labels, structures, once, address }
+    }
+
+    fn rng(&self, phase: u64) -> ChaCha8Rng {
+        let [seed, step, sample] = self.address;
+        stream(seed, step, phase, sample, Purpose::Synthesis)
+    }
+
+    /// Intensities by these contrasts, as sharp as voxels of 1 mm are.
+    fn painted(&self, contrasts: &[[f32; 2]], phase: u64) -> Vec<f32> {
+        let image =
+            painted(self.map, &self.labels, &self.structures, self.shown, contrasts, &self.rng(phase));
+        let shape = self.space.shape;
+        (0..3).fold(image, |image, axis| along(&image, shape, axis, &coarser(shape[axis], 1.0)).0)
+    }
+
+    /// A T1-like image with bias and noise.
+    fn t1_like(&mut self, recipe: &SynthesisRecipe) -> Vec<f32> {
+        let contrasts = contrast::draw(&SynthesisRecipe { t1_like: 1.0, ..recipe.clone() }, &mut self.once);
+        let mut image = self.painted(&contrasts, WITHIN_TISSUE);
+        let shape = self.space.shape;
+        let sigma = recipe.bias * self.once.random::<f64>();
+        let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
+        let bias = field(gaussian(&mut self.once, points.iter().product(), sigma), points, shape);
+        let greatest = image.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
+        let noise = (recipe.noise * self.once.random::<f64>()) as f32 * greatest;
+        let draws = normal_field(&self.rng(NOISE), image.len());
+        let stripped = self.shown.is_stripped();
+        for ((x, bias), draw) in image.iter_mut().zip(bias).zip(draws) {
+            *x = if stripped && *x == 0.0 { 0.0 } else { (*x * bias.exp() + noise * draw).abs() };
+        }
+        image
+    }
+
+    fn shaped(&self, image: Vec<f32>) -> Array3<f32> {
+        Array3::from_shape_vec(self.space.shape, image).expect("the grid's voxels")
+    }
 }
 
 /// `n` draws from N(0, `sigma`²).
@@ -256,6 +341,29 @@ mod tests {
         assert!(at(&t1, white) > at(&t1, cortex) && at(&t1, cortex) > at(&t1, fluid));
         assert!(at(&t2, fluid) > at(&t2, cortex) && at(&t2, cortex) > at(&t2, white));
         assert_eq!(t1.dim(), t2.dim());
+    }
+
+    /// What the map is asked to become, its images and structures at the second visit are; what is shown does not matter.
+    #[test]
+    fn the_second_visit_has_the_volumes_that_were_asked_for() {
+        let (map, recipe) = (map(), SynthesisRecipe { stripped: 1.0, ..still() });
+        let ageing = Ageing { ventricles: 1.0, cortex: 0.9 };
+        let visits =
+            |ageing| synthesise_visits(&map, View::Centred([40, 44, 40]), &recipe, ageing, [3, 0, 0]);
+        let Visits { images, structures } = visits(ageing);
+        let cortex = structures.each_ref().map(|labels| {
+            let sides = [Structure::LeftCerebralCortex, Structure::RightCerebralCortex].map(Structure::index);
+            labels.iter().filter(|label| sides.contains(&usize::from(**label))).count() as f64
+        });
+        assert!((cortex[1] / cortex[0] - 0.9).abs() < 0.03, "{cortex:?}");
+        assert_ne!(images[0], images[1]);
+        let none = visits(Ageing { ventricles: 1.0, cortex: 1.0 });
+        assert_eq!((&none.images[0], &images[0]), (&none.images[1], &none.images[0]));
+        // A crop moves as the whole does, though it sees less of the walls.
+        let (crop, whole) = ([16; 3], visits(ageing));
+        let part = synthesise_visits(&map, View::Centred(crop), &recipe, ageing, [3, 0, 0]);
+        let middle = s![12..28, 14..30, 12..28];
+        assert_eq!(part.structures[1], whole.structures[1].slice(middle));
     }
 
     /// Nothing moves, nothing is coarse.

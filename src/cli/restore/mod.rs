@@ -2,6 +2,7 @@
 
 pub mod inpaint;
 pub mod motion;
+pub mod progress;
 pub mod superres;
 pub mod translate;
 
@@ -131,7 +132,7 @@ fn run(
 }
 
 /// Volumes of the brain in the floor and in the result.
-fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<Value> {
+pub(super) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<Value> {
     let finder = Finder::open(segmenter::EMBEDDED, device)?;
     let of = |volume: &Volume| Ok::<_, Error>(Volumes::of("", &finder.of(volume)?, Some(&Grid::of(volume))));
     let (before, after) = (of(floor)?, of(restored)?);
@@ -146,7 +147,7 @@ fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<Value> {
 }
 
 /// The file of this kind beside `output`: `scan.nii.gz` → `scan_floor.nii.gz`.
-fn beside(output: &Path, kind: &str) -> PathBuf {
+pub(super) fn beside(output: &Path, kind: &str) -> PathBuf {
     let name = output.to_string_lossy();
     for ending in [".nii.gz", ".nii"] {
         if let Some(stem) = name.strip_suffix(ending) {

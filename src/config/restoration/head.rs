@@ -25,6 +25,8 @@ pub enum HeadRecipe {
     Motion(MotionRecipe),
     /// Another contrast.
     Translate(TranslateRecipe),
+    /// The same brain some years later.
+    Progress(ProgressRecipe),
 }
 
 /// Translation between contrasts, learned from pairs that are simulated of label maps.
@@ -37,6 +39,41 @@ pub struct TranslateRecipe {
     pub synthesis: SynthesisRecipe,
     /// Label maps whose names contain one of these are kept out, for testing.
     pub held_out: Vec<String>,
+}
+
+/// Progression, learned from visits that are simulated of label maps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProgressRecipe {
+    /// Most years between the visits.
+    pub years: f64,
+    /// Groups of people, of which each example has one.
+    pub groups: Vec<AgeingGroup>,
+    /// Standard deviation of the logarithm of how fast a person is beside the group.
+    pub spread: f64,
+    /// How heads and their images are drawn; voxels stay at 1 mm, and contrasts are T1-like.
+    pub synthesis: SynthesisRecipe,
+    /// Label maps whose names contain one of these are kept out, for testing.
+    pub held_out: Vec<String>,
+}
+
+impl Default for ProgressRecipe {
+    fn default() -> Self {
+        let (synthesis, held_out) = Default::default();
+        Self { years: 10.0, groups: Vec::new(), spread: 0.2, synthesis, held_out }
+    }
+}
+
+/// People whose brains change alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgeingGroup {
+    /// What the group is called.
+    pub name: String,
+    /// Change of the lateral ventricles' volume in a year, as a part of it.
+    pub ventricles: f64,
+    /// Change of the cerebral cortex's volume in a year, as a part of it.
+    pub cortex: f64,
 }
 
 /// Super-resolution: how coarse the measured voxels are.
@@ -121,6 +158,7 @@ impl HeadRecipe {
     pub fn held_out(&self) -> Option<&[String]> {
         match self {
             Self::Translate(translate) => Some(&translate.held_out),
+            Self::Progress(progress) => Some(&progress.held_out),
             _ => None,
         }
     }
@@ -168,6 +206,24 @@ impl HeadRecipe {
             // Ranges are looked at where motion is drawn.
             Self::Motion(_) => Ok(()),
             Self::Translate(translate) => translate.synthesis.validate("head.synthesis"),
+            Self::Progress(progress) => {
+                if progress.groups.is_empty() {
+                    let advice =
+                        "give one, such as { name = \"healthy\", ventricles = 0.04, cortex = -0.005 }";
+                    return Err(Error::value("head.groups", "a group of people", "none", advice));
+                }
+                for (n, group) in progress.groups.iter().enumerate() {
+                    for (key, yearly) in [("ventricles", group.ventricles), ("cortex", group.cortex)] {
+                        if !(-0.5..=0.5).contains(&yearly) {
+                            let (key, found) = (format!("head.groups[{n}].{key}"), yearly.to_string());
+                            return Err(Error::value(key, "-0.5 to 0.5 in a year", found, ADVICE));
+                        }
+                    }
+                }
+                number("head.years", progress.years, true)?;
+                number("head.spread", progress.spread, false)?;
+                progress.synthesis.validate("head.synthesis")
+            }
         }
     }
 }

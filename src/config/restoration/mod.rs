@@ -9,7 +9,10 @@ mod head;
 mod network;
 
 pub use adversary::{AdversarialLoss, AdversaryRecipe, CriticKind};
-pub use head::{HeadRecipe, InpaintRecipe, MotionRecipe, ReconRecipe, SuperresRecipe, TranslateRecipe};
+pub use head::{
+    AgeingGroup, HeadRecipe, InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, SuperresRecipe,
+    TranslateRecipe,
+};
 pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
 
 use super::{in_file, parse, to_toml};

@@ -1,0 +1,52 @@
+//! `voxgan progress`: the same brain some years later.
+
+use std::path::PathBuf;
+
+use super::{RestoreArgs, Scan, other_head, run as restore};
+use crate::config::{HeadRecipe, RestorationRecipe};
+use crate::error::Result;
+use crate::heads::Progress;
+use crate::pretrained::restorer;
+use crate::volume::resample::Grid;
+
+/// Show how a brain may look some years later.
+///
+/// A guess, not a forecast: the network learned from visits that are simulated, with ventricles that widen and a cortex that
+/// thins at the rates of its recipe. What it changed lies beside OUT, with the volumes before and after.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The scan (.nii, .nii.gz, .hdr with .img)
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The image of the later visit, .nii or .nii.gz
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// Years from the scan to what is asked for
+    #[arg(long, value_name = "YEARS")]
+    years: f64,
+    /// The group of people, of those that the network was trained for: of the recipe inside, healthy or alzheimers; the first
+    /// without this
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
+    #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::PROGRESS)]
+    weights: String,
+    #[command(flatten)]
+    restore: RestoreArgs,
+}
+
+/// Scan → case → network → image.
+///
+/// # Errors
+/// What is wrong with the scan, the weights, the device or the disk.
+pub fn run(args: Args) -> Result<()> {
+    let scan = Scan::read(&args.input)?;
+    let case = |recipe: &RestorationRecipe| match &recipe.head {
+        HeadRecipe::Progress(recipe) => {
+            Progress::new(recipe).case(scan.volume.data.clone(), args.years, args.group.as_deref())
+        }
+        _ => Err(other_head("progress")),
+    };
+    let grid = Grid::of(&scan.volume);
+    restore(&args.restore, &args.weights, "progress", &args.output, &scan, &grid, case)
+}
