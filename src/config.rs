@@ -22,7 +22,7 @@ use presets::{preset, read, source};
 pub use restoration::{
     AdversarialLoss, AdversaryRecipe, Between, ChainRecipe, CriticKind, HeadRecipe, InpaintRecipe,
     MotionRecipe, ReconRecipe, RestorationLoss, RestorationRecipe, RestorationTraining, RestorerRecipe,
-    SuperresRecipe, TranslateRecipe, Upsampling,
+    SuperresRecipe, TranslateRecipe, UnpairedRecipe, Upsampling,
 };
 pub use segmentation::{
     SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,

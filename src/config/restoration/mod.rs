@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 mod adversary;
 mod head;
 mod network;
+mod unpaired;
 
 pub use adversary::{AdversarialLoss, AdversaryRecipe, CriticKind};
 pub use head::{HeadRecipe, InpaintRecipe, MotionRecipe, ReconRecipe, SuperresRecipe, TranslateRecipe};
 pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
+pub use unpaired::UnpairedRecipe;
 
 use super::{in_file, parse, to_toml};
 use crate::error::{Error, Result};
@@ -35,6 +37,9 @@ pub struct RestorationRecipe {
     /// A critic that tells restored images from true ones; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adversary: Option<AdversaryRecipe>,
+    /// Translation without pairs; with pairs by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<UnpairedRecipe>,
     /// Optimiser and length of the run.
     #[serde(default)]
     pub training: RestorationTraining,
@@ -114,7 +119,8 @@ impl RestorationRecipe {
     /// # Errors
     /// [`Error::File`] with the key's path if it is no valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
-        let recipe: Self = parse(text, path)?;
+        let mut recipe: Self = parse(text, path)?;
+        recipe.complete_critic(text);
         recipe.validate().map_err(|e| in_file(e, path))?;
         Ok(recipe)
     }
@@ -177,6 +183,9 @@ impl RestorationRecipe {
         }
         if let Some(adversary) = &self.adversary {
             adversary.validate(training.patch)?;
+        }
+        if let Some(unpaired) = &self.unpaired {
+            unpaired.validate(self)?;
         }
         let multiple = self.multiple();
         let fits = (0..3)
