@@ -22,7 +22,7 @@ use presets::{preset, read, source};
 pub use restoration::{
     AdversarialLoss, AdversaryRecipe, AgeingGroup, Between, ChainRecipe, CriticKind, HeadRecipe,
     InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, RestorationLoss, RestorationRecipe,
-    RestorationTraining, RestorerRecipe, SuperresRecipe, TranslateRecipe, Upsampling,
+    RestorationTraining, RestorerRecipe, SuperresRecipe, TranslateRecipe, UnpairedRecipe, Upsampling,
 };
 pub use segmentation::{
     SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,

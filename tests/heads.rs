@@ -1,7 +1,6 @@
 //! Restoration heads through the public API: what is measured stays measured, blocks leave no seams, a network that learns
 //! beats its start, and runs resume exactly.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -16,19 +15,17 @@ use voxgan::config::{AnyRecipe, HeadRecipe, RestorationRecipe};
 use voxgan::heads::{
     Case, Inpaint, Measured, Measurement, Problem, Progress, Restorer, Subject, Superres, head, restore,
 };
-use voxgan::io::dataset::{Dataset, Plan, prepare};
+use voxgan::io::dataset::Dataset;
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::nn::parameters::{replace, values};
 use voxgan::pretrained::TrainedRestorer;
-use voxgan::pretrained::latest_checkpoint;
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::train::Ended;
 use voxgan::train::restorer::{self, Job, Subjects};
 use voxgan::volume::Volume;
-use voxgan::volume::crop::Centre;
-use voxgan::volume::intensity::Normalisation;
-use voxgan::volume::resample::Interpolation;
 
+#[path = "prepared/mod.rs"]
+mod prepared;
 #[path = "program/mod.rs"]
 mod program;
 
@@ -264,25 +261,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
-        let scans = place.path("scans");
-        fs::create_dir_all(&scans).unwrap();
-        for number in 0..3 {
-            let volume = Volume::new(shapes(number, 32), Matrix4::identity());
-            nifti::write(scans.join(format!("{number}.nii")), &volume, &WriteOptions::default()).unwrap();
-        }
-        let plan = Plan {
-            inputs: vec![scans],
-            shape: [32; 3],
-            spacing_mm: None,
-            interpolation: Interpolation::Linear,
-            normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
-            centre: Centre::Grid,
-            participants: None,
-            labels: Vec::new(),
-            frame: None,
-            strict: true,
-        };
-        prepare(&plan, None, &place.path("data"), &|_| {}).unwrap();
+        prepared::dataset(place.folder.path(), (0..3).map(|number| shapes(number, 32)));
         place
     }
 
@@ -291,21 +270,10 @@ impl Place {
     }
 
     fn train(&self, recipe: &RestorationRecipe, name: &str) -> Ended {
-        let truths = Dataset::open(&self.path("data")).unwrap();
+        let truths = Dataset::open(&self.path("cache")).unwrap();
         let stop = AtomicBool::new(false);
         let job = Job { recipe, subjects: Subjects::Scans(&truths), out: &self.path(name), stop: &stop };
         restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap()
-    }
-
-    /// Lines of the log without what a clock tells.
-    fn log(&self, name: &str) -> Vec<BTreeMap<String, Value>> {
-        let text = fs::read_to_string(self.path(name).join("stats.jsonl")).unwrap();
-        let line = |line: &str| {
-            let mut line: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
-            assert!(line.remove("seconds").is_some() && line.remove("seconds_per_step").is_some());
-            line
-        };
-        text.lines().map(line).collect()
     }
 }
 
@@ -346,8 +314,10 @@ fn training_beats_the_start() {
     for (name, toml, least) in recipes {
         let recipe = recipe(&toml);
         assert_eq!(place.train(&recipe, name), Ended::Complete);
-        let gains: Vec<f64> =
-            place.log(name).iter().map(|line| line["psnr_gain_db"].as_f64().unwrap()).collect();
+        let gains: Vec<f64> = prepared::log(&place.path(name))
+            .iter()
+            .map(|line| line["psnr_gain_db"].as_f64().unwrap())
+            .collect();
         assert_eq!(gains.len(), 5);
         assert!(gains[4] > least, "{name}: {gains:?} dB over the start");
         let samples = place.path(name).join("samples");
@@ -380,7 +350,7 @@ fn critics_learn() {
             let recipe = recipe(&(toml.replace("\nsteps = 100", "\nsteps = 60\nbatch = 2") + &adversary));
             let name = format!("{number}{kind}");
             assert_eq!(place.train(&recipe, &name), Ended::Complete);
-            let log = place.log(&name);
+            let log = prepared::log(&place.path(&name));
             let of = |line: usize, key: &str| log[line][key].as_f64().unwrap();
             assert!(of(2, "loss_critic") < of(0, "loss_critic"), "{critic} {loss}: {log:?}");
             assert!(of(2, "critic_penalty") >= 0.0 && of(2, "loss_adversarial").is_finite());
@@ -400,16 +370,9 @@ fn a_run_that_was_cut_off_goes_on_exactly() {
     let checkpoints = place.path("parts").join("checkpoints");
     fs::remove_file(checkpoints.join("step-00000040.safetensors")).unwrap();
     assert_eq!(place.train(&whole, "parts"), Ended::Complete);
-    assert_eq!(place.log("whole"), place.log("parts"));
-    let last = |name: &str| fs::read(latest_checkpoint(&place.path(name)).unwrap().unwrap()).unwrap();
-    let arrays = |bytes: &[u8]| {
-        let tensors = safetensors::SafeTensors::deserialize(bytes).unwrap();
-        tensors
-            .iter()
-            .map(|(name, view)| (name.to_string(), view.data().to_vec()))
-            .collect::<BTreeMap<_, _>>()
-    };
-    assert_eq!(arrays(&last("whole")), arrays(&last("parts")));
+    let [whole, parts] = ["whole", "parts"].map(|name| place.path(name));
+    assert_eq!(prepared::log(&whole), prepared::log(&parts));
+    assert_eq!(prepared::arrays(&whole), prepared::arrays(&parts));
 }
 
 /// The commands on files whose axes lie in another order, and what they refuse.

@@ -11,9 +11,10 @@ use super::device::{Device, on_device};
 use crate::anatomy::synthesis::LabelMap;
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
 use crate::error::{Error, Result};
-use crate::io::dataset::Dataset;
+use crate::io::dataset::{Dataset, manifest};
 use crate::io::{bids, nifti};
 use crate::pretrained::latest_checkpoint;
+use crate::train::cycle::Domains;
 use crate::train::restorer::Subjects;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
@@ -24,13 +25,16 @@ use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy; superres,
-    /// inpaint, motion, recon, translate, progress)
+    /// inpaint, motion, recon, translate, translate-unpaired, progress)
     #[arg(value_name = "CONFIG")]
     recipe: String,
     /// The dataset that `voxgan prepare` made; for a segmenter, translation and progression, a folder of whole-head
-    /// label maps
+    /// label maps; to translate without pairs, either, a dataset together with --other
     #[arg(long, value_name = "CACHE")]
     data: PathBuf,
+    /// The dataset of the other contrast, to learn translation without pairs from two datasets
+    #[arg(long, value_name = "CACHE")]
+    other: Option<PathBuf>,
     /// The run's folder; a run that is there is resumed
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -53,9 +57,17 @@ pub struct Args {
 /// # Errors
 /// What is wrong with recipe, data, device or disk, and a loss that is not finite.
 pub fn run(args: Args) -> Result<()> {
-    match AnyRecipe::open(&args.recipe)? {
+    let recipe = AnyRecipe::open(&args.recipe)?;
+    let unpaired = matches!(&recipe, AnyRecipe::Head(recipe) if recipe.unpaired.is_some());
+    if let (Some(other), false) = (&args.other, unpaired) {
+        let (expected, advice) =
+            ("a recipe with a table [unpaired]", "leave it out, or take translate-unpaired");
+        return Err(Error::value("--other", expected, other.display().to_string(), advice));
+    }
+    match recipe {
         AnyRecipe::Generator(recipe) => generator(*recipe, &args),
         AnyRecipe::Segmenter(recipe) => segmenter(*recipe, &args),
+        AnyRecipe::Head(recipe) if unpaired => cycle(*recipe, &args),
         AnyRecipe::Head(recipe) => restorer(*recipe, &args),
     }
 }
@@ -117,10 +129,7 @@ fn restorer(mut recipe: RestorationRecipe, args: &Args) -> Result<()> {
         _ => unreachable!("a head learns from maps or volumes"),
     };
     if args.dry_run {
-        println!("patch [D, H, W]    {:?}", recipe.training.patch);
-        println!("training set       {count} in {}", args.data.display());
-        println!("steps              {} of {}", recipe.training.steps, recipe.training.batch);
-        println!("out                {}", args.out.display());
+        plan_of_head(&recipe, &format!("{count} in {}", args.data.display()), args);
         return Ok(());
     }
     let stop = interrupts(&args.out)?;
@@ -129,6 +138,45 @@ fn restorer(mut recipe: RestorationRecipe, args: &Args) -> Result<()> {
     let tell = |event: Event| screen.show(event);
     let ended = on_device!(args.device, |B, device| train::restorer::run::<B>(&job, &device, &tell))?;
     screen.end(ended, &args.out)
+}
+
+/// Translation without pairs: of two datasets, or of label maps.
+fn cycle(mut recipe: RestorationRecipe, args: &Args) -> Result<()> {
+    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
+    no_kimg(args, "a head's")?;
+    if args.other.is_none() && args.data.join(manifest::FILE).exists() {
+        let advice = "give it, or a folder of whole-head label maps as --data";
+        return Err(Error::value("--other", "the dataset of the other contrast", "none", advice));
+    }
+    let other = args.other.as_ref();
+    let datasets =
+        other.map(|other| Ok::<_, Error>([Dataset::open(&args.data)?, Dataset::open(other)?])).transpose()?;
+    let held_out = recipe.head.held_out().unwrap_or_default();
+    let maps = if other.is_none() { label_maps(&args.data, held_out)? } else { Vec::new() };
+    let (domains, found) = match &datasets {
+        Some([data, other]) => (
+            Domains::Scans([data, other]),
+            format!("{} volumes and {} of the other contrast", data.len(), other.len()),
+        ),
+        None => (Domains::Maps(&maps), format!("{} label maps in {}", maps.len(), args.data.display())),
+    };
+    if args.dry_run {
+        plan_of_head(&recipe, &found, args);
+        return Ok(());
+    }
+    let stop = interrupts(&args.out)?;
+    let screen = Screen::new();
+    let job = train::cycle::Job { recipe: &recipe, domains, out: &args.out, stop: &stop };
+    let tell = |event: Event| screen.show(event);
+    let ended = on_device!(args.device, |B, device| train::cycle::run::<B>(&job, &device, &tell))?;
+    screen.end(ended, &args.out)
+}
+
+fn plan_of_head(recipe: &RestorationRecipe, training_set: &str, args: &Args) {
+    println!("patch [D, H, W]    {:?}", recipe.training.patch);
+    println!("training set       {training_set}");
+    println!("steps              {} of {}", recipe.training.steps, recipe.training.batch);
+    println!("out                {}", args.out.display());
 }
 
 /// Only generators are trained for so many thousands of volumes.
@@ -254,6 +302,8 @@ fn summary(numbers: &Numbers) -> String {
         ("loss_dice", "1 - Dice"),
         ("cross_entropy", "cross-entropy"),
         ("loss_l1", "L1"),
+        ("loss_cycle", "cycle L1"),
+        ("loss_identity", "identity L1"),
         ("psnr_gain_db", "dB over the start"),
         ("seconds_per_step", "s/step"),
     ];

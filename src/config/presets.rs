@@ -15,7 +15,7 @@ const GENERATORS: [(&str, &str); 6] = [
     ("tiny", include_str!("../../configs/tiny.toml")),
 ];
 /// Those of the segmenter and of heads.
-const OTHERS: [(&str, &str); 7] = [
+const OTHERS: [(&str, &str); 8] = [
     ("anatomy", include_str!("../../configs/anatomy.toml")),
     ("inpaint", include_str!("../../configs/inpaint.toml")),
     ("motion", include_str!("../../configs/motion.toml")),
@@ -23,6 +23,7 @@ const OTHERS: [(&str, &str); 7] = [
     ("recon", include_str!("../../configs/recon.toml")),
     ("superres", include_str!("../../configs/superres.toml")),
     ("translate", include_str!("../../configs/translate.toml")),
+    ("translate-unpaired", include_str!("../../configs/translate-unpaired.toml")),
 ];
 
 /// Names of the generators' recipes.

@@ -124,6 +124,11 @@ impl<B: VolumeOps> Problem<B> {
         Ok(Self::held_to(case, Measured::new(&case.measurement, case.start.dim(), device)?, device))
     }
 
+    /// The problem of an image `[1, C, D, H, W]` of which nothing was measured that a result could be held to.
+    pub fn unheld(image: Tensor<B, 5>) -> Self {
+        Self { given: image.clone(), start: image, condition: None, measured: Measured::Nothing }
+    }
+
     /// The same with a measurement that is on the device already.
     pub(super) fn held_to(case: &Case, measured: Measured<B>, device: &B::Device) -> Self {
         let [given, start] = [&case.given, &case.start].map(|image| image_to_tensor(image, device));

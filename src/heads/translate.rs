@@ -1,11 +1,14 @@
-//! Translation: a T1-weighted image in another contrast, learned from pairs that are simulated of label maps.
+//! Translation: an image in another contrast, learned from pairs that are simulated of label maps, or from images of the two
+//! contrasts that are no pairs.
 
 use ndarray::{Array4, Axis};
 
+use super::case::part;
 use super::{Case, Channels, Example, Head, Subject};
 use crate::anatomy::synthesis::{View, synthesise_pair};
 use crate::config::TranslateRecipe;
 use crate::error::Result;
+use crate::random::{Purpose, stream};
 
 /// Two images are made of one head; restoration starts from the first and is held to nothing.
 #[derive(Clone, Debug)]
@@ -22,6 +25,40 @@ impl Translate {
     /// The case of an image `[C, D, H, W]`.
     pub fn case(&self, image: Array4<f32>) -> Case {
         Case::unheld(image)
+    }
+
+    /// An image of the contrast that is translated, `[1, D, H, W]` of the grid `patch`: of a scan a part, of labels the first
+    /// image of an example. All that is random about it depends on the address (seed, step, sample).
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Value`] where a scan is smaller than the patch.
+    pub fn source(&self, subject: Subject, patch: [usize; 3], address: [u64; 3]) -> Result<Array4<f32>> {
+        self.image(subject, patch, address, |example| example.case.start)
+    }
+
+    /// An image of the contrast that is translated to, by itself: of a scan a part, of labels the truth of an example. See
+    /// [`Self::source`].
+    ///
+    /// # Errors
+    /// As [`Self::source`].
+    pub fn target(&self, subject: Subject, patch: [usize; 3], address: [u64; 3]) -> Result<Array4<f32>> {
+        self.image(subject, patch, address, |example| example.truth)
+    }
+
+    fn image(
+        &self,
+        subject: Subject,
+        patch: [usize; 3],
+        address: [u64; 3],
+        of: impl FnOnce(Example) -> Array4<f32>,
+    ) -> Result<Array4<f32>> {
+        match subject {
+            Subject::Scan(image) => {
+                let [seed, step, sample] = address;
+                part(image, patch, &mut stream(seed, step, 0, sample, Purpose::Restoration))
+            }
+            Subject::Labels(_) => self.example(subject, patch, address).map(of),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ const EMBEDDED: [Embedded; 0] = [];
 
 /// Where the averaged network stands among the arrays of a checkpoint.
 pub const AVERAGE: &str = "R_ema.";
+/// What stands before the names of the way back, in a run of translation without pairs.
+pub const BACKWARD: &str = "backward.";
 
 /// A trained restoration network.
 #[derive(Debug)]
@@ -44,6 +46,19 @@ impl<B: VolumeOps> TrainedRestorer<B> {
     /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read or is no
     /// restoration network.
     pub fn open(name_or_path: &str, device: &B::Device) -> Result<Self> {
+        Self::part(name_or_path, "", device)
+    }
+
+    /// The network of the way back of a run of translation without pairs, from the contrast that it translates to.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; also for weights that have none.
+    pub fn open_backward(name_or_path: &str, device: &B::Device) -> Result<Self> {
+        let trained = Self::part(name_or_path, BACKWARD, device)?;
+        Ok(Self { name: format!("{}, backward", trained.name), ..trained })
+    }
+
+    fn part(name_or_path: &str, part: &str, device: &B::Device) -> Result<Self> {
         let (path, bytes) = weights_of(name_or_path, &EMBEDDED)?;
         let weights = Weights::from_bytes(&bytes, &path)?;
         let recipe = weights.metadata.get("recipe").ok_or_else(|| {
@@ -52,7 +67,12 @@ impl<B: VolumeOps> TrainedRestorer<B> {
         })?;
         let recipe = RestorationRecipe::from_toml(recipe, &path)?;
         let network = Restorer::init(&recipe, &*head(&recipe.head), 0, device);
-        let network = load_weights(network, &weights, AVERAGE)?;
+        let average = format!("{part}{AVERAGE}");
+        if !part.is_empty() && !weights.arrays.keys().any(|name| name.starts_with(&average)) {
+            let advice = "give a run of translation without pairs: an exported network has one direction";
+            return Err(Error::file(&path, "the way back", format!("arrays {average}"), "none", advice));
+        }
+        let network = load_weights(network, &weights, &average)?;
         let file = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("voxgan {file} sha256:{}", &sha256(&bytes)[..12]);
         Ok(Self { network, recipe, name })

@@ -45,11 +45,19 @@ pub fn save<B: VolumeOps>(
         ("space", json(path, space)?),
         ("counters", json(path, &state.counters)?),
         ("images", state.counters.images.to_string()),
-        ("version", env!("CARGO_PKG_VERSION").into()),
     ];
+    write(weights, metadata)
+}
+
+/// Writes the checkpoint `weights` with this metadata and the program's version, beside and renamed.
+///
+/// # Errors
+/// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.
+pub(super) fn write<const N: usize>(mut weights: Weights, metadata: [(&str, String); N]) -> Result<()> {
     weights.metadata.extend(metadata.map(|(key, text)| (key.to_string(), text)));
+    weights.metadata.insert("version".into(), env!("CARGO_PKG_VERSION").into());
     let bytes = weights.to_bytes(false)?;
-    write_beside(path, |file| file.write_all(&bytes))
+    write_beside(&weights.path, |file| file.write_all(&bytes))
 }
 
 /// A value as the JSON of a checkpoint's metadata.

@@ -3,21 +3,25 @@
 //! The loop ([`train`]) knows steps, log, pictures and checkpoints; a [`Trainee`] knows what a step is. In that of
 //! [`generator`], a batch of real volumes is drawn, the phases run (generator, path length, discriminator, R1), the optimisers
 //! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
-//! a label map, and that of [`restorer`] from a problem made of a true image.
+//! a label map, that of [`restorer`] from a problem made of a true image, and that of [`cycle`] from two images that are no pair.
 
 pub mod adam;
 mod checkpoint;
+pub mod cycle;
 mod data;
 mod estimate;
 pub mod generator;
+mod learner;
 mod opponent;
 mod phases;
+mod picture;
 mod record;
 pub mod restorer;
 mod run;
 mod schedule;
 pub mod segmenter;
 mod state;
+mod subjects;
 
 pub use data::Reals;
 pub use estimate::Estimate;

@@ -18,7 +18,7 @@ use crate::ops::VolumeOps;
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, stream};
 
-/// Where critic and optimiser stand among the arrays of a checkpoint.
+/// Where critic and optimiser stand among the arrays of a checkpoint, behind what the part of the run is called.
 const CRITIC: &str = "C.";
 const ADAM: &str = "adam_c";
 /// The critic's seed is told from the network's by this.
@@ -101,21 +101,21 @@ impl<B: VolumeOps> Opponent<B> {
         made.clone() + (truth - made) * parts
     }
 
-    /// Adds the critic to a checkpoint.
+    /// Adds the critic to a checkpoint, as its `part`.
     ///
     /// # Errors
     /// As [`insert_adam`].
-    pub fn insert(&self, weights: &mut Weights) -> Result<()> {
-        weights.insert(&self.critic.valid(), CRITIC);
-        insert_adam(weights, &self.adam, ADAM)
+    pub fn insert(&self, weights: &mut Weights, part: &str) -> Result<()> {
+        weights.insert(&self.critic.valid(), &format!("{part}{CRITIC}"));
+        insert_adam(weights, &self.adam, &format!("{part}{ADAM}"))
     }
 
     /// Takes the critic from a checkpoint.
     ///
     /// # Errors
     /// [`crate::error::Error::File`] for a checkpoint without it.
-    pub fn restore(&mut self, weights: &Weights, device: &B::Device) -> Result<()> {
-        self.critic = load_weights(self.critic.clone(), weights, CRITIC)?;
-        restore_adam(&mut self.adam, weights, ADAM, device)
+    pub fn restore(&mut self, weights: &Weights, part: &str, device: &B::Device) -> Result<()> {
+        self.critic = load_weights(self.critic.clone(), weights, &format!("{part}{CRITIC}"))?;
+        restore_adam(&mut self.adam, weights, &format!("{part}{ADAM}"), device)
     }
 }

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::record::RunFolder;
-use crate::error::Result;
+use crate::config::RestorationTraining;
+use crate::error::{Error, Result};
 
 /// Numbers of a step or of the log, by name.
 pub type Numbers = BTreeMap<String, f64>;
@@ -22,6 +25,38 @@ pub struct Schedule {
     pub picture: u64,
     /// Steps from one checkpoint to the next.
     pub checkpoint: u64,
+}
+
+impl From<&RestorationTraining> for Schedule {
+    fn from(training: &RestorationTraining) -> Self {
+        Self {
+            steps: training.steps,
+            log: training.log_every_steps,
+            picture: training.picture_every_steps,
+            checkpoint: training.checkpoint_every_steps,
+        }
+    }
+}
+
+/// How far a run is that counts nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Clock {
+    /// Steps done.
+    pub step: u64,
+    /// Seconds of training so far.
+    pub seconds: f64,
+}
+
+/// Whether the loss of step number `step` is finite.
+///
+/// # Errors
+/// [`Error::Training`] if not.
+pub(super) fn finite(loss: f64, step: u64) -> Result<()> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    let advice = "lower training.learning_rate, and start again from the last checkpoint";
+    Err(Error::Training { step, problem: format!("the loss is {loss}"), advice: advice.into() })
 }
 
 /// What is trained: the networks, optimisers and counters of a run, and how they take a step.

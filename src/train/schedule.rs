@@ -3,9 +3,14 @@
 /// The part of its height that a step size has after `step` of `steps` steps: a linear rise over the first `warm_up`, and half
 /// a cosine down to nothing (Loshchilov & Hutter 2017, equation 5).
 pub fn cosine(step: u64, warm_up: u64, steps: u64) -> f64 {
-    let rise = ((step + 1) as f64 / warm_up.max(1) as f64).min(1.0);
+    let rise = rise(step, warm_up);
     let part = step as f64 / steps.max(1) as f64;
     rise * (0.5 + 0.5 * (std::f64::consts::PI * part.min(1.0)).cos())
+}
+
+/// The part of its height that reaches 1 in `steps` equal steps.
+pub fn rise(step: u64, steps: u64) -> f64 {
+    ((step + 1) as f64 / steps.max(1) as f64).min(1.0)
 }
 
 /// How much of a running average with this half-life in steps is left after step number `step`: the first steps are far from

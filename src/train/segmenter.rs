@@ -1,34 +1,31 @@
 //! Training of the segmenter on images made of label maps.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, AdamConfig};
-use super::checkpoint::{from_json, insert_adam, json, restore_adam, text};
+use super::checkpoint::{from_json, insert_adam, json, restore_adam, text, write};
 use super::phases::clean;
 use super::record::RunFolder;
-use super::run::{Ended, Event, Numbers, Schedule, Trainee, train};
+use super::run::{Clock, Ended, Event, Numbers, Schedule, Trainee, finite, train};
 use super::schedule::{cosine, decay};
 use super::state::averaged;
+use super::subjects::turn;
 use crate::anatomy::Structure;
 use crate::anatomy::segment::{SegmentationNet, SegmentationNetConfig, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
-use crate::io::write_beside;
 use crate::nn::Init;
 use crate::nn::parameters::gradients;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::latest_checkpoint;
 use crate::pretrained::segmenter::AVERAGE;
 use crate::pretrained::{Weights, load_weights};
-use crate::random::{Purpose, permutation, stream};
 
 /// Where network and optimiser stand among the arrays of a checkpoint.
 const NETWORK: &str = "S.";
@@ -67,23 +64,16 @@ struct Training<'a, B: VolumeOps> {
     network: SegmentationNet<Autodiff<B>>,
     average: SegmentationNet<B>,
     adam: Adam<Autodiff<B>>,
-    counters: Counters,
+    clock: Clock,
     device: B::Device,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Counters {
-    step: u64,
-    seconds: f64,
 }
 
 /// The example of a step: every map comes up once in each round.
 fn example(job: &Job, step: u64) -> Example {
     let (maps, training) = (job.maps, &job.recipe.training);
-    let (round, place) = (step / maps.len() as u64, (step % maps.len() as u64) as usize);
-    let order = permutation(&mut stream(training.seed, round, 0, 0, Purpose::Order), maps.len());
+    let map = &maps[turn(training.seed, 0, step, 0, maps.len())];
     let address = [training.seed, step, 0];
-    synthesise(&maps[order[place]], View::Crop(training.crop), &job.recipe.synthesis, address)
+    synthesise(map, View::Crop(training.crop), &job.recipe.synthesis, address)
 }
 
 impl<'a, B: VolumeOps> Training<'a, B> {
@@ -97,7 +87,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             average: network.valid(),
             network,
             adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
-            counters: Counters::default(),
+            clock: Clock::default(),
             device: device.clone(),
         }
     }
@@ -121,7 +111,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         }
         self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
         self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
-        self.counters = from_json(&weights, "counters")?;
+        self.clock = from_json(&weights, "counters")?;
         restore_adam(&mut self.adam, &weights, ADAM, &self.device)
     }
 }
@@ -134,11 +124,11 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     fn done(&self) -> u64 {
-        self.counters.step
+        self.clock.step
     }
 
     fn step(&mut self) -> Result<Numbers> {
-        let (training, at) = (&self.job.recipe.training, self.counters.step);
+        let (training, at) = (&self.job.recipe.training, self.clock.step);
         let Example { image, target } = example(self.job, at);
         let _tape = tape();
         let (d, h, w) = image.dim();
@@ -148,18 +138,14 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let target = target.as_slice().expect("a target is contiguous");
         let loss = loss(&values, target, [d / 2, h / 2, w / 2], training.cross_entropy);
         drop(values);
-        if !(loss.dice + loss.cross_entropy).is_finite() {
-            let problem = format!("the loss is {}", loss.dice + loss.cross_entropy);
-            let advice = "lower training.learning_rate, and start again from the last checkpoint";
-            return Err(Error::Training { step: at, problem, advice: advice.into() });
-        }
+        finite(loss.dice + loss.cross_entropy, at)?;
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
         let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
         let found = gradients(&self.network, &(logits * slope).sum().backward());
         self.adam.set_learning_rate(self.rate(at));
         self.network = self.adam.step(self.network.clone(), &clean(found));
-        self.counters.step += 1;
-        let beta = decay(training.average_steps, self.counters.step);
+        self.clock.step += 1;
+        let beta = decay(training.average_steps, self.clock.step);
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
         let mut numbers =
             Numbers::from([("loss_dice".into(), loss.dice), ("cross_entropy".into(), loss.cross_entropy)]);
@@ -170,12 +156,12 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     fn clock(&mut self, seconds: f64) {
-        self.counters.seconds += seconds;
+        self.clock.seconds += seconds;
     }
 
     fn complete(&self, line: &mut Numbers) {
-        line.insert("seconds".into(), self.counters.seconds);
-        line.insert("learning_rate".into(), self.rate(self.counters.step));
+        line.insert("seconds".into(), self.clock.seconds);
+        line.insert("learning_rate".into(), self.rate(self.clock.step));
     }
 
     fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
@@ -191,11 +177,8 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let metadata = [
             ("recipe", self.job.recipe.to_toml()?),
             ("label_maps", json(path, &maps)?),
-            ("counters", json(path, &self.counters)?),
-            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("counters", json(path, &self.clock)?),
         ];
-        weights.metadata.extend(metadata.map(|(key, text)| (key.to_string(), text)));
-        let bytes = weights.to_bytes(false)?;
-        write_beside(path, |file| file.write_all(&bytes))
+        write(weights, metadata)
     }
 }

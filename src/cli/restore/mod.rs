@@ -41,6 +41,9 @@ pub struct RestoreArgs {
     /// Do not compare the brain's volumes before and after
     #[arg(long)]
     no_anatomy: bool,
+    /// By the network of the way back; set by the command that has one.
+    #[arg(skip)]
+    backward: bool,
 }
 
 /// A scan as networks take it: RAS+, the brightest tissue one; and the way back.
@@ -93,7 +96,8 @@ fn run(
     case: impl Fn(&RestorationRecipe) -> Result<Case>,
 ) -> Result<()> {
     let (name, found, start) = on_device!(args.device, |B, device| {
-        let trained = TrainedRestorer::<B>::open(weights, &device)?;
+        let open = if args.backward { TrainedRestorer::open_backward } else { TrainedRestorer::open };
+        let trained: TrainedRestorer<B> = open(weights, &device)?;
         let case = case(&trained.recipe).map_err(|e| in_weights(e, weights))?;
         let found = restore(&trained.network, &case, blocks(&trained.recipe), args.consistency, &device)?;
         Ok::<_, Error>((trained.name, found, case.start))

@@ -12,7 +12,7 @@ use crate::volume::resample::Grid;
 /// Translate a scan to another contrast.
 ///
 /// The contrast is that of the weights. Nothing of it was measured: the whole result is a guess from another image, learned
-/// from simulated pairs, and shows no lesion that the scan does not show.
+/// from simulated pairs or from images of two contrasts that are no pairs, and shows no lesion that the scan does not show.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The scan (.nii, .nii.gz, .hdr with .img)
@@ -24,6 +24,9 @@ pub struct Args {
     /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::TRANSLATE)]
     weights: String,
+    /// Translate the other way, by the second network of a run that learned without pairs
+    #[arg(long)]
+    backward: bool,
     #[command(flatten)]
     restore: RestoreArgs,
 }
@@ -39,5 +42,6 @@ pub fn run(args: Args) -> Result<()> {
         _ => Err(other_head("translate")),
     };
     let grid = Grid::of(&scan.volume);
-    restore(&args.restore, &args.weights, "translate", &args.output, &scan, &grid, case)
+    let options = RestoreArgs { backward: args.backward, ..args.restore };
+    restore(&options, &args.weights, "translate", &args.output, &scan, &grid, case)
 }

@@ -15,15 +15,15 @@ pub struct AdversaryRecipe {
     pub channels: usize,
     /// How often the grid is halved.
     pub levels: usize,
-    /// What the two minimise.
+    /// What the two minimise; where images are unpaired, least squares by default.
     pub loss: AdversarialLoss,
-    /// Weight of the network's adversarial term beside its other losses.
+    /// Weight of the network's adversarial term beside its other losses; where images are unpaired, 1 by default.
     pub weight: f64,
     /// Steps before it acts on the network; the critic learns from the first.
     pub begins: u64,
     /// Weight of the penalty on the critic's gradient: half of it on the squared norm at true images (R1: Mescheder et al.
     /// 2018), or, with the Wasserstein loss, on the squared distance of the norm from one between true and restored images
-    /// (Gulrajani et al. 2017).
+    /// (Gulrajani et al. 2017). Where images are unpaired, none by default.
     pub penalty: f64,
     /// Steps from one penalty to the next; each counts that often.
     pub penalty_interval: u64,

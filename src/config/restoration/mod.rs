@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 mod adversary;
 mod head;
 mod network;
+mod unpaired;
 
 pub use adversary::{AdversarialLoss, AdversaryRecipe, CriticKind};
 pub use head::{
@@ -14,6 +15,7 @@ pub use head::{
     TranslateRecipe,
 };
 pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
+pub use unpaired::UnpairedRecipe;
 
 use super::{in_file, parse, to_toml};
 use crate::error::{Error, Result};
@@ -38,6 +40,9 @@ pub struct RestorationRecipe {
     /// A critic that tells restored images from true ones; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adversary: Option<AdversaryRecipe>,
+    /// Translation without pairs; with pairs by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<UnpairedRecipe>,
     /// Optimiser and length of the run.
     #[serde(default)]
     pub training: RestorationTraining,
@@ -117,7 +122,8 @@ impl RestorationRecipe {
     /// # Errors
     /// [`Error::File`] with the key's path if it is no valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
-        let recipe: Self = parse(text, path)?;
+        let mut recipe: Self = parse(text, path)?;
+        recipe.complete_critic(text);
         recipe.validate().map_err(|e| in_file(e, path))?;
         Ok(recipe)
     }
@@ -180,6 +186,9 @@ impl RestorationRecipe {
         }
         if let Some(adversary) = &self.adversary {
             adversary.validate(training.patch)?;
+        }
+        if let Some(unpaired) = &self.unpaired {
+            unpaired.validate(self)?;
         }
         let multiple = self.multiple();
         let fits = (0..3)

@@ -1,0 +1,74 @@
+//! Translation that is learned without pairs.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ADVICE, AdversarialLoss, HeadRecipe, RestorationLoss, RestorationRecipe, number};
+use crate::error::{Error, Result};
+
+/// Translation between two sets of images that show different heads (CycleGAN: Zhu et al. 2017, "Unpaired image-to-image
+/// translation using cycle-consistent adversarial networks"): weights of what asks a network for more than images that its critic
+/// takes for true ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnpairedRecipe {
+    /// Mean absolute difference between an image and what comes back of it through both networks (the paper's λ).
+    pub cycle: f64,
+    /// Mean absolute difference between an image of the contrast that a network translates to and what the network makes of it
+    /// (the paper's section 5.2: half of λ).
+    pub identity: f64,
+    /// Steps over which both weights rise from nothing. Networks begin by leaving images as they are, which costs neither of the
+    /// two anything: at full weight from the first step, no critic moves them from there.
+    pub rise: u64,
+}
+
+impl Default for UnpairedRecipe {
+    fn default() -> Self {
+        Self { cycle: 10.0, identity: 5.0, rise: 1000 }
+    }
+}
+
+impl UnpairedRecipe {
+    pub(super) fn validate(&self, recipe: &RestorationRecipe) -> Result<()> {
+        number("unpaired.cycle", self.cycle, true)?;
+        number("unpaired.identity", self.identity, false)?;
+        let wrong = |key: &str, expected: &str, found: &str, advice: &str| {
+            Err(Error::value(key, expected, found, advice))
+        };
+        if !matches!(recipe.head, HeadRecipe::Translate(_)) {
+            return wrong("unpaired", "the head translate", "another head", "remove the table [unpaired]");
+        }
+        if recipe.loss != RestorationLoss::default() {
+            let advice = "remove the table [loss]; weights of unpaired training stand in [unpaired]";
+            return wrong("loss", "nothing where images have no truth", "a table [loss]", advice);
+        }
+        match &recipe.adversary {
+            None => wrong("adversary", "a critic where images are unpaired", "none", "add [adversary]"),
+            Some(critic) if critic.weight == 0.0 => {
+                wrong("adversary.weight", "a positive number", "0", ADVICE)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl RestorationRecipe {
+    /// Where images are unpaired, a critic has other defaults: the paper's least squares, at weight 1 and without a penalty. They
+    /// are put in place of what `text`, of which this recipe was read, does not say.
+    pub(super) fn complete_critic(&mut self, text: &str) {
+        if self.unpaired.is_none() {
+            return;
+        }
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let says = |key: &str| table.get("adversary").is_some_and(|critic| critic.get(key).is_some());
+        let critic = self.adversary.get_or_insert_default();
+        if !says("loss") {
+            critic.loss = AdversarialLoss::LeastSquares;
+        }
+        if !says("weight") {
+            critic.weight = 1.0;
+        }
+        if !says("penalty") {
+            critic.penalty = 0.0;
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Training of translation without pairs (Zhu et al. 2017, CycleGAN).
+//!
+//! Images of two contrasts show different heads. Two networks translate between them; a critic of each contrast tells translated
+//! images from true ones; and what has gone there and back should be what it was:
+//!
+//! ```text
+//! a ──forward──▶ b' ──backward──▶ a''     |a'' − a|, critic of b on b', |forward(b) − b|
+//! b ──backward─▶ a' ──forward───▶ b''     |b'' − b|, critic of a on a', |backward(a) − a|
+//! ```
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::backend::Autodiff;
+use burn::tensor::Tensor;
+use ndarray::Array4;
+
+use super::checkpoint::{from_json, text};
+use super::learner::{Learner, of_this_run, rate, save};
+use super::opponent::Opponent;
+use super::phases::{add, number};
+use super::picture::{PICTURED, PICTURES, draw};
+use super::record::RunFolder;
+use super::restorer::{Subjects, decibels};
+use super::run::{Clock, Ended, Event, Numbers, Schedule, Trainee, finite, train};
+use super::schedule::rise;
+use super::subjects::turn;
+use crate::anatomy::synthesis::LabelMap;
+use crate::bridge::{image_to_tensor, tensor_to_image};
+use crate::config::{HeadRecipe, RestorationRecipe, UnpairedRecipe};
+use crate::error::{Error, Result};
+use crate::heads::{Example, Head, Problem, Restorer, Translate, loss};
+use crate::io::dataset::Dataset;
+use crate::nn::parameters::{Named, gradients};
+use crate::ops::{VolumeOps, tape};
+use crate::pretrained::restorer::BACKWARD;
+use crate::pretrained::{Weights, latest_checkpoint};
+
+/// The two directions: what they are called in the log, and in a checkpoint.
+const DIRECTIONS: [(&str, &str); 2] = [("forward", ""), ("backward", BACKWARD)];
+/// The seed of the way back is told from that of the way there by this.
+const SEED: u64 = 1 << 33;
+
+/// A run that is to be started or resumed.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The recipe, with a table `[unpaired]`.
+    pub recipe: &'a RestorationRecipe,
+    /// What images of the two contrasts are made of.
+    pub domains: Domains<'a>,
+    /// The run's folder.
+    pub out: &'a Path,
+    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    pub stop: &'a AtomicBool,
+}
+
+/// Where images of the two contrasts come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Domains<'a> {
+    /// True ones: those that are to be translated, and those of the other contrast.
+    Scans([&'a Dataset; 2]),
+    /// Both are simulated of label maps of whole heads, never both of one draw, and of one map only if there is one only.
+    Maps(&'a [LabelMap]),
+}
+
+impl<'a> Domains<'a> {
+    /// What images of contrast `side` are made of.
+    fn subjects(self, side: usize) -> Subjects<'a> {
+        match self {
+            Self::Scans(datasets) => Subjects::Scans(datasets[side]),
+            Self::Maps(maps) => Subjects::Maps(maps),
+        }
+    }
+
+    /// The subject of contrast `side` that is number `n` of a run.
+    fn turn(self, side: usize, seed: u64, n: u64) -> usize {
+        let (side, count) = (side as u64, self.subjects(side).len());
+        match self {
+            Self::Scans(_) => turn(seed, side, n, 0, count),
+            // The second contrast looks ahead by one head, so that a step never has one head in both.
+            Self::Maps(_) => turn(seed, 0, n, side, count),
+        }
+    }
+
+    /// What says which they are.
+    fn identity(self) -> String {
+        [0, 1].map(|side| self.subjects(side).identity()).join(" to ")
+    }
+
+    fn check(self) -> Result<()> {
+        let Self::Scans(datasets) = self else { return Ok(()) };
+        for (which, dataset) in ["--data", "--other"].iter().zip(datasets) {
+            let channels = dataset.shape()[0];
+            if channels != 1 {
+                let advice = "prepare images of one channel";
+                return Err(Error::value(*which, "images of one channel", channels.to_string(), advice));
+            }
+        }
+        if datasets[0].content_sha256() == datasets[1].content_sha256() {
+            let advice = "give a dataset of the contrast that is translated to";
+            return Err(Error::value("--other", "another dataset than --data", "the same images", advice));
+        }
+        Ok(())
+    }
+}
+
+/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+///
+/// # Errors
+/// [`Error::Value`] for a recipe that is not of unpaired translation, and datasets that are one and the same;
+/// [`Error::Training`] for a loss that is not finite; [`Error::File`] for a checkpoint of another run; errors of files as they
+/// are. The last checkpoint is intact in every case.
+pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
+    job.domains.check()?;
+    let mut training = Training::<B>::new(job, device)?;
+    if let Some(path) = latest_checkpoint(job.out)? {
+        training.restore(&path)?;
+    }
+    let mut folder = RunFolder::open(job.out, &job.recipe.to_toml()?, &B::name(device), training.done())?;
+    train(&mut training, &mut folder, job.stop, tell)
+}
+
+/// Both directions in training.
+struct Training<'a, B: VolumeOps> {
+    job: &'a Job<'a>,
+    weights: &'a UnpairedRecipe,
+    head: Translate,
+    directions: [Direction<B>; 2],
+    pictured: Vec<Pictured<B>>,
+    clock: Clock,
+    device: B::Device,
+}
+
+/// A network, and the critic of the contrast that it translates to.
+struct Direction<B: VolumeOps> {
+    learner: Learner<B>,
+    critic: Opponent<B>,
+}
+
+/// An image of the first contrast that is looked at through the run, and never learned from.
+struct Pictured<B: VolumeOps> {
+    image: Tensor<B, 5>,
+    /// The same head in the second contrast, where it is simulated: for measuring only.
+    truth: Option<Tensor<B, 5>>,
+}
+
+impl<'a, B: VolumeOps> Training<'a, B> {
+    fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
+        let recipe = job.recipe;
+        let (HeadRecipe::Translate(translate), Some(weights), Some(adversary)) =
+            (&recipe.head, &recipe.unpaired, &recipe.adversary)
+        else {
+            let (expected, advice) = ("[unpaired] and [adversary] of the head translate", "add these tables");
+            return Err(Error::value("recipe", expected, "another recipe", advice));
+        };
+        let head = Translate::new(translate);
+        let training = &recipe.training;
+        let directions = [training.seed, training.seed ^ SEED].map(|seed| Direction {
+            learner: Learner::new(recipe, &head, seed, device),
+            critic: Opponent::new(adversary, head.channels().image, training.patch, seed, device),
+        });
+        let subjects = job.domains.subjects(0);
+        let pictured = (0..PICTURED.min(subjects.len() as u64)).map(|sample| {
+            let (patch, address) = (training.patch, [training.seed, PICTURES, sample]);
+            let on_device = |image: &Array4<f32>| image_to_tensor(image, device);
+            subjects.with(sample as usize, |subject| match job.domains {
+                Domains::Scans(_) => {
+                    let image = on_device(&head.source(subject, patch, address)?);
+                    Ok(Pictured { image, truth: None })
+                }
+                Domains::Maps(_) => {
+                    let Example { case, truth } = head.example(subject, patch, address)?;
+                    Ok(Pictured { image: on_device(&case.start), truth: Some(on_device(&truth)) })
+                }
+            })
+        });
+        let pictured = pictured.collect::<Result<_>>()?;
+        let clock = Clock::default();
+        Ok(Self { job, weights, head, directions, pictured, clock, device: device.clone() })
+    }
+
+    /// The image of contrast `side` that sample `sample` of step `step` has, `[1, 1, D, H, W]`.
+    fn image(&self, side: usize, step: u64, sample: u64) -> Result<Tensor<B, 5>> {
+        let (training, domains) = (&self.job.recipe.training, self.job.domains);
+        let index = domains.turn(side, training.seed, step * training.batch as u64 + sample);
+        // The contrasts draw from addresses of their own: nothing of one image tells of the other.
+        let (patch, address) = (training.patch, [training.seed, step, 2 * sample + side as u64]);
+        let image = domains.subjects(side).with(index, |subject| match side {
+            0 => self.head.source(subject, patch, address),
+            _ => self.head.target(subject, patch, address),
+        })?;
+        Ok(image_to_tensor(&image, &self.device))
+    }
+
+    /// What direction `side` makes of an image `[1, 1, D, H, W]` of its contrast, and the gradients of their loss in its network
+    /// and in that of the way back.
+    fn there_and_back(&self, side: usize, image: &Tensor<B, 5>, numbers: &mut Numbers) -> Result<Round<B>> {
+        let (at, samples) = (self.clock.step, self.job.recipe.training.batch as f64);
+        let [there, back] = [&self.directions[side], &self.directions[1 - side]];
+        let through = |network: &Restorer<Autodiff<B>>, x: &Tensor<Autodiff<B>, 5>| {
+            network.forward(&Problem::unheld(x.clone()))
+        };
+        let mut note = |name: &str, value: f64| *numbers.entry(name.into()).or_insert(0.0) += value;
+        let image = Tensor::from_inner(image.clone());
+        let made = through(&there.learner.network, &image);
+        let cycle = loss::l1(through(&back.learner.network, &made), image.clone());
+        note("loss_cycle", number(&cycle) / (2.0 * samples));
+        let risen = rise(at, self.weights.rise);
+        let mut total = cycle * (risen * self.weights.cycle);
+        if self.weights.identity > 0.0 {
+            // The way back leads to the contrast that this image has.
+            let identity = loss::l1(through(&back.learner.network, &image), image);
+            note("loss_identity", number(&identity) / (2.0 * samples));
+            total = total + identity * (risen * self.weights.identity);
+        }
+        if let Some(fooling) = there.critic.term(made.clone(), at) {
+            note(&format!("loss_adversarial_{}", DIRECTIONS[side].0), number(&fooling) / samples);
+            total = total + fooling;
+        }
+        finite(number(&total), at)?;
+        let found = total.backward();
+        let gradients = [there, back].map(|direction| gradients(&direction.learner.network, &found));
+        Ok(Round { made: made.inner(), gradients })
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        let weights = Weights::read(path)?;
+        of_this_run(&weights, self.job.recipe)?;
+        let (saved, given) = (text(&weights, "subjects")?, self.job.domains.identity());
+        if saved != given {
+            let advice = "give the run's own --data and --other, or another --out for a new run";
+            return Err(Error::file(path, "training set", saved, given, advice));
+        }
+        for (direction, (_, part)) in self.directions.iter_mut().zip(DIRECTIONS) {
+            direction.learner.restore(&weights, part, &self.device)?;
+            direction.critic.restore(&weights, part, &self.device)?;
+        }
+        self.clock = from_json(&weights, "counters")?;
+        Ok(())
+    }
+}
+
+/// An image that has gone there and back.
+struct Round<B: VolumeOps> {
+    /// What it was there.
+    made: Tensor<B, 5>,
+    /// Gradients in the network of the way there, and in that of the way back.
+    gradients: [Named<B>; 2],
+}
+
+impl<B: VolumeOps> Trainee for Training<'_, B> {
+    fn schedule(&self) -> Schedule {
+        Schedule::from(&self.job.recipe.training)
+    }
+
+    fn done(&self) -> u64 {
+        self.clock.step
+    }
+
+    fn step(&mut self) -> Result<Numbers> {
+        let (training, at) = (&self.job.recipe.training, self.clock.step);
+        let mut sums = [Named::<B>::new(), Named::new()];
+        let mut numbers = Numbers::new();
+        let (mut made, mut true_ones) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        let _tape = tape();
+        for sample in 0..training.batch as u64 {
+            for side in [0, 1] {
+                let image = self.image(side, at, sample)?;
+                let round = self.there_and_back(side, &image, &mut numbers)?;
+                for (side, found) in [side, 1 - side].into_iter().zip(round.gradients) {
+                    add(&mut sums[side], found, 1.0 / training.batch as f64);
+                }
+                made[side].push(round.made);
+                // What is true in this contrast is what the other direction is measured by.
+                true_ones[1 - side].push(image);
+            }
+        }
+        let rate = rate(training, at);
+        let directions =
+            self.directions.iter_mut().zip(DIRECTIONS).zip(sums).zip(made.into_iter().zip(true_ones));
+        for (((direction, (name, _)), sum), (made, true_ones)) in directions {
+            direction.learner.learn(sum, training, at);
+            let mut found = Numbers::new();
+            direction.critic.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut found);
+            numbers.extend(found.into_iter().map(|(key, value)| (format!("{key}_{name}"), value)));
+        }
+        self.clock.step += 1;
+        Ok(numbers)
+    }
+
+    fn clock(&mut self, seconds: f64) {
+        self.clock.seconds += seconds;
+    }
+
+    /// Also by how many decibels translated images are nearer to their truth than they were, where it is known.
+    fn complete(&self, line: &mut Numbers) {
+        let training = &self.job.recipe.training;
+        line.insert("seconds".into(), self.clock.seconds);
+        line.insert("learning_rate".into(), training.learning_rate * rate(training, self.clock.step));
+        let forward = &self.directions[0].learner.average;
+        let gain = |Pictured { image, truth }: &Pictured<B>| {
+            let truth = truth.as_ref()?;
+            Some(decibels(image, &forward.forward(&Problem::unheld(image.clone())), truth))
+        };
+        let gains: Vec<f64> = self.pictured.iter().filter_map(gain).collect();
+        if !gains.is_empty() {
+            line.insert("psnr_gain_db".into(), gains.iter().sum::<f64>() / gains.len() as f64);
+        }
+    }
+
+    /// Images, the same through a run, a row each: as they are, there, and back; and the truth, where it is known.
+    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+        let mut images = Vec::new();
+        for Pictured { image, truth } in &self.pictured {
+            let through = |side: usize, x: Tensor<B, 5>| {
+                self.directions[side].learner.average.forward(&Problem::unheld(x))
+            };
+            let made = through(0, image.clone());
+            let returned = through(1, made.clone());
+            images.extend(
+                [image.clone(), made, returned].into_iter().chain(truth.clone()).map(tensor_to_image),
+            );
+        }
+        draw(folder, self.clock.step, images.len() / self.pictured.len(), images, tell)
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
+        for (direction, (_, part)) in self.directions.iter().zip(DIRECTIONS) {
+            direction.learner.insert(&mut weights, part)?;
+            direction.critic.insert(&mut weights, part)?;
+        }
+        save(weights, self.job.recipe, &self.clock, self.job.domains.identity())
+    }
+}

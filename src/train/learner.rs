@@ -1,0 +1,102 @@
+//! A restoration network in training, and its checkpoint.
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+
+use super::adam::{Adam, AdamConfig};
+use super::checkpoint::{insert_adam, json, restore_adam, text, write};
+use super::phases::clean;
+use super::run::Clock;
+use super::schedule::{cosine, decay};
+use super::state::averaged;
+use crate::config::{RestorationRecipe, RestorationTraining};
+use crate::error::{Error, Result};
+use crate::heads::{Head, Restorer};
+use crate::nn::parameters::Named;
+use crate::ops::VolumeOps;
+use crate::pretrained::restorer::AVERAGE;
+use crate::pretrained::{Weights, load_weights};
+
+/// Where network and optimiser stand among the arrays of a checkpoint, behind what the part of the run is called.
+const NETWORK: &str = "R.";
+const ADAM: &str = "adam";
+
+/// A network, its optimiser and its running average.
+pub struct Learner<B: VolumeOps> {
+    /// The network in training.
+    pub network: Restorer<Autodiff<B>>,
+    /// Its running average: what is used in the end.
+    pub average: Restorer<B>,
+    adam: Adam<Autodiff<B>>,
+}
+
+impl<B: VolumeOps> Learner<B> {
+    /// The network of `recipe` for `head`, with initial values drawn from `seed`.
+    pub fn new(recipe: &RestorationRecipe, head: &dyn Head, seed: u64, device: &B::Device) -> Self {
+        let network = Restorer::<Autodiff<B>>::init(recipe, head, seed, device);
+        let (learning_rate, betas) = (recipe.training.learning_rate, recipe.training.adam_betas);
+        let adam = Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 });
+        Self { average: network.valid(), network, adam }
+    }
+
+    /// Step number `step` along `gradients`; the average follows.
+    pub fn learn(&mut self, gradients: Named<B>, training: &RestorationTraining, step: u64) {
+        self.adam.set_learning_rate(training.learning_rate * rate(training, step));
+        self.network = self.adam.step(self.network.clone(), &clean(gradients));
+        let beta = decay(training.average_steps, step + 1);
+        self.average = averaged(self.average.clone(), &self.network.valid(), beta);
+    }
+
+    /// Adds network, average and optimiser to a checkpoint, as its `part`.
+    ///
+    /// # Errors
+    /// As [`insert_adam`].
+    pub fn insert(&self, weights: &mut Weights, part: &str) -> Result<()> {
+        weights.insert(&self.network.valid(), &format!("{part}{NETWORK}"));
+        weights.insert(&self.average, &format!("{part}{AVERAGE}"));
+        insert_adam(weights, &self.adam, &format!("{part}{ADAM}"))
+    }
+
+    /// Takes network, average and optimiser from a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a checkpoint without them, or with those of other shapes.
+    pub fn restore(&mut self, weights: &Weights, part: &str, device: &B::Device) -> Result<()> {
+        self.network = load_weights(self.network.clone(), weights, &format!("{part}{NETWORK}"))?;
+        self.average = load_weights(self.average.clone(), weights, &format!("{part}{AVERAGE}"))?;
+        restore_adam(&mut self.adam, weights, &format!("{part}{ADAM}"), device)
+    }
+}
+
+/// The part of their height that step sizes have after `step` steps.
+pub fn rate(training: &RestorationTraining, step: u64) -> f64 {
+    cosine(step, training.warm_up, training.steps)
+}
+
+/// Whether `weights` are a checkpoint of a run with the head, the networks and the critics of `recipe`.
+///
+/// # Errors
+/// [`Error::File`] if not.
+pub fn of_this_run(weights: &Weights, recipe: &RestorationRecipe) -> Result<()> {
+    let path = &weights.path;
+    let saved = RestorationRecipe::from_toml(text(weights, "recipe")?, path)?;
+    let parts = |r: &RestorationRecipe| {
+        let critic = r.adversary.is_some();
+        (r.network.clone(), r.head.clone(), r.chain, critic, r.unpaired.is_some())
+    };
+    if parts(&saved) != parts(recipe) {
+        let advice = "give the run's own recipe.toml, or another --out for a new run";
+        let expected = "the head, networks and critic of this run";
+        return Err(Error::file(path, "recipe", expected, "others", advice));
+    }
+    Ok(())
+}
+
+/// Writes the checkpoint `weights` of a run of `recipe`, with what it learned from.
+///
+/// # Errors
+/// As [`write()`].
+pub fn save(weights: Weights, recipe: &RestorationRecipe, clock: &Clock, subjects: String) -> Result<()> {
+    let counters = json(&weights.path, clock)?;
+    write(weights, [("recipe", recipe.to_toml()?), ("counters", counters), ("subjects", subjects)])
+}

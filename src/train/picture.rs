@@ -1,0 +1,40 @@
+//! Pictures of heads in training: the same problems through a run, a row each.
+
+use nalgebra::Matrix4;
+use ndarray::{Array4, Axis};
+
+use super::record::RunFolder;
+use super::run::Event;
+use crate::error::Result;
+use crate::report::{Montage, write_png};
+use crate::volume::Volume;
+
+/// Problems in a picture.
+pub const PICTURED: u64 = 4;
+/// The step whose address the problems of pictures have: one that no run reaches.
+pub const PICTURES: u64 = u64::MAX;
+
+/// Draws `images` `[C, D, H, W]`, so many `columns` a row, as the picture of `step`.
+///
+/// # Errors
+/// Errors of files as they are.
+pub fn draw(
+    folder: &RunFolder,
+    step: u64,
+    columns: usize,
+    images: Vec<Array4<f32>>,
+    tell: &dyn Fn(Event),
+) -> Result<()> {
+    let volumes: Vec<Volume> = images.into_iter().map(shown).collect();
+    let montage = Montage { window: (0.0, 1.0), columns, ..Montage::fit(&volumes)? };
+    let path = folder.sample(&format!("step-{step:08}"));
+    write_png(&path, &montage.render(&volumes)?)?;
+    tell(Event::Wrote(&path));
+    Ok(())
+}
+
+/// An image `[C, D, H, W]` as a volume to look at: the magnitude of two parts.
+fn shown(image: Array4<f32>) -> Volume {
+    let magnitude = image.mapv(|x| x * x).sum_axis(Axis(0)).mapv(f32::sqrt).insert_axis(Axis(0));
+    Volume::new(if image.dim().0 == 2 { magnitude } else { image }, Matrix4::identity())
+}
