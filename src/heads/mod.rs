@@ -16,6 +16,8 @@
 //! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one | not; or exactly |
 //! | [`Translate`] | an image of another contrast | that image | not |
 //!
+//! Where the network would stand, [`prior`] puts a trained generator: nothing is trained for the task.
+//!
 //! A case is plain data on the host; [`Problem`] is the same on a device. Intensities are scaled so that the brightest
 //! tissue is one.
 
@@ -28,6 +30,7 @@ pub mod loss;
 mod measured;
 mod motion;
 mod networks;
+pub mod prior;
 mod recon;
 mod reconstruct;
 mod restore;

@@ -5,7 +5,6 @@
 //! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
 //! a label map, and that of [`restorer`] from a problem made of a true image.
 
-pub mod adam;
 mod checkpoint;
 mod data;
 mod estimate;
@@ -15,7 +14,6 @@ mod phases;
 mod record;
 pub mod restorer;
 mod run;
-mod schedule;
 pub mod segmenter;
 mod state;
 
