@@ -45,6 +45,8 @@ pub enum Purpose {
     Resampling = 15,
     /// Problems made of true volumes for a restoration head: patch, factor, mask, noise.
     Restoration = 16,
+    /// A fit to a measurement: latents that its prior is estimated from, draws of its steps, samples of its posterior.
+    Posterior = 17,
 }
 
 /// The generator at this address.

@@ -73,9 +73,18 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum CentreName {
+pub(super) enum CentreName {
     Foreground,
     Grid,
+}
+
+impl From<CentreName> for Centre {
+    fn from(name: CentreName) -> Self {
+        match name {
+            CentreName::Foreground => Self::Foreground,
+            CentreName::Grid => Self::Grid,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -164,10 +173,7 @@ impl Args {
                 (NormalisationName::Percentile, [low, high]) => Normalisation::Percentile { low, high },
                 (NormalisationName::ZScore, _) => Normalisation::ZScore,
             },
-            centre: match self.centre {
-                CentreName::Foreground => Centre::Foreground,
-                CentreName::Grid => Centre::Grid,
-            },
+            centre: self.centre.into(),
             participants: self.participants.clone(),
             labels: self.labels.clone(),
             frame: self.frame,

@@ -325,12 +325,7 @@ impl Args {
 
 /// Leaves only the samples of a mask, which is one plane for all slices or as deep as they are, or one row of columns.
 fn undersample(kspace: &mut KSpace, path: &Path) -> Result<()> {
-    let mask = masks::read(path)?.sampled;
-    let Some(mask) = mask.broadcast(kspace.sampled.raw_dim()) else {
-        let expected = format!("{:?} places, or a plane or a row of them", kspace.sampled.dim());
-        let found = format!("{:?}", mask.dim());
-        return Err(Error::file(path, "shape", expected, found, "make one with `voxgan mask`"));
-    };
+    let mask = masks::read_for(path, kspace.sampled.dim().into())?;
     kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
     let data = std::mem::take(&mut kspace.data);
     let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).apply(data.into_dyn());

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::sidecar;
 use crate::bridge;
+use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::{Conditions, Truncation};
 use crate::io::nifti::{self, DataType, WriteOptions};
@@ -85,13 +86,16 @@ impl From<StoredType> for DataType {
     }
 }
 
+/// Values of labels by their names.
+pub type Labels = BTreeMap<String, String>;
+
 /// A model ready to be sampled.
 #[derive(Debug)]
 pub struct Sampler<B: VolumeOps> {
     /// The generator and where its volumes lie.
     pub model: Model<B>,
     args: SamplingArgs,
-    labels: BTreeMap<String, String>,
+    labels: Labels,
     condition: Option<Vec<f32>>,
     device: B::Device,
 }
@@ -106,9 +110,7 @@ impl<B: VolumeOps> Sampler<B> {
             return Err(Error::value("--psi", "a finite number", args.psi.to_string(), "0.7 to 1 are usual"));
         }
         let model = Model::<B>::open(&args.weights, &device)?;
-        let conditions = Conditions::new(&model.recipe.conditions);
-        let labels = conditions.parse(args.conditions.as_deref().unwrap_or(""))?;
-        let condition = if conditions.width() > 0 { Some(conditions.encode(&labels)?) } else { None };
+        let (labels, condition) = condition_of(&model.recipe, args.conditions.as_deref())?;
         Ok(Self { model, args: args.clone(), labels, condition, device })
     }
 
@@ -181,6 +183,17 @@ impl<B: VolumeOps> Sampler<B> {
         }
         sidecar::write(path, &sidecar)
     }
+}
+
+/// The labels that a command line gives, and the vector that they make for a generator of this recipe, if it has conditions.
+///
+/// # Errors
+/// As [`Conditions::parse`] and [`Conditions::encode`].
+pub fn condition_of(recipe: &Recipe, text: Option<&str>) -> Result<(Labels, Option<Vec<f32>>)> {
+    let conditions = Conditions::new(&recipe.conditions);
+    let labels = conditions.parse(text.unwrap_or(""))?;
+    let vector = if conditions.width() > 0 { Some(conditions.encode(&labels)?) } else { None };
+    Ok((labels, vector))
 }
 
 /// Seeds such as `0-15,42`.

@@ -166,6 +166,12 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
+    /// `‖A·x − y‖²`, `[1]`, differentiable in `x`; none where nothing was measured.
+    pub fn misfit(&self, x: Tensor<B, 5>) -> Option<Tensor<B, 1>> {
+        let values = self.values()?.clone();
+        Some((self.apply(x)? - values).powi_scalar(2).sum())
+    }
+
     /// `‖A·x − y‖ / ‖y‖`: what of the measurement `x` does not explain.
     pub fn residual(&self, x: Tensor<B, 5>) -> Option<f64> {
         let values = self.values()?.clone();

@@ -17,6 +17,8 @@
 //! | [`Translate`] | an image of another contrast | that image | not |
 //! | [`Progress`] | an image of years before | that image | not |
 //!
+//! Where the network would stand, [`prior`] puts a trained generator: nothing is trained for the task.
+//!
 //! A case is plain data on the host; [`Problem`] is the same on a device. Intensities are scaled so that the brightest
 //! tissue is one.
 
@@ -29,6 +31,7 @@ pub mod loss;
 mod measured;
 mod motion;
 mod networks;
+pub mod prior;
 mod progress;
 mod recon;
 mod reconstruct;

@@ -136,7 +136,11 @@ fn smooth_phase(shape: [usize; 3], deviation: f64, rng: &mut impl Rng) -> Array3
     })
 }
 
-fn three(image: ComplexArray) -> Array3<Complex32> {
+/// An image of rank three.
+///
+/// # Panics
+/// If it is of another.
+pub(super) fn three(image: ComplexArray) -> Array3<Complex32> {
     image.into_dimensionality::<Ix3>().expect("an image of rank three")
 }
 

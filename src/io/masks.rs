@@ -41,6 +41,20 @@ pub fn read(path: &Path) -> Result<ForeignMask> {
     read_with(path, &MaskOptions::default())
 }
 
+/// The mask of places `[D, H, W]` of this shape: the file's own, or its plane or row of columns for all of them alike.
+///
+/// # Errors
+/// As [`read`]; [`Error::File`] for another shape.
+pub fn read_for(path: &Path, shape: [usize; 3]) -> Result<Array3<bool>> {
+    let mask = read(path)?.sampled;
+    let Some(spread) = mask.broadcast(shape) else {
+        let expected = format!("{shape:?} places, or a plane or a row of them");
+        let found = format!("{:?}", mask.dim());
+        return Err(Error::file(path, "shape", expected, found, "make one with `voxgan mask`"));
+    };
+    Ok(spread.to_owned())
+}
+
 /// Reads a mask: zero is not sampled, and one other value is.
 ///
 /// A `.mat` array is (rows H, columns W\[, pages D\]), a `.npy` array (W), (H, W) or (D, H, W). DC is where samples are

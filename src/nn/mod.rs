@@ -1,6 +1,7 @@
 //! Layers of StyleGAN2 on `[N, C, D, H, W]`: each file is one layer, its parameters stored before the equalised
-//! learning rate's scaling, under the names of the authors' program.
+//! learning rate's scaling, under the names of the authors' program; and how parameters step.
 
+pub mod adam;
 mod conditioned;
 mod conv;
 mod fold;
@@ -12,6 +13,7 @@ mod noise;
 mod normalised;
 pub mod parameters;
 mod resample;
+pub mod schedule;
 mod to_image;
 
 pub use conditioned::{ConditionedConv, ConditionedConvConfig};

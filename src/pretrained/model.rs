@@ -62,6 +62,12 @@ pub fn embedded_names() -> Vec<&'static str> {
 }
 
 impl<B: VolumeOps> Model<B> {
+    /// Which it is, with the SHA-256 of its weights.
+    pub fn name(&self) -> String {
+        let file = Path::new(&self.source).file_stem().unwrap_or_default().to_string_lossy();
+        format!("voxgan {file} sha256:{}", &self.sha256[..12])
+    }
+
     /// Opens a generator: one inside the program by its name, a checkpoint or weights file, or a run's folder (its
     /// latest checkpoint).
     ///

@@ -9,11 +9,11 @@ use burn::tensor::{Tensor, TensorData};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::adam::Adam;
 use super::state::{Counters, State};
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
+use crate::nn::adam::Adam;
 use crate::ops::VolumeOps;
 use crate::pretrained::model::AVERAGE;
 use crate::pretrained::{TrainingSpace, Weights, load_weights};

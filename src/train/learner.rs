@@ -3,16 +3,16 @@
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 
-use super::adam::{Adam, AdamConfig};
 use super::checkpoint::{insert_adam, json, restore_adam, text, write};
 use super::phases::clean;
 use super::run::Clock;
-use super::schedule::{cosine, decay};
 use super::state::averaged;
 use crate::config::{RestorationRecipe, RestorationTraining};
 use crate::error::{Error, Result};
 use crate::heads::{Head, Restorer};
+use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::Named;
+use crate::nn::schedule::{cosine, decay};
 use crate::ops::VolumeOps;
 use crate::pretrained::restorer::AVERAGE;
 use crate::pretrained::{Weights, load_weights};

@@ -5,7 +5,6 @@
 //! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
 //! a label map, that of [`restorer`] from a problem made of a true image, and that of [`cycle`] from two images that are no pair.
 
-pub mod adam;
 mod checkpoint;
 pub mod cycle;
 mod data;
@@ -18,7 +17,6 @@ mod picture;
 mod record;
 pub mod restorer;
 mod run;
-mod schedule;
 pub mod segmenter;
 mod state;
 mod subjects;

@@ -5,7 +5,6 @@ use burn::module::{AutodiffModule, Module};
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
-use super::adam::{Adam, AdamConfig};
 use super::checkpoint::{insert_adam, restore_adam};
 use super::phases::{add, clean, number};
 use super::run::Numbers;
@@ -13,6 +12,7 @@ use crate::config::{AdversarialLoss, AdversaryRecipe};
 use crate::error::Result;
 use crate::gan::loss;
 use crate::heads::Critic;
+use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
 use crate::ops::VolumeOps;
 use crate::pretrained::{Weights, load_weights};

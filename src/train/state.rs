@@ -7,9 +7,9 @@ use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::adam::{Adam, AdamConfig};
 use crate::config::Recipe;
 use crate::gan::{AdaptiveP, Discriminator, Generator};
+use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::{Named, is_buffer, replace, tensors};
 use crate::ops::VolumeOps;
 

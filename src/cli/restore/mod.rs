@@ -2,6 +2,7 @@
 
 pub mod inpaint;
 pub mod motion;
+pub mod prior;
 pub mod progress;
 pub mod superres;
 pub mod translate;
@@ -27,6 +28,9 @@ use crate::volume::resample::Grid;
 
 /// Regions whose change is told.
 const TOLD: [&str; 4] = ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter"];
+
+/// How the scale of a scan is found: as `voxgan prepare` does by default.
+const NORMALISATION: Normalisation = Normalisation::Percentile { low: 0.0, high: 99.9 };
 
 /// What all heads ask for.
 #[derive(Clone, Debug, clap::Args)]
@@ -57,14 +61,14 @@ struct Scan {
 
 impl Scan {
     fn read(path: &Path) -> Result<Self> {
-        let volume = nifti::read(path)?;
-        if volume.channels() != 1 {
-            let (found, advice) = (format!("{}", volume.channels()), "give one frame");
-            return Err(Error::file(path, "channels", "one", found, advice));
-        }
-        let (volume, original) = to_ras(volume);
-        let intensity = IntensityMap::fit(&volume, &Normalisation::Percentile { low: 0.0, high: 99.9 })
-            .map_err(|e| crate::config::in_file(e, path))?;
+        let (volume, original) = oriented(path)?;
+        Self::of(path, volume, original)
+    }
+
+    /// A volume along RAS+ that was read from `path`, where it lay along `original`.
+    fn of(path: &Path, volume: Volume, original: Orientation) -> Result<Self> {
+        let intensity =
+            IntensityMap::fit(&volume, &NORMALISATION).map_err(|e| crate::config::in_file(e, path))?;
         // From 0 to 1 and beyond: nothing is cut off.
         let intensity =
             IntensityMap { scale: 0.5 * intensity.scale, offset: 0.5 * (intensity.offset + 1.0), clip: None };
@@ -85,6 +89,16 @@ impl Scan {
     }
 }
 
+/// The scan of a file along RAS+, and how it lay.
+fn oriented(path: &Path) -> Result<(Volume, Orientation)> {
+    let volume = nifti::read(path)?;
+    if volume.channels() != 1 {
+        let (found, advice) = (format!("{}", volume.channels()), "give one frame");
+        return Err(Error::file(path, "channels", "one", found, advice));
+    }
+    Ok(to_ras(volume))
+}
+
 /// From the command's own case to files: OUT, and beside it the classical floor, what was added, and a record.
 fn run(
     args: &RestoreArgs,
@@ -95,16 +109,37 @@ fn run(
     grid: &Grid,
     case: impl Fn(&RestorationRecipe) -> Result<Case>,
 ) -> Result<()> {
-    let (name, found, start) = on_device!(args.device, |B, device| {
+    let (name, restored, start) = on_device!(args.device, |B, device| {
         let open = if args.backward { TrainedRestorer::open_backward } else { TrainedRestorer::open };
         let trained: TrainedRestorer<B> = open(weights, &device)?;
         let case = case(&trained.recipe).map_err(|e| in_weights(e, weights))?;
         let found = restore(&trained.network, &case, blocks(&trained.recipe), args.consistency, &device)?;
         Ok::<_, Error>((trained.name, found, case.start))
     })?;
+    let found = Found { head, name, maker: "Network", restored, start, details: Value::Null };
+    write(args, found, output, scan, grid)
+}
+
+/// A result and where it comes from.
+struct Found<'a> {
+    head: &'a str,
+    /// What made it, with the SHA-256 of its weights.
+    name: String,
+    /// What that is in a word, as a key of the record.
+    maker: &'a str,
+    restored: Restored,
+    /// The classical floor, `[C, D, H, W]`.
+    start: Array4<f32>,
+    /// What else goes into the record.
+    details: Value,
+}
+
+/// Writes OUT, and beside it the classical floor, what was added, and a record.
+fn write(args: &RestoreArgs, found: Found, output: &Path, scan: &Scan, grid: &Grid) -> Result<()> {
+    let Found { head, name, maker, restored, start, details } = found;
     let step = format!("{head} by {name}");
-    let share = norm(&found.added) / norm(&found.image).max(f64::MIN_POSITIVE);
-    let Restored { image, added, residuals } = found;
+    let share = norm(&restored.added) / norm(&restored.image).max(f64::MIN_POSITIVE);
+    let Restored { image, added, residuals } = restored;
     let restored = scan.back(image.slice(s![..1, .., .., ..]).to_owned(), grid, &step);
     let floor = scan.back(start.slice(s![..1, .., .., ..]).to_owned(), grid, "classical floor");
     let added = scan.back_difference(added.slice(s![..1, .., .., ..]).to_owned(), grid);
@@ -119,8 +154,12 @@ fn run(
     });
     println!("not determined by the measurement: {:.2} % of the image's norm", 100.0 * share);
     if let Some([start, made, result]) = residuals {
-        record["DataResidual"] = json!({ "Floor": start, "Network": made, "Result": result });
-        println!("data residual: floor {start:.2e}, network {made:.2e}, result {result:.2e}");
+        record["DataResidual"] = json!({ "Floor": start, maker: made, "Result": result });
+        let maker = maker.to_lowercase();
+        println!("data residual: floor {start:.2e}, {maker} {made:.2e}, result {result:.2e}");
+    }
+    if let (Some(record), Value::Object(details)) = (record.as_object_mut(), details) {
+        record.extend(details);
     }
     if !args.no_anatomy && grid.dims.iter().all(|&length| length > 1) {
         record["Anatomy"] = anatomy(&floor, &restored, args.device)?;

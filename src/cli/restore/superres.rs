@@ -7,6 +7,7 @@ use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::Result;
 use crate::heads::{Superres, finer_grid};
 use crate::pretrained::restorer;
+use crate::volume::orientation::Orientation;
 use crate::volume::resample::Grid;
 
 /// Bring a scan to a finer grid.
@@ -37,9 +38,7 @@ pub struct Args {
 /// What is wrong with the scan, the weights, the device or the disk.
 pub fn run(args: Args) -> Result<()> {
     let scan = Scan::read(&args.input)?;
-    // The scan's axes are permuted on the way to RAS+.
-    let [i, j, k] = [0, 1, 2].map(|world| args.factor[scan.original.voxel_axis(world)]);
-    let factor = [k, j, i];
+    let factor = along_ras(args.factor, &scan.original);
     let grid = finer_grid(&Grid::of(&scan.volume), factor);
     let case = |recipe: &RestorationRecipe| match &recipe.head {
         HeadRecipe::Superres(recipe) => Superres::new(recipe).case(&scan.volume.data, factor),
@@ -48,7 +47,14 @@ pub fn run(args: Args) -> Result<()> {
     restore(&args.restore, &args.weights, "superres", &args.output, &scan, &grid, case)
 }
 
-fn parse_factor(text: &str) -> std::result::Result<[usize; 3], String> {
+/// A factor along a scan's axes (i, j, k) as one along `[D, H, W]` of the same along RAS+.
+pub(super) fn along_ras(factor: [usize; 3], original: &Orientation) -> [usize; 3] {
+    // The scan's axes are permuted on the way.
+    let [i, j, k] = [0, 1, 2].map(|world| factor[original.voxel_axis(world)]);
+    [k, j, i]
+}
+
+pub(super) fn parse_factor(text: &str) -> std::result::Result<[usize; 3], String> {
     let numbers: Vec<usize> = text
         .split(',')
         .map(|part| part.trim().parse().map_err(|_| format!("`{part}` is no whole number")))

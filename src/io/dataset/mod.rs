@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use nalgebra::Matrix4;
 
 pub use manifest::{Entry, Failure, Manifest, Original, Settings};
-pub use prepare::{Correction, Outcome, Plan, Progress, Report, prepare};
+pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare};
 
 use crate::error::{Error, Result};
 use crate::volume::Volume;

@@ -302,12 +302,21 @@ fn prepared(
     if let Some(correction) = correction {
         volume = (correction.apply)(volume).map_err(of_file)?;
     }
+    let volume = on_grid(path, volume, settings, background)?;
+    let intensity = IntensityMap::fit(&volume, &settings.normalisation).map_err(of_file)?;
+    Ok((intensity.apply(volume), original, intensity))
+}
+
+/// `volume`, along RAS+, on the grid of `settings`, with `background` beyond its field of view: resampled, then cropped and
+/// padded. Its intensities stay.
+///
+/// # Errors
+/// [`Error::File`] that names `path` where so many voxels cannot be.
+pub fn on_grid(path: &Path, mut volume: Volume, settings: &Settings, background: f32) -> Result<Volume> {
     if let Some(spacing_mm) = settings.spacing_mm {
         volume = resample(&volume, &grid(path, &volume, settings, spacing_mm)?, settings.interpolation);
     }
-    volume = crop_pad(&volume, settings.shape, settings.centre, background);
-    let intensity = IntensityMap::fit(&volume, &settings.normalisation).map_err(of_file)?;
-    Ok((intensity.apply(volume), original, intensity))
+    Ok(crop_pad(&volume, settings.shape, settings.centre, background))
 }
 
 /// The grid of `volume` with voxels of `spacing_mm`; a slice that stays a slice keeps its thickness.

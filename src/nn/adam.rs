@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use rayon::prelude::*;
 
-use crate::nn::parameters::{Named, replace, tensors};
+use super::parameters::{Named, replace, tensors};
 
 /// Step size and decays (Kingma & Ba 2015).
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,63 @@
+//! A measurement as a generator sees it: of real images of one channel.
+
+use burn::tensor::Tensor;
+
+use super::super::{Measured, Measurement};
+use crate::error::Result;
+use crate::ops::VolumeOps;
+
+/// Times that an image is held to its samples and made real again. A sample whose mirror image about the centre of k-space was
+/// not measured binds both, and each time halves what is left of their difference.
+const ALTERNATIONS: usize = 24;
+
+/// What was measured of an image `[1, 1, D, H, W]`; in k-space, of one whose imaginary part is zero.
+#[derive(Clone, Debug)]
+pub struct Observed<B: VolumeOps> {
+    measured: Measured<B>,
+}
+
+impl<B: VolumeOps> Observed<B> {
+    /// The measurement of images on the grid `[D, H, W]`.
+    ///
+    /// # Errors
+    /// As [`Measured::new`].
+    pub fn new(measurement: &Measurement, [d, h, w]: [usize; 3], device: &B::Device) -> Result<Self> {
+        let channels = if matches!(measurement, Measurement::Kspace { .. }) { 2 } else { 1 };
+        Ok(Self { measured: Measured::new(measurement, (channels, d, h, w), device)? })
+    }
+
+    /// See [`Measured::misfit`]; zero where nothing was measured.
+    pub fn misfit(&self, x: Tensor<B, 5>) -> Tensor<B, 1> {
+        let device = x.device();
+        self.measured.misfit(self.lifted(x)).unwrap_or_else(|| Tensor::zeros([1], &device))
+    }
+
+    /// See [`Measured::residual`].
+    pub fn residual(&self, x: Tensor<B, 5>) -> Option<f64> {
+        self.measured.residual(self.lifted(x))
+    }
+
+    /// See [`Measured::project`]: the nearest real image that gives the measurement, with weight one.
+    pub fn project(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
+        if !self.is_complex() {
+            return self.measured.project(x, weight);
+        }
+        let held = |x: Tensor<B, 5>| self.measured.project(self.lifted(x), 1.0).narrow(1, 0, 1);
+        let nearest = (0..ALTERNATIONS).fold(x.clone(), |x, _| held(x));
+        x.clone() + (nearest - x) * weight
+    }
+
+    /// What of `x` the measurement does not determine: `x − A⁺A·x`.
+    pub fn added(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        self.project(x.clone(), 1.0) - self.project(x.zeros_like(), 1.0)
+    }
+
+    fn is_complex(&self) -> bool {
+        matches!(self.measured, Measured::Kspace { .. })
+    }
+
+    /// The image with what the measurement sees beside it.
+    fn lifted(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        if self.is_complex() { Tensor::cat(vec![x.clone(), x.zeros_like()], 1) } else { x }
+    }
+}

@@ -1,0 +1,74 @@
+//! What can be measured of an image whose prior is a generator.
+
+use ndarray::{Array3, Array4, Axis};
+
+use super::super::recon::{held_to_samples, three};
+use super::super::{Case, Inpaint, Superres};
+use crate::config::SuperresRecipe;
+use crate::error::{Error, Result};
+use crate::mri::Complex32;
+use crate::mri::encoding::{Encoding, Sampling};
+
+/// A forward operator, as plain data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operator {
+    /// Means over this many voxels along `[D, H, W]`.
+    Superres([usize; 3]),
+    /// The voxels that are known, `[D, H, W]`.
+    Inpaint(Array3<bool>),
+    /// The places of k-space that are measured, `[D, H, W]` with DC in the centre, of all axes longer than one; by one coil
+    /// that sees all alike, of an image without phase.
+    Kspace(Array3<bool>),
+}
+
+impl Operator {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Superres(_) => "superres",
+            Self::Inpaint(_) => "inpaint",
+            Self::Kspace(_) => "kspace",
+        }
+    }
+
+    /// The case of an image `[1, D, H, W]`, its brightest tissue one, with the classical floor as its start: what was measured
+    /// for super-resolution and in-painting; the image that the samples are simulated of for k-space.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a factor of zero or of nothing but ones, for a mask of another shape, and for one by which
+    /// nothing is known.
+    pub fn case(&self, image: &Array4<f32>) -> Result<Case> {
+        match self {
+            Self::Superres(factor) if factor.contains(&0) || *factor == [1; 3] => {
+                let advice = "give how many times finer the result is";
+                Err(Error::value("factor", "2 or more along an axis", format!("{factor:?}"), advice))
+            }
+            Self::Superres(factor) => {
+                let recipe = SuperresRecipe { factors: vec![*factor], ..SuperresRecipe::default() };
+                Superres::new(&recipe).case(image, *factor)
+            }
+            Self::Inpaint(known) => Inpaint::new(&Default::default()).case(image, known),
+            Self::Kspace(sampled) => kspace(image, sampled),
+        }
+    }
+}
+
+/// The case of samples that are simulated of `image`.
+fn kspace(image: &Array4<f32>, sampled: &Array3<bool>) -> Result<Case> {
+    let grid = sampled.dim();
+    if image.shape()[1..] != [grid.0, grid.1, grid.2] {
+        let (expected, found) = (format!("{:?}", &image.shape()[1..]), format!("{grid:?}"));
+        return Err(Error::value("mask", expected, found, "give a mask on the image's grid"));
+    }
+    if !sampled.iter().any(|&sampled| sampled) {
+        let advice = "give a mask that is not zero where k-space is measured";
+        return Err(Error::value("mask", "a measured place", "none", advice));
+    }
+    let mut encoding = Encoding::full(grid.into(), [1.0; 3]);
+    encoding.sampling = Sampling::Mask(sampled.clone());
+    let operator = encoding.operator()?;
+    let complex = image.index_axis(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0));
+    let samples = operator.apply(complex.into_dyn());
+    let start = super::super::pair(&three(operator.adjoint(samples.clone())));
+    Ok(held_to_samples(encoding, samples, start))
+}
