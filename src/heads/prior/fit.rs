@@ -45,7 +45,7 @@ pub struct FitSettings {
 
 impl Default for FitSettings {
     fn default() -> Self {
-        Self { steps: 500, learning_rate: 0.05, sigma: 0.05, kappa: 10.0, noise: false, samples: 16, seed: 0 }
+        Self { steps: 500, learning_rate: 0.05, sigma: 0.2, kappa: 10.0, noise: false, samples: 16, seed: 0 }
     }
 }
 
