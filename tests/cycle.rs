@@ -127,7 +127,7 @@ fn square_error(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
 }
 
 /// No nut is in both datasets: unseen ones come out nearer to what they are in the other contrast than they were, by far where
-/// shells become dark, and clearly on the way back. (Of four seeds, errors were 0.35 to 0.38 and 0.65 to 0.72 of what they had
+/// shells become dark, and clearly on the way back. (Of four seeds, errors were 0.35 to 0.38 and 0.65 to 0.73 of what they had
 /// been.)
 #[test]
 fn contrasts_are_translated_that_were_never_seen_together() {

@@ -94,7 +94,7 @@ fn dilated(scan: &Volume, labels: &Volume, factor: f64) -> Volume {
         .map(|name| ClassUnion::named(name).expect("a union").mask(labels));
     let walls = Walls::of_ventricles(&(&numbers[0] | &numbers[1]), scan.spacing_mm());
     let nothing = Array3::zeros(numbers[0].raw_dim());
-    let steps = walls.surroundings(nothing.view()).steps(Ageing { ventricles: factor, cortex: 1.0 });
+    let steps = walls.response(nothing.view()).steps(Ageing { ventricles: factor, cortex: 1.0 });
     let mut changed = scan.clone();
     for mut channel in changed.data.outer_iter_mut() {
         let moved = walls.moved(channel.view(), steps);

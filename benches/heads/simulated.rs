@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use nalgebra::Matrix4;
 use ndarray::{Array4, Axis};
 use voxgan::anatomy::Segmenter;
-use voxgan::anatomy::synthesis::{LabelMap, View, Visits, synthesise_pair, synthesise_visits};
+use voxgan::anatomy::synthesis::{LabelMap, View, synthesise_pair, synthesise_visits};
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
 use voxgan::heads::{Progress, Translate};
@@ -86,9 +86,8 @@ pub fn progress(place: &Place) -> Result<()> {
         for map in maps(place)? {
             for draw in 0..DRAWS {
                 let (ageing, address) = (progress.ageing(number, YEARS, 1.0), [SEED, draw, 0]);
-                let Visits { images, .. } =
-                    synthesise_visits(&map, View::Centred(GRID), &recipe.synthesis, ageing, address);
-                let [now, later] = images.map(|image| image.insert_axis(Axis(0)));
+                let visits = synthesise_visits(&map, View::Centred(GRID), &recipe.synthesis, ageing, address);
+                let [now, later] = visits.map(|image| image.insert_axis(Axis(0)));
                 let network =
                     restored(&trained, &progress.case(now.clone(), YEARS, Some(&group.name))?, 1.0)?;
                 contest.add("no change", &later, &now)?;

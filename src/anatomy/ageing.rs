@@ -3,7 +3,7 @@
 //! Nothing is drawn new. Every voxel is taken from where a displacement along the distance to a wall comes from, which fades
 //! away from the wall, so that the head around it stays where it is.
 
-use ndarray::{Array3, ArrayView3};
+use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
 
 use super::Structure;
@@ -15,6 +15,9 @@ const REACH_MM: f32 = 6.0;
 const THICKNESS_MM: f32 = 2.5;
 /// What distances are cut to: that to nothing is infinite.
 const FAR_MM: f32 = 1e3;
+/// Steps of the wall of the ventricles and of the surface of the cortex that are tried, in millimetres.
+const OUTWARDS_MM: [f32; 10] = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.5, 3.5, 5.0];
+const INWARDS_MM: [f32; 7] = [-0.6, -0.3, 0.0, 0.3, 0.6, 1.0, 1.5];
 /// Displacements below this are none, in millimetres.
 const NOTHING_MM: f32 = 1e-3;
 
@@ -69,47 +72,42 @@ impl Walls {
         Self { ventricles: signed_distance_mm(ventricles, spacing_mm), inner: None, spacing_mm: along }
     }
 
-    /// How much of the brain lies where its walls would come; `structures` are those of [`Walls::of`], unused where the cortex
-    /// stays.
-    pub fn surroundings(&self, structures: ArrayView3<u8>) -> Surroundings {
-        let pixel = self.spacing_mm.into_iter().fold(f32::INFINITY, f32::min);
-        let near = self.ventricles.iter().copied().filter(|phi| *phi < REACH_MM + pixel).collect();
-        let mut slopes = (0.0, 0.0);
-        if let Some(inner) = &self.inner {
-            for (phi, label) in inner.iter().zip(&structures) {
-                if is_cortex(Structure::ALL[usize::from(*label)]) {
-                    slopes = (slopes.0 + f64::from(bump_slope(*phi)), slopes.1 + 1.0);
-                }
+    /// What steps of the walls do to the volumes of a brain of these `structures`, which are those of [`Walls::of`]; of
+    /// ventricles alone every structure will do.
+    pub fn response(&self, structures: ArrayView3<u8>) -> Response {
+        let ventricles = self.ventricles.mapv(|phi| if phi < 0.0 { 1.0 } else { 0.0 });
+        let cortex =
+            structures.mapv(|label| if is_cortex(Structure::ALL[usize::from(label)]) { 1.0 } else { 0.0 });
+        let measured = |mask: &Array3<f32>, steps: &dyn Fn(f32) -> Steps, tried: &[f32]| -> Vec<(f64, f32)> {
+            // As images are: what is read of a mask with sharp edges depends on where its voxels happen to lie.
+            let mask = &blurred(mask.clone());
+            let volume = |mask: &Array3<f32>| mask.iter().map(|&x| f64::from(x)).sum::<f64>();
+            let now = volume(mask);
+            if now == 0.0 {
+                return Vec::new();
             }
+            let after = |mm: f32| volume(&self.moved(mask.view(), steps(mm))) / now;
+            tried.iter().map(|&mm| (after(mm), mm)).collect()
+        };
+        let none = Steps::default();
+        let inner = self.inner.is_some();
+        Response {
+            ventricles: measured(&ventricles, &|ventricles_mm| Steps { ventricles_mm, ..none }, &OUTWARDS_MM),
+            cortex: match inner {
+                true => measured(&cortex, &|cortex_mm| Steps { cortex_mm, ..none }, &INWARDS_MM),
+                false => Vec::new(),
+            },
         }
-        Surroundings { near, pixel, slope: if slopes.0 > 0.0 { slopes.0 / slopes.1 } else { 0.0 } }
     }
 
-    /// `image` `[D, H, W]` after the walls have moved, each voxel by linear interpolation.
+    /// `image` `[D, H, W]` after the walls have moved, each voxel by linear interpolation of where it comes from; where nothing
+    /// moves they stay as they are.
     pub fn moved(&self, image: ArrayView3<f32>, steps: Steps) -> Array3<f32> {
-        self.taken(image, steps, |at| linear(image, at))
-    }
-
-    /// The same for labels, each voxel by the nearest one.
-    pub fn moved_labels(&self, labels: ArrayView3<u8>, steps: Steps) -> Array3<u8> {
-        let last: [usize; 3] = <[usize; 3]>::from(labels.dim()).map(|length| length - 1);
-        self.taken(labels, steps, |at| {
-            labels[[0, 1, 2].map(|axis| (at[axis].round().max(0.0) as usize).min(last[axis]))]
-        })
-    }
-
-    /// A volume whose voxels are `read` where they come from; where nothing moves they stay as they are.
-    fn taken<T: Copy + Default + Send + Sync>(
-        &self,
-        old: ArrayView3<T>,
-        steps: Steps,
-        read: impl Fn([f32; 3]) -> T + Sync,
-    ) -> Array3<T> {
-        let mut new = Array3::from_elem(old.raw_dim(), T::default());
+        let mut new = Array3::zeros(image.raw_dim());
         new.outer_iter_mut().into_par_iter().enumerate().for_each(|(z, mut plane)| {
             for ((y, x), voxel) in plane.indexed_iter_mut() {
                 let at = [z, y, x];
-                *voxel = self.source(at, steps).map_or(old[at], &read);
+                *voxel = self.source(at, steps).map_or(image[at], |from| linear(image, from));
             }
         });
         new
@@ -137,51 +135,55 @@ impl Walls {
     }
 }
 
-/// What relates volumes of a brain to the steps of its walls.
+/// How volumes of a brain answer to steps of its walls, as tried: pairs of the volume's factor and the step in millimetres, from
+/// the least factor on or from the greatest. Without that structure there are none.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// Signed distances to the wall of the ventricles of the voxels within and near it.
-    near: Vec<f32>,
-    /// Size of a voxel along its shortest axis, in millimetres.
-    pixel: f32,
-    /// Mean slope of the displacement over the cortex; zero where it stays.
-    slope: f64,
+pub struct Response {
+    ventricles: Vec<(f64, f32)>,
+    cortex: Vec<(f64, f32)>,
 }
 
-impl Surroundings {
-    /// How far the walls move for an `ageing`.
-    ///
-    /// A wall at signed distance t of where it was encloses the voxels below t, which gives t for a volume; it comes there by a
-    /// step of t·exp(t²/R²), as the displacement has faded by then. The cortex loses, to first order, the mean slope of its
-    /// displacement.
+impl Response {
+    /// How far the walls move for an `ageing`: between the steps that were tried in proportion, beyond them as far as the last.
     pub fn steps(&self, ageing: Ageing) -> Steps {
-        let Self { near, pixel, slope } = self;
-        // Voxels that a wall at t encloses, those that it cuts in part.
-        let enclosed = |t: f32| -> f64 {
-            near.iter().map(|phi| f64::from((0.5 - (phi - t) / pixel).clamp(0.0, 1.0))).sum()
-        };
-        let now = enclosed(0.0);
-        let (mut low, mut high) = (-REACH_MM, REACH_MM);
-        for _ in 0..24 {
-            let middle = 0.5 * (low + high);
-            if enclosed(middle) < ageing.ventricles * now { low = middle } else { high = middle }
+        Steps {
+            ventricles_mm: step_for(&self.ventricles, ageing.ventricles),
+            cortex_mm: step_for(&self.cortex, ageing.cortex),
         }
-        let t = if now > 0.0 { 0.5 * (low + high) } else { 0.0 };
-        let cortex_mm = if *slope > 0.0 { ((1.0 - ageing.cortex) / slope) as f32 } else { 0.0 };
-        Steps { ventricles_mm: t * (t / REACH_MM).powi(2).exp(), cortex_mm }
     }
+}
+
+/// The step at which the volume has this factor.
+fn step_for(tried: &[(f64, f32)], factor: f64) -> f32 {
+    let between = tried.windows(2).find(|pair| {
+        let (low, high) = (pair[0].0.min(pair[1].0), pair[0].0.max(pair[1].0));
+        (low..=high).contains(&factor) && high > low
+    });
+    if let Some(pair) = between {
+        let part = (factor - pair[0].0) / (pair[1].0 - pair[0].0);
+        return pair[0].1 + part as f32 * (pair[1].1 - pair[0].1);
+    }
+    let far = |one: &&(f64, f32)| (one.0 - factor).abs();
+    tried.iter().min_by(|a, b| far(a).total_cmp(&far(b))).map_or(0.0, |one| one.1)
+}
+
+/// Each voxel with its neighbours along every axis, weighed 1, 2, 1.
+fn blurred(mask: Array3<f32>) -> Array3<f32> {
+    (0..3).fold(mask, |mask, axis| {
+        let mut sum = &mask * 2.0;
+        let (axis, last) = (Axis(axis), mask.len_of(Axis(axis)) - 1);
+        for (to, from) in [(Slice::from(1..), Slice::from(..last)), (Slice::from(..last), Slice::from(1..))] {
+            let mut to = sum.slice_axis_mut(axis, to);
+            to += &mask.slice_axis(axis, from);
+        }
+        sum * 0.25
+    })
 }
 
 /// The displacement of the cortex at a distance from its inner surface, of height 1 at its thickness.
 fn bump(phi: f32) -> f32 {
     let depth = phi / THICKNESS_MM;
     if depth <= 0.0 { 0.0 } else { depth * (1.0 - depth).exp() }
-}
-
-/// The derivative of [`bump`].
-fn bump_slope(phi: f32) -> f32 {
-    let depth = phi / THICKNESS_MM;
-    if depth <= 0.0 { 0.0 } else { (1.0 - depth) * (1.0 - depth).exp() / THICKNESS_MM }
 }
 
 fn is_cortex(structure: Structure) -> bool {
@@ -248,65 +250,83 @@ mod tests {
 
     const SIZE: usize = 64;
 
-    /// Ventricle, white matter, cortex and fluid, balls within each other, and the index of each one's structure.
-    fn balls() -> Array3<u8> {
-        let far = |at: [usize; 3]| at.iter().map(|&x| (x as f64 - 31.5).powi(2)).sum::<f64>().sqrt();
+    /// The half axes in voxels of ellipsoids within each other, and what lies within each but the one before.
+    const SHELLS: [([f32; 3], Structure); 4] = [
+        ([9.0, 10.3, 8.2], Structure::LeftLateralVentricle),
+        ([22.0, 21.0, 20.0], Structure::LeftCerebralWhiteMatter),
+        ([24.6, 23.6, 22.6], Structure::LeftCerebralCortex),
+        ([28.0, 28.0, 28.0], Structure::Csf),
+    ];
+
+    fn shell(at: [f32; 3]) -> usize {
+        let within = |axes: &[f32; 3]| {
+            let centre = [31.3, 30.8, 31.6];
+            (0..3).map(|axis| ((at[axis] - centre[axis]) / axes[axis]).powi(2)).sum::<f32>() < 1.0
+        };
+        SHELLS.iter().position(|(axes, _)| within(axes)).unwrap_or(SHELLS.len())
+    }
+
+    fn labels() -> Array3<u8> {
         Array3::from_shape_fn((SIZE, SIZE, SIZE), |(z, y, x)| {
-            let structure = match far([z, y, x]) {
-                ..9.0 => Structure::LeftLateralVentricle,
-                ..22.0 => Structure::LeftCerebralWhiteMatter,
-                ..24.5 => Structure::LeftCerebralCortex,
-                ..28.0 => Structure::Csf,
-                _ => Structure::Head,
-            };
-            structure.index() as u8
+            let shell = shell([z, y, x].map(|x| x as f32));
+            SHELLS.get(shell).map_or(Structure::Head, |(_, structure)| *structure).index() as u8
         })
     }
 
-    fn voxels(labels: &Array3<u8>, structure: Structure) -> f64 {
-        labels.iter().filter(|label| usize::from(**label) == structure.index()).count() as f64
+    /// The part of each voxel that lies in a shell, by 27 points.
+    fn parts(which: usize) -> Array3<f32> {
+        Array3::from_shape_fn((SIZE, SIZE, SIZE), |(z, y, x)| {
+            let points = (0..27).filter(|n| {
+                let offset = [n / 9, n / 3 % 3, n % 3].map(|i| (i as f32 - 1.0) / 3.0);
+                shell([z as f32 + offset[0], y as f32 + offset[1], x as f32 + offset[2]]) == which
+            });
+            points.count() as f32 / 27.0
+        })
     }
 
+    /// Volumes with parts of voxels, as no label map has them.
     #[test]
     fn volumes_change_by_what_was_asked_for() {
-        let labels = balls();
+        let labels = labels();
         let walls = Walls::of(labels.view(), [1.0; 3]);
+        let response = walls.response(labels.view());
         for ageing in [
             Ageing { ventricles: 1.2, cortex: 1.0 },
             Ageing { ventricles: 1.5, cortex: 0.9 },
             Ageing { ventricles: 0.8, cortex: 1.05 },
         ] {
-            let steps = walls.surroundings(labels.view()).steps(ageing);
-            let after = walls.moved_labels(labels.view(), steps);
-            let factor = |structure| voxels(&after, structure) / voxels(&labels, structure);
-            let ventricles = factor(Structure::LeftLateralVentricle);
-            assert!((ventricles - ageing.ventricles).abs() < 0.03, "{ageing:?}: ventricles {ventricles}");
-            let cortex = factor(Structure::LeftCerebralCortex);
-            assert!((cortex - ageing.cortex).abs() < 0.03, "{ageing:?}: cortex {cortex}");
+            let steps = response.steps(ageing);
+            for (which, asked) in [(0, ageing.ventricles), (2, ageing.cortex)] {
+                let before = parts(which);
+                let after = walls.moved(before.view(), steps);
+                let factor = after.sum() / before.sum();
+                assert!((f64::from(factor) - asked).abs() < 0.03, "{ageing:?}, shell {which}: {factor}");
+            }
         }
     }
 
     /// Where walls are far, nothing moves, and no change is none to the bit.
     #[test]
     fn what_is_far_from_walls_stays() {
-        let labels = balls();
+        let labels = labels();
         let image = labels.mapv(|label| f32::from(label) * 0.1);
         let walls = Walls::of(labels.view(), [1.0; 3]);
         assert_eq!(walls.moved(image.view(), Steps::default()), image);
-        let steps = walls.surroundings(labels.view()).steps(Ageing { ventricles: 1.4, cortex: 0.9 });
+        let steps = walls.response(labels.view()).steps(Ageing { ventricles: 1.4, cortex: 0.9 });
         let after = walls.moved(image.view(), steps);
         assert_eq!(after[[2, 2, 2]], image[[2, 2, 2]]);
         assert_ne!(after, image);
         let largest = image.iter().fold(0.0f32, |most, &x| most.max(x));
-        assert!(after.iter().all(|&x| (0.0..=largest).contains(&x)));
+        assert!(after.iter().all(|&x| (0.0..largest + 1e-6).contains(&x)));
     }
 
     #[test]
     fn without_ventricles_or_cortex_nothing_moves() {
         let labels = Array3::from_elem((8, 8, 8), Structure::Head.index() as u8);
         let walls = Walls::of(labels.view(), [1.0; 3]);
-        let steps = walls.surroundings(labels.view()).steps(Ageing { ventricles: 2.0, cortex: 0.5 });
+        let steps = walls.response(labels.view()).steps(Ageing { ventricles: 2.0, cortex: 0.5 });
         assert_eq!(steps, Steps::default());
-        assert_eq!(walls.moved_labels(labels.view(), steps), labels);
+        let image = labels.mapv(f32::from);
+        assert_eq!(walls.moved(image.view(), steps), image);
     }
 }

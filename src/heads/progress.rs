@@ -79,7 +79,7 @@ impl Head for Progress {
         let ageing = self.ageing(group, years, pace);
         let visits =
             synthesise_visits(map, View::Crop(patch), &recipe.synthesis, ageing, [seed, step, sample]);
-        let [now, later] = visits.images.map(|image| image.insert_axis(Axis(0)));
+        let [now, later] = visits.map(|image| image.insert_axis(Axis(0)));
         Ok(Example { case: self.case(now, years, Some(&recipe.groups[group].name))?, truth: later })
     }
 }

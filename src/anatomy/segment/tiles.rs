@@ -41,7 +41,7 @@ mod tests {
                 for half in [0, 30, 70, 150] {
                     let core = [middle.saturating_sub(half), middle, (middle + half).min(extent - 1)];
                     let starts = starts(extent, core, 96);
-                    assert!(starts.windows(2).all(|p| p[0] < p[1] && p[1] <= p[0] + 57), "{starts:?}");
+                    assert!(starts.windows(2).all(|p| p[0] < p[1] && p[1] <= p[0] + 64), "{starts:?}");
                     let (first, end) = (starts[0], (starts[starts.len() - 1] + 96).min(extent));
                     let reach = (half + MARGIN).clamp(60, 100);
                     assert!(first <= middle.saturating_sub(reach));

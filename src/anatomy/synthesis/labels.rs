@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use ndarray::{Array3, Axis, s};
 
 use super::super::Structure;
-use super::super::ageing::{Surroundings, Walls};
+use super::super::ageing::{Response, Walls};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 use crate::volume::orientation::to_ras;
@@ -26,7 +26,7 @@ pub struct LabelMap {
     /// Middle of the brain's bounding box in voxels, `[D, H, W]`.
     pub centre: [f64; 3],
     /// Made when it is first asked for.
-    surroundings: OnceLock<Surroundings>,
+    response: OnceLock<Response>,
 }
 
 /// One label of a map.
@@ -130,15 +130,15 @@ impl LabelMap {
         let to: [usize; 3] = [0, 1, 2].map(|a| (head[a][1] + 1 + MARGIN).min(shape[a]));
         let labels = labels.slice(s![from[0]..to[0], from[1]..to[1], from[2]..to[2]]).to_owned();
         let centre = [0, 1, 2].map(|a| (brain[a][0] + brain[a][1]) as f64 / 2.0 - from[a] as f64);
-        Ok(Self { name: name.into(), labels, tissues, centre, surroundings: OnceLock::new() })
+        Ok(Self { name: name.into(), labels, tissues, centre, response: OnceLock::new() })
     }
 
-    /// What relates the volumes of the brain to the steps of its walls.
-    pub fn surroundings(&self) -> &Surroundings {
-        self.surroundings.get_or_init(|| {
+    /// How the volumes of the brain answer to steps of its walls.
+    pub fn response(&self) -> &Response {
+        self.response.get_or_init(|| {
             let structures =
                 self.labels.mapv(|label| self.tissues[usize::from(label)].structure.index() as u8);
-            Walls::of(structures.view(), [1.0; 3]).surroundings(structures.view())
+            Walls::of(structures.view(), [1.0; 3]).response(structures.view())
         })
     }
 }

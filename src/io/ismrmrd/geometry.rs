@@ -20,6 +20,9 @@ pub struct Placed {
 /// file is believed.
 const TOLERANCE: f64 = 1e-3;
 
+/// Positions beyond this, or that are no numbers, are not believed.
+const FARTHEST_MM: f64 = 1e5;
+
 /// Places the image of `readouts` (all of it imaging, at least one), of a slab if `three_d`, of slices otherwise.
 ///
 /// ISMRMRD gives the centre of each slice or slab and the directions of its axes in LPS. That centre is the point
@@ -44,7 +47,8 @@ pub fn place(readouts: &[&Readout], encoding: &Encoding, three_d: bool) -> Place
     };
     let mut notes = Vec::new();
     let mut image = ImageGrid::upright(dims, spacing_mm);
-    match axes(readouts[0]) {
+    let placed = slices.iter().all(|(_, place)| place.iter().all(|mm| mm.abs() < FARTHEST_MM));
+    match axes(readouts[0]).filter(|_| placed) {
         None => notes.push("no geometry in the file: upright about the world's origin".to_string()),
         Some([x, y, z]) => {
             slices.sort_by(|a, b| a.1.dot(&z).total_cmp(&b.1.dot(&z)));
@@ -92,8 +96,7 @@ fn axes(readout: &Readout) -> Option<[Vector3<f64>; 3]> {
     let axes = readout.directions.map(to_ras);
     let unit = axes.iter().all(|axis| (axis.norm() - 1.0).abs() < TOLERANCE);
     let square = (0..3).all(|axis| axes[axis].dot(&axes[(axis + 1) % 3]).abs() < TOLERANCE);
-    let placed = readout.position_mm.iter().all(|value| value.is_finite() && value.abs() < 1e5);
-    (unit && square && placed).then_some(axes)
+    (unit && square).then_some(axes)
 }
 
 /// From x to the patient's left and y to the back, to x right and y front.
