@@ -323,6 +323,17 @@ fn training_beats_the_start() {
         let samples = place.path(name).join("samples");
         assert_eq!(fs::read_dir(samples).unwrap().count(), 2);
     }
+    // The demonstration gives its commands and shows what came of them; raw data comes back with its floor and what was added.
+    let (out, weights) = (place.path("demo"), place.path("recon"));
+    let arguments = ["demo", "recon", "--out", out.to_str().unwrap(), "--weights", weights.to_str().unwrap()];
+    let told = program::printed(&arguments);
+    assert!(told.contains("$ voxgan recon") && told.contains("restored  against the truth"), "{told}");
+    for name in ["picture.png", "restored_floor.nii.gz", "restored_added.nii.gz"] {
+        assert!(out.join(name).exists(), "{name}");
+    }
+    let record: Value = serde_json::from_slice(&fs::read(out.join("restored.json")).unwrap()).unwrap();
+    assert!(record["DataResidual"]["Result"].as_f64().unwrap() < 1e-5, "{record}");
+    assert!(program::refused(&arguments).contains("a new or empty folder"));
     // What was trained opens, and restores as a problem of its own.
     let trained =
         TrainedRestorer::<Flex>::open(place.path("superres").to_str().unwrap(), &Default::default()).unwrap();
