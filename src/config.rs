@@ -21,7 +21,7 @@ pub use parse::{in_file, parse, to_toml};
 use presets::{preset, read, source};
 pub use restoration::{
     AdversarialLoss, AdversaryRecipe, AgeingGroup, Between, ChainRecipe, CriticKind, HeadRecipe,
-    InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, RestorationLoss, RestorationRecipe,
+    InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, ReconStart, RestorationLoss, RestorationRecipe,
     RestorationTraining, RestorerRecipe, SuperresRecipe, TranslateRecipe, UnpairedRecipe, Upsampling,
 };
 pub use segmentation::{

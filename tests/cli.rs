@@ -223,3 +223,42 @@ fn images(stats: &Path) -> u64 {
     let last: serde_json::Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
     last["images"].as_u64().expect("a number")
 }
+
+#[test]
+fn a_head_that_moved_in_known_ways_is_brought_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let [head, moved, samples, still, ghosts] =
+        ["head.nii.gz", "moved.nii.gz", "moved.npy", "still.nii.gz", "ghosts.nii.gz"].map(at);
+    printed(&["simulate", "phantom", &head, "--shape", "40,48,32", "--spacing-mm", "4,4,5"]);
+    printed(&[
+        "simulate",
+        "motion",
+        &head,
+        &moved,
+        "--kspace",
+        &samples,
+        "--rotation-deg=-4,4",
+        "--translation-mm=-6,6",
+        "--seed",
+        "3",
+    ]);
+    let record = at("moved.json");
+    let common = ["recon", &samples, &still, "--spacing-mm", "4,4,5", "--method", "sense"];
+    let told = printed(&[&common[..], &["--shots", &record]].concat());
+    assert!(told.contains("samples not explained"), "{told}");
+    printed(&["recon", &samples, &ghosts, "--spacing-mm", "4,4,5", "--method", "sense"]);
+
+    let image = |path: &str| nifti::read(Path::new(path)).expect("an image").data;
+    let truth = image(&head);
+    let off = |path: &str| {
+        (&image(path) - &truth).mapv(|d| d * d).sum().sqrt() / truth.mapv(|x| x * x).sum().sqrt()
+    };
+    assert!(off(&still) < 0.3 * off(&ghosts), "{} with the shots, {} without", off(&still), off(&ghosts));
+
+    let wavelets = refused(&["recon", &samples, &still, "--method", "wavelet", "--shots", &record]);
+    assert!(wavelets.contains("shots") && wavelets.contains("tv"), "{wavelets}");
+    fs::write(at("none.json"), r#"{"Records": []}"#).expect("written");
+    let none = refused(&["recon", &samples, &still, "--method", "sense", "--shots", &at("none.json")]);
+    assert!(none.contains("one motion"), "{none}");
+}

@@ -203,7 +203,7 @@ fn every_line(n: usize, step: usize, calibration: usize) -> Array3<bool> {
 fn sense_takes_a_twofold_aliased_object_apart() {
     let (object, maps) = (object(64, 1.0, 0.25), coil_maps(4, 64));
     let (kspace, mask) = (measure(&object, &maps), every_line(64, 2, 0));
-    let acquired = Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+    let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
     let aliased = zero_filled(&acquired).unwrap();
     assert!(relative_error(&aliased.image, &object) > 0.3);
     let solved = sense(&acquired, &Sense { lambda: 0.0, iterations: 60, tolerance: 1e-7 }).unwrap();
@@ -230,8 +230,7 @@ fn grappa_fills_regular_and_irregular_gaps() {
         ("irregular", irregular, 0.03),
     ];
     for (name, mask, bound) in masks {
-        let acquired =
-            Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+        let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
         let filled = fill(&acquired, &Grappa::default()).unwrap();
         for coil in 0..8 {
             let kept = mask.indexed_iter().filter(|(_, sampled)| **sampled);
@@ -252,8 +251,7 @@ fn five_eighths_of_kspace_are_enough_for_an_object_of_smooth_phase() {
     let kspace = measure(&object, &maps);
     for late in [false, true] {
         let mask = Array3::from_shape_fn((1, 64, 64), |(_, i, _)| if late { i >= 24 } else { i < 40 });
-        let acquired =
-            Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+        let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
         let error = |found: &Reconstruction| relative_error(&found.image, &object);
         let zero = error(&zero_filled(&acquired).unwrap());
         let found = error(&homodyne(&acquired).unwrap());
@@ -264,7 +262,7 @@ fn five_eighths_of_kspace_are_enough_for_an_object_of_smooth_phase() {
         assert!(found < 0.5 * zero && iterated < 0.5 * zero, "{zero}, {found}, {iterated}");
     }
     let mask = random_mask([1, 64, 64], 0.5, 3);
-    let acquired = Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+    let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
     assert!(homodyne(&acquired).unwrap_err().to_string().contains("partial Fourier"));
 }
 
@@ -277,7 +275,7 @@ fn total_variation_of_a_step_is_the_closed_form() {
     fft(&mut kspace, &[3]);
     let kspace: Array4<Complex32> = kspace.into_dimensionality().unwrap();
     let (mask, maps) = (Array3::from_elem((1, 1, n), true), Array4::from_elem((1, 1, 1, n), Complex32::ONE));
-    let acquired = Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[3] };
+    let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[3]);
     // The balance is only a matter of pace: a small one takes many more iterations here.
     for (isotropic, balance, iterations) in [(false, 1.0, 3000), (true, 1.0, 3000), (true, 0.05, 30_000)] {
         let settings = TotalVariation {
@@ -307,7 +305,7 @@ fn undersampled(seed: u64) -> (Array4<Complex32>, Array3<bool>, Array4<Complex32
 #[test]
 fn momentum_never_loses_to_plain_steps() {
     let (kspace, mask, maps) = undersampled(1);
-    let acquired = Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+    let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
     let run = |momentum, restart| {
         let steps = Steps { iterations: 60, tolerance: 0.0, momentum, restart };
         let settings = L1Wavelet { lambda: 1e-3, shifts: None, steps, ..Default::default() };
@@ -323,7 +321,7 @@ fn momentum_never_loses_to_plain_steps() {
 #[test]
 fn sparse_methods_beat_the_zero_filled_image_and_threads_change_nothing() {
     let (kspace, mask, maps) = undersampled(2);
-    let acquired = Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+    let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
     let all = || {
         [
             zero_filled(&acquired).unwrap(),
@@ -352,8 +350,8 @@ fn slices_are_solved_as_if_they_were_alone() {
     let kspaces = double(&kspace);
     let maps2 = ndarray::concatenate![Axis(1), maps.view(), maps.view()];
     let masks = ndarray::concatenate![Axis(0), mask.view(), mask.view()];
-    let one = Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
-    let two = Acquired { kspace: kspaces.view(), sampled: masks.view(), maps: maps2.view(), axes: &[2, 3] };
+    let one = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
+    let two = Acquired::still(kspaces.view(), masks.view(), maps2.view(), &[2, 3]);
     let (one, two) = (sense(&one, &Sense::default()).unwrap(), sense(&two, &Sense::default()).unwrap());
     assert_eq!(two.image.dim(), (2, 48, 48));
     assert_eq!(one.image.index_axis(Axis(0), 0), two.image.index_axis(Axis(0), 0));
@@ -363,7 +361,7 @@ fn slices_are_solved_as_if_they_were_alone() {
 #[test]
 fn arrays_that_do_not_fit_are_errors() {
     let (kspace, mask, maps) = undersampled(4);
-    let good = Acquired { kspace: kspace.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+    let good = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
     let message = |acquired: Acquired<'_>| zero_filled(&acquired).unwrap_err().to_string();
     assert!(message(Acquired { sampled: mask.slice(s![.., 1.., ..]), ..good }).contains("sampling mask"));
     assert!(message(Acquired { maps: maps.slice(s![1.., .., .., ..]), ..good }).contains("sensitivities"));
@@ -410,7 +408,7 @@ fn mean_psnr(root: &Path, mask: &str, step: usize, method: impl Fn(&Acquired<'_>
             let truth = grey(&root.join(format!("valid/{number:03}.png")));
             let kspace = measure(&truth.mapv(Complex32::from), &maps);
             let (kspace, sampled) = (kspace.view(), mask.view());
-            let found = method(&Acquired { kspace, sampled, maps: maps.view(), axes: &[2, 3] }).image;
+            let found = method(&Acquired::still(kspace, sampled, maps.view(), &[2, 3])).image;
             let square = |(z, truth): (&Complex32, &f32)| f64::from(z.norm() - truth).powi(2);
             let mse = found.iter().zip(&truth).map(square).sum::<f64>() / found.len() as f64;
             10.0 * (255.0 * 255.0 / mse).log10()

@@ -1,13 +1,9 @@
 //! Reconstruction from k-space.
 
 use burn::backend::Flex;
-use std::path::{Path, PathBuf};
-
-use ndarray::{Array3, Array4, ArrayView3, Axis, s};
-use voxgan::error::{Error, Result};
+use ndarray::{Array3, Array4, Axis, s};
+use voxgan::error::Result;
 use voxgan::heads;
-use voxgan::io::masks;
-use voxgan::io::slices::{self, Colour};
 use voxgan::mri::coils::Birdcage;
 use voxgan::mri::encoding::{Encoding, Sampling};
 use voxgan::mri::recon::total_variation::{TotalVariation, total_variation};
@@ -17,13 +13,12 @@ use voxgan::mri::recon::{Acquired, Reconstruction};
 use voxgan::mri::sampling::{Angles, Columns, FastMri, Pattern, Radial, Spokes};
 use voxgan::mri::{Complex32, Linear as _};
 
-use crate::Place;
 use voxgan::pretrained::TrainedRestorer;
 
+use crate::Place;
 use crate::images::{picture, subjects};
+use crate::refinegan::{self, Solve};
 use crate::table::{Contest, head};
-
-type Solve<'a> = Box<dyn Fn(&Acquired<'_>) -> Result<Reconstruction> + 'a>;
 
 /// The floors, and the network last.
 fn methods<'a>(trained: &'a TrainedRestorer<Flex>) -> Vec<(&'static str, Solve<'a>)> {
@@ -60,9 +55,9 @@ pub fn recon(place: &Place) -> Result<()> {
     for (name, pattern, coils) in tasks {
         let mut contest = Contest::default();
         for (subject, scan) in subjects(place)? {
-            // Every fourth slice through the middle half of the head.
+            // Every eighth slice through the middle half of the head.
             let depth = scan.shape()[1];
-            let scan = scan.slice(s![0, depth / 4..3 * depth / 4;4, .., ..]).to_owned();
+            let scan = scan.slice(s![0, depth / 4..3 * depth / 4;8, .., ..]).to_owned();
             let (d, h, w) = scan.dim();
             let phase = |z: usize, y: usize, x: usize| {
                 let [y, x] = [y as f32 / h as f32 - 0.5, x as f32 / w as f32 - 0.5];
@@ -88,8 +83,7 @@ pub fn recon(place: &Place) -> Result<()> {
             encoding.coil_maps = (coils > 1).then(|| maps.clone());
             let samples = encoding.operator()?.apply(image.into_dyn());
             let samples = samples.into_dimensionality().expect("k-space of rank four");
-            let acquired =
-                Acquired { kspace: samples.view(), sampled: mask.view(), maps: maps.view(), axes: &[2, 3] };
+            let acquired = Acquired::still(samples.view(), mask.view(), maps.view(), &[2, 3]);
             let truth = scan.insert_axis(Axis(0));
             let mut images = Vec::new();
             for (method, solve) in methods(&trained) {
@@ -105,66 +99,10 @@ pub fn recon(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// The masks of RefineGAN's brain set.
-const MASKS: [&str; 8] = [
-    "radial_10.png",
-    "radial_20.png",
-    "radial_30.png",
-    "radial_40.png",
-    "cartes_10.tif",
-    "cartes_20.tif",
-    "cartes_30.tif",
-    "cartes_40.tif",
-];
-
-/// Peak 255, magnitude against the 8-bit image, mean of the slices' dB, as published.
+/// The validation slices of RefineGAN's brain set under its own masks.
 pub fn refinegan(place: &Place) -> Result<()> {
-    let trained = place.network("refinegan")?;
-    let folder = place.data.join("refinegan");
-    let mut slices = slices_of(&folder.join("valid"))?;
-    if place.quick {
-        slices.truncate(10);
-    }
-    println!("{}\n\nPSNR in dB, mean of {} slices\n", trained.name, slices.len());
-    println!("| mask | zero-filled | network |\n|---|---|---|");
-    for name in MASKS {
-        let mask = masks::read(&folder.join("masks").join(name))?.sampled;
-        let mut means = Vec::new();
-        for network in [false, true] {
-            let mut sum = 0.0;
-            for slice in &slices {
-                let (d, h, w) = slice.dim();
-                let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
-                encoding.sampling = Sampling::Mask(mask.clone());
-                let samples = encoding.operator()?.apply(slice.mapv(|x| Complex32::new(x, 0.0)).into_dyn());
-                let samples: Array4<Complex32> = samples.into_dimensionality().expect("k-space of rank four");
-                let maps = Array4::ones((1, d, h, w));
-                let acquired = Acquired {
-                    kspace: samples.view(),
-                    sampled: mask.view(),
-                    maps: maps.view(),
-                    axes: &[2, 3],
-                };
-                let image = if network { by_network(&trained, &acquired)? } else { zero_filled(&acquired)? };
-                sum += psnr(slice.view(), image.image.view());
-            }
-            means.push(sum / slices.len() as f64);
-        }
-        println!("| {name} | {:.2} | {:.2} |", means[0], means[1]);
-    }
-    Ok(())
-}
-
-fn psnr(truth: ArrayView3<f32>, image: ArrayView3<Complex32>) -> f64 {
-    let squares = truth.iter().zip(image).map(|(&a, b)| f64::from(a - b.norm()).powi(2)).sum::<f64>();
-    10.0 * (255.0f64.powi(2) * truth.len() as f64 / squares).log10()
-}
-
-fn slices_of(folder: &Path) -> Result<Vec<Array3<f32>>> {
-    let fail = |source| Error::io(folder, "list this folder", source);
-    let entries = std::fs::read_dir(folder).map_err(fail)?;
-    let mut paths: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|p| slices::is_slice(p)).collect();
-    paths.sort();
-    paths.iter().map(|path| Ok(slices::read(path, Colour::Grey)?.data.index_axis_move(Axis(0), 0))).collect()
+    let name = if place.weights.contains_key("refinegan") { "refinegan" } else { "recon" };
+    let trained = place.network(name)?;
+    println!("{}\n", trained.name);
+    refinegan::run(&place.data.join("refinegan"), &methods(&trained), if place.quick { 10 } else { 100 })
 }

@@ -3,6 +3,8 @@
 
 mod images;
 mod kspace;
+mod real;
+mod refinegan;
 mod simulated;
 mod speed;
 mod table;
@@ -51,7 +53,7 @@ fn main() {
     }
     if parts.is_empty() {
         println!(
-            "give parts: superres, recon, motion, inpaint, translate, progress, refinegan, speed (see README.md \
+            "give parts: superres, recon, motion, inpaint, translate, progress, ages, refinegan, speed (see README.md \
              beside this file)"
         );
         return;
@@ -70,6 +72,7 @@ fn main() {
             "motion" => images::motion(&place),
             "translate" => simulated::translate(&place),
             "progress" => simulated::progress(&place),
+            "ages" => real::progress(&place),
             "recon" => kspace::recon(&place),
             "refinegan" => kspace::refinegan(&place),
             "speed" => speed::all(&place),

@@ -72,8 +72,7 @@ fn whole(trained: &TrainedRestorer<Flex>) -> Result<()> {
                 x % 4 == 0 || x.abs_diff(128) < 10
             });
             let maps = Array4::ones((1, LENGTH, LENGTH, LENGTH));
-            let acquired =
-                Acquired { kspace: data.view(), sampled: sampled.view(), maps: maps.view(), axes: &[2, 3] };
+            let acquired = Acquired::still(data.view(), sampled.view(), maps.view(), &[2, 3]);
             heads::reconstruct(&trained.network, &trained.recipe, &acquired, 1.0, &Default::default())?;
             return Ok(());
         }

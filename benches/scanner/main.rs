@@ -1,9 +1,6 @@
 //! Our side of `benches/scanner/run`: `prepare FOLDER` writes the arrays that all sides compute on, `CASE FOLDER REPEATS`
 //! prints the seconds of each repeat as one JSON line, after one that does not count. `n4 SCAN FIELD REPEATS` does so for
-//! N4 with the scan's voxels above zero as its mask, and writes the field; `refinegan FOLDER` prints the table of
-//! classical reconstruction.
-
-mod refinegan;
+//! N4 with the scan's voxels above zero as its mask, and writes the field.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -36,7 +33,6 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let done = match &arguments[..] {
         [prepare, folder] if prepare == "prepare" => write_arrays(Path::new(folder)),
-        [refinegan, folder] if refinegan == "refinegan" => refinegan::run(Path::new(folder)),
         [n4, scan, field, repeats] if n4 == "n4" => {
             correct(Path::new(scan), Path::new(field), repeats.parse().expect("a number of repeats"))
         }
@@ -107,8 +103,7 @@ fn time(case: &str, folder: &Path, repeats: usize) -> Result<()> {
         "sense" | "wavelet" => {
             let (kspace, maps) = (coils("sampled")?, coils("maps")?);
             let sampled: Array3<bool> = kspace.index_axis(Axis(0), 0).mapv(|z| z != Complex32::default());
-            let acquired =
-                Acquired { kspace: kspace.view(), sampled: sampled.view(), maps: maps.view(), axes: &[2, 3] };
+            let acquired = Acquired::still(kspace.view(), sampled.view(), maps.view(), &[2, 3]);
             if case == "sense" {
                 let settings = Sense { iterations: 30, tolerance: 0.0, ..Sense::default() };
                 repeated(repeats, || sense(&acquired, &settings))

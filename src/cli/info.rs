@@ -5,7 +5,7 @@ use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::ops::cpu;
 use crate::pretrained::model::{self, Model};
-use crate::pretrained::segmenter;
+use crate::pretrained::{TrainedRestorer, restorer, segmenter};
 
 /// Print devices, features, weights and versions.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,6 +36,10 @@ pub fn run(_: Args) -> Result<()> {
         );
     }
     let segmenter = segmenter::open::<burn::backend::Flex>(segmenter::EMBEDDED, &Default::default())?;
+    for name in restorer::embedded_names() {
+        let trained = TrainedRestorer::<burn::backend::Flex>::open(name, &Default::default())?;
+        println!("head         {}", trained.name);
+    }
     println!("segmenter    {}: {} structures at 1 mm", segmenter.name(), crate::anatomy::STRUCTURES);
     Ok(())
 }

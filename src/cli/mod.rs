@@ -15,6 +15,7 @@ mod n4;
 mod parity;
 mod prepare;
 mod recon;
+mod records;
 mod report;
 mod restore;
 mod sampler;

@@ -7,6 +7,7 @@ use ndarray::{Array3, Array4, Axis};
 use serde_json::json;
 
 use super::device::{Device, on_device};
+use super::records::Records;
 use super::restore::{anatomy, beside, parse_consistency};
 use super::sidecar;
 use crate::config::in_file;
@@ -69,6 +70,10 @@ pub struct Args {
     /// Keep only the samples of this mask (.png, .tif, .npy, .mat)
     #[arg(long, value_name = "MASK")]
     mask: Option<PathBuf>,
+    /// The head moved, and this record tells how (the JSON of `voxgan simulate motion`, or one written like it): for
+    /// zero-filled, sense, tv and network
+    #[arg(long, value_name = "RECORD")]
+    shots: Option<PathBuf>,
     /// What of the complex image to write
     #[arg(long, value_enum, default_value_t = PartName::Magnitude)]
     part: PartName,
@@ -166,7 +171,10 @@ pub fn run(args: Args) -> Result<()> {
         kspace.sampled.dim()
     );
     let in_input = |error| in_file(error, &args.input);
-    let measurement = Measurement::new(kspace, &args.coils()?).map_err(in_input)?;
+    let mut measurement = Measurement::new(kspace, &args.coils()?).map_err(in_input)?;
+    if let Some(path) = &args.shots {
+        measurement = measurement.moved(&Records::motion(path)?).map_err(|error| in_file(error, path))?;
+    }
     let Some(method) = args.method() else {
         return args.by_network(&measurement, reference).map_err(in_input);
     };
@@ -232,10 +240,16 @@ impl Args {
         }
     }
 
-    /// The image of a network, and beside it its floor (total variation), what it added and a record.
+    /// The image of a network, and beside it its floor (total variation, or least squares of a head that moved), what it added
+    /// and a record.
     fn by_network(&self, measurement: &Measurement, reference: Option<Array3<f32>>) -> Result<()> {
         let (part, output) = (self.part(), &self.output);
-        let floor = measurement.by(&Method::TotalVariation(TotalVariation::default()), part)?;
+        let floor = match self.shots {
+            None => Method::TotalVariation(TotalVariation::default()),
+            // Many iterations of a whole volume that moves would take hours.
+            Some(_) => Method::Sense(Sense::default()),
+        };
+        let floor = measurement.by(&floor, part)?;
         let (name, added, found) = on_device!(self.device, |B, device| {
             let trained = TrainedRestorer::<B>::open(&self.weights, &device)?;
             let mut added = None;

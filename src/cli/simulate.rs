@@ -4,15 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::records::Records;
 use super::sidecar;
 use crate::error::{Error, Result};
 use crate::io::masks;
 use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::npy;
 use crate::mri::degrade::{
-    Component, Degradation, Distribution, MaskRuns, NoiseLevel, ProfileShape, RandomBiasField,
+    Applied, Component, Degradation, Distribution, MaskRuns, NoiseLevel, ProfileShape, RandomBiasField,
     RandomGhosting, RandomMotion, RandomNoise, RandomSpikes, RandomThickSlices, RandomUndersampling, Record,
     Sampling, ShotOrder, replay, simulate,
 };
@@ -103,6 +105,9 @@ struct Motion {
     interleaved: Option<usize>,
     #[arg(long, value_enum, default_value_t = ComponentName::Magnitude)]
     component: ComponentName,
+    /// Also write the samples, with DC in the middle: with the record, what `voxgan recon --shots` takes
+    #[arg(long, value_name = "FILE.npy")]
+    kspace: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -278,13 +283,6 @@ struct Recipe {
     degradation: Vec<Degradation>,
 }
 
-/// What of a sidecar is replayed.
-#[derive(Debug, Serialize, Deserialize)]
-struct Records {
-    #[serde(rename = "Records")]
-    records: Vec<Record>,
-}
-
 /// Volume → degradation → volume and record.
 ///
 /// # Errors
@@ -312,7 +310,15 @@ pub fn run(args: Args) -> Result<()> {
                 order,
                 component: args.component.into(),
             };
-            (Degradation::Motion(random), args.files)
+            let degradation = [Degradation::Motion(random)];
+            let volume = nifti::read(&args.files.input)?;
+            let records = degrade_volume(&volume, &degradation, &args.files)?;
+            let (Some(path), Some(Applied::Motion(motion))) =
+                (&args.kspace, records.first().map(|record| &record.applied))
+            else {
+                return Ok(());
+            };
+            return npy::write_complex(path, motion.kspace(&volume)?.view().into_dyn());
         }
         Kind::Ghosting(args) => {
             let random = RandomGhosting {
@@ -353,19 +359,24 @@ fn axes(names: &[AxisName]) -> Vec<Axis> {
 }
 
 fn degrade(chain: &[Degradation], files: &Files) -> Result<()> {
-    let volume = nifti::read(&files.input)?;
-    let simulated = simulate(&volume, chain, files.seed)?;
+    degrade_volume(&nifti::read(&files.input)?, chain, files).map(|_| ())
+}
+
+/// What was applied.
+fn degrade_volume(volume: &Volume, chain: &[Degradation], files: &Files) -> Result<Vec<Record>> {
+    let simulated = simulate(volume, chain, files.seed)?;
     for record in &simulated.records {
         if let Some(energy) = record.displaced_energy {
             println!("displaced k-space energy  {:.4} %", 100.0 * energy);
         }
     }
     let records = Records { records: simulated.records };
-    write(&files.output, &files.input, &simulated.volume, json!({ "Seed": files.seed }), &records)
+    write(&files.output, &files.input, &simulated.volume, json!({ "Seed": files.seed }), &records)?;
+    Ok(records.records)
 }
 
 fn again(args: &Replay) -> Result<()> {
-    let Records { records } = read_json(&args.record)?;
+    let Records { records } = Records::read(&args.record)?;
     let degraded = replay(&nifti::read(&args.input)?, &records)?;
     write(&args.output, &args.input, &degraded, json!({}), &Records { records })
 }
@@ -377,14 +388,6 @@ fn read_recipe(path: &Path) -> Result<Vec<Degradation>> {
         Error::file(path, "recipe", "[[degradation]] tables", found, "see the guide for kinds and ranges")
     })?;
     Ok(recipe.degradation)
-}
-
-fn read_json(path: &Path) -> Result<Records> {
-    let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read the record", source))?;
-    serde_json::from_str(&text).map_err(|error| {
-        let advice = "give the .json beside a volume that `voxgan simulate` wrote";
-        Error::file(path, "record", "what was applied, as JSON", error.to_string(), advice)
-    })
 }
 
 /// Writes a degraded volume and its record.

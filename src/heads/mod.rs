@@ -12,7 +12,7 @@
 //! |---|---|---|---|
 //! | [`Superres`] | means over several voxels, slice profiles | cubic interpolation | exactly, or by its noise |
 //! | [`Inpaint`] | some of the voxels | harmonic filling | exactly |
-//! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image | exactly, or by its noise |
+//! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image, or that of least total variation | exactly, or by its noise |
 //! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one | not; or exactly |
 //! | [`Translate`] | an image of another contrast | that image | not |
 //! | [`Progress`] | an image of years before | that image | not |
@@ -44,7 +44,7 @@ pub use critic::{Critic, PatchCritic};
 pub use harmonic::harmonic;
 pub use inpaint::Inpaint;
 pub use measured::Measured;
-pub use motion::{Motion, least_squares};
+pub use motion::Motion;
 pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
 pub use progress::Progress;
 pub use recon::{Recon, brightness, complex, pair};

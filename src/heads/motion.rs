@@ -1,25 +1,25 @@
 //! Motion correction: an image of a head that moved while it was measured.
 
+use std::ops::Range;
+
 use nalgebra::Matrix4;
-use ndarray::{Array4, Axis};
+use ndarray::{Array4, Axis, s};
 
 use super::case::{part, part_at};
 use super::recon::{held_to_samples, pair};
 use super::{Case, Channels, Example, Head, Subject};
 use crate::config::MotionRecipe;
 use crate::error::Result;
+use crate::mri::degrade::Motion as Moves;
 use crate::mri::encoding::Encoding;
-use crate::mri::recon::conjugate_gradient::conjugate_gradient;
-use crate::mri::{Complex32, ComplexArray, Linear};
+use crate::mri::operators::motion::Rigid;
+use crate::mri::recon::sense::{Sense, least_squares};
+use crate::mri::{Complex32, ComplexArray};
 use crate::random::{Purpose, stream};
 use crate::volume::Volume;
 
-/// Iterations of the least-squares image, and the residual at which they end.
-const ITERATIONS: usize = 12;
-const TOLERANCE: f64 = 1e-3;
-/// Where the head never was, nothing is known: a little of the identity keeps the image from growing there, relative to the
-/// largest eigenvalue of AᴴA, which is one.
-const RIDGE: f32 = 1e-3;
+/// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing there.
+const START: Sense = Sense { lambda: 1e-3, iterations: 12, tolerance: 1e-3 };
 
 /// A true image is measured while it moves. Either only the corrupted image is known, from which restoration starts and to
 /// which it is not held; or the shots are, and it starts from the least-squares image and is held to the samples.
@@ -45,16 +45,48 @@ impl Motion {
     /// As [`Encoding::operator`].
     pub fn known(&self, encoding: Encoding, samples: ComplexArray) -> Result<Case> {
         let operator = encoding.operator()?;
-        let image = least_squares(&*operator, &samples);
-        let start = pair(&image.into_dimensionality().expect("an image of rank three"));
+        let start = pair(&least_squares(&*operator, samples.clone(), 1.0, &START).image);
         Ok(held_to_samples(encoding, samples, start))
     }
 }
 
-/// The image of which `samples` would nearly have been measured, of least norm.
-pub fn least_squares(operator: &dyn Linear, samples: &ComplexArray) -> ComplexArray {
-    let normal = |x: ComplexArray| operator.normal(x.clone()) + x.mapv(|z| z * RIDGE);
-    conjugate_gradient(normal, &operator.adjoint(samples.clone()), ITERATIONS, TOLERANCE).0
+/// The part of this grid, at `first`, of what is measured of a volume of 1 mm that moves. Only what can reach it is moved.
+fn corrupted_part(
+    volume: &Volume,
+    motion: Moves,
+    first: [usize; 3],
+    patch: [usize; 3],
+) -> Result<Array4<f32>> {
+    let dims = [1, 2, 3].map(|axis| volume.data.shape()[axis]);
+    let middle = |range: &Range<usize>| (range.start + range.end) as f64 / 2.0;
+    let of_part = |part: &[Range<usize>; 3]| -> Vec<Rigid> {
+        let offset_mm = [2, 1, 0].map(|axis| middle(&part[axis]) - dims[axis] as f64 / 2.0);
+        motion.poses.iter().map(|pose| pose.of_part(offset_mm)).collect()
+    };
+    let part = [0, 1, 2].map(|axis| first[axis]..first[axis] + patch[axis]);
+    let norm = |v: [f64; 3]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let radius = 0.5 * norm(patch.map(|length| length as f64));
+    // How far a pose moves any of the part's voxels, at most; and two voxels that interpolation reads.
+    let reach = |pose: &Rigid| {
+        let turn: f64 = pose.rotation_deg.iter().map(|angle| angle.abs().to_radians()).sum();
+        norm(pose.translation_mm) + turn * radius
+    };
+    let margin = of_part(&part).iter().map(reach).fold(0.0, f64::max).ceil() as usize + 2;
+    let within = [0, 1, 2].map(|axis| {
+        if axis == motion.axis as usize {
+            return 0..dims[axis];
+        }
+        first[axis].saturating_sub(margin)..(first[axis] + patch[axis] + margin).min(dims[axis])
+    });
+    let motion = Moves { poses: of_part(&within), ..motion };
+    let [z, y, x] = within.clone();
+    let around = Volume::new(volume.data.slice(s![.., z, y, x]).to_owned(), volume.affine);
+    let moved = motion.apply(&around)?.volume.data;
+    let [z, y, x] = [0, 1, 2].map(|axis| {
+        let start = first[axis] - within[axis].start;
+        start..start + patch[axis]
+    });
+    Ok(moved.slice(s![.., z, y, x]).to_owned())
 }
 
 impl Head for Motion {
@@ -83,10 +115,48 @@ impl Head for Motion {
             return Ok(Example { case: self.known(encoding, samples)?, truth: pair(&truth) });
         }
         let volume = Volume::new(image.clone(), Matrix4::identity());
-        let moved = self.recipe.motion.draw(&volume, rng)?.apply(&volume)?.volume;
+        let motion = self.recipe.motion.draw(&volume, rng)?;
         let (truth, first) = part_at(image, patch, rng)?;
-        let [z, y, x] = [0, 1, 2].map(|axis| first[axis]..first[axis] + patch[axis]);
-        let corrupted = moved.data.slice(ndarray::s![.., z, y, x]).to_owned();
+        let corrupted = corrupted_part(&volume, motion, first, patch)?;
         Ok(Example { case: self.unknown(corrupted), truth })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mri::degrade::RandomMotion;
+    use crate::mri::sampling::Axis as Encoded;
+
+    #[test]
+    fn a_part_is_corrupted_as_within_the_whole() -> Result<()> {
+        let image = Array4::from_shape_fn((1, 60, 64, 68), |(_, z, y, x)| {
+            let far = [(z, 30.0), (y, 32.0), (x, 34.0)].map(|(at, centre)| at as f32 + 0.5 - centre);
+            let r = far.iter().map(|d| d * d).sum::<f32>().sqrt();
+            if r < 24.0 {
+                0.6 + 0.3 * (0.4 * far[0] + 0.3 * far[1]).sin() * (0.35 * far[2]).cos()
+            } else {
+                0.0
+            }
+        });
+        let volume = Volume::new(image.clone(), Matrix4::identity());
+        for (axis, most) in [(Encoded::H, 3.0), (Encoded::W, 3.0), (Encoded::D, 3.0), (Encoded::H, 8.0)] {
+            let random = RandomMotion {
+                rotation_deg: [-most, most],
+                translation_mm: [-most, most],
+                axes: vec![axis],
+                ..RandomMotion::default()
+            };
+            let motion = random.draw(&volume, &mut stream(3, 0, 0, 0, Purpose::Degradation))?;
+            let whole = motion.apply(&volume)?.volume.data;
+            let (first, patch) = ([8, 20, 30], [16, 20, 24]);
+            let part = corrupted_part(&volume, motion, first, patch)?;
+            let of = |from: &Array4<f32>| from.slice(s![.., 8..24, 20..40, 30..54]).to_owned();
+            let differ = |a: &Array4<f32>, b: &Array4<f32>| (a - b).mapv(|d| d * d).sum().sqrt();
+            let (off, moved) = (differ(&part, &of(&whole)), differ(&of(&image), &of(&whole)));
+            // The passes of a rotation read between voxels at places that depend on the grid's centre.
+            assert!(off < 0.05 * moved && moved > 1.0, "{axis:?}, {most}: {off} of {moved}");
+        }
+        Ok(())
     }
 }

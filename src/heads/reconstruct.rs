@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis, Slice, concatenate};
 
-use super::{Recon, Restored, Restorer, blocks, brightness, complex, restore};
+use super::{Motion, Recon, Restored, Restorer, blocks, brightness, complex, restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
 use crate::mri::Complex32;
@@ -21,10 +21,12 @@ pub struct FromNetwork {
 }
 
 /// The image of a measurement by `network` of this recipe; `weight` of the way to the samples is gone at last. A network of
-/// slices takes those along D one by one, which must not be in k-space.
+/// slices takes those along D one by one, which must not be in k-space. Networks of reconstruction start where their recipe
+/// says, those of known motion from the least-squares image.
 ///
 /// # Errors
-/// [`Error::Value`] for weights of another head, and slices that lie otherwise.
+/// [`Error::Value`] for weights of another head, slices that lie otherwise, and motion where a network sees slices or where it
+/// is of known motion and none is known.
 pub fn reconstruct<B: VolumeOps>(
     network: &Restorer<B>,
     recipe: &RestorationRecipe,
@@ -32,14 +34,14 @@ pub fn reconstruct<B: VolumeOps>(
     weight: f64,
     device: &B::Device,
 ) -> Result<FromNetwork> {
-    let HeadRecipe::Recon(head) = &recipe.head else {
-        return Err(Error::value("head", "recon", "another head's weights", "give weights of recon"));
-    };
-    let head = Recon::new(head);
     let slices = acquired.kspace.shape()[1];
     if recipe.flat() && slices > 1 && acquired.axes.contains(&1) {
         let advice = "give slices whose k-space is two-dimensional, or a network of volumes";
         return Err(Error::value("k-space axes", "H and W, with slices along D", "D too", advice));
+    }
+    if recipe.flat() && slices > 1 && acquired.moves.is_some() {
+        let advice = "give a network of volumes: motion mixes slices";
+        return Err(Error::value("shots", "none for a network of slices", "known motion", advice));
     }
     let parts = if recipe.flat() { slices } else { 1 };
     let images = (0..parts).map(|number| {
@@ -50,7 +52,7 @@ pub fn reconstruct<B: VolumeOps>(
             part.sampled.slice_axis_inplace(Axis(0), at);
             part.maps.slice_axis_inplace(Axis(1), at);
         }
-        one(network, recipe, &head, &part, weight, device)
+        one(network, recipe, &part, weight, device)
     });
     let found = images.collect::<Result<Vec<_>>>()?;
     let joined = |part: &dyn Fn(&FromNetwork) -> Array3<Complex32>| {
@@ -65,7 +67,6 @@ pub fn reconstruct<B: VolumeOps>(
 fn one<B: VolumeOps>(
     network: &Restorer<B>,
     recipe: &RestorationRecipe,
-    head: &Recon,
     acquired: &Acquired<'_>,
     weight: f64,
     device: &B::Device,
@@ -76,13 +77,26 @@ fn one<B: VolumeOps>(
     if scale <= f32::MIN_POSITIVE {
         return Ok(FromNetwork { added: Array3::zeros(zero_filled.raw_dim()), image: zero_filled });
     }
-    let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
+    let spacing_mm = acquired.moves.map_or([1.0; 3], |moves| moves.spacing_mm);
+    let mut encoding = Encoding::full([d, h, w], spacing_mm);
+    encoding.shots = acquired.moves.map(|moves| moves.shots.clone());
     encoding.transformed = [0, 1, 2].map(|axis| acquired.axes.contains(&(axis + 1)));
     encoding.sampling = Sampling::Mask(acquired.sampled.to_owned());
     // One coil that sees all alike needs no map, and its image follows from the samples in one step.
     let plain = coils == 1 && acquired.maps.iter().all(|&s| s == Complex32::from(1.0));
     encoding.coil_maps = (!plain).then(|| acquired.maps.to_owned());
-    let case = head.case(encoding, acquired.measured().mapv(|k| k / scale))?;
+    let samples = acquired.measured().mapv(|k| k / scale);
+    let case = match &recipe.head {
+        HeadRecipe::Recon(head) => Recon::new(head).case(encoding, samples)?,
+        HeadRecipe::Motion(head) if head.known && encoding.shots.is_some() => {
+            Motion::new(head).known(encoding, samples)?
+        }
+        _ => {
+            let expected = "recon, or motion with known = true of a head whose motion is known";
+            let advice = "give other weights, or the motion";
+            return Err(Error::value("head", expected, "another head's weights", advice));
+        }
+    };
     let Restored { image, added, .. } = restore(network, &case, blocks(recipe), weight, device)?;
     let [image, added] = [image, added].map(|parts| complex(&parts).mapv(|z| z * scale));
     Ok(FromNetwork { image, added })

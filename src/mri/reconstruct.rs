@@ -7,9 +7,11 @@ use super::coils::{
     EspiritOptions, Keep, calibration_widths, centre, compression, espirit, mix, noise_covariance,
     root_sum_of_squares, whitening_matrix,
 };
+use super::degrade::Motion;
 use super::fourier::ifft;
 use super::image::{Part, to_volume};
 use super::linear::norm;
+use super::operators::shots::Shots;
 use super::recon::grappa::{Grappa, fill, grappa};
 use super::recon::homodyne::homodyne;
 use super::recon::pocs::{Pocs, pocs};
@@ -17,7 +19,7 @@ use super::recon::sense::{Sense, sense};
 use super::recon::total_variation::{TotalVariation, total_variation};
 use super::recon::wavelet::{L1Wavelet, wavelet};
 use super::recon::zero_filled::zero_filled;
-use super::recon::{Acquired, Reconstruction, Trace};
+use super::recon::{Acquired, Moves, Reconstruction, Trace};
 use super::{Complex32, Linear};
 use crate::error::{Error, Result};
 use crate::volume::{KSpace, Volume};
@@ -101,6 +103,8 @@ pub struct Measurement {
     kspace: KSpace,
     /// `[coils, D, H, W]`; none where coil images are to be combined without.
     maps: Option<Array4<Complex32>>,
+    /// How the head moved; none where it lay still.
+    shots: Option<Shots>,
 }
 
 impl Measurement {
@@ -110,7 +114,16 @@ impl Measurement {
     /// [`Error::Value`] where the data does not allow it: no calibration region for the maps, maps of another shape.
     pub fn new(kspace: KSpace, settings: &CoilSettings) -> Result<Self> {
         let (kspace, maps) = coils(kspace, settings)?;
-        Ok(Self { kspace, maps })
+        Ok(Self { kspace, maps, shots: None })
+    }
+
+    /// The same of a head that moved as `motion` tells, along the axes of this k-space.
+    ///
+    /// # Errors
+    /// As [`Motion::shots`].
+    pub fn moved(self, motion: &Motion) -> Result<Self> {
+        let shots = Some(motion.shots(self.kspace.sampled.dim().into())?);
+        Ok(Self { shots, ..self })
     }
 
     /// The volume of a classical method.
@@ -119,7 +132,7 @@ impl Measurement {
     /// [`Error::Value`] for several coils without maps where the method needs them, and what its steps refuse.
     pub fn by(&self, method: &Method, part: Part) -> Result<Reconstructed> {
         let name = format!("{method:?}");
-        if self.maps.is_none() {
+        if self.maps.is_none() && self.shots.is_none() {
             return self.finish(without_maps(&self.kspace, method)?, None, &name, part);
         }
         // Their images answer for a part of the samples only.
@@ -146,20 +159,24 @@ impl Measurement {
         part: Part,
         method: impl FnOnce(&Acquired<'_>) -> Result<Reconstruction>,
     ) -> Result<Reconstructed> {
-        let Self { kspace, maps } = self;
+        let Self { kspace, maps, shots } = self;
         let Some(maps) = maps else {
             return Err(without(kspace, name));
         };
         let axes = kspace.axes();
+        let (_, d, h, w) = kspace.data.dim();
+        let fov_mm = kspace.image.encoded_fov_mm;
+        let spacing_mm = [fov_mm[0] / w as f64, fov_mm[1] / h as f64, fov_mm[2] / d as f64];
         let acquired = Acquired {
             kspace: kspace.data.view(),
             sampled: kspace.sampled.view(),
             maps: maps.view(),
             axes: &axes,
+            moves: shots.as_ref().map(|shots| Moves { shots, spacing_mm }),
         };
         acquired.check()?;
         let found = method(&acquired)?;
-        let residual = data_residual(&acquired, &found);
+        let residual = data_residual(&acquired, &found)?;
         self.finish(found, Some(residual), name, part)
     }
 
@@ -244,11 +261,11 @@ fn sensitivities(kspace: &mut KSpace, maps: Maps) -> Result<Option<Array4<Comple
 }
 
 /// ‖Ax − y‖ / ‖y‖ over the samples.
-fn data_residual(acquired: &Acquired<'_>, found: &Reconstruction) -> f64 {
-    let mut explained = acquired.encoding().apply(found.image.clone().into_dyn());
+fn data_residual(acquired: &Acquired<'_>, found: &Reconstruction) -> Result<f64> {
+    let mut explained = acquired.operator()?.0.apply(found.image.clone().into_dyn());
     let measured = acquired.measured();
     explained -= &measured;
-    norm(&explained) / norm(&measured).max(f64::MIN_POSITIVE)
+    Ok(norm(&explained) / norm(&measured).max(f64::MIN_POSITIVE))
 }
 
 /// A method that cannot do without maps.
@@ -265,7 +282,7 @@ fn without_maps(kspace: &KSpace, method: &Method) -> Result<Reconstruction> {
         Method::Grappa(settings) => {
             let kspace = kspace.data.view();
             // Filling looks at no maps.
-            fill(&Acquired { kspace, sampled: sampled.view(), maps: kspace, axes: &axes }, settings)?
+            fill(&Acquired::still(kspace, sampled.view(), kspace, &axes), settings)?
         }
         other => return Err(without(kspace, &format!("{other:?}"))),
     };

@@ -20,7 +20,17 @@ pub const TRANSLATE: &str = "translate";
 /// That of progression.
 pub const PROGRESS: &str = "progress";
 /// The networks inside the program: name and file.
-const EMBEDDED: [Embedded; 0] = [];
+const EMBEDDED: [Embedded; 4] = [
+    (SUPERRES, include_bytes!("../../weights/superres.safetensors")),
+    (RECON, include_bytes!("../../weights/recon.safetensors")),
+    (MOTION, include_bytes!("../../weights/motion.safetensors")),
+    (INPAINT, include_bytes!("../../weights/inpaint.safetensors")),
+];
+
+/// The names of the networks inside the program.
+pub fn embedded_names() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().map(|(name, _)| *name)
+}
 
 /// Where the averaged network stands among the arrays of a checkpoint.
 pub const AVERAGE: &str = "R_ema.";

@@ -22,7 +22,7 @@ use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
 use super::record::RunFolder;
 use super::restorer::{Subjects, decibels};
-use super::run::{Clock, Ended, Event, Numbers, Schedule, Trainee, finite, train};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
 use super::subjects::turn;
 use crate::anatomy::synthesis::LabelMap;
 use crate::bridge::{image_to_tensor, tensor_to_image};
@@ -33,8 +33,8 @@ use crate::io::dataset::Dataset;
 use crate::nn::parameters::{Named, gradients};
 use crate::nn::schedule::rise;
 use crate::ops::{VolumeOps, tape};
+use crate::pretrained::Weights;
 use crate::pretrained::restorer::BACKWARD;
-use crate::pretrained::{Weights, latest_checkpoint};
 
 /// The two directions: what they are called in the log, and in a checkpoint.
 const DIRECTIONS: [(&str, &str); 2] = [("forward", ""), ("backward", BACKWARD)];
@@ -112,12 +112,8 @@ impl<'a> Domains<'a> {
 /// are. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     job.domains.check()?;
-    let mut training = Training::<B>::new(job, device)?;
-    if let Some(path) = latest_checkpoint(job.out)? {
-        training.restore(&path)?;
-    }
-    let mut folder = RunFolder::open(job.out, &job.recipe.to_toml()?, &B::name(device), training.done())?;
-    train(&mut training, &mut folder, job.stop, tell)
+    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
+    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
 }
 
 /// Both directions in training.
@@ -222,22 +218,6 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let gradients = [there, back].map(|direction| gradients(&direction.learner.network, &found));
         Ok(Round { made: made.inner(), gradients })
     }
-
-    fn restore(&mut self, path: &Path) -> Result<()> {
-        let weights = Weights::read(path)?;
-        of_this_run(&weights, self.job.recipe)?;
-        let (saved, given) = (text(&weights, "subjects")?, self.job.domains.identity());
-        if saved != given {
-            let advice = "give the run's own --data and --other, or another --out for a new run";
-            return Err(Error::file(path, "training set", saved, given, advice));
-        }
-        for (direction, (_, part)) in self.directions.iter_mut().zip(DIRECTIONS) {
-            direction.learner.restore(&weights, part, &self.device)?;
-            direction.critic.restore(&weights, part, &self.device)?;
-        }
-        self.clock = from_json(&weights, "counters")?;
-        Ok(())
-    }
 }
 
 /// An image that has gone there and back.
@@ -322,6 +302,22 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             );
         }
         draw(folder, self.clock.step, images.len() / self.pictured.len(), images, tell)
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        let weights = Weights::read(path)?;
+        of_this_run(&weights, self.job.recipe)?;
+        let (saved, given) = (text(&weights, "subjects")?, self.job.domains.identity());
+        if saved != given {
+            let advice = "give the run's own --data and --other, or another --out for a new run";
+            return Err(Error::file(path, "training set", saved, given, advice));
+        }
+        for (direction, (_, part)) in self.directions.iter_mut().zip(DIRECTIONS) {
+            direction.learner.restore(&weights, part, &self.device)?;
+            direction.critic.restore(&weights, part, &self.device)?;
+        }
+        self.clock = from_json(&weights, "counters")?;
+        Ok(())
     }
 
     fn save(&self, path: &Path) -> Result<()> {

@@ -10,7 +10,7 @@ use super::checkpoint;
 use super::data::Reals;
 use super::phases::{Context, MicroBatch, Outcome, add, clean};
 use super::record::RunFolder;
-use super::run::{Ended, Event, Numbers, Schedule, Trainee, train};
+use super::run::{Ended, Event, Numbers, Place, Schedule, Trainee, go_on};
 use super::state::{Counters, State};
 use crate::anatomy::Segmenter;
 use crate::anatomy::volumes::Volumes;
@@ -21,7 +21,6 @@ use crate::gan::{Augmentation, Truncation};
 use crate::nn::Noise;
 use crate::nn::parameters::Named;
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::latest_checkpoint;
 use crate::pretrained::{TrainingSpace, segmenter};
 use crate::random::{Purpose, normal, stream};
 use crate::report::{Montage, write_png};
@@ -55,18 +54,15 @@ pub struct Job<'a> {
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let recipe = job.recipe;
     let space = job.reals.space();
-    let state = match latest_checkpoint(job.out)? {
-        Some(path) => checkpoint::load::<B>(&path, recipe, &space, device)?,
-        None => State::new(recipe, recipe.conditions.width(), device),
-    };
-    let mut folder = RunFolder::open(job.out, &recipe.to_toml()?, &B::name(device), state.counters.step)?;
+    let state = State::<B>::new(recipe, recipe.conditions.width(), device);
     let segmenter = if recipe.output.anatomy_samples > 0 && recipe.network.shape()[0] > 1 {
         Some(segmenter::open::<B>(segmenter::EMBEDDED, device)?)
     } else {
         None
     };
-    let mut training = Training { job, space, state, segmenter, device: device.clone() };
-    train(&mut training, &mut folder, job.stop, tell)
+    let training = Training { job, space, state, segmenter, device: device.clone() };
+    let place = Place { out: job.out, recipe: recipe.to_toml()?, device: B::name(device) };
+    go_on(training, &place, job.stop, tell)
 }
 
 /// A generator in training.
@@ -129,6 +125,11 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        self.state = checkpoint::load::<B>(path, self.job.recipe, &self.space, &self.device)?;
+        Ok(())
     }
 
     fn save(&self, path: &Path) -> Result<()> {

@@ -13,7 +13,7 @@ use super::opponent::Opponent;
 use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Schedule, Trainee, finite, train};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
 pub use super::subjects::Subjects;
 use super::subjects::turn;
 use crate::anatomy::Segmenter;
@@ -23,7 +23,6 @@ use crate::error::Result;
 use crate::heads::{Example, Head, Problem, head, loss};
 use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::latest_checkpoint;
 use crate::pretrained::{Weights, segmenter};
 
 /// A run that is to be started or resumed.
@@ -45,12 +44,8 @@ pub struct Job<'a> {
 /// [`crate::error::Error::Training`] for a loss that is not finite; errors of files as they are. The last checkpoint is intact in
 /// every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let mut training = Training::<B>::new(job, device)?;
-    if let Some(path) = latest_checkpoint(job.out)? {
-        training.restore(&path)?;
-    }
-    let mut folder = RunFolder::open(job.out, &job.recipe.to_toml()?, &B::name(device), training.done())?;
-    train(&mut training, &mut folder, job.stop, tell)
+    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
+    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
 }
 
 /// A head in training.
@@ -92,17 +87,6 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let n = step * training.batch as u64 + sample;
         let index = turn(training.seed, 0, n, 0, self.job.subjects.len());
         self.example_of(index, [training.seed, step, sample])
-    }
-
-    fn restore(&mut self, path: &Path) -> Result<()> {
-        let weights = Weights::read(path)?;
-        of_this_run(&weights, self.job.recipe)?;
-        self.learner.restore(&weights, "", &self.device)?;
-        self.clock = from_json(&weights, "counters")?;
-        match &mut self.opponent {
-            Some(opponent) => opponent.restore(&weights, "", &self.device),
-            None => Ok(()),
-        }
     }
 }
 
@@ -177,6 +161,17 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             images.extend([case.start, bridge::tensor_to_image(result), truth]);
         }
         draw(folder, self.clock.step, 3, images, tell)
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        let weights = Weights::read(path)?;
+        of_this_run(&weights, self.job.recipe)?;
+        self.learner.restore(&weights, "", &self.device)?;
+        self.clock = from_json(&weights, "counters")?;
+        match &mut self.opponent {
+            Some(opponent) => opponent.restore(&weights, "", &self.device),
+            None => Ok(()),
+        }
     }
 
     fn save(&self, path: &Path) -> Result<()> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::record::RunFolder;
 use crate::config::RestorationTraining;
 use crate::error::{Error, Result};
+use crate::pretrained::latest_checkpoint;
 
 /// Numbers of a step or of the log, by name.
 pub type Numbers = BTreeMap<String, f64>;
@@ -85,6 +86,12 @@ pub trait Trainee {
     /// Errors of files as they are.
     fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()>;
 
+    /// Goes on from what [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::File`] for a checkpoint of another run.
+    fn restore(&mut self, path: &Path) -> Result<()>;
+
     /// Writes everything that a run carries from one step to the next.
     ///
     /// # Errors
@@ -120,6 +127,33 @@ pub enum Ended {
     Complete,
     /// It was asked to stop; the same command goes on.
     Stopped,
+}
+
+/// Where a run lies, and what its folder tells of it.
+pub(super) struct Place<'a> {
+    /// The folder.
+    pub out: &'a Path,
+    /// As TOML.
+    pub recipe: String,
+    /// The device's name.
+    pub device: String,
+}
+
+/// Trains from the run's latest checkpoint, if there is one, as [`train`] does.
+///
+/// # Errors
+/// Those of the trainee and of the folder.
+pub(super) fn go_on(
+    mut trainee: impl Trainee,
+    place: &Place,
+    stop: &AtomicBool,
+    tell: &dyn Fn(Event),
+) -> Result<Ended> {
+    if let Some(path) = latest_checkpoint(place.out)? {
+        trainee.restore(&path)?;
+    }
+    let mut folder = RunFolder::open(place.out, &place.recipe, &place.device, trainee.done())?;
+    train(&mut trainee, &mut folder, stop, tell)
 }
 
 /// Trains to the end of the schedule, or until `stop` is set: then the step is finished and saved.

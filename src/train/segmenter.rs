@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::checkpoint::{from_json, insert_adam, json, restore_adam, text, write};
 use super::phases::clean;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Schedule, Trainee, finite, train};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
 use super::state::averaged;
 use super::subjects::turn;
 use crate::anatomy::Structure;
@@ -23,7 +23,6 @@ use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
 use crate::nn::schedule::{cosine, decay};
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::latest_checkpoint;
 use crate::pretrained::segmenter::AVERAGE;
 use crate::pretrained::{Weights, load_weights};
 
@@ -50,12 +49,8 @@ pub struct Job<'a> {
 /// [`Error::Training`] for a loss that is not finite; errors of files as they are. The last checkpoint is intact in
 /// every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let mut training = Training::<B>::new(job, device);
-    if let Some(path) = latest_checkpoint(job.out)? {
-        training.restore(&path)?;
-    }
-    let mut folder = RunFolder::open(job.out, &job.recipe.to_toml()?, &B::name(device), training.done())?;
-    train(&mut training, &mut folder, job.stop, tell)
+    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
+    go_on(Training::<B>::new(job, device), &place, job.stop, tell)
 }
 
 /// A segmenter in training.
@@ -96,23 +91,6 @@ impl<'a, B: VolumeOps> Training<'a, B> {
     fn rate(&self, step: u64) -> f64 {
         let training = &self.job.recipe.training;
         training.learning_rate * cosine(step, training.warm_up, training.steps)
-    }
-
-    fn restore(&mut self, path: &Path) -> Result<()> {
-        let weights = Weights::read(path)?;
-        let (saved, asked) = (
-            SegmentationRecipe::from_toml(text(&weights, "recipe")?, path)?.segmenter,
-            &self.job.recipe.segmenter,
-        );
-        if saved != *asked {
-            let advice = "give the run's own recipe.toml, or another --out for a new run";
-            let (expected, found) = (format!("{:?}", asked.widths), format!("{:?}", saved.widths));
-            return Err(Error::file(path, "segmenter.widths", expected, found, advice));
-        }
-        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
-        self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
-        self.clock = from_json(&weights, "counters")?;
-        restore_adam(&mut self.adam, &weights, ADAM, &self.device)
     }
 }
 
@@ -166,6 +144,23 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
         Ok(())
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        let weights = Weights::read(path)?;
+        let (saved, asked) = (
+            SegmentationRecipe::from_toml(text(&weights, "recipe")?, path)?.segmenter,
+            &self.job.recipe.segmenter,
+        );
+        if saved != *asked {
+            let advice = "give the run's own recipe.toml, or another --out for a new run";
+            let (expected, found) = (format!("{:?}", asked.widths), format!("{:?}", saved.widths));
+            return Err(Error::file(path, "segmenter.widths", expected, found, advice));
+        }
+        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
+        self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
+        self.clock = from_json(&weights, "counters")?;
+        restore_adam(&mut self.adam, &weights, ADAM, &self.device)
     }
 
     fn save(&self, path: &Path) -> Result<()> {

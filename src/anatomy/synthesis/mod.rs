@@ -71,10 +71,7 @@ pub fn synthesise(
     };
     let structures: Vec<Structure> = (0..map.tissues.len() as u8).map(structure).collect();
     let mut image = painted(map, &labels, &structures, shown, &contrasts, &rng(WITHIN_TISSUE));
-    let sigma = recipe.bias * once.random::<f64>();
-    let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
-    let bias = field(gaussian(once, points.iter().product(), sigma), points, shape);
-    image.iter_mut().zip(bias).for_each(|(x, b)| *x *= b.exp());
+    shade(&mut image, shape, recipe.bias, once);
     let mut target: Vec<u8> =
         labels.iter().map(|&label| structures[usize::from(label)].index() as u8).collect();
     let spacing = spacing(recipe, once);
@@ -83,14 +80,7 @@ pub fn synthesise(
         // SynthSeg's own images are as sharp as their labels; a scanner's are not, so all pass through a voxel's blur.
         (image, coarse) = along(&image, coarse, axis, &coarser(coarse[axis], spacing[axis]));
     }
-    let greatest = image.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
-    let noise = (recipe.noise * once.random::<f64>()) as f32 * greatest;
-    let draws = normal_field(&rng(NOISE), image.len());
-    let seen = image.iter_mut().zip(draws);
-    // Where a mask has set voxels to zero, they stay so.
-    seen.for_each(|(x, draw)| {
-        *x = if shown.is_stripped() && *x == 0.0 { 0.0 } else { (*x + noise * draw).abs() }
-    });
+    add_noise(&mut image, recipe.noise, shown.is_stripped(), once, &rng(NOISE));
     for axis in [2, 1, 0] {
         if coarse[axis] != shape[axis] {
             (image, coarse) = along(&image, coarse, axis, &linear(coarse[axis], shape[axis]));
@@ -219,21 +209,33 @@ impl<'a> Drawn<'a> {
         let contrasts = contrast::draw(&SynthesisRecipe { t1_like: 1.0, ..recipe.clone() }, &mut self.once);
         let mut image = self.painted(&contrasts, WITHIN_TISSUE);
         let shape = self.space.shape;
-        let sigma = recipe.bias * self.once.random::<f64>();
-        let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
-        let bias = field(gaussian(&mut self.once, points.iter().product(), sigma), points, shape);
-        let greatest = image.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
-        let noise = (recipe.noise * self.once.random::<f64>()) as f32 * greatest;
-        let draws = normal_field(&self.rng(NOISE), image.len());
-        let stripped = self.shown.is_stripped();
-        for ((x, bias), draw) in image.iter_mut().zip(bias).zip(draws) {
-            *x = if stripped && *x == 0.0 { 0.0 } else { (*x * bias.exp() + noise * draw).abs() };
-        }
+        let fields = self.rng(NOISE);
+        shade(&mut image, shape, recipe.bias, &mut self.once);
+        add_noise(&mut image, recipe.noise, self.shown.is_stripped(), &mut self.once, &fields);
         image
     }
 
     fn shaped(&self, image: Vec<f32>) -> Array3<f32> {
         Array3::from_shape_vec(self.space.shape, image).expect("the grid's voxels")
+    }
+}
+
+/// Multiplies an image `[D, H, W]` by the exponential of a smooth field, whose control points deviate by at most `most`.
+fn shade(image: &mut [f32], shape: [usize; 3], most: f64, once: &mut ChaCha8Rng) {
+    let sigma = most * once.random::<f64>();
+    let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
+    let bias = field(gaussian(once, points.iter().product(), sigma), points, shape);
+    image.iter_mut().zip(bias).for_each(|(x, bias)| *x *= bias.exp());
+}
+
+/// Adds the field of `rng` as noise that deviates by at most `most` of the greatest value, and takes magnitudes. Where a mask
+/// has set voxels to zero, they stay so.
+fn add_noise(image: &mut [f32], most: f64, stripped: bool, once: &mut ChaCha8Rng, rng: &ChaCha8Rng) {
+    let greatest = image.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
+    let noise = (most * once.random::<f64>()) as f32 * greatest;
+    let draws = normal_field(rng, image.len());
+    for (x, draw) in image.iter_mut().zip(draws) {
+        *x = if stripped && *x == 0.0 { 0.0 } else { (*x + noise * draw).abs() };
     }
 }
 

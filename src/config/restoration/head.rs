@@ -134,11 +134,24 @@ pub struct ReconRecipe {
     pub phase: f64,
     /// Greatest standard deviation of the noise of each sample, as a part of the brightest tissue.
     pub noise: f64,
+    /// Where restoration starts.
+    pub start: ReconStart,
+}
+
+/// The image that reconstruction starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReconStart {
+    /// Zeros where nothing was measured.
+    #[default]
+    ZeroFilled,
+    /// The image of least total variation, after few iterations.
+    TotalVariation,
 }
 
 impl Default for ReconRecipe {
     fn default() -> Self {
-        Self { patterns: Vec::new(), coils: 1, phase: 0.5, noise: 0.0 }
+        Self { patterns: Vec::new(), coils: 1, phase: 0.5, noise: 0.0, start: ReconStart::default() }
     }
 }
 

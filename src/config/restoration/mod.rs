@@ -11,8 +11,8 @@ mod unpaired;
 
 pub use adversary::{AdversarialLoss, AdversaryRecipe, CriticKind};
 pub use head::{
-    AgeingGroup, HeadRecipe, InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, SuperresRecipe,
-    TranslateRecipe,
+    AgeingGroup, HeadRecipe, InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, ReconStart,
+    SuperresRecipe, TranslateRecipe,
 };
 pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
 pub use unpaired::UnpairedRecipe;

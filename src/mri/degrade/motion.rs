@@ -1,9 +1,10 @@
 //! Rigid motion between the shots of an acquisition.
 
-use ndarray::Array3;
+use ndarray::{Array3, Array4, Ix3};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use super::super::Complex32;
 use super::super::fourier::Fourier;
 use super::super::linear::Linear;
 use super::super::operators::motion::Rigid;
@@ -172,6 +173,25 @@ impl Motion {
         Ok(Shots { transforms: self.poses.clone(), shot_of })
     }
 
+    /// What is measured of the volume, `[C, D, H, W]`, with DC at ⌊n/2⌋ of the axes longer than one: the samples that
+    /// [`Motion::shots`] belong to.
+    ///
+    /// # Errors
+    /// As [`Motion::apply`].
+    pub fn kspace(&self, volume: &Volume) -> Result<Array4<Complex32>> {
+        let (channels, d, h, w) = volume.data.dim();
+        let image = [d, h, w];
+        let axes: Vec<usize> = (0..3).filter(|&axis| image[axis] > 1).collect();
+        let measured =
+            MotionEncoded::new(Fourier::new(&image, &axes), &self.shots(image)?, volume.spacing_mm())?;
+        let mut samples = Array4::zeros((channels, d, h, w));
+        for (channel, mut to) in volume.data.outer_iter().zip(samples.outer_iter_mut()) {
+            let image = channel.mapv(|value| Complex32::new(value, 0.0)).into_dyn();
+            to.assign(&measured.apply(image).into_dimensionality::<Ix3>().expect("k-space of rank three"));
+        }
+        Ok(samples)
+    }
+
     /// The volume as it comes out; its voxels' size is that of its affine.
     ///
     /// # Errors
@@ -179,10 +199,12 @@ impl Motion {
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         let (_, d, h, w) = volume.data.dim();
         let image = [d, h, w];
+        // Poses differ along the phase-encoding axis only: transforms along the others would cancel.
+        let axes = [self.axis as usize];
         let measured =
-            MotionEncoded::new(Fourier::new(&image, &[0, 1, 2]), &self.shots(image)?, volume.spacing_mm())?;
+            MotionEncoded::new(Fourier::new(&image, &axes), &self.shots(image)?, volume.spacing_mm())?;
         let mut degraded =
-            through_kspace(volume, &[0, 1, 2], self.component, |image, _| Ok(measured.apply(image.clone())))?;
+            through_kspace(volume, &axes, self.component, |image, _| Ok(measured.apply(image.clone())))?;
         let step = format!("moved {} times along {:?}", self.times.len(), self.axis);
         degraded.volume = degraded.volume.with_step(step);
         Ok(degraded)

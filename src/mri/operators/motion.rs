@@ -3,6 +3,7 @@
 //! An image is moved by resampling along W, H and D in turn ([`crate::warp`]); a pass adds, transposed, what it read,
 //! so that the adjoint is exact. What lies beyond the field of view is taken to be empty.
 
+use nalgebra::{Rotation3, Vector3};
 use ndarray::{Array3, Zip};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,21 @@ impl Rigid {
             return Err(self.refused(&expected, "reorient the volume by whole quarter turns first"));
         }
         Ok(back.after(&Affine::shift([2, 1, 0].map(|axis| -self.translation_mm[axis] / spacing_mm[axis]))))
+    }
+
+    /// The same motion for a part of the grid whose centre lies `offset_mm` along `(i, j, k)` from the whole's: it turns about
+    /// the part's centre, and so is shifted by (R − 1)·offset besides.
+    pub fn of_part(&self, offset_mm: [f64; 3]) -> Self {
+        let radians = self.rotation_deg.map(f64::to_radians);
+        let turn = [Vector3::x_axis(), Vector3::y_axis(), Vector3::z_axis()]
+            .iter()
+            .zip(radians)
+            .fold(Rotation3::identity(), |turned, (axis, angle)| {
+                Rotation3::from_axis_angle(axis, angle) * turned
+            });
+        let offset = Vector3::from(offset_mm);
+        let shift = Vector3::from(self.translation_mm) + turn * offset - offset;
+        Self { translation_mm: shift.into(), ..*self }
     }
 
     fn refused(&self, expected: &str, advice: &str) -> Error {

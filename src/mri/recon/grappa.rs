@@ -56,6 +56,7 @@ pub fn grappa(acquired: &Acquired<'_>, settings: &Grappa) -> Result<Reconstructi
 /// kernel.
 pub fn fill(acquired: &Acquired<'_>, settings: &Grappa) -> Result<Array4<Complex32>> {
     acquired.check()?;
+    acquired.lies_still("GRAPPA")?;
     check_range("lambda", settings.lambda, settings.lambda > 0.0, "a number above 0")?;
     let mut width = settings.kernel;
     (0..3).filter(|axis| !acquired.axes.contains(&(axis + 1))).for_each(|axis| width[axis] = 1);

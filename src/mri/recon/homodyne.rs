@@ -103,9 +103,10 @@ fn combine(acquired: &Acquired<'_>, x: ComplexArray) -> Array3<super::super::Com
 /// The coils are combined by their sensitivities, which take up their own phases.
 ///
 /// # Errors
-/// Where the arrays do not fit together, or no axis is measured from one end to beyond the centre.
+/// Where the head moves, the arrays do not fit together, or no axis is measured from one end to beyond the centre.
 pub fn homodyne(acquired: &Acquired<'_>) -> Result<Reconstruction> {
     acquired.check()?;
+    acquired.lies_still("homodyne")?;
     let partial = Partial::of(acquired)?;
     acquired.by_slice(|slice| {
         let low = partial.low_resolution(slice);

@@ -9,7 +9,8 @@
 //! | [`total_variation`] | least squares + λ·total variation by a primal–dual method | any |
 //! | [`homodyne`] | partial Fourier by a phase estimate from the symmetric centre; [`pocs`] iterates it | any |
 //!
-//! All take an [`Acquired`] and give a [`Reconstruction`]. Along an axis that is not in k-space, slices are solved one by
+//! All take an [`Acquired`] and give a [`Reconstruction`]; those that only need its operator (zero-filled, SENSE, total
+//! variation) also of a head that moved in known ways. Along an axis that is not in k-space, slices are solved one by
 //! one, in parallel. Every λ is relative to the data, so that it means the same whatever the unit of the k-space: each
 //! method says to what.
 
@@ -32,6 +33,7 @@ use rayon::prelude::*;
 
 use super::linear::Linear;
 use super::operators::sampled::Sampled;
+use super::operators::shots::{MotionEncoded, Shots};
 use super::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
 use coil_encoding::CoilEncoding;
@@ -48,6 +50,17 @@ pub struct Acquired<'a> {
     pub maps: ArrayView4<'a, Complex32>,
     /// The axes of `kspace` that are in k-space, of 1, 2 and 3.
     pub axes: &'a [usize],
+    /// How the head lay when each place was measured; none where it lay still.
+    pub moves: Option<Moves<'a>>,
+}
+
+/// Known motion during a measurement.
+#[derive(Clone, Copy, Debug)]
+pub struct Moves<'a> {
+    /// The head's positions, and which of them each place of k-space was measured in.
+    pub shots: &'a Shots,
+    /// Size of a voxel of the encoded grid along `(i, j, k)` in millimetres.
+    pub spacing_mm: [f64; 3],
 }
 
 /// An image and how it came to be.
@@ -70,6 +83,17 @@ pub struct Trace {
 }
 
 impl<'a> Acquired<'a> {
+    /// A measurement `[coils, D, H, W]` of a head that lay still, sampled where the mask `[D, H, W]` says, by coils of these
+    /// sensitivities `[coils, D, H, W]`, with k-space along these of the axes 1, 2 and 3.
+    pub fn still(
+        kspace: ArrayView4<'a, Complex32>,
+        sampled: ArrayView3<'a, bool>,
+        maps: ArrayView4<'a, Complex32>,
+        axes: &'a [usize],
+    ) -> Self {
+        Self { kspace, sampled, maps, axes, moves: None }
+    }
+
     /// Checks that the arrays fit together.
     ///
     /// # Errors
@@ -106,7 +130,32 @@ impl<'a> Acquired<'a> {
         Ok(())
     }
 
-    /// The measurement as an operator.
+    /// The measurement as an operator from images `[D, H, W]` to k-space `[coils, D, H, W]`, motion included; and the largest
+    /// `Σ|S|²` of its coils, which bounds the eigenvalues of `AᴴA` where the head lies still.
+    ///
+    /// # Errors
+    /// As [`MotionEncoded::new`].
+    pub fn operator(&self) -> Result<(Box<dyn Linear>, f64)> {
+        let still = self.encoding();
+        let bound = still.bound();
+        Ok(match self.moves {
+            None => (Box::new(still), bound),
+            Some(Moves { shots, spacing_mm }) => {
+                (Box::new(MotionEncoded::new(still, shots, spacing_mm)?), bound)
+            }
+        })
+    }
+
+    /// Refuses a head that moves, for a method that takes no account of it.
+    fn lies_still(&self, method: &str) -> Result<()> {
+        if self.moves.is_none() {
+            return Ok(());
+        }
+        let expected = format!("none for {method}, which takes the head to lie still");
+        Err(Error::value("shots", expected, "known motion", "choose zero-filled, sense, tv or network"))
+    }
+
+    /// The measurement of a head that lies still as an operator.
     pub fn encoding(&self) -> CoilEncoding {
         CoilEncoding::new(self.maps.to_owned(), self.sampled.to_owned(), self.axes)
     }
@@ -116,9 +165,9 @@ impl<'a> Acquired<'a> {
         Sampled::new(self.sampled.to_owned(), self.kspace.dim().0).apply(self.kspace.to_owned().into_dyn())
     }
 
-    /// The axis along which slices are independent of each other: the first that is not in k-space.
+    /// The axis along which slices are independent of each other: the first that is not in k-space, unless motion mixes them.
     fn slice_axis(&self) -> Option<usize> {
-        (1..=3).find(|axis| !self.axes.contains(axis))
+        (1..=3).find(|axis| self.moves.is_none() && !self.axes.contains(axis))
     }
 
     /// The measurement slice by slice; the whole where all axes are in k-space.

@@ -30,9 +30,10 @@ impl Default for Pocs {
 /// No objective is minimised: the trace has residuals only.
 ///
 /// # Errors
-/// Where the arrays do not fit together, or no axis is measured from one end to beyond the centre.
+/// Where the head moves, the arrays do not fit together, or no axis is measured from one end to beyond the centre.
 pub fn pocs(acquired: &Acquired<'_>, settings: &Pocs) -> Result<Reconstruction> {
     acquired.check()?;
+    acquired.lies_still("POCS")?;
     check_range("tolerance", settings.tolerance, settings.tolerance >= 0.0, "a number of at least 0")?;
     let partial = Partial::of(acquired)?;
     acquired.by_slice(|slice| {

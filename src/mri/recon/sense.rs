@@ -2,6 +2,7 @@
 
 use ndarray::Zip;
 
+use super::super::ComplexArray;
 use super::super::linear::Linear;
 use super::conjugate_gradient::conjugate_gradient;
 use super::{Acquired, Reconstruction, check_range, image};
@@ -33,18 +34,26 @@ pub fn sense(acquired: &Acquired<'_>, settings: &Sense) -> Result<Reconstruction
     check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
     check_range("tolerance", settings.tolerance, settings.tolerance >= 0.0, "a number of at least 0")?;
     acquired.by_slice(|slice| {
-        let encoding = slice.encoding();
-        let lambda = (settings.lambda * encoding.bound()) as f32;
-        let normal = |x: super::super::ComplexArray| {
-            if lambda == 0.0 {
-                return encoding.normal(x);
-            }
-            let mut y = encoding.normal(x.clone());
-            Zip::from(&mut y).and(&x).par_for_each(|y, x| *y += x * lambda);
-            y
-        };
-        let rhs = encoding.adjoint(slice.kspace.to_owned().into_dyn());
-        let (x, trace) = conjugate_gradient(normal, &rhs, settings.iterations, settings.tolerance);
-        Ok(Reconstruction { image: image(x), traces: vec![trace] })
+        let (operator, bound) = slice.operator()?;
+        Ok(least_squares(&*operator, slice.kspace.to_owned().into_dyn(), bound, settings))
     })
+}
+
+/// The image `[D, H, W]` that explains `y` best under any `operator`, by the same method; λ is relative to `bound`.
+///
+/// # Panics
+/// If the operator does not act on images `[D, H, W]`, or `y` is not what it gives.
+pub fn least_squares(operator: &dyn Linear, y: ComplexArray, bound: f64, settings: &Sense) -> Reconstruction {
+    let lambda = (settings.lambda * bound) as f32;
+    let normal = |x: ComplexArray| {
+        if lambda == 0.0 {
+            return operator.normal(x);
+        }
+        let mut y = operator.normal(x.clone());
+        Zip::from(&mut y).and(&x).par_for_each(|y, x| *y += x * lambda);
+        y
+    };
+    let (x, trace) =
+        conjugate_gradient(normal, &operator.adjoint(y), settings.iterations, settings.tolerance);
+    Reconstruction { image: image(x), traces: vec![trace] }
 }

@@ -54,21 +54,23 @@ pub fn total_variation(acquired: &Acquired<'_>, settings: &TotalVariation) -> Re
     check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
     check_range("balance", settings.balance, settings.balance > 0.0, "a number above 0")?;
     let lambda = settings.lambda * zero_filled_scale(acquired)?;
-    acquired.by_slice(|slice| Ok(solve(slice, settings, lambda)))
+    acquired.by_slice(|slice| solve(slice, settings, lambda))
 }
 
-fn solve(slice: &Acquired<'_>, settings: &TotalVariation, lambda: f64) -> Reconstruction {
-    let encoding = slice.encoding();
+fn solve(slice: &Acquired<'_>, settings: &TotalVariation, lambda: f64) -> Result<Reconstruction> {
+    let (operator, still) = slice.operator()?;
+    let bound = if slice.moves.is_none() { still } else { bound_of(&*operator) };
     let mut weights = settings.weights;
     (0..3).filter(|axis| !slice.axes.contains(&(axis + 1))).for_each(|axis| weights[axis] = 0.0);
-    let (x, trace) = minimise(
-        &encoding,
-        encoding.bound(),
-        slice.measured(),
-        &TotalVariation { weights, ..*settings },
-        lambda,
-    );
-    Reconstruction { image: image(x), traces: vec![trace] }
+    let settings = TotalVariation { weights, ..*settings };
+    let (x, trace) = minimise(&*operator, bound, slice.measured(), &settings, lambda);
+    Ok(Reconstruction { image: image(x), traces: vec![trace] })
+}
+
+/// A bound of the largest eigenvalue of `AᴴA`, of which nothing else is known.
+fn bound_of(operator: &dyn Linear) -> f64 {
+    // The power method comes from below.
+    1.05 * largest_eigenvalue(operator, 30, &mut stream(0, 0, 0, 0, Purpose::Start))
 }
 
 /// The image `[D, H, W]` of least total variation that explains `y` under any `operator`, by the same method; λ is relative to
@@ -87,10 +89,8 @@ pub fn least_variation(
     check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
     check_range("balance", settings.balance, settings.balance > 0.0, "a number above 0")?;
     let largest = operator.adjoint(y.clone()).iter().map(|z| z.norm_sqr()).fold(0.0, f32::max).sqrt();
-    let mut rng = stream(0, 0, 0, 0, Purpose::Start);
-    // The power method comes from below.
-    let bound = 1.05 * largest_eigenvalue(operator, 30, &mut rng);
-    let (x, trace) = minimise(operator, bound, y, settings, settings.lambda * f64::from(largest));
+    let (x, trace) =
+        minimise(operator, bound_of(operator), y, settings, settings.lambda * f64::from(largest));
     Ok(Reconstruction { image: image(x), traces: vec![trace] })
 }
 

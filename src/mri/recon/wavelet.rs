@@ -44,9 +44,10 @@ impl Default for L1Wavelet {
 /// and the given image is cut from it: so the transform stays unitary and each step exact.
 ///
 /// # Errors
-/// Where the arrays do not fit together or a setting is out of its range.
+/// Where the head moves, the arrays do not fit together or a setting is out of its range.
 pub fn wavelet(acquired: &Acquired<'_>, settings: &L1Wavelet) -> Result<Reconstruction> {
     acquired.check()?;
+    acquired.lies_still("wavelets")?;
     check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
     let lambda = settings.lambda * zero_filled_scale(acquired)?;
     acquired.by_slice(|slice| {

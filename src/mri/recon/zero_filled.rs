@@ -11,7 +11,7 @@ use crate::error::Result;
 pub fn zero_filled(acquired: &Acquired<'_>) -> Result<Reconstruction> {
     acquired.check()?;
     acquired.by_slice(|slice| {
-        let x = slice.encoding().adjoint(slice.kspace.to_owned().into_dyn());
+        let x = slice.operator()?.0.adjoint(slice.kspace.to_owned().into_dyn());
         Ok(Reconstruction { image: image(x), traces: Vec::new() })
     })
 }

@@ -1,0 +1,52 @@
+//! What a record beside a volume says of how it was degraded.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::mri::degrade::{Applied, Motion, Record};
+
+/// The degradations of a record, in order.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Records {
+    #[serde(rename = "Records")]
+    pub records: Vec<Record>,
+}
+
+impl Records {
+    /// Those of a JSON file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::File`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read the record", source))?;
+        serde_json::from_str(&text).map_err(|error| {
+            let advice = "give the .json beside a volume that `voxgan simulate` wrote";
+            Error::file(path, "record", "what was applied, as JSON", error.to_string(), advice)
+        })
+    }
+
+    /// The motion of the record in `path`, which holds one.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; also where it holds none or several.
+    pub fn motion(path: &Path) -> Result<Motion> {
+        let mut motions: Vec<Motion> = Self::read(path)?
+            .records
+            .into_iter()
+            .filter_map(|record| match record.applied {
+                Applied::Motion(motion) => Some(motion),
+                _ => None,
+            })
+            .collect();
+        match motions.len() {
+            1 => Ok(motions.remove(0)),
+            count => {
+                let advice = "give the record of `voxgan simulate motion`, or one written like it";
+                Err(Error::file(path, "Records", "one motion", format!("{count}"), advice))
+            }
+        }
+    }
+}

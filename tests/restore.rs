@@ -1,0 +1,137 @@
+//! The networks inside the program, on a phantom that none of them was trained on.
+
+use burn::backend::Flex;
+use ndarray::{Array3, Array4, Axis};
+use voxgan::config::HeadRecipe;
+use voxgan::heads::{self, Inpaint, Motion, Superres, blocks, interpolated, measure, restore};
+use voxgan::mri::encoding::{Encoding, Sampling};
+use voxgan::mri::phantom::{BrainPhantom, Contrast, centred_grid};
+use voxgan::mri::recon::Acquired;
+use voxgan::mri::recon::zero_filled::zero_filled;
+use voxgan::mri::sampling::{Angles, Axis as Encoded, Columns, FastMri, Pattern, Radial, Spokes};
+use voxgan::mri::{Complex32, Linear as _};
+use voxgan::pretrained::{TrainedRestorer, restorer};
+use voxgan::random::{Purpose, stream};
+use voxgan::volume::Volume;
+use voxgan::volume::resample::Interpolation;
+
+/// The middle of a T1-weighted head at 1 mm, `[1, D, H, W]`, its brightest tissue one.
+fn phantom(shape: [usize; 3]) -> Array4<f32> {
+    let brain = BrainPhantom { head_scale: 1.0, ventricle_scale: 1.0, seed: 0 };
+    let volume = brain.volume(&centred_grid(shape, [1.0; 3]), Contrast::T1).expect("a phantom");
+    let most = volume.data.iter().copied().fold(0.0, f32::max);
+    volume.data.mapv(|x| x / most)
+}
+
+fn open(name: &str) -> TrainedRestorer<Flex> {
+    TrainedRestorer::open(name, &Default::default()).expect("weights inside the program")
+}
+
+fn error(image: &Array4<f32>, truth: &Array4<f32>) -> f32 {
+    (image - truth).mapv(|d| d * d).mean().expect("voxels").sqrt()
+}
+
+#[test]
+fn each_is_at_most_a_megabyte() {
+    let names: Vec<_> = restorer::embedded_names().collect();
+    for name in ["superres", "recon", "motion", "inpaint"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+    for name in names {
+        let path = format!("weights/{name}.safetensors");
+        let bytes = std::fs::metadata(&path).expect(&path).len();
+        assert!(bytes <= 1_048_576, "{name}: {bytes} bytes");
+        let card = std::fs::read_to_string(format!("weights/{name}.md")).expect("a model card");
+        assert!(
+            open(name).name.split("sha256:").nth(1).is_some_and(|sha| card.contains(sha)),
+            "{name}'s card"
+        );
+    }
+}
+
+#[test]
+fn super_resolution_beats_cubic_interpolation() {
+    let trained = open(restorer::SUPERRES);
+    let HeadRecipe::Superres(recipe) = &trained.recipe.head else { panic!("weights of superres") };
+    let superres = Superres::new(recipe);
+    let truth = phantom([64, 72, 64]);
+    for factor in [[2, 2, 2], [4, 4, 4], [4, 1, 1]] {
+        let measured = measure(&truth, &superres.profiles(factor));
+        let cubic = error(&interpolated(&measured, factor, Interpolation::Cubic), &truth);
+        let case = superres.case(&measured, factor).expect("a case");
+        let found = restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default());
+        let found = error(&found.expect("an image").image, &truth);
+        // By a decibel at least.
+        assert!(found < 0.89 * cubic, "{factor:?}: {found} beside {cubic}");
+    }
+}
+
+#[test]
+fn reconstruction_beats_the_zero_filled_image() {
+    let trained = open(restorer::RECON);
+    let truth = phantom([160, 160, 1]);
+    let image = truth.index_axis(Axis(0), 0).mapv(|x| Complex32::from_polar(x, 0.7));
+    let (d, h, w) = image.dim();
+    let patterns = [
+        Pattern::Radial(Radial {
+            spokes: Spokes::Acceleration(4.0),
+            angles: Angles::Golden,
+            start_deg: Some(0.0),
+            axes: [Encoded::H, Encoded::W],
+        }),
+        Pattern::FastMri(FastMri { offset: Some(1), ..FastMri::new(Columns::Equispaced, 0.08, 4.0) }),
+    ];
+    for pattern in patterns {
+        let mask: Array3<bool> = pattern.mask([d, h, w], &0.into()).expect("a mask").sampled;
+        let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
+        encoding.sampling = Sampling::Mask(mask.clone());
+        let samples = encoding.operator().expect("an operator").apply(image.clone().into_dyn());
+        let samples: Array4<Complex32> = samples.into_dimensionality().expect("k-space of rank four");
+        let maps = Array4::ones((1, d, h, w));
+        let (kspace, sampled) = (samples.view(), mask.view());
+        let acquired = Acquired::still(kspace, sampled, maps.view(), &[2, 3]);
+        let of = |image: Array3<Complex32>| error(&image.mapv(|z| z.norm()).insert_axis(Axis(0)), &truth);
+        let floor = of(zero_filled(&acquired).expect("an image").image);
+        let found =
+            heads::reconstruct(&trained.network, &trained.recipe, &acquired, 1.0, &Default::default());
+        let found = found.expect("an image");
+        // What was added is the part that the samples do not determine: none of it is measured.
+        let added = encoding.operator().expect("an operator").apply(found.added.into_dyn());
+        assert!(added.iter().all(|k| k.norm() < 1e-3), "what was added is among the samples");
+        let found = of(found.image);
+        // By a decibel at least.
+        assert!(found < 0.89 * floor, "{found} beside {floor}");
+    }
+}
+
+#[test]
+fn motion_correction_takes_ghosts_away() {
+    let trained = open(restorer::MOTION);
+    let HeadRecipe::Motion(recipe) = &trained.recipe.head else { panic!("weights of motion") };
+    let truth = Volume::new(phantom([96, 112, 96]), nalgebra::Matrix4::identity());
+    let (mut before, mut after) = (0.0, 0.0);
+    for seed in 0..3 {
+        let mut rng = stream(seed, 0, 0, 0, Purpose::Degradation);
+        let moved = recipe.motion.draw(&truth, &mut rng).expect("a motion").apply(&truth).expect("an image");
+        let case = Motion::new(recipe).unknown(moved.volume.data.clone());
+        let found = restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default());
+        before += error(&moved.volume.data, &truth.data);
+        after += error(&found.expect("an image").image, &truth.data);
+    }
+    assert!(after < before, "{after} beside {before}");
+}
+
+#[test]
+fn missing_slices_are_filled_better_than_harmonically() {
+    let trained = open(restorer::INPAINT);
+    let HeadRecipe::Inpaint(recipe) = &trained.recipe.head else { panic!("weights of inpaint") };
+    let truth = phantom([64, 72, 64]);
+    let known = Array3::from_shape_fn((64, 72, 64), |(z, ..)| !(31..34).contains(&z));
+    let case = Inpaint::new(recipe).case(&truth, &known).expect("a case");
+    let found = restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default());
+    let found = found.expect("an image").image;
+    let known = known.insert_axis(Axis(0));
+    assert!(found.iter().zip(&truth).zip(&known).all(|((a, b), known)| !known || a == b));
+    let (floor, found) = (error(&case.start, &truth), error(&found, &truth));
+    assert!(found < floor, "{found} beside {floor}");
+}
