@@ -516,31 +516,51 @@ fn later_visits_have_wider_ventricles() {
     assert!(lost[5].1 > 2.0 * lost[0].1, "{lost:?}");
 }
 
-/// Restoration of k-space may start from the image of least total variation: nearer to the truth than the zero-filled one, by
-/// one coil or several, and from the same samples.
+/// Restoration of k-space may start from the image of another method: nearer to the truth than the zero-filled one, by one
+/// coil or several, and from the same samples. What the network sees besides comes behind it.
 #[test]
 fn reconstruction_starts_where_its_recipe_says() {
     for coils in [1, 4] {
         let example = |start: &str| {
-            let toml = SUPERRES
-                .replace(
-                    "task = \"superres\"\nfactors = [[2, 2, 2], [3, 1, 1]]",
-                    &format!(
-                        "task = \"recon\"\ncoils = {coils}\nstart = \"{start}\"\npatterns = [{{ kind = \"gaussian\", \
-                         acceleration = 2.0, calibration = [4, 4], axes = [\"H\", \"W\"] }}]"
-                    ),
-                )
-                .replace("patch = [24, 24, 24]", "patch = [1, 32, 32]")
-                .replace("fold = [2, 2, 2]", "fold = [1, 2, 2]");
+            let toml = RECON
+                .replace("coils = 1", &format!("coils = {coils}\n{start}"))
+                .replace("patch = [1, 24, 24]", "patch = [1, 32, 32]");
             let image = shapes(1, 32);
             head(&recipe(&toml).head).example(Subject::Scan(&image), [1, 32, 32], [3, 0, 0]).unwrap()
         };
-        let [zero_filled, variation] = ["zero-filled", "total-variation"].map(example);
-        assert_eq!(zero_filled.truth, variation.truth);
+        let [zero_filled, variation, wavelet, both] = [
+            "",
+            "start = \"total-variation\"",
+            "start = \"l1-wavelet\"",
+            "start = \"total-variation\"\nbeside = [\"l1-wavelet\", \"zero-filled\"]",
+        ]
+        .map(example);
         let off = |example: &Example| (&example.case.start - &example.truth).mapv(|d| d * d).sum().sqrt();
-        let (zero_filled, variation) = (off(&zero_filled), off(&variation));
-        assert!(variation < 0.7 * zero_filled, "{coils} coils: {variation} beside {zero_filled}");
+        for (name, found) in [("total variation", &variation), ("L1-wavelet", &wavelet)] {
+            assert_eq!(zero_filled.truth, found.truth);
+            let (zero_filled, found) = (off(&zero_filled), off(found));
+            assert!(found < 0.7 * zero_filled, "{coils} coils, {name}: {found} beside {zero_filled}");
+        }
+        assert_eq!(both.case.start, variation.case.start);
+        let images = [&variation, &wavelet, &zero_filled].map(|example| example.case.start.view());
+        assert_eq!(both.case.given, ndarray::concatenate(ndarray::Axis(0), &images).unwrap());
     }
+}
+
+/// A relative loss is one where nothing is learned yet, whatever the example; an absolute one is as its example is.
+#[test]
+fn relative_losses_weigh_examples_alike() {
+    let place = Place::new();
+    let toml = RECON
+        .replace("steps = 100", "steps = 6")
+        .replace("learning_rate = 0.005", "learning_rate = 1e-9")
+        .replace("log_every_steps = 20", "log_every_steps = 1")
+        + "\n[loss]\nrelative = true\n";
+    place.train(&recipe(&toml), "relative");
+    let log = prepared::log(&place.path("relative"));
+    let of = |key: &str| -> Vec<f64> { log.iter().map(|line| line[key].as_f64().unwrap()).collect() };
+    assert!(of("loss_relative").iter().all(|loss| (loss - 1.0).abs() < 1e-3), "{log:?}");
+    assert!(of("loss_l1").iter().any(|loss| (loss / of("loss_l1")[0] - 1.0).abs() > 0.05), "{log:?}");
 }
 
 /// Groups and years that a network was not trained for are refused; those it was are its condition.

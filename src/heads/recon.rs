@@ -1,25 +1,31 @@
 //! Reconstruction: an image from k-space that was measured in part, by one coil or several.
 
-use ndarray::{Array3, Array4, Axis, Ix3, Ix4, stack};
+use ndarray::{Array3, Array4, ArrayView3, Axis, Ix3, Ix4, stack};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use super::case::part;
 use super::{Case, Channels, Example, Head, Measurement, Subject};
 use crate::config::{ReconRecipe, ReconStart};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mri::coils::Birdcage;
 use crate::mri::encoding::{Encoding, Sampling};
 use crate::mri::recon::Acquired;
-use crate::mri::recon::total_variation::{TotalVariation, least_variation, total_variation};
+use crate::mri::recon::coil_encoding::CoilEncoding;
+use crate::mri::recon::fista::Steps;
+use crate::mri::recon::total_variation::{TotalVariation, total_variation};
+use crate::mri::recon::wavelet::{L1Wavelet, wavelet};
+use crate::mri::recon::zero_filled::zero_filled;
 use crate::mri::{Complex32, ComplexArray, Linear};
 use crate::random::{Purpose, stream};
 
-/// The total variation that restoration can start from: a hundred iterations, a quarter of what the method takes for itself.
+/// Iterations of the total variation that networks see: a quarter of what the method takes for itself.
 const VARIATION: usize = 100;
+/// Iterations of the wavelets that networks see: half of what the method takes for itself.
+const WAVELET: usize = 50;
 
-/// A true image is given a smooth phase, seen by simulated coils and measured in part; restoration starts from the
-/// zero-filled image, or that of least total variation.
+/// A true image is given a smooth phase, seen by simulated coils and measured in part; restoration starts from the image of a
+/// classical method, and may see those of others.
 #[derive(Clone, Debug)]
 pub struct Recon {
     recipe: ReconRecipe,
@@ -31,47 +37,50 @@ impl Recon {
         Self { recipe: recipe.clone() }
     }
 
-    /// The case of measured `samples`, as `encoding` gives them of an image.
+    /// The case of a measurement, scaled as networks take it.
     ///
     /// # Errors
-    /// As [`Encoding::operator`], and [`Error::Value`] for samples of another shape.
-    pub fn case(&self, encoding: Encoding, samples: ComplexArray) -> Result<Case> {
-        let operator = encoding.operator()?;
-        if samples.shape() != operator.output_shape() {
-            let (expected, found) =
-                (format!("{:?}", operator.output_shape()), format!("{:?}", samples.shape()));
-            return Err(Error::value("samples", expected, found, "give what this encoding measures"));
+    /// As the methods of [`crate::mri::recon`] that its recipe names.
+    pub fn case(&self, acquired: &Acquired<'_>) -> Result<Case> {
+        let start = pair(&classical(self.recipe.start, acquired)?);
+        let mut given = start.clone();
+        for &method in &self.recipe.beside {
+            given.append(Axis(0), pair(&classical(method, acquired)?).view()).expect("images of one shape");
         }
-        self.starting(encoding, &*operator, samples)
-    }
-
-    /// The case of samples that are scaled as networks take them.
-    fn starting(&self, encoding: Encoding, operator: &dyn Linear, samples: ComplexArray) -> Result<Case> {
-        let start = match self.recipe.start {
-            ReconStart::ZeroFilled => three(operator.adjoint(samples.clone())),
-            ReconStart::TotalVariation => least(&encoding, operator, &samples)?,
-        };
         let condition = match self.recipe.patterns.len() {
             1 => Vec::new(),
-            _ => vec![(acceleration(&encoding) as f32).log2()],
+            _ => vec![(acceleration(acquired.sampled) as f32).log2()],
         };
-        Ok(Case { condition, ..held_to_samples(encoding, samples, pair(&start)) })
+        Ok(Case { given, condition, ..held_to_samples(encoding(acquired), acquired.measured(), start) })
     }
 }
 
-/// The image of least total variation.
-fn least(encoding: &Encoding, operator: &dyn Linear, samples: &ComplexArray) -> Result<Array3<Complex32>> {
-    let settings = TotalVariation { iterations: VARIATION, ..TotalVariation::default() };
-    let plain = encoding.shots.is_none() && encoding.slice_profile.is_none() && encoding.encoded.is_none();
-    let (Sampling::Mask(mask), true) = (&encoding.sampling, plain) else {
-        return Ok(least_variation(operator, samples.clone(), &settings)?.image);
+/// The image of a classical method, after few iterations.
+fn classical(method: ReconStart, acquired: &Acquired<'_>) -> Result<Array3<Complex32>> {
+    let found = match method {
+        ReconStart::ZeroFilled => zero_filled(acquired),
+        ReconStart::TotalVariation => {
+            total_variation(acquired, &TotalVariation { iterations: VARIATION, ..TotalVariation::default() })
+        }
+        ReconStart::L1Wavelet => {
+            let default = L1Wavelet::default();
+            wavelet(acquired, &L1Wavelet { steps: Steps { iterations: WAVELET, ..default.steps }, ..default })
+        }
     };
-    // A quicker way to the same.
-    let kspace = samples.view().into_dimensionality::<Ix4>().expect("k-space of rank four");
-    let maps = encoding.coil_maps.clone().unwrap_or_else(|| Array4::ones(kspace.raw_dim()));
-    let axes: Vec<usize> = encoding.axes().iter().map(|axis| axis + 1).collect();
-    let acquired = Acquired::still(kspace, mask.view(), maps.view(), &axes);
-    Ok(total_variation(&acquired, &settings)?.image)
+    Ok(found?.image)
+}
+
+/// A measurement in plain data.
+pub(super) fn encoding(acquired: &Acquired<'_>) -> Encoding {
+    let (coils, d, h, w) = acquired.kspace.dim();
+    let mut encoding = Encoding::full([d, h, w], acquired.moves.map_or([1.0; 3], |moves| moves.spacing_mm));
+    encoding.shots = acquired.moves.map(|moves| moves.shots.clone());
+    encoding.transformed = [0, 1, 2].map(|axis| acquired.axes.contains(&(axis + 1)));
+    encoding.sampling = Sampling::Mask(acquired.sampled.to_owned());
+    // One coil that sees all alike needs no map, and its image follows from the samples in one step.
+    let plain = coils == 1 && acquired.maps.iter().all(|&s| s == Complex32::from(1.0));
+    encoding.coil_maps = (!plain).then(|| acquired.maps.to_owned());
+    encoding
 }
 
 /// A case without a condition that starts from this image, `[2, D, H, W]`, and is held to the samples.
@@ -82,7 +91,11 @@ pub(super) fn held_to_samples(encoding: Encoding, samples: ComplexArray, start: 
 
 impl Head for Recon {
     fn channels(&self) -> Channels {
-        Channels { given: 2, image: 2, condition: usize::from(self.recipe.patterns.len() > 1) }
+        Channels {
+            given: 2 * (1 + self.recipe.beside.len()),
+            image: 2,
+            condition: usize::from(self.recipe.patterns.len() > 1),
+        }
     }
 
     fn example(
@@ -100,13 +113,13 @@ impl Head for Recon {
         let pattern = &self.recipe.patterns[rng.random_range(0..self.recipe.patterns.len())];
         // fastMRI's patterns take seeds below 2³².
         let mask = pattern.mask(patch, &u64::from(rng.random::<u32>()).into())?.sampled;
-        let mut encoding = Encoding::full(patch, [1.0; 3]);
-        if self.recipe.coils > 1 {
-            encoding.coil_maps = Some(Birdcage::new(self.recipe.coils).maps(patch)?);
-        }
-        encoding.sampling = Sampling::Mask(mask.clone());
-        let operator = encoding.operator()?;
-        let mut samples = operator.apply(truth.clone().into_dyn());
+        let maps = match self.recipe.coils {
+            1 => Array4::ones((1, patch[0], patch[1], patch[2])),
+            coils => Birdcage::new(coils).maps(patch)?,
+        };
+        let axes: Vec<usize> = (1..=3).filter(|axis| patch[axis - 1] > 1).collect();
+        let measurement = CoilEncoding::new(maps.clone(), mask.clone(), &axes);
+        let mut samples = measurement.apply(truth.clone().into_dyn());
         let noise = (self.recipe.noise * rng.random::<f64>()) as f32;
         if noise > 0.0 {
             for mut coil in samples.outer_iter_mut() {
@@ -119,8 +132,9 @@ impl Head for Recon {
             }
         }
         // As measurements are scaled of which the truth is not known.
-        let scale = 1.0 / brightness(&three(operator.adjoint(samples.clone())));
-        let case = self.starting(encoding, &*operator, samples.mapv(|k| k * scale))?;
+        let scale = 1.0 / brightness(&three(measurement.adjoint(samples.clone())));
+        let samples = samples.mapv(|k| k * scale).into_dimensionality::<Ix4>().expect("k-space of rank four");
+        let case = self.case(&Acquired::still(samples.view(), mask.view(), maps.view(), &axes))?;
         Ok(Example { case, truth: pair(&truth.mapv(|z| z * scale)) })
     }
 }
@@ -135,14 +149,8 @@ pub fn brightness(image: &Array3<Complex32>) -> f32 {
 }
 
 /// Places over samples.
-fn acceleration(encoding: &Encoding) -> f64 {
-    match &encoding.sampling {
-        Sampling::Full => 1.0,
-        Sampling::Mask(mask) => mask.len() as f64 / mask.iter().filter(|&&on| on).count().max(1) as f64,
-        Sampling::Trajectory(points) => {
-            encoding.grid().iter().product::<usize>() as f64 / points.nrows().max(1) as f64
-        }
-    }
+fn acceleration(sampled: ArrayView3<'_, bool>) -> f64 {
+    sampled.len() as f64 / sampled.iter().filter(|&&on| on).count().max(1) as f64
 }
 
 /// A phase `[D, H, W]` in radians that is a polynomial of second degree, its coefficients from N(0, `deviation`²), in

@@ -1,15 +1,19 @@
 //! A trained network as a method of reconstruction, beside the classical ones of [`crate::mri::recon`].
 
 use ndarray::{Array3, Axis, Slice, concatenate};
+use rayon::prelude::*;
 
-use super::{Motion, Recon, Restored, Restorer, blocks, brightness, complex, restore};
+use super::recon::encoding;
+use super::{Case, Motion, Recon, Restored, Restorer, blocks, brightness, complex, restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
 use crate::mri::Complex32;
-use crate::mri::encoding::{Encoding, Sampling};
 use crate::mri::recon::Acquired;
 use crate::mri::recon::zero_filled::zero_filled;
 use crate::ops::VolumeOps;
+
+/// Slices whose classical starts are held at once.
+const GROUP: usize = 32;
 
 /// What a network makes of a measurement.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ pub fn reconstruct<B: VolumeOps>(
         return Err(Error::value("shots", "none for a network of slices", "known motion", advice));
     }
     let parts = if recipe.flat() { slices } else { 1 };
-    let images = (0..parts).map(|number| {
+    let part = |number: usize| {
         let mut part = *acquired;
         if recipe.flat() {
             let at = Slice::from(number..number + 1);
@@ -52,9 +56,24 @@ pub fn reconstruct<B: VolumeOps>(
             part.sampled.slice_axis_inplace(Axis(0), at);
             part.maps.slice_axis_inplace(Axis(1), at);
         }
-        one(network, recipe, &part, weight, device)
-    });
-    let found = images.collect::<Result<Vec<_>>>()?;
+        part
+    };
+    let mut found = Vec::with_capacity(parts);
+    for group in (0..parts).collect::<Vec<_>>().chunks(GROUP) {
+        // Classical starts of slices are found in parallel; a network takes all cores by itself.
+        let posed =
+            group.par_iter().map(|&number| posed(recipe, &part(number))).collect::<Result<Vec<_>>>()?;
+        for (&number, posed) in group.iter().zip(posed) {
+            let Some(Posed { case, scale }) = posed else {
+                let image = zero_filled(&part(number))?.image;
+                found.push(FromNetwork { added: Array3::zeros(image.raw_dim()), image });
+                continue;
+            };
+            let Restored { image, added, .. } = restore(network, &case, blocks(recipe), weight, device)?;
+            let [image, added] = [image, added].map(|parts| complex(&parts).mapv(|z| z * scale));
+            found.push(FromNetwork { image, added });
+        }
+    }
     let joined = |part: &dyn Fn(&FromNetwork) -> Array3<Complex32>| {
         let parts: Vec<_> = found.iter().map(part).collect();
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
@@ -63,33 +82,25 @@ pub fn reconstruct<B: VolumeOps>(
     Ok(FromNetwork { image: joined(&|one| one.image.clone()), added: joined(&|one| one.added.clone()) })
 }
 
-/// A slice, or a whole volume.
-fn one<B: VolumeOps>(
-    network: &Restorer<B>,
-    recipe: &RestorationRecipe,
-    acquired: &Acquired<'_>,
-    weight: f64,
-    device: &B::Device,
-) -> Result<FromNetwork> {
-    let (coils, d, h, w) = acquired.kspace.dim();
-    let zero_filled = zero_filled(acquired)?.image;
-    let scale = brightness(&zero_filled);
+/// A problem for a network, whose brightest voxels are one.
+struct Posed {
+    case: Case,
+    /// What one stands for.
+    scale: f32,
+}
+
+/// The problem of a slice, or of a whole volume; none where there is nothing but darkness.
+fn posed(recipe: &RestorationRecipe, acquired: &Acquired<'_>) -> Result<Option<Posed>> {
+    let scale = brightness(&zero_filled(acquired)?.image);
     if scale <= f32::MIN_POSITIVE {
-        return Ok(FromNetwork { added: Array3::zeros(zero_filled.raw_dim()), image: zero_filled });
+        return Ok(None);
     }
-    let spacing_mm = acquired.moves.map_or([1.0; 3], |moves| moves.spacing_mm);
-    let mut encoding = Encoding::full([d, h, w], spacing_mm);
-    encoding.shots = acquired.moves.map(|moves| moves.shots.clone());
-    encoding.transformed = [0, 1, 2].map(|axis| acquired.axes.contains(&(axis + 1)));
-    encoding.sampling = Sampling::Mask(acquired.sampled.to_owned());
-    // One coil that sees all alike needs no map, and its image follows from the samples in one step.
-    let plain = coils == 1 && acquired.maps.iter().all(|&s| s == Complex32::from(1.0));
-    encoding.coil_maps = (!plain).then(|| acquired.maps.to_owned());
-    let samples = acquired.measured().mapv(|k| k / scale);
+    let kspace = acquired.kspace.mapv(|k| k / scale);
+    let acquired = &Acquired { kspace: kspace.view(), ..*acquired };
     let case = match &recipe.head {
-        HeadRecipe::Recon(head) => Recon::new(head).case(encoding, samples)?,
-        HeadRecipe::Motion(head) if head.known && encoding.shots.is_some() => {
-            Motion::new(head).known(encoding, samples)?
+        HeadRecipe::Recon(head) => Recon::new(head).case(acquired)?,
+        HeadRecipe::Motion(head) if head.known && acquired.moves.is_some() => {
+            Motion::new(head).known(encoding(acquired), acquired.measured())?
         }
         _ => {
             let expected = "recon, or motion with known = true of a head whose motion is known";
@@ -97,7 +108,5 @@ fn one<B: VolumeOps>(
             return Err(Error::value("head", expected, "another head's weights", advice));
         }
     };
-    let Restored { image, added, .. } = restore(network, &case, blocks(recipe), weight, device)?;
-    let [image, added] = [image, added].map(|parts| complex(&parts).mapv(|z| z * scale));
-    Ok(FromNetwork { image, added })
+    Ok(Some(Posed { case, scale }))
 }

@@ -25,6 +25,9 @@ use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::{Weights, segmenter};
 
+/// The least error that losses are taken relative to: what is solved already is not weighed without bounds.
+const NOTHING_OFF: f64 = 1e-5;
+
 /// A run that is to be started or resumed.
 #[derive(Debug)]
 pub struct Job<'a> {
@@ -115,13 +118,19 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             if recipe.loss.consistent {
                 x = problem.measured.project(x, 1.0);
             }
-            let gain = decibels(&start.inner(), &x.clone().inner(), &truth.clone().inner());
+            let gain = decibels(&start.clone().inner(), &x.clone().inner(), &truth.clone().inner());
+            let off = number(&loss::l1(start.inner(), truth.clone().inner())).max(NOTHING_OFF);
             if self.opponent.is_some() {
                 made.push(x.clone().inner());
                 true_ones.push(truth.clone().inner());
             }
             let fooling = self.opponent.as_ref().and_then(|opponent| opponent.term(x.clone(), at));
             let mut total = objective(&recipe.loss, self.eye.as_ref(), x, truth, &mut numbers, samples);
+            if recipe.loss.relative {
+                total = total / off;
+                *numbers.entry("loss_relative".into()).or_insert(0.0) +=
+                    number(&total.clone().inner()) / samples as f64;
+            }
             if let Some(fooling) = fooling {
                 *numbers.entry("loss_adversarial".into()).or_insert(0.0) += number(&fooling) / samples as f64;
                 total = total + fooling;

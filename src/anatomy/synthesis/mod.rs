@@ -26,9 +26,15 @@ const ONCE: u64 = 0;
 const WITHIN_TISSUE: u64 = 1;
 const NOISE: u64 = 2;
 const WITHIN_TISSUE_OF_SECOND: u64 = 3;
+const BRIGHTNESS: u64 = 4;
 
 /// Distance of the control points of the bias field, in millimetres.
 const BIAS_SPACING_MM: f64 = 56.0;
+
+/// Every how many voxels of a head are looked at for its brightness.
+const SEEN: usize = 499;
+/// What the blur of a voxel leaves of a deviation from voxel to voxel: √(Σ w²)³ over its weights along an axis.
+const BLURRED: f32 = 0.71;
 
 /// An image and its truth.
 #[derive(Clone, Debug)]
@@ -131,10 +137,10 @@ pub fn synthesise_pair(
     address: [u64; 3],
 ) -> [Array3<f32>; 2] {
     let mut head = Drawn::new(map, view, recipe, address);
-    let mut first = head.t1_like(recipe);
-    let mut second = head.painted(&contrast::weighted(weighting), WITHIN_TISSUE_OF_SECOND);
-    rescale(&mut first);
-    rescale(&mut second);
+    let first = head.t1_like(recipe);
+    let contrasts = contrast::weighted(weighting);
+    let mut second = head.painted(&contrasts, WITHIN_TISSUE_OF_SECOND);
+    head.scale(&mut second, &contrasts);
     [first, second].map(|image| head.shaped(image))
 }
 
@@ -156,8 +162,7 @@ pub fn synthesise_visits(
         View::Centred(shape) => View::Centred(wider(shape)),
     };
     let mut head = Drawn::new(map, wide, recipe, address);
-    let mut image = head.t1_like(recipe);
-    rescale(&mut image);
+    let image = head.t1_like(recipe);
     let image = head.shaped(image);
     let structure = |label: &u8| map.tissues[usize::from(*label)].structure.index() as u8;
     let structures = head.labels.iter().map(structure).collect();
@@ -204,7 +209,7 @@ impl<'a> Drawn<'a> {
         (0..3).fold(image, |image, axis| along(&image, shape, axis, &coarser(shape[axis], 1.0)).0)
     }
 
-    /// A T1-like image with bias and noise.
+    /// A T1-like image with bias and noise, from 0 to 1.
     fn t1_like(&mut self, recipe: &SynthesisRecipe) -> Vec<f32> {
         let contrasts = contrast::draw(&SynthesisRecipe { t1_like: 1.0, ..recipe.clone() }, &mut self.once);
         let mut image = self.painted(&contrasts, WITHIN_TISSUE);
@@ -212,7 +217,27 @@ impl<'a> Drawn<'a> {
         let fields = self.rng(NOISE);
         shade(&mut image, shape, recipe.bias, &mut self.once);
         add_noise(&mut image, recipe.noise, self.shown.is_stripped(), &mut self.once, &fields);
+        self.scale(&mut image, &contrasts);
         image
+    }
+
+    /// Brings the brightest of the whole head to 1, whatever part of it is drawn, as scans are brought to one scale by their
+    /// foreground; a thousandth of it is brighter still and becomes 1.
+    fn scale(&self, image: &mut [f32], contrasts: &[[f32; 2]]) {
+        let mut rng = self.rng(BRIGHTNESS);
+        let labels = self.map.labels.iter().step_by(SEEN).map(|&label| usize::from(label));
+        let shown = labels.filter(|&label| self.structures[label] != Structure::Background);
+        let mut seen: Vec<f32> = shown
+            .map(|label| {
+                let [mean, deviation] = contrasts[self.map.tissues[label].contrast];
+                mean + deviation * BLURRED * rng.sample::<f32, _>(StandardNormal)
+            })
+            .collect();
+        let place = (0.999 * seen.len().saturating_sub(1) as f64).round() as usize;
+        let brightest =
+            if seen.is_empty() { 1.0 } else { *seen.select_nth_unstable_by(place, f32::total_cmp).1 };
+        let scale = 1.0 / brightest.max(1.0);
+        image.iter_mut().for_each(|x| *x = (*x * scale).min(1.0));
     }
 
     fn shaped(&self, image: Vec<f32>) -> Array3<f32> {
@@ -325,6 +350,29 @@ mod tests {
         assert!(at(&t1, white) > at(&t1, cortex) && at(&t1, cortex) > at(&t1, fluid));
         assert!(at(&t2, fluid) > at(&t2, cortex) && at(&t2, cortex) > at(&t2, white));
         assert_eq!(t1.dim(), t2.dim());
+    }
+
+    /// A part of a head is as bright as within the whole, whatever it shows.
+    #[test]
+    fn a_part_has_the_scale_of_its_head() {
+        let map = map();
+        for stripped in [0.0, 1.0] {
+            let recipe = SynthesisRecipe { stripped, stripped_to_brain: 1.0, ..still() };
+            let pair = |shape: [usize; 3]| {
+                synthesise_pair(&map, View::Centred(shape), &recipe, Weighting::T2, [3, 0, 0])
+            };
+            // Nothing but white matter, and the same place of the whole head.
+            let ([t1, t2], [_, whole]) = (pair([8; 3]), pair([40, 44, 40]));
+            let within = whole.slice(s![16..24, 18..26, 16..24]);
+            let ratio = t2.mean().unwrap() / within.mean().unwrap();
+            assert!((ratio - 1.0).abs() < 0.02, "{ratio}");
+            // Contrasts of T1 are drawn anew for each grid, but one tissue never spans all intensities.
+            let [least, most] = [f32::min, f32::max].map(|pick| t1.iter().copied().reduce(pick).unwrap());
+            assert!(least > 0.5 && most - least < 0.4, "{least} to {most}");
+            // All but a thousandth of the head is darker.
+            let brightest = whole.iter().filter(|x| **x >= 1.0).count();
+            assert!(brightest * 100 < whole.len() && whole.iter().any(|x| *x > 0.8));
+        }
     }
 
     /// Where the cortex thins, less of the brain is bright; the middle of the white matter stays to the bit.

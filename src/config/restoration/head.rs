@@ -136,9 +136,11 @@ pub struct ReconRecipe {
     pub noise: f64,
     /// Where restoration starts.
     pub start: ReconStart,
+    /// Other images that the network sees besides.
+    pub beside: Vec<ReconStart>,
 }
 
-/// The image that reconstruction starts from.
+/// A classical image of what was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReconStart {
@@ -147,11 +149,14 @@ pub enum ReconStart {
     ZeroFilled,
     /// The image of least total variation, after few iterations.
     TotalVariation,
+    /// The image that is sparsest in wavelets, after few iterations; of a head that lay still.
+    L1Wavelet,
 }
 
 impl Default for ReconRecipe {
     fn default() -> Self {
-        Self { patterns: Vec::new(), coils: 1, phase: 0.5, noise: 0.0, start: ReconStart::default() }
+        let (patterns, start, beside) = Default::default();
+        Self { patterns, coils: 1, phase: 0.5, noise: 0.0, start, beside }
     }
 }
 

@@ -62,11 +62,14 @@ pub struct RestorationLoss {
     pub perceptual: f64,
     /// What is measured replaces what the network says of it before the loss is taken.
     pub consistent: bool,
+    /// Each example's loss is divided by the mean absolute error of its start, so that easy examples count as much as hard
+    /// ones.
+    pub relative: bool,
 }
 
 impl Default for RestorationLoss {
     fn default() -> Self {
-        Self { l1: 1.0, gradient: 0.0, spectrum: 0.0, perceptual: 0.0, consistent: true }
+        Self { l1: 1.0, gradient: 0.0, spectrum: 0.0, perceptual: 0.0, consistent: true, relative: false }
     }
 }
 
