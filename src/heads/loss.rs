@@ -11,6 +11,11 @@ pub fn l1<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1> {
     (x - truth).abs().mean()
 }
 
+/// Mean squared difference of `x` and `truth`, `[N, C, D, H, W]`.
+pub fn l2<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1> {
+    (x - truth).powi_scalar(2).mean()
+}
+
 /// Mean absolute difference of the differences between neighbours, summed over the axes that have any (Mathieu et al. 2016,
 /// equation 6, with α = 1 and signs kept).
 pub fn gradient<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1> {
@@ -65,6 +70,17 @@ mod tests {
         let values = normal(&mut stream(seed, 0, 0, 0, Purpose::Noise), SHAPE.iter().product());
         let doubles = values.iter().map(|&v| f64::from(v)).collect();
         (doubles, Tensor::from_data(TensorData::new(values, SHAPE), &Default::default()))
+    }
+
+    #[test]
+    fn means_are_those_of_voxels() {
+        let ((a, x), (b, truth)) = (noise(1), noise(2));
+        let mean =
+            |of: fn(f64) -> f64| a.iter().zip(&b).map(|(a, b)| of(a - b)).sum::<f64>() / a.len() as f64;
+        let found = [l1(x.clone(), truth.clone()), l2(x, truth)].map(|loss| f64::from(loss.into_scalar()));
+        for (found, expected) in found.iter().zip([mean(f64::abs), mean(|d| d * d)]) {
+            assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+        }
     }
 
     #[test]

@@ -211,6 +211,7 @@ fn objective<A: VolumeOps>(
         }
     };
     term("l1", weights.l1, &|| loss::l1(x.clone(), truth.clone()));
+    term("l2", weights.l2, &|| loss::l2(x.clone(), truth.clone()));
     term("gradient", weights.gradient, &|| loss::gradient(x.clone(), truth.clone()));
     term("spectrum", weights.spectrum, &|| loss::spectrum(x.clone(), truth.clone(), x.dims()[1] == 2));
     term("perceptual", weights.perceptual, &|| {

@@ -54,6 +54,8 @@ pub struct RestorationRecipe {
 pub struct RestorationLoss {
     /// Mean absolute difference.
     pub l1: f64,
+    /// Mean squared difference.
+    pub l2: f64,
     /// Mean absolute difference of neighbours' differences along the axes (Mathieu et al. 2016).
     pub gradient: f64,
     /// Mean absolute difference of the spectra.
@@ -69,7 +71,8 @@ pub struct RestorationLoss {
 
 impl Default for RestorationLoss {
     fn default() -> Self {
-        Self { l1: 1.0, gradient: 0.0, spectrum: 0.0, perceptual: 0.0, consistent: true, relative: false }
+        let [l1, l2, gradient, spectrum, perceptual] = [1.0, 0.0, 0.0, 0.0, 0.0];
+        Self { l1, l2, gradient, spectrum, perceptual, consistent: true, relative: false }
     }
 }
 
@@ -170,6 +173,7 @@ impl RestorationRecipe {
             ("training.picture_every_steps", training.picture_every_steps as f64, true),
             ("training.checkpoint_every_steps", training.checkpoint_every_steps as f64, true),
             ("loss.l1", loss.l1, false),
+            ("loss.l2", loss.l2, false),
             ("loss.gradient", loss.gradient, false),
             ("loss.spectrum", loss.spectrum, false),
             ("loss.perceptual", loss.perceptual, false),
@@ -184,7 +188,8 @@ impl RestorationRecipe {
                 return Err(Error::value(*key, "0 or more and less than 1", beta.to_string(), ADVICE));
             }
         }
-        if [loss.l1, loss.gradient, loss.spectrum, loss.perceptual].iter().all(|&weight| weight == 0.0) {
+        let terms = [loss.l1, loss.l2, loss.gradient, loss.spectrum, loss.perceptual];
+        if terms.iter().all(|&weight| weight == 0.0) {
             return Err(Error::value("loss", "a term with a weight", "none", "give l1 a weight"));
         }
         if let Some(adversary) = &self.adversary {
