@@ -46,19 +46,24 @@ fn rigid(shape: [usize; 3], numbers: [f64; 6]) -> Rigid {
     Rigid { rotation_deg: [thick * a, thick * b, c], translation_mm: [x, y, thick * z] }
 }
 
-/// What `⟨Ax, y⟩ = ⟨x, Aᴴy⟩` is off by, relative to `‖Ax‖·‖y‖`.
+/// What `⟨Ax, y⟩ = ⟨x, Aᴴy⟩` is off by, relative to `‖Ax‖·‖y‖` or `‖x‖·‖Aᴴy‖`, whichever is larger: a single sample may cancel
+/// to nearly nothing, and only the other bound knows the size of its terms.
 fn adjoint_error(a: &dyn Linear, seed: u64) -> f64 {
     let (x, y) = (draw(a.input_shape(), seed), draw(a.output_shape(), seed + 1));
     let (ax, aty) = (a.apply(x.clone()), a.adjoint(y.clone()));
     assert_eq!((ax.shape(), aty.shape()), (a.output_shape(), a.input_shape()));
-    (dot(&ax, &y) - dot(&x, &aty)).norm() / (norm(&ax) * norm(&y)).max(1e-30)
+    let scale = (norm(&ax) * norm(&y)).max(norm(&x) * norm(&aty));
+    (dot(&ax, &y) - dot(&x, &aty)).norm() / scale.max(1e-30)
 }
 
-/// What `normal` differs by from the adjoint after the operator, relative.
+/// What `normal` differs by from the adjoint after the operator, relative to the latter or, where that cancels, to `‖x‖` and the
+/// gain that the adjoint has on noise.
 fn normal_error(a: &dyn Linear, seed: u64) -> f64 {
-    let x = draw(a.input_shape(), seed);
+    let (x, y) = (draw(a.input_shape(), seed), draw(a.output_shape(), seed + 1));
+    let gain = norm(&a.adjoint(y.clone())) / norm(&y).max(1e-30);
+    let scale = norm(&x) * gain * gain;
     let (short, long) = (a.normal(x.clone()), a.adjoint(a.apply(x)));
-    norm(&(short - &long)) / norm(&long).max(1e-30)
+    norm(&(short - &long)) / norm(&long).max(scale).max(1e-30)
 }
 
 fn check(a: &dyn Linear, seed: u64) -> Result<(), TestCaseError> {
