@@ -13,8 +13,8 @@ use serde_json::Value;
 use voxgan::anatomy::synthesis::LabelMap;
 use voxgan::config::{AnyRecipe, HeadRecipe, RestorationRecipe};
 use voxgan::heads::{
-    Case, Example, Inpaint, Measured, Measurement, Problem, Progress, Restorer, Subject, Superres, head,
-    restore,
+    Case, Example, Inpaint, Measured, Measurement, Problem, Progress, Restorer, Subject, Superres, Translate,
+    blocks, head, restore,
 };
 use voxgan::io::dataset::Dataset;
 use voxgan::io::nifti::{self, WriteOptions};
@@ -561,6 +561,34 @@ fn relative_losses_weigh_examples_alike() {
     let of = |key: &str| -> Vec<f64> { log.iter().map(|line| line[key].as_f64().unwrap()).collect() };
     assert!(of("loss_relative").iter().all(|loss| (loss - 1.0).abs() < 1e-3), "{log:?}");
     assert!(of("loss_l1").iter().any(|loss| (loss / of("loss_l1")[0] - 1.0).abs() > 0.05), "{log:?}");
+}
+
+/// Of a scan whose skull was removed nothing is translated outside; what is dark within is.
+#[test]
+fn what_was_cut_away_stays_away_in_translation() {
+    let toml =
+        SUPERRES.replace("task = \"superres\"\nfactors = [[2, 2, 2], [3, 1, 1]]", "task = \"translate\"");
+    let recipe = recipe(&toml);
+    let HeadRecipe::Translate(translate) = &recipe.head else { panic!("translation") };
+    let (network, translate) = (stirred(&recipe), Translate::new(translate));
+    let within = |at: [usize; 3]| at.iter().all(|at| (3..13).contains(at));
+    let image = Array4::from_shape_fn((1, 16, 16, 16), |(_, z, y, x)| {
+        if within([z, y, x]) && [z, y, x] != [8; 3] { 0.4 + 0.02 * z as f32 } else { 0.0 }
+    });
+    let made = |image: &Array4<f32>, weight: f64| {
+        let case = translate.case(image.clone());
+        restore(&network, &case, blocks(&recipe), weight, &Default::default()).unwrap()
+    };
+    let (held, free) = (made(&image, 1.0), made(&image, 0.0));
+    assert!(held.residuals.is_none());
+    for ((at, &held), &free) in held.image.indexed_iter().zip(&free.image) {
+        let within = within([at.1, at.2, at.3]);
+        assert_eq!(held, if within { free } else { 0.0 }, "{at:?}");
+    }
+    assert!(held.image[(0, 8, 8, 8)] != 0.0 && free.image[(0, 0, 0, 0)] != 0.0);
+    // A scan that shows something everywhere is held to nothing.
+    let full = image.mapv(|x| x + 0.1);
+    assert_eq!(made(&full, 1.0).image, made(&full, 0.0).image);
 }
 
 /// Groups and years that a network was not trained for are refused; those it was are its condition.

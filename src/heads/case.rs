@@ -79,6 +79,11 @@ pub struct Example {
 pub enum Measurement {
     /// Nothing: the measurement does not determine a voxel.
     Nothing,
+    /// Nothing either, but where nothing is shown, as outside a mask that a scan was cut to, nothing may be made.
+    Mask {
+        /// What is shown, `[D, H, W]`.
+        shown: Array3<bool>,
+    },
     /// Means over several voxels of the result along some axes.
     Means {
         /// What a measured voxel covers along each axis that is coarser.

@@ -3,6 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use nalgebra::DMatrix;
+use ndarray::Array3;
 
 use super::case::Measurement;
 use super::encoding::Encoder;
@@ -18,6 +19,11 @@ use crate::ops::physics::{Along, Matrix, Selection};
 pub enum Measured<B: VolumeOps> {
     /// Nothing.
     Nothing,
+    /// Nothing, and zero but where something is shown.
+    Mask {
+        /// Where.
+        shown: Selection<B>,
+    },
     /// Means over several voxels.
     Means {
         /// The means along each axis that is coarser.
@@ -86,12 +92,13 @@ impl<B: VolumeOps> Measured<B> {
         let lengths = [shape.1, shape.2, shape.3];
         Ok(match measurement {
             Measurement::Nothing => Self::Nothing,
+            Measurement::Mask { shown } => Self::Mask { shown: selection(shown, device) },
             Measurement::Means { profiles, values } => Self::Means {
                 means: profiles.iter().map(|p| Mean::new(p, lengths[p.axis], device)).collect(),
                 values: image_to_tensor(values, device),
             },
             Measurement::Voxels { known, values } => {
-                let known = Selection::new(known.iter().copied(), known.dim().into(), device);
+                let known = selection(known, device);
                 Self::Voxels { values: known.apply(image_to_tensor(values, device)), known }
             }
             Measurement::Kspace { encoding, samples } => Self::Kspace {
@@ -104,7 +111,7 @@ impl<B: VolumeOps> Measured<B> {
     /// `A·x`: what would have been measured of `x`; none where nothing is.
     pub fn apply(&self, x: Tensor<B, 5>) -> Option<Tensor<B, 5>> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Mask { .. } => None,
             Self::Means { means, .. } => Some(means.iter().fold(x, |x, mean| mean.forward.apply(x))),
             Self::Voxels { known, .. } => Some(known.apply(x)),
             Self::Kspace { encoder, .. } => Some(encoder.apply(x)),
@@ -114,7 +121,7 @@ impl<B: VolumeOps> Measured<B> {
     /// What was measured.
     pub fn values(&self) -> Option<&Tensor<B, 5>> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Mask { .. } => None,
             Self::Means { values, .. } | Self::Voxels { values, .. } | Self::Kspace { values, .. } => {
                 Some(values)
             }
@@ -136,7 +143,7 @@ impl<B: VolumeOps> Measured<B> {
     /// conjugate gradients, in so many steps that images of a few coils or shots are held to their samples.
     fn least(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         match self {
-            Self::Nothing => y,
+            Self::Nothing | Self::Mask { .. } => y,
             Self::Means { means, .. } => means.iter().fold(y, |y, mean| mean.inverse.apply(y)),
             Self::Voxels { .. } => y,
             Self::Kspace { encoder, .. } => {
@@ -151,6 +158,7 @@ impl<B: VolumeOps> Measured<B> {
     /// (Schlemper et al. 2018, equation 8).
     pub fn project(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
         match (self, self.apply(x.clone()), self.values()) {
+            (Self::Mask { shown }, ..) => shown.apply(x.clone()) * weight + x * (1.0 - weight),
             // Voxels that are known stay to the bit.
             (Self::Voxels { known, values }, ..) if weight == 1.0 => known.others(x) + values.clone(),
             (_, Some(of_x), Some(values)) => x + self.least(values.clone() - of_x) * weight,
@@ -182,6 +190,10 @@ impl<B: VolumeOps> Measured<B> {
         };
         Some(norm(left) / norm(values).max(f64::MIN_POSITIVE))
     }
+}
+
+fn selection<B: Backend>(places: &Array3<bool>, device: &B::Device) -> Selection<B> {
+    Selection::new(places.iter().copied(), places.dim().into(), device)
 }
 
 /// Solves `AᴴA·x = rhs` from zero.

@@ -62,7 +62,7 @@ pub fn restore<B: VolumeOps>(
         .zip(measured.residual(result.clone()))
         .map(|((start, made), result)| [start, made, result]);
     let added = match measured {
-        Measured::Nothing => result.clone() - image_to_tensor(&case.start, device),
+        Measured::Nothing | Measured::Mask { .. } => result.clone() - image_to_tensor(&case.start, device),
         measured => result.clone() - measured.determined(result.clone()),
     };
     Ok(Restored { image: tensor_to_image(result), added: tensor_to_image(added), residuals })
