@@ -563,9 +563,9 @@ fn relative_losses_weigh_examples_alike() {
     assert!(of("loss_l1").iter().any(|loss| (loss / of("loss_l1")[0] - 1.0).abs() > 0.05), "{log:?}");
 }
 
-/// Of a scan whose skull was removed nothing is translated outside; what is dark within is.
+/// Of a scan whose skull was removed nothing is translated outside; what is dark within is. Nor does anything grow there.
 #[test]
-fn what_was_cut_away_stays_away_in_translation() {
+fn what_was_cut_away_stays_away() {
     let toml =
         SUPERRES.replace("task = \"superres\"\nfactors = [[2, 2, 2], [3, 1, 1]]", "task = \"translate\"");
     let recipe = recipe(&toml);
@@ -586,6 +586,11 @@ fn what_was_cut_away_stays_away_in_translation() {
         assert_eq!(held, if within { free } else { 0.0 }, "{at:?}");
     }
     assert!(held.image[(0, 8, 8, 8)] != 0.0 && free.image[(0, 0, 0, 0)] != 0.0);
+    let AnyRecipe::Head(progress) = AnyRecipe::open("progress").unwrap() else { panic!("a head") };
+    let HeadRecipe::Progress(progress) = &progress.head else { panic!("progression") };
+    let case = Progress::new(progress).case(image.clone(), 1.0, None).unwrap();
+    let Measurement::Mask { shown } = case.measurement else { panic!("a mask") };
+    assert_eq!(shown.iter().filter(|shown| **shown).count(), 1000);
     // A scan that shows something everywhere is held to nothing.
     let full = image.mapv(|x| x + 0.1);
     assert_eq!(made(&full, 1.0).image, made(&full, 0.0).image);

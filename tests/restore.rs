@@ -3,7 +3,9 @@
 use burn::backend::Flex;
 use ndarray::{Array3, Array4, Axis};
 use voxgan::config::HeadRecipe;
-use voxgan::heads::{self, Inpaint, Motion, Superres, blocks, interpolated, measure, restore};
+use voxgan::heads::{
+    self, Case, Inpaint, Motion, Progress, Superres, Translate, blocks, interpolated, measure, restore,
+};
 use voxgan::mri::encoding::{Encoding, Sampling};
 use voxgan::mri::phantom::{BrainPhantom, Contrast, centred_grid};
 use voxgan::mri::recon::Acquired;
@@ -17,8 +19,12 @@ use voxgan::volume::resample::Interpolation;
 
 /// The middle of a T1-weighted head at 1 mm, `[1, D, H, W]`, its brightest tissue one.
 fn phantom(shape: [usize; 3]) -> Array4<f32> {
+    weighted(shape, Contrast::T1)
+}
+
+fn weighted(shape: [usize; 3], contrast: Contrast) -> Array4<f32> {
     let brain = BrainPhantom { head_scale: 1.0, ventricle_scale: 1.0, seed: 0 };
-    let volume = brain.volume(&centred_grid(shape, [1.0; 3]), Contrast::T1).expect("a phantom");
+    let volume = brain.volume(&centred_grid(shape, [1.0; 3]), contrast).expect("a phantom");
     let most = volume.data.iter().copied().fold(0.0, f32::max);
     volume.data.mapv(|x| x / most)
 }
@@ -34,7 +40,7 @@ fn error(image: &Array4<f32>, truth: &Array4<f32>) -> f32 {
 #[test]
 fn each_is_at_most_a_megabyte() {
     let names: Vec<_> = restorer::embedded_names().collect();
-    for name in ["superres", "recon", "motion", "inpaint"] {
+    for name in ["superres", "recon", "motion", "inpaint", "translate", "progress"] {
         assert!(names.contains(&name), "{name} is not among {names:?}");
     }
     for name in names {
@@ -134,4 +140,38 @@ fn missing_slices_are_filled_better_than_harmonically() {
     assert!(found.iter().zip(&truth).zip(&known).all(|((a, b), known)| !known || a == b));
     let (floor, found) = (error(&case.start, &truth), error(&found, &truth));
     assert!(found < floor, "{found} beside {floor}");
+}
+
+fn made(trained: &TrainedRestorer<Flex>, case: &Case) -> Array4<f32> {
+    restore(&trained.network, case, blocks(&trained.recipe), 1.0, &Default::default())
+        .expect("an image")
+        .image
+}
+
+#[test]
+fn translation_beats_the_best_line_of_intensities() {
+    let trained = open(restorer::TRANSLATE);
+    let HeadRecipe::Translate(recipe) = &trained.recipe.head else { panic!("weights of translate") };
+    let [source, truth] = [Contrast::T1, Contrast::T2].map(|contrast| weighted([96, 112, 96], contrast));
+    let found = made(&trained, &Translate::new(recipe).case(source.clone()));
+    let mean = |image: &Array4<f32>| image.mean().expect("voxels");
+    let (x, y) = (&source - mean(&source), &truth - mean(&truth));
+    let line = &x * ((&x * &y).sum() / (&x * &x).sum()) + mean(&truth);
+    let (line, found) = (error(&line, &truth), error(&found, &truth));
+    assert!(found < line, "{found} beside {line}");
+}
+
+/// Dark fluid takes the place of brain: the more, the more years lie between, and the faster the group.
+#[test]
+fn brains_lose_tissue_with_the_years() {
+    let trained = open(restorer::PROGRESS);
+    let HeadRecipe::Progress(recipe) = &trained.recipe.head else { panic!("weights of progress") };
+    let now = phantom([96, 112, 96]);
+    let lost = |years: f64, group: &str| {
+        let case = Progress::new(recipe).case(now.clone(), years, Some(group)).expect("a case");
+        (&now - &made(&trained, &case)).sum() / now.sum()
+    };
+    let (few, many) = (lost(2.0, "healthy"), lost(10.0, "healthy"));
+    let fast = lost(10.0, "alzheimers");
+    assert!(few.abs() < many && many < fast && fast < 0.2, "{few}, {many}, {fast}");
 }

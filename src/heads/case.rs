@@ -2,10 +2,11 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ndarray::{Array3, Array4, s};
+use ndarray::{Array3, Array4, Axis, s};
 use rand::{Rng, RngExt};
 
 use super::Measured;
+use crate::anatomy::shape::{Connectivity, components};
 use crate::anatomy::synthesis::LabelMap;
 use crate::bridge::image_to_tensor;
 use crate::error::{Error, Result};
@@ -148,11 +149,28 @@ impl Case {
         Self { given, start: image, condition: Vec::new(), measurement: Measurement::Nothing }
     }
 
+    /// The same of an image in which what was cut away, as a skull, stays away.
+    pub fn cut_out(image: Array4<f32>) -> Self {
+        let measurement = shown(&image).map_or(Measurement::Nothing, |shown| Measurement::Mask { shown });
+        Self { measurement, ..Self::unheld(image) }
+    }
+
     /// The condition `[1, length]`; none without.
     pub(super) fn condition_on<B: Backend>(&self, device: &B::Device) -> Option<Tensor<B, 2>> {
         let length = self.condition.len();
         (length > 0).then(|| Tensor::from_data(TensorData::new(self.condition.clone(), [1, length]), device))
     }
+}
+
+/// What an image `[C, D, H, W]` shows, `[D, H, W]`: all but its largest piece of zeros, if that reaches the grid's border, as where
+/// a skull was removed; none where there is no such piece.
+fn shown(image: &Array4<f32>) -> Option<Array3<bool>> {
+    let dark = image.map_axis(Axis(0), |channels| channels.iter().all(|&x| x == 0.0));
+    let outside = components(&dark, Connectivity::Faces).mask(0);
+    let ends = [0, 1, 2].map(|axis| outside.shape()[axis] - 1);
+    let at_border = |(z, y, x)| [z, y, x].iter().zip(ends).any(|(&at, end)| at == 0 || at == end);
+    let reaches = outside.indexed_iter().any(|(at, &outside)| outside && at_border(at));
+    reaches.then(|| outside.mapv(|outside| !outside))
 }
 
 /// A part of this grid at a place that is drawn, its centre on what is not background where a few tries find that.

@@ -15,8 +15,8 @@ use crate::random::{Purpose, stream};
 const DECADE: f64 = 10.0;
 
 /// Two visits of one head; restoration starts from the first, knows the years between and the group of people, and is held to
-/// nothing. That the brain stays the same person's is what the network learns: all that changes between visits is a
-/// deformation.
+/// nothing, but that what was cut away from a scan stays away. That the brain stays the same person's is what the network
+/// learns: all that changes between visits is a deformation.
 #[derive(Clone, Debug)]
 pub struct Progress {
     recipe: ProgressRecipe,
@@ -49,7 +49,7 @@ impl Progress {
         }
         let of_groups = (0..names.len()).map(|n| if n == place { 1.0 } else { 0.0 });
         let condition = std::iter::once((years / DECADE) as f32).chain(of_groups);
-        Ok(Case { condition: condition.collect(), ..Case::unheld(image) })
+        Ok(Case { condition: condition.collect(), ..Case::cut_out(image) })
     }
 
     /// How a brain of the group number `group` changes in `years`, `pace` times as fast as the group.

@@ -1,11 +1,10 @@
 //! Translation: an image in another contrast, learned from pairs that are simulated of label maps, or from images of the two
 //! contrasts that are no pairs.
 
-use ndarray::{Array3, Array4, Axis};
+use ndarray::{Array4, Axis};
 
 use super::case::part;
-use super::{Case, Channels, Example, Head, Measurement, Subject};
-use crate::anatomy::shape::{Connectivity, components};
+use super::{Case, Channels, Example, Head, Subject};
 use crate::anatomy::synthesis::{View, synthesise_pair};
 use crate::config::TranslateRecipe;
 use crate::error::Result;
@@ -26,8 +25,7 @@ impl Translate {
 
     /// The case of an image `[C, D, H, W]`.
     pub fn case(&self, image: Array4<f32>) -> Case {
-        let measurement = shown(&image).map_or(Measurement::Nothing, |shown| Measurement::Mask { shown });
-        Case { measurement, ..Case::unheld(image) }
+        Case::cut_out(image)
     }
 
     /// An image of the contrast that is translated, `[1, D, H, W]` of the grid `patch`: of a scan a part, of labels the first
@@ -63,17 +61,6 @@ impl Translate {
             Subject::Labels(_) => self.example(subject, patch, address).map(of),
         }
     }
-}
-
-/// What an image `[C, D, H, W]` shows, `[D, H, W]`: all but its largest piece of zeros, if that reaches the grid's border, as where
-/// a skull was removed; none where there is no such piece.
-fn shown(image: &Array4<f32>) -> Option<Array3<bool>> {
-    let dark = image.map_axis(Axis(0), |channels| channels.iter().all(|&x| x == 0.0));
-    let outside = components(&dark, Connectivity::Faces).mask(0);
-    let ends = [0, 1, 2].map(|axis| outside.shape()[axis] - 1);
-    let at_border = |(z, y, x)| [z, y, x].iter().zip(ends).any(|(&at, end)| at == 0 || at == end);
-    let reaches = outside.indexed_iter().any(|(at, &outside)| outside && at_border(at));
-    reaches.then(|| outside.mapv(|outside| !outside))
 }
 
 impl Head for Translate {

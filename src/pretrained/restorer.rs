@@ -20,11 +20,13 @@ pub const TRANSLATE: &str = "translate";
 /// That of progression.
 pub const PROGRESS: &str = "progress";
 /// The networks inside the program: name and file.
-const EMBEDDED: [Embedded; 4] = [
+const EMBEDDED: [Embedded; 6] = [
     (SUPERRES, include_bytes!("../../weights/superres.safetensors")),
     (RECON, include_bytes!("../../weights/recon.safetensors")),
     (MOTION, include_bytes!("../../weights/motion.safetensors")),
     (INPAINT, include_bytes!("../../weights/inpaint.safetensors")),
+    (TRANSLATE, include_bytes!("../../weights/translate.safetensors")),
+    (PROGRESS, include_bytes!("../../weights/progress.safetensors")),
 ];
 
 /// The names of the networks inside the program.
