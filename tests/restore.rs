@@ -37,6 +37,12 @@ fn error(image: &Array4<f32>, truth: &Array4<f32>) -> f32 {
     (image - truth).mapv(|d| d * d).mean().expect("voxels").sqrt()
 }
 
+fn made(trained: &TrainedRestorer<Flex>, case: &Case) -> Array4<f32> {
+    restore(&trained.network, case, blocks(&trained.recipe), 1.0, &Default::default())
+        .expect("an image")
+        .image
+}
+
 #[test]
 fn each_is_at_most_a_megabyte() {
     let names: Vec<_> = restorer::embedded_names().collect();
@@ -65,8 +71,7 @@ fn super_resolution_beats_cubic_interpolation() {
         let measured = measure(&truth, &superres.profiles(factor));
         let cubic = error(&interpolated(&measured, factor, Interpolation::Cubic), &truth);
         let case = superres.case(&measured, factor).expect("a case");
-        let found = restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default());
-        let found = error(&found.expect("an image").image, &truth);
+        let found = error(&made(&trained, &case), &truth);
         // By a decibel at least.
         assert!(found < 0.89 * cubic, "{factor:?}: {found} beside {cubic}");
     }
@@ -120,9 +125,8 @@ fn motion_correction_takes_ghosts_away() {
         let mut rng = stream(seed, 0, 0, 0, Purpose::Degradation);
         let moved = recipe.motion.draw(&truth, &mut rng).expect("a motion").apply(&truth).expect("an image");
         let case = Motion::new(recipe).unknown(moved.volume.data.clone());
-        let found = restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default());
         before += error(&moved.volume.data, &truth.data);
-        after += error(&found.expect("an image").image, &truth.data);
+        after += error(&made(&trained, &case), &truth.data);
     }
     assert!(after < before, "{after} beside {before}");
 }
@@ -134,18 +138,11 @@ fn missing_slices_are_filled_better_than_harmonically() {
     let truth = phantom([64, 72, 64]);
     let known = Array3::from_shape_fn((64, 72, 64), |(z, ..)| !(31..34).contains(&z));
     let case = Inpaint::new(recipe).case(&truth, &known).expect("a case");
-    let found = restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default());
-    let found = found.expect("an image").image;
+    let found = made(&trained, &case);
     let known = known.insert_axis(Axis(0));
     assert!(found.iter().zip(&truth).zip(&known).all(|((a, b), known)| !known || a == b));
     let (floor, found) = (error(&case.start, &truth), error(&found, &truth));
     assert!(found < floor, "{found} beside {floor}");
-}
-
-fn made(trained: &TrainedRestorer<Flex>, case: &Case) -> Array4<f32> {
-    restore(&trained.network, case, blocks(&trained.recipe), 1.0, &Default::default())
-        .expect("an image")
-        .image
 }
 
 #[test]

@@ -1,19 +1,15 @@
 //! A trained network as a method of reconstruction, beside the classical ones of [`crate::mri::recon`].
 
 use ndarray::{Array3, Axis, Slice, concatenate};
-use rayon::prelude::*;
 
 use super::recon::encoding;
-use super::{Case, Motion, Recon, Restored, Restorer, blocks, brightness, complex, restore};
+use super::{Motion, Recon, Restored, Restorer, blocks, brightness, complex, restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
 use crate::mri::Complex32;
 use crate::mri::recon::Acquired;
 use crate::mri::recon::zero_filled::zero_filled;
 use crate::ops::VolumeOps;
-
-/// Slices whose classical starts are held at once.
-const GROUP: usize = 32;
 
 /// What a network makes of a measurement.
 #[derive(Clone, Debug)]
@@ -48,7 +44,7 @@ pub fn reconstruct<B: VolumeOps>(
         return Err(Error::value("shots", "none for a network of slices", "known motion", advice));
     }
     let parts = if recipe.flat() { slices } else { 1 };
-    let part = |number: usize| {
+    let images = (0..parts).map(|number| {
         let mut part = *acquired;
         if recipe.flat() {
             let at = Slice::from(number..number + 1);
@@ -56,24 +52,9 @@ pub fn reconstruct<B: VolumeOps>(
             part.sampled.slice_axis_inplace(Axis(0), at);
             part.maps.slice_axis_inplace(Axis(1), at);
         }
-        part
-    };
-    let mut found = Vec::with_capacity(parts);
-    for group in (0..parts).collect::<Vec<_>>().chunks(GROUP) {
-        // Classical starts of slices are found in parallel; a network takes all cores by itself.
-        let posed =
-            group.par_iter().map(|&number| posed(recipe, &part(number))).collect::<Result<Vec<_>>>()?;
-        for (&number, posed) in group.iter().zip(posed) {
-            let Some(Posed { case, scale }) = posed else {
-                let image = zero_filled(&part(number))?.image;
-                found.push(FromNetwork { added: Array3::zeros(image.raw_dim()), image });
-                continue;
-            };
-            let Restored { image, added, .. } = restore(network, &case, blocks(recipe), weight, device)?;
-            let [image, added] = [image, added].map(|parts| complex(&parts).mapv(|z| z * scale));
-            found.push(FromNetwork { image, added });
-        }
-    }
+        one(network, recipe, &part, weight, device)
+    });
+    let found = images.collect::<Result<Vec<_>>>()?;
     let joined = |part: &dyn Fn(&FromNetwork) -> Array3<Complex32>| {
         let parts: Vec<_> = found.iter().map(part).collect();
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
@@ -82,18 +63,18 @@ pub fn reconstruct<B: VolumeOps>(
     Ok(FromNetwork { image: joined(&|one| one.image.clone()), added: joined(&|one| one.added.clone()) })
 }
 
-/// A problem for a network, whose brightest voxels are one.
-struct Posed {
-    case: Case,
-    /// What one stands for.
-    scale: f32,
-}
-
-/// The problem of a slice, or of a whole volume; none where there is nothing but darkness.
-fn posed(recipe: &RestorationRecipe, acquired: &Acquired<'_>) -> Result<Option<Posed>> {
-    let scale = brightness(&zero_filled(acquired)?.image);
+/// A slice, or a whole volume.
+fn one<B: VolumeOps>(
+    network: &Restorer<B>,
+    recipe: &RestorationRecipe,
+    acquired: &Acquired<'_>,
+    weight: f64,
+    device: &B::Device,
+) -> Result<FromNetwork> {
+    let zero_filled = zero_filled(acquired)?.image;
+    let scale = brightness(&zero_filled);
     if scale <= f32::MIN_POSITIVE {
-        return Ok(None);
+        return Ok(FromNetwork { added: Array3::zeros(zero_filled.raw_dim()), image: zero_filled });
     }
     let kspace = acquired.kspace.mapv(|k| k / scale);
     let acquired = &Acquired { kspace: kspace.view(), ..*acquired };
@@ -108,5 +89,7 @@ fn posed(recipe: &RestorationRecipe, acquired: &Acquired<'_>) -> Result<Option<P
             return Err(Error::value("head", expected, "another head's weights", advice));
         }
     };
-    Ok(Some(Posed { case, scale }))
+    let Restored { image, added, .. } = restore(network, &case, blocks(recipe), weight, device)?;
+    let [image, added] = [image, added].map(|parts| complex(&parts).mapv(|z| z * scale));
+    Ok(FromNetwork { image, added })
 }
