@@ -34,7 +34,7 @@ pub fn run(place: &Place) -> Result<()> {
             let file = place.data.join(format!("synthseg/training_seg_{map}.nii.gz"));
             let map = LabelMap::new(map, nifti::read(&file)?)?;
             for draw in 0..if place.quick { 1 } else { DRAWS } {
-                let Example { image, target } =
+                let Example { image, target, .. } =
                     synthesise(&map, View::Centred(GRID), recipe, [SEED, draw, 0]);
                 let image = Volume::new(image.insert_axis(Axis(0)), Matrix4::identity());
                 let truth = Segmentation::of_labels(target, image.affine);

@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn numbers_of_files_become_structures_and_volumes() {
         let segmentation = Segmentation::of_numbers(&map(&[0.0, 4.0, 4.0, 137.0, 506.0, 16.0])).unwrap();
-        assert_eq!(segmentation.labels.as_slice().unwrap(), [0, 3, 3, 7, 1, 21]);
+        let stem = Structure::BrainStem.index() as u8;
+        assert_eq!(segmentation.labels.as_slice().unwrap(), [0, 3, 3, 7, 1, stem]);
         let lateral = Region::named("lateral_ventricles").unwrap();
         assert!((segmentation.region_ml(lateral) - 0.004).abs() < 1e-15);
         let brain = Region::named("brain").unwrap();

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Number of [`Structure`]s.
-pub const STRUCTURES: usize = 22;
+pub const STRUCTURES: usize = 36;
 
 /// A side of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,14 +39,28 @@ pub enum Structure {
     RightCerebralCortex,
     LeftCerebralWhiteMatter,
     RightCerebralWhiteMatter,
-    /// Thalamus, caudate, putamen, pallidum, accumbens area and ventral diencephalon.
-    LeftDeepGrey,
-    RightDeepGrey,
-    LeftHippocampusAmygdala,
-    RightHippocampusAmygdala,
-    /// Cortex and white matter of the cerebellum.
-    LeftCerebellum,
-    RightCerebellum,
+    LeftThalamus,
+    RightThalamus,
+    LeftCaudate,
+    RightCaudate,
+    LeftPutamen,
+    RightPutamen,
+    LeftPallidum,
+    RightPallidum,
+    LeftHippocampus,
+    RightHippocampus,
+    LeftAmygdala,
+    RightAmygdala,
+    /// The accumbens area.
+    LeftAccumbens,
+    RightAccumbens,
+    /// Hypothalamus, subthalamus, substantia nigra and what lies around them (FreeSurfer's "VentralDC").
+    LeftVentralDiencephalon,
+    RightVentralDiencephalon,
+    LeftCerebellarCortex,
+    RightCerebellarCortex,
+    LeftCerebellarWhiteMatter,
+    RightCerebellarWhiteMatter,
     BrainStem,
 }
 
@@ -55,8 +69,7 @@ struct Entry(Structure, &'static str, u16, [u8; 3]);
 
 use Structure::*;
 
-/// Numbers are FreeSurfer's (`FreeSurferColorLUT.txt`) where it has the structure; those above 9000 are unions that it
-/// does not have.
+/// Names and numbers are FreeSurfer's (`FreeSurferColorLUT.txt`).
 const TABLE: [Entry; STRUCTURES] = [
     Entry(Background, "Background", 0, [0, 0, 0]),
     Entry(Head, "Head", 258, [150, 130, 110]),
@@ -73,12 +86,26 @@ const TABLE: [Entry; STRUCTURES] = [
     Entry(RightCerebralCortex, "Right-Cerebral-Cortex", 42, [225, 105, 85]),
     Entry(LeftCerebralWhiteMatter, "Left-Cerebral-White-Matter", 2, [235, 235, 235]),
     Entry(RightCerebralWhiteMatter, "Right-Cerebral-White-Matter", 41, [205, 215, 225]),
-    Entry(LeftDeepGrey, "Left-Deep-Grey", 9001, [20, 150, 60]),
-    Entry(RightDeepGrey, "Right-Deep-Grey", 9002, [60, 180, 90]),
-    Entry(LeftHippocampusAmygdala, "Left-Hippocampus-Amygdala", 9003, [235, 200, 40]),
-    Entry(RightHippocampusAmygdala, "Right-Hippocampus-Amygdala", 9004, [210, 170, 20]),
-    Entry(LeftCerebellum, "Left-Cerebellum", 9005, [230, 145, 40]),
-    Entry(RightCerebellum, "Right-Cerebellum", 9006, [200, 115, 30]),
+    Entry(LeftThalamus, "Left-Thalamus", 10, [0, 118, 14]),
+    Entry(RightThalamus, "Right-Thalamus", 49, [0, 150, 40]),
+    Entry(LeftCaudate, "Left-Caudate", 11, [122, 186, 220]),
+    Entry(RightCaudate, "Right-Caudate", 50, [100, 160, 210]),
+    Entry(LeftPutamen, "Left-Putamen", 12, [236, 13, 176]),
+    Entry(RightPutamen, "Right-Putamen", 51, [210, 40, 150]),
+    Entry(LeftPallidum, "Left-Pallidum", 13, [12, 48, 255]),
+    Entry(RightPallidum, "Right-Pallidum", 52, [40, 80, 230]),
+    Entry(LeftHippocampus, "Left-Hippocampus", 17, [220, 216, 20]),
+    Entry(RightHippocampus, "Right-Hippocampus", 53, [200, 190, 40]),
+    Entry(LeftAmygdala, "Left-Amygdala", 18, [103, 255, 255]),
+    Entry(RightAmygdala, "Right-Amygdala", 54, [80, 220, 220]),
+    Entry(LeftAccumbens, "Left-Accumbens-area", 26, [255, 165, 0]),
+    Entry(RightAccumbens, "Right-Accumbens-area", 58, [230, 140, 20]),
+    Entry(LeftVentralDiencephalon, "Left-VentralDC", 28, [165, 42, 42]),
+    Entry(RightVentralDiencephalon, "Right-VentralDC", 60, [140, 60, 60]),
+    Entry(LeftCerebellarCortex, "Left-Cerebellum-Cortex", 8, [230, 148, 34]),
+    Entry(RightCerebellarCortex, "Right-Cerebellum-Cortex", 47, [200, 120, 30]),
+    Entry(LeftCerebellarWhiteMatter, "Left-Cerebellum-White-Matter", 7, [220, 248, 164]),
+    Entry(RightCerebellarWhiteMatter, "Right-Cerebellum-White-Matter", 46, [190, 220, 150]),
     Entry(BrainStem, "Brain-Stem", 16, [120, 160, 180]),
 ];
 
@@ -157,12 +184,26 @@ impl Structure {
             42 | 2000..=2035 => RightCerebralCortex,
             2 | 25 | 78 => LeftCerebralWhiteMatter,
             41 | 57 | 79 => RightCerebralWhiteMatter,
-            10..=13 | 26 | 28 | 9001 => LeftDeepGrey,
-            49..=52 | 58 | 60 | 9002 => RightDeepGrey,
-            17 | 18 | 9003 => LeftHippocampusAmygdala,
-            53 | 54 | 9004 => RightHippocampusAmygdala,
-            7 | 8 | 9005 => LeftCerebellum,
-            46 | 47 | 9006 => RightCerebellum,
+            10 => LeftThalamus,
+            49 => RightThalamus,
+            11 => LeftCaudate,
+            50 => RightCaudate,
+            12 => LeftPutamen,
+            51 => RightPutamen,
+            13 => LeftPallidum,
+            52 => RightPallidum,
+            17 => LeftHippocampus,
+            53 => RightHippocampus,
+            18 => LeftAmygdala,
+            54 => RightAmygdala,
+            26 => LeftAccumbens,
+            58 => RightAccumbens,
+            28 => LeftVentralDiencephalon,
+            60 => RightVentralDiencephalon,
+            8 => LeftCerebellarCortex,
+            47 => RightCerebellarCortex,
+            7 => LeftCerebellarWhiteMatter,
+            46 => RightCerebellarWhiteMatter,
             16 => BrainStem,
             _ => return None,
         })
@@ -180,69 +221,99 @@ pub struct Region {
     pub parts: &'static [Structure],
 }
 
+/// What the skull holds, and parts of it: structures stand in this order.
+const INTRACRANIAL: &[Structure] = from(Csf);
+const BRAIN: &[Structure] = from(LeftLateralVentricle);
+const PARENCHYMA: &[Structure] = from(LeftCerebralCortex);
+const VENTRICLES: &[Structure] = BRAIN.split_at(PARENCHYMA[0].index() - BRAIN[0].index()).0;
+
+/// The structures from `first` on.
+const fn from(first: Structure) -> &'static [Structure] {
+    const ALL: &[Structure] = &Structure::ALL;
+    ALL.split_at(first.index()).1
+}
+
 macro_rules! regions {
-    ($($name:ident: $definition:literal, [$($part:ident),+ $(,)?];)+) => {
-        /// The regions of every table, the larger ones first.
-        pub const REGIONS: [Region; [$(stringify!($name)),+].len()] =
-            [$(Region { name: stringify!($name), definition: $definition, parts: &[$($part),+] }),+];
+    (
+        whole { $($name:ident: $definition:literal, $parts:expr;)+ }
+        sided { $($pair:ident: $of:literal, [$($left:ident),+], [$($right:ident),+];)+ }
+    ) => {
+        /// The regions of every table: those of the whole head, and those of each side.
+        pub const REGIONS: [Region; [$(stringify!($name)),+].len() + 3 * [$(stringify!($pair)),+].len()] = [
+            $(Region { name: stringify!($name), definition: $definition, parts: $parts },)+
+            $(
+                Region {
+                    name: stringify!($pair),
+                    definition: concat!($of, ", both sides"),
+                    parts: &[$($left,)+ $($right),+],
+                },
+                Region {
+                    name: concat!("left_", stringify!($pair)),
+                    definition: concat!($of, ", left"),
+                    parts: &[$($left),+],
+                },
+                Region {
+                    name: concat!("right_", stringify!($pair)),
+                    definition: concat!($of, ", right"),
+                    parts: &[$($right),+],
+                },
+            )+
+        ];
     };
 }
 
 regions! {
-    intracranial: "brain and the cerebrospinal fluid around it",
-        [Csf, LeftLateralVentricle, RightLateralVentricle, LeftInferiorLateralVentricle,
-         RightInferiorLateralVentricle, LeftChoroidPlexus, RightChoroidPlexus, ThirdVentricle, FourthVentricle,
-         LeftCerebralCortex, RightCerebralCortex, LeftCerebralWhiteMatter, RightCerebralWhiteMatter, LeftDeepGrey,
-         RightDeepGrey, LeftHippocampusAmygdala, RightHippocampusAmygdala, LeftCerebellum, RightCerebellum, BrainStem];
-    brain: "parenchyma and ventricles, without the fluid around them",
-        [LeftLateralVentricle, RightLateralVentricle, LeftInferiorLateralVentricle,
-         RightInferiorLateralVentricle, LeftChoroidPlexus, RightChoroidPlexus, ThirdVentricle, FourthVentricle,
-         LeftCerebralCortex, RightCerebralCortex, LeftCerebralWhiteMatter, RightCerebralWhiteMatter, LeftDeepGrey,
-         RightDeepGrey, LeftHippocampusAmygdala, RightHippocampusAmygdala, LeftCerebellum, RightCerebellum, BrainStem];
-    parenchyma: "cerebrum, cerebellum and brain stem, without ventricles and choroid plexus",
-        [LeftCerebralCortex, RightCerebralCortex, LeftCerebralWhiteMatter, RightCerebralWhiteMatter, LeftDeepGrey,
-         RightDeepGrey, LeftHippocampusAmygdala, RightHippocampusAmygdala, LeftCerebellum, RightCerebellum, BrainStem];
-    csf: "cerebrospinal fluid around the brain, with vessels and nerves in it", [Csf];
-    ventricles: "lateral ventricles with inferior horns and choroid plexus, third and fourth ventricle",
-        [LeftLateralVentricle, RightLateralVentricle, LeftInferiorLateralVentricle,
-         RightInferiorLateralVentricle, LeftChoroidPlexus, RightChoroidPlexus, ThirdVentricle, FourthVentricle];
-    lateral_ventricles: "both lateral ventricles, without choroid plexus and inferior horns",
-        [LeftLateralVentricle, RightLateralVentricle];
-    lateral_ventricles_with_choroid: "both lateral ventricles with choroid plexus, without inferior horns",
-        [LeftLateralVentricle, RightLateralVentricle, LeftChoroidPlexus, RightChoroidPlexus];
-    inferior_lateral_ventricles: "inferior (temporal) horns of both lateral ventricles",
-        [LeftInferiorLateralVentricle, RightInferiorLateralVentricle];
-    choroid_plexus: "choroid plexus of both lateral ventricles", [LeftChoroidPlexus, RightChoroidPlexus];
-    left_lateral_ventricle: "left lateral ventricle, without choroid plexus and inferior horn",
-        [LeftLateralVentricle];
-    right_lateral_ventricle: "right lateral ventricle, without choroid plexus and inferior horn",
-        [RightLateralVentricle];
-    left_inferior_lateral_ventricle: "inferior horn of the left lateral ventricle", [LeftInferiorLateralVentricle];
-    right_inferior_lateral_ventricle: "inferior horn of the right lateral ventricle",
-        [RightInferiorLateralVentricle];
-    left_choroid_plexus: "choroid plexus of the left lateral ventricle", [LeftChoroidPlexus];
-    right_choroid_plexus: "choroid plexus of the right lateral ventricle", [RightChoroidPlexus];
-    third_ventricle: "third ventricle", [ThirdVentricle];
-    fourth_ventricle: "fourth ventricle", [FourthVentricle];
-    cerebral_cortex: "cortical grey matter of both hemispheres", [LeftCerebralCortex, RightCerebralCortex];
-    left_cerebral_cortex: "cortical grey matter of the left hemisphere", [LeftCerebralCortex];
-    right_cerebral_cortex: "cortical grey matter of the right hemisphere", [RightCerebralCortex];
-    cerebral_white_matter: "white matter of both hemispheres",
-        [LeftCerebralWhiteMatter, RightCerebralWhiteMatter];
-    left_cerebral_white_matter: "white matter of the left hemisphere", [LeftCerebralWhiteMatter];
-    right_cerebral_white_matter: "white matter of the right hemisphere", [RightCerebralWhiteMatter];
-    deep_grey: "thalamus, basal ganglia, accumbens area and ventral diencephalon of both sides",
-        [LeftDeepGrey, RightDeepGrey];
-    left_deep_grey: "thalamus, basal ganglia, accumbens area and ventral diencephalon, left", [LeftDeepGrey];
-    right_deep_grey: "thalamus, basal ganglia, accumbens area and ventral diencephalon, right", [RightDeepGrey];
-    hippocampus_amygdala: "hippocampus and amygdala of both sides",
-        [LeftHippocampusAmygdala, RightHippocampusAmygdala];
-    left_hippocampus_amygdala: "left hippocampus and amygdala", [LeftHippocampusAmygdala];
-    right_hippocampus_amygdala: "right hippocampus and amygdala", [RightHippocampusAmygdala];
-    cerebellum: "cortex and white matter of the cerebellum", [LeftCerebellum, RightCerebellum];
-    left_cerebellum: "cortex and white matter of the cerebellum, left", [LeftCerebellum];
-    right_cerebellum: "cortex and white matter of the cerebellum, right", [RightCerebellum];
-    brain_stem: "midbrain, pons and medulla as far as the field of view shows them", [BrainStem];
+    whole {
+        intracranial: "brain and the cerebrospinal fluid around it", INTRACRANIAL;
+        brain: "parenchyma and ventricles, without the fluid around them", BRAIN;
+        parenchyma: "cerebrum, cerebellum and brain stem, without ventricles and choroid plexus", PARENCHYMA;
+        csf: "cerebrospinal fluid around the brain, with vessels and nerves in it", &[Csf];
+        ventricles: "lateral ventricles with inferior horns and choroid plexus, third and fourth ventricle",
+            VENTRICLES;
+        lateral_ventricles: "both lateral ventricles, without choroid plexus and inferior horns",
+            &[LeftLateralVentricle, RightLateralVentricle];
+        lateral_ventricles_with_choroid: "both lateral ventricles with choroid plexus, without inferior horns",
+            &[LeftLateralVentricle, RightLateralVentricle, LeftChoroidPlexus, RightChoroidPlexus];
+        left_lateral_ventricle: "left lateral ventricle, without choroid plexus and inferior horn",
+            &[LeftLateralVentricle];
+        right_lateral_ventricle: "right lateral ventricle, without choroid plexus and inferior horn",
+            &[RightLateralVentricle];
+        inferior_lateral_ventricles: "inferior (temporal) horns of both lateral ventricles",
+            &[LeftInferiorLateralVentricle, RightInferiorLateralVentricle];
+        left_inferior_lateral_ventricle: "inferior horn of the left lateral ventricle",
+            &[LeftInferiorLateralVentricle];
+        right_inferior_lateral_ventricle: "inferior horn of the right lateral ventricle",
+            &[RightInferiorLateralVentricle];
+        third_ventricle: "third ventricle", &[ThirdVentricle];
+        fourth_ventricle: "fourth ventricle", &[FourthVentricle];
+        brain_stem: "midbrain, pons and medulla as far as the field of view shows them", &[BrainStem];
+    }
+    sided {
+        choroid_plexus: "choroid plexus of the lateral ventricle", [LeftChoroidPlexus], [RightChoroidPlexus];
+        cerebral_cortex: "cortical grey matter", [LeftCerebralCortex], [RightCerebralCortex];
+        cerebral_white_matter: "white matter of the cerebrum, with the corpus callosum",
+            [LeftCerebralWhiteMatter], [RightCerebralWhiteMatter];
+        deep_grey: "thalamus, basal ganglia, accumbens area and ventral diencephalon",
+            [LeftThalamus, LeftCaudate, LeftPutamen, LeftPallidum, LeftAccumbens, LeftVentralDiencephalon],
+            [RightThalamus, RightCaudate, RightPutamen, RightPallidum, RightAccumbens, RightVentralDiencephalon];
+        thalamus: "thalamus", [LeftThalamus], [RightThalamus];
+        caudate: "caudate nucleus", [LeftCaudate], [RightCaudate];
+        putamen: "putamen", [LeftPutamen], [RightPutamen];
+        pallidum: "globus pallidus", [LeftPallidum], [RightPallidum];
+        accumbens: "accumbens area", [LeftAccumbens], [RightAccumbens];
+        ventral_diencephalon: "ventral diencephalon", [LeftVentralDiencephalon], [RightVentralDiencephalon];
+        hippocampus_amygdala: "hippocampus and amygdala",
+            [LeftHippocampus, LeftAmygdala], [RightHippocampus, RightAmygdala];
+        hippocampus: "hippocampus", [LeftHippocampus], [RightHippocampus];
+        amygdala: "amygdala", [LeftAmygdala], [RightAmygdala];
+        cerebellum: "cortex and white matter of the cerebellum",
+            [LeftCerebellarCortex, LeftCerebellarWhiteMatter],
+            [RightCerebellarCortex, RightCerebellarWhiteMatter];
+        cerebellar_cortex: "cortex of the cerebellum, with the vermis",
+            [LeftCerebellarCortex], [RightCerebellarCortex];
+        cerebellar_white_matter: "white matter of the cerebellum",
+            [LeftCerebellarWhiteMatter], [RightCerebellarWhiteMatter];
+    }
 }
 
 impl Region {

@@ -8,12 +8,12 @@ use std::sync::atomic::AtomicBool;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::device::{Device, on_device};
-use crate::anatomy::synthesis::LabelMap;
-use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
+use crate::anatomy::synthesis::{LabelMap, LabelledScan};
+use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
 use crate::error::{Error, Result};
 use crate::io::dataset::{Dataset, manifest};
 use crate::io::{bids, nifti};
-use crate::pretrained::latest_checkpoint;
+use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::train::cycle::Domains;
 use crate::train::restorer::Subjects;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
@@ -35,6 +35,15 @@ pub struct Args {
     /// The dataset of the other contrast, to learn translation without pairs from two datasets
     #[arg(long, value_name = "CACHE")]
     other: Option<PathBuf>,
+    /// For a segmenter, also real skull-stripped scans to learn from: a folder of them
+    #[arg(long, value_name = "FOLDER", requires = "scan_labels")]
+    scans: Option<PathBuf>,
+    /// The label maps of these scans, on their grids: sub-01_dseg.nii.gz belongs to sub-01_T1w.nii.gz
+    #[arg(long, value_name = "FOLDER", requires = "scans")]
+    scan_labels: Option<PathBuf>,
+    /// For a segmenter, the weights to start from
+    #[arg(long, value_name = "WEIGHTS")]
+    from: Option<PathBuf>,
     /// The run's folder; a run that is there is resumed
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -102,16 +111,29 @@ fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
     recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
     no_kimg(args, "a segmenter's")?;
     let maps = label_maps(&args.data, &recipe.training.held_out)?;
+    let scans = match (&args.scans, &args.scan_labels) {
+        (Some(scans), Some(labels)) => labelled_scans(scans, labels, &recipe.training.held_out)?,
+        _ => Vec::new(),
+    };
     if args.dry_run {
         println!("crop [D, H, W]     {:?} at 1 mm", recipe.training.crop);
         println!("label maps         {} in {}", maps.len(), args.data.display());
+        println!("real scans         {}", scans.len());
         println!("steps              {}", recipe.training.steps);
         println!("out                {}", args.out.display());
         return Ok(());
     }
     let stop = interrupts(&args.out)?;
     let screen = Screen::new();
-    let job = train::segmenter::Job { recipe: &recipe, maps: &maps, out: &args.out, stop: &stop };
+    let from = args.from.as_deref().map(checkpoint_at).transpose()?;
+    let job = train::segmenter::Job {
+        recipe: &recipe,
+        maps: &maps,
+        scans: &scans,
+        from: from.as_deref(),
+        out: &args.out,
+        stop: &stop,
+    };
     let tell = |event: Event| screen.show(event);
     let ended = on_device!(args.device, |B, device| train::segmenter::run::<B>(&job, &device, &tell))?;
     screen.end(ended, &args.out)
@@ -190,22 +212,52 @@ fn no_kimg(args: &Args, found: &str) -> Result<()> {
     }
 }
 
+/// The volumes of a folder but those whose names contain one of `held_out`; `what` they are.
+fn learned_from(folder: &Path, held_out: &[String], what: &str) -> Result<Vec<PathBuf>> {
+    let mut paths = bids::volumes(folder)?;
+    paths.retain(|path| !held_out.iter().any(|part| file_name(path).contains(part.as_str())));
+    if paths.is_empty() {
+        let advice = format!("give a folder of {what}, some of which are not held out");
+        return Err(Error::file(folder, what, "*.nii or *.nii.gz", "none", advice));
+    }
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// The label maps of a folder but those whose names contain one of `held_out`.
 fn label_maps(folder: &Path, held_out: &[String]) -> Result<Vec<LabelMap>> {
-    let mut paths = bids::volumes(folder)?;
-    paths.retain(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        !held_out.iter().any(|part| name.contains(part.as_str()))
-    });
-    if paths.is_empty() {
-        let advice = "give a folder of label maps, some of which are not held out";
-        return Err(Error::file(folder, "label maps", "*.nii or *.nii.gz", "none", advice));
-    }
-    let map = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        LabelMap::new(&name, nifti::read(path)?)
+    let paths = learned_from(folder, held_out, "label maps")?;
+    paths.iter().map(|path| LabelMap::new(&file_name(path), nifti::read(path)?)).collect()
+}
+
+/// The scans of a folder but those held out, each with the one label map in the folder `labels` whose name is the same up to
+/// its last underscore.
+fn labelled_scans(folder: &Path, labels: &Path, held_out: &[String]) -> Result<Vec<LabelledScan>> {
+    let subject = |path: &Path| {
+        let name = file_name(path);
+        name.rsplit_once('_').map_or(name.clone(), |(subject, _)| subject.to_string())
     };
-    paths.iter().map(map).collect()
+    let maps = bids::volumes(labels)?;
+    let scan = |path: &PathBuf| {
+        let mut of = maps.iter().filter(|map| subject(map) == subject(path));
+        let (Some(map), None) = (of.next(), of.next()) else {
+            let (expected, advice) =
+                (format!("one {}_….nii.gz", subject(path)), "name them alike, or move the scan");
+            return Err(Error::file(
+                labels,
+                format!("label map of {}", path.display()),
+                expected,
+                "none or several",
+                advice,
+            ));
+        };
+        LabelledScan::new(&file_name(path), nifti::read(path)?, &nifti::read(map)?)
+            .map_err(|e| in_file(e, map))
+    };
+    learned_from(folder, held_out, "scans")?.iter().map(scan).collect()
 }
 
 /// A flag that an interrupt sets.

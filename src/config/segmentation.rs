@@ -113,6 +113,8 @@ pub enum Weighting {
 pub struct SegmentationTraining {
     /// Steps in all; one synthesised image each.
     pub steps: u64,
+    /// Share of the steps that learn from a real scan, where there are some; the others from an image made of a label map.
+    pub real: f64,
     /// Grid `[D, H, W]` of an image at 1 mm.
     pub crop: [usize; 3],
     /// Adam's step at its height; it rises over the first steps and falls to nothing as a cosine.
@@ -139,6 +141,7 @@ impl Default for SegmentationTraining {
     fn default() -> Self {
         Self {
             steps: 10_000,
+            real: 0.5,
             crop: [128; 3],
             learning_rate: 0.002,
             cross_entropy: 1.0,
@@ -197,7 +200,11 @@ impl SegmentationRecipe {
                 (key("log_every_steps"), training.log_every_steps as f64),
                 (key("checkpoint_every_steps"), training.checkpoint_every_steps as f64),
             ],
-            &[(key("adam_betas[0]"), training.adam_betas[0]), (key("adam_betas[1]"), training.adam_betas[1])],
+            &[
+                (key("adam_betas[0]"), training.adam_betas[0]),
+                (key("adam_betas[1]"), training.adam_betas[1]),
+                (key("real"), training.real),
+            ],
             &[(key("cross_entropy"), training.cross_entropy, 0.0)],
         )?;
         synthesis.validate("synthesis")

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 /// For each kind of network, where its average stands among the arrays and what is told about it.
 const KINDS: [(&str, &[&str]); 3] = [
     (model::AVERAGE, &["recipe", "space", "images", "version"]),
-    (segmenter::AVERAGE, &["recipe", "label_maps", "counters", "version"]),
+    (segmenter::AVERAGE, &["recipe", "structures", "label_maps", "scans", "counters", "version"]),
     (restorer::AVERAGE, &["recipe", "counters", "version"]),
 ];
 

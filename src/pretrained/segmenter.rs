@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::source::weights_of;
 use super::{Weights, load_weights, sha256};
-use crate::anatomy::Segmenter;
-use crate::anatomy::segment::SegmentationNetConfig;
+use crate::anatomy::segment::{Encoder, FOLDED, SegmentationNet, SegmentationNetConfig};
+use crate::anatomy::{STRUCTURES, Segmenter, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
 use crate::nn::Init;
@@ -15,30 +15,224 @@ use crate::ops::VolumeOps;
 pub const EMBEDDED: &str = "anatomy";
 const EMBEDDED_BYTES: &[u8] = include_bytes!("../../weights/anatomy.safetensors");
 
+/// The segmenter of 22 structures in whose features realism is measured: always the same, so that figures can be compared over
+/// the years.
+const FEATURES: &str = "anatomy";
+const FEATURES_BYTES: &[u8] = include_bytes!("../../benches/realism/features.safetensors");
+
 /// Where the averaged network stands among the arrays of a checkpoint.
 pub const AVERAGE: &str = "S_ema.";
+/// The metadata that names the structures a network tells apart, in the order of its outputs.
+pub const STRUCTURES_KEY: &str = "structures";
+
+/// What the first form of segmenters told apart; its files do not say so.
+const FIRST_FORM: [&str; 22] = [
+    "Background",
+    "Head",
+    "CSF",
+    "Left-Lateral-Ventricle",
+    "Right-Lateral-Ventricle",
+    "Left-Inf-Lat-Vent",
+    "Right-Inf-Lat-Vent",
+    "Left-choroid-plexus",
+    "Right-choroid-plexus",
+    "3rd-Ventricle",
+    "4th-Ventricle",
+    "Left-Cerebral-Cortex",
+    "Right-Cerebral-Cortex",
+    "Left-Cerebral-White-Matter",
+    "Right-Cerebral-White-Matter",
+    "Left-Deep-Grey",
+    "Right-Deep-Grey",
+    "Left-Hippocampus-Amygdala",
+    "Right-Hippocampus-Amygdala",
+    "Left-Cerebellum",
+    "Right-Cerebellum",
+    "Brain-Stem",
+];
 
 /// Opens a segmenter: the one inside the program by its name, a checkpoint or weights file, or a run's folder (its latest
 /// checkpoint).
 ///
 /// # Errors
-/// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read or is no
-/// segmenter.
+/// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read, is no
+/// segmenter, or tells other structures apart.
 pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segmenter<B>> {
     let (path, bytes) = weights_of(name_or_path, &[(EMBEDDED, EMBEDDED_BYTES)])?;
-    from_bytes(&bytes, &path, device)
+    let read = Read::<B>::of(&bytes, &path, device)?;
+    if read.structures != own_structures() {
+        let (expected, found) =
+            (format!("the {STRUCTURES} of this version"), of_structures(&read.structures));
+        let advice = "train it on: voxgan train anatomy --from FILE";
+        return Err(Error::file(&path, "structures of the segmenter", expected, found, advice));
+    }
+    Ok(Segmenter::new(read.network, read.config, read.recipe.training.crop, read.name, device.clone()))
 }
 
-fn from_bytes<B: VolumeOps>(bytes: &[u8], path: &Path, device: &B::Device) -> Result<Segmenter<B>> {
-    let weights = Weights::from_bytes(bytes, path)?;
-    let recipe = weights.metadata.get("recipe").ok_or_else(|| {
-        let advice = "give a checkpoint of `voxgan train` with a segmenter's recipe";
-        Error::file(path, "metadata recipe", "a segmenter's recipe", "none", advice)
-    })?;
-    let recipe = SegmentationRecipe::from_toml(recipe, path)?;
-    let config = SegmentationNetConfig { widths: recipe.segmenter.widths };
-    let network = load_weights(config.init(&mut Init::new(0), device), &weights, AVERAGE)?;
-    let file = path.file_stem().unwrap_or_default().to_string_lossy();
-    let name = format!("voxgan {file} sha256:{}", &sha256(bytes)[..12]);
-    Ok(Segmenter::new(network, config, recipe.training.crop, name, device.clone()))
+/// The encoder in whose features realism is measured and perceptual losses are taken.
+///
+/// # Errors
+/// [`Error::File`] if the program was built with a file that is none.
+pub fn features<B: VolumeOps>(device: &B::Device) -> Result<Encoder<B>> {
+    let read = Read::<B>::of(FEATURES_BYTES, Path::new(FEATURES), device)?;
+    Ok(Encoder::new(read.network, read.config, read.name))
+}
+
+/// A network as its file has it.
+struct Read<B: VolumeOps> {
+    recipe: SegmentationRecipe,
+    structures: Vec<String>,
+    config: SegmentationNetConfig,
+    network: SegmentationNet<B>,
+    name: String,
+}
+
+impl<B: VolumeOps> Read<B> {
+    fn of(bytes: &[u8], path: &Path, device: &B::Device) -> Result<Self> {
+        let weights = Weights::from_bytes(bytes, path)?;
+        let recipe = weights.metadata.get("recipe").ok_or_else(|| {
+            let advice = "give a checkpoint of `voxgan train` with a segmenter's recipe";
+            Error::file(path, "metadata recipe", "a segmenter's recipe", "none", advice)
+        })?;
+        let recipe = SegmentationRecipe::from_toml(recipe, path)?;
+        let structures = structures_of(&weights)?;
+        let config =
+            SegmentationNetConfig { widths: recipe.segmenter.widths.clone(), outputs: structures.len() };
+        let network = load_weights(config.init(&mut Init::new(0), device), &weights, AVERAGE)?;
+        let file = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("voxgan {file} sha256:{}", &sha256(bytes)[..12]);
+        Ok(Self { recipe, structures, config, network, name })
+    }
+}
+
+/// The names of the structures that this version tells apart.
+pub fn own_structures() -> Vec<String> {
+    Structure::ALL.iter().map(|structure| structure.name().to_string()).collect()
+}
+
+/// The names of the structures that a file's network tells apart.
+fn structures_of(weights: &Weights) -> Result<Vec<String>> {
+    let Some(text) = weights.metadata.get(STRUCTURES_KEY) else {
+        return Ok(FIRST_FORM.map(String::from).to_vec());
+    };
+    serde_json::from_str(text).map_err(|e| {
+        let advice = "give a checkpoint of `voxgan train`";
+        Error::file(&weights.path, "metadata structures", "a list of names", e.to_string(), advice)
+    })
+}
+
+fn of_structures(names: &[String]) -> String {
+    if names == FIRST_FORM { "the 22 of version 0.1.0".into() } else { format!("{} others", names.len()) }
+}
+
+/// The averaged network of `weights` as a start for training, with the structures of this version: those that the file's
+/// network told apart keep their outputs, and parts of a union that it knew share the union's probability evenly.
+///
+/// # Errors
+/// [`Error::File`] if the shapes of the networks differ, or a structure has no source.
+pub fn start<B: VolumeOps>(
+    weights: &Weights,
+    config: &SegmentationNetConfig,
+    device: &B::Device,
+) -> Result<SegmentationNet<B>> {
+    let names = structures_of(weights)?;
+    let sources: Vec<usize> = own_structures()
+        .iter()
+        .map(|name| {
+            let source = source(name);
+            names.iter().position(|other| other == name || *other == source).ok_or_else(|| {
+                let advice = "start from a segmenter of this program";
+                Error::file(&weights.path, "structures of the segmenter", name, of_structures(&names), advice)
+            })
+        })
+        .collect::<Result<_>>()?;
+    let mut grown = Weights { path: weights.path.clone(), ..Weights::default() };
+    for (name, (shape, values)) in &weights.arrays {
+        let array = match name.strip_prefix(AVERAGE) {
+            Some("head.weight" | "head.bias") => {
+                let row = values.len() / (FOLDED * names.len());
+                let mut all = Vec::with_capacity(FOLDED * STRUCTURES * row);
+                for voxel in values.chunks(names.len() * row) {
+                    for &from in &sources {
+                        let shared = sources.iter().filter(|&&other| other == from).count() as f32;
+                        // Equal logits share a probability; the bias takes the number of parts out of each.
+                        let less = if name.ends_with("bias") { shared.ln() } else { 0.0 };
+                        all.extend(voxel[from * row..(from + 1) * row].iter().map(|x| x - less));
+                    }
+                }
+                let mut shape = shape.clone();
+                shape[0] = FOLDED * STRUCTURES;
+                (shape, all)
+            }
+            _ => (shape.clone(), values.clone()),
+        };
+        grown.arrays.insert(name.clone(), array);
+    }
+    load_weights(config.init(&mut Init::new(0), device), &grown, AVERAGE)
+}
+
+/// The union of the first form that a structure belonged to.
+fn source(name: &str) -> String {
+    let Some((side, structure)) = name.split_once('-') else { return name.into() };
+    let union = match structure {
+        "Thalamus" | "Caudate" | "Putamen" | "Pallidum" | "Accumbens-area" | "VentralDC" => "Deep-Grey",
+        "Hippocampus" | "Amygdala" => "Hippocampus-Amygdala",
+        "Cerebellum-Cortex" | "Cerebellum-White-Matter" => "Cerebellum",
+        other => other,
+    };
+    format!("{side}-{union}")
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::{Tensor, TensorData, activation};
+
+    use super::*;
+    use crate::random::{Purpose, normal, stream};
+
+    fn probabilities(network: &SegmentationNet<Flex>, outputs: usize) -> Vec<Vec<f32>> {
+        let image = normal(&mut stream(5, 0, 0, 0, Purpose::Noise), 32 * 32 * 32);
+        let image = Tensor::from_data(TensorData::new(image, [1, 1, 32, 32, 32]), &Default::default());
+        let logits = network.forward(image); // [1, 8·K, 16, 16, 16]
+        let places = 16 * 16 * 16;
+        let logits = logits.reshape([FOLDED, outputs, places]);
+        let values: Vec<f32> = activation::softmax(logits, 1).into_data().into_vec().unwrap();
+        values.chunks(places).map(<[f32]>::to_vec).collect()
+    }
+
+    /// A grown network says the same of what both tell apart; the parts of a union share its probability.
+    #[test]
+    fn a_network_of_the_first_form_grows_without_changing_what_it_says() {
+        let device = Default::default();
+        let old = Read::<Flex>::of(FEATURES_BYTES, Path::new(FEATURES), &device).unwrap();
+        assert_eq!((old.structures.len(), old.name.as_str()), (22, "voxgan anatomy sha256:1ef90e92f69c"));
+        let config = SegmentationNetConfig { outputs: STRUCTURES, ..old.config.clone() };
+        let weights = Weights::from_bytes(FEATURES_BYTES, Path::new(FEATURES)).unwrap();
+        let grown = start::<Flex>(&weights, &config, &device).unwrap();
+        let (old, new) = (probabilities(&old.network, 22), probabilities(&grown, STRUCTURES));
+        for voxel in 0..FOLDED {
+            for (k, name) in FIRST_FORM.iter().enumerate() {
+                let parts = own_structures()
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, own)| own == name || source(own) == *name)
+                    .map(|(part, _)| part)
+                    .collect::<Vec<_>>();
+                for (at, expected) in old[voxel * 22 + k].iter().enumerate() {
+                    let sum: f32 = parts.iter().map(|part| new[voxel * STRUCTURES + part][at]).sum();
+                    assert!((sum - expected).abs() < 1e-4, "{name}: {sum} for {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_segmenter_of_the_first_form_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.safetensors");
+        std::fs::write(&path, FEATURES_BYTES).unwrap();
+        let error = open::<Flex>(path.to_str().unwrap(), &Default::default()).unwrap_err().to_string();
+        assert!(error.contains("old.safetensors") && error.contains("the 22 of version 0.1.0"), "{error}");
+    }
 }

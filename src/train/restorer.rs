@@ -16,7 +16,7 @@ use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
 pub use super::subjects::Subjects;
 use super::subjects::turn;
-use crate::anatomy::Segmenter;
+use crate::anatomy::segment::Encoder;
 use crate::bridge;
 use crate::config::{RestorationLoss, RestorationRecipe};
 use crate::error::Result;
@@ -57,7 +57,7 @@ struct Training<'a, B: VolumeOps> {
     head: Box<dyn Head>,
     learner: Learner<B>,
     /// What the perceptual loss sees with.
-    eye: Option<Segmenter<Autodiff<B>>>,
+    eye: Option<Encoder<Autodiff<B>>>,
     opponent: Option<Opponent<B>>,
     clock: Clock,
     device: B::Device,
@@ -69,7 +69,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let head = head(&recipe.head);
         let learner = Learner::new(recipe, &*head, training.seed, device);
         let eye = match recipe.loss.perceptual > 0.0 {
-            true => Some(segmenter::open::<Autodiff<B>>(segmenter::EMBEDDED, device)?),
+            true => Some(segmenter::features::<Autodiff<B>>(device)?),
             false => None,
         };
         let opponent = recipe.adversary.as_ref().map(|adversary| {
@@ -196,7 +196,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 /// The weighted sum of the terms of the loss; their values, as means over `samples`, are added to `numbers`.
 fn objective<A: VolumeOps>(
     weights: &RestorationLoss,
-    eye: Option<&Segmenter<A>>,
+    eye: Option<&Encoder<A>>,
     x: Tensor<A, 5>,
     truth: Tensor<A, 5>,
     numbers: &mut Numbers,

@@ -1,4 +1,4 @@
-//! Training of the segmenter on images made of label maps.
+//! Training of the segmenter on images made of label maps and on real scans with theirs.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -13,9 +13,9 @@ use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
 use super::state::averaged;
 use super::subjects::turn;
-use crate::anatomy::Structure;
 use crate::anatomy::segment::{SegmentationNet, SegmentationNetConfig, loss};
-use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
+use crate::anatomy::synthesis::{Example, LabelMap, LabelledScan, View, synthesise};
+use crate::anatomy::{STRUCTURES, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
 use crate::nn::Init;
@@ -23,7 +23,7 @@ use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
 use crate::nn::schedule::{cosine, decay};
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::segmenter::AVERAGE;
+use crate::pretrained::segmenter::{self, AVERAGE};
 use crate::pretrained::{Weights, load_weights};
 
 /// Where network and optimiser stand among the arrays of a checkpoint.
@@ -37,6 +37,10 @@ pub struct Job<'a> {
     pub recipe: &'a SegmentationRecipe,
     /// The label maps to learn from; those held out are not among them.
     pub maps: &'a [LabelMap],
+    /// The real scans to learn from beside them; none is well, too.
+    pub scans: &'a [LabelledScan],
+    /// A segmenter's weights to start from, instead of initial values.
+    pub from: Option<&'a Path>,
     /// The run's folder.
     pub out: &'a Path,
     /// Set from outside (a signal): the run finishes its step, saves and ends.
@@ -50,7 +54,7 @@ pub struct Job<'a> {
 /// every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
-    go_on(Training::<B>::new(job, device), &place, job.stop, tell)
+    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
 }
 
 /// A segmenter in training.
@@ -63,28 +67,44 @@ struct Training<'a, B: VolumeOps> {
     device: B::Device,
 }
 
-/// The example of a step: every map comes up once in each round.
+/// Phases of the orders of maps and scans.
+const MAPS: u64 = 0;
+const SCANS: u64 = 1;
+
+/// The example of a step: every map and every scan comes up once in each of its rounds. Real scans come at even distances, so that
+/// the step alone says which example it has.
 fn example(job: &Job, step: u64) -> Example {
-    let (maps, training) = (job.maps, &job.recipe.training);
-    let map = &maps[turn(training.seed, 0, step, 0, maps.len())];
+    let (training, view) = (&job.recipe.training, View::Crop(job.recipe.training.crop));
     let address = [training.seed, step, 0];
-    synthesise(map, View::Crop(training.crop), &job.recipe.synthesis, address)
+    let share = if job.scans.is_empty() { 0.0 } else { training.real };
+    let scans_before = |step: u64| (step as f64 * share) as u64;
+    let n = scans_before(step);
+    if scans_before(step + 1) > n {
+        let scan = &job.scans[turn(training.seed, SCANS, n, 0, job.scans.len())];
+        scan.example(view, &job.recipe.synthesis, address)
+    } else {
+        let map = &job.maps[turn(training.seed, MAPS, step - n, 0, job.maps.len())];
+        synthesise(map, view, &job.recipe.synthesis, address)
+    }
 }
 
 impl<'a, B: VolumeOps> Training<'a, B> {
-    fn new(job: &'a Job<'a>, device: &B::Device) -> Self {
+    fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
         let (recipe, training) = (job.recipe, &job.recipe.training);
-        let config = SegmentationNetConfig { widths: recipe.segmenter.widths.clone() };
-        let network: SegmentationNet<Autodiff<B>> = config.init(&mut Init::new(training.seed), device);
+        let config = SegmentationNetConfig { widths: recipe.segmenter.widths.clone(), outputs: STRUCTURES };
+        let network: SegmentationNet<Autodiff<B>> = match job.from {
+            Some(path) => segmenter::start(&Weights::read(path)?, &config, device)?,
+            None => config.init(&mut Init::new(training.seed), device),
+        };
         let (learning_rate, betas) = (training.learning_rate, training.adam_betas);
-        Self {
+        Ok(Self {
             job,
             average: network.valid(),
             network,
             adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
             clock: Clock::default(),
             device: device.clone(),
-        }
+        })
     }
 
     /// Adam's step size after `step` steps.
@@ -107,14 +127,14 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn step(&mut self) -> Result<Numbers> {
         let (training, at) = (&self.job.recipe.training, self.clock.step);
-        let Example { image, target } = example(self.job, at);
+        let Example { image, target, classes } = example(self.job, at);
         let _tape = tape();
         let (d, h, w) = image.dim();
         let image = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
         let logits = self.network.forward(Tensor::from_data(image, &self.device));
         let values: Vec<f32> = logits.clone().inner().into_data().into_vec().expect("logits are float32");
         let target = target.as_slice().expect("a target is contiguous");
-        let loss = loss(&values, target, [d / 2, h / 2, w / 2], training.cross_entropy);
+        let loss = loss(&values, target, [d / 2, h / 2, w / 2], training.cross_entropy, &classes);
         drop(values);
         finite(loss.dice + loss.cross_entropy, at)?;
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
@@ -169,9 +189,12 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         weights.insert(&self.average, AVERAGE);
         insert_adam(&mut weights, &self.adam, ADAM)?;
         let maps: Vec<&str> = self.job.maps.iter().map(|map| map.name.as_str()).collect();
+        let scans: Vec<&str> = self.job.scans.iter().map(|scan| scan.name.as_str()).collect();
         let metadata = [
             ("recipe", self.job.recipe.to_toml()?),
+            (segmenter::STRUCTURES_KEY, json(path, &segmenter::own_structures())?),
             ("label_maps", json(path, &maps)?),
+            ("scans", json(path, &scans)?),
             ("counters", json(path, &self.clock)?),
         ];
         write(weights, metadata)

@@ -53,41 +53,6 @@ impl<B: VolumeOps> Segmenter<B> {
         &self.name
     }
 
-    /// Channels of the network's deepest level.
-    pub fn channels(&self) -> usize {
-        self.config.widths[self.config.widths.len() - 1]
-    }
-
-    /// What the way down of the network sees in images `[N, 1, D, H, W]` at 1 mm, from 0 to 1 as [`rescale`] makes them:
-    /// the mean of each channel of its deepest level over the grid, `[N, C]`. Axes are padded with air to what the network
-    /// takes; an axis of length one, that of a slice, is repeated instead.
-    pub fn encoded(&self, image: Tensor<B, 5>) -> Tensor<B, 2> {
-        let deepest = self.seen(image);
-        let [n, c, d, h, w] = deepest.dims();
-        deepest.reshape([n, c, d * h * w]).mean_dim(2).reshape([n, c])
-    }
-
-    /// The same channels place by place, `[N, C, D', H', W']`: what a perceptual loss compares.
-    pub fn seen(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
-        let image = (2..5).fold(image, |image, axis| self.filled(image, axis));
-        self.network.deepest(image)
-    }
-
-    /// `image` with `axis` as long as the network takes it.
-    fn filled(&self, image: Tensor<B, 5>, axis: usize) -> Tensor<B, 5> {
-        let mut shape = image.dims();
-        let length = shape[axis];
-        if length == 1 {
-            return image.repeat_dim(axis, self.config.multiple());
-        }
-        shape[axis] = length.next_multiple_of(self.config.multiple()) - length;
-        if shape[axis] == 0 {
-            return image;
-        }
-        let air = Tensor::zeros(shape, &image.device());
-        Tensor::cat(vec![image, air], axis)
-    }
-
     /// The structures of a head, on a 1 mm RAS+ grid over the volume's field of view.
     ///
     /// A rough look at the whole finds the brain's core. Around it, blocks of the size that the network was trained on are looked
@@ -259,7 +224,7 @@ mod tests {
     /// In memory the first axis runs backwards, as after a flip in place.
     #[test]
     fn the_order_in_memory_changes_nothing() {
-        let config = SegmentationNetConfig { widths: vec![4, 6] };
+        let config = SegmentationNetConfig { widths: vec![4, 6], outputs: STRUCTURES };
         let network = config.init(&mut Init::new(2), &Default::default());
         let segmenter = Segmenter::<Flex>::new(network, config, [16; 3], "test".into(), Default::default());
         let values = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 24 * 20 * 22);

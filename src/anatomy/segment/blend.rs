@@ -20,7 +20,7 @@ pub struct Blend {
 }
 
 /// Sums over voxels by structure.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sums {
     /// Of its probability.
     pub expected: [f64; STRUCTURES],
@@ -28,6 +28,13 @@ pub struct Sums {
     pub sure: [f64; STRUCTURES],
     /// Of the voxels where it is the most likely one.
     pub voxels: [f64; STRUCTURES],
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        let none = [0.0; STRUCTURES];
+        Self { expected: none, sure: none, voxels: none }
+    }
 }
 
 impl Sums {

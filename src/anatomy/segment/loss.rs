@@ -21,15 +21,34 @@ pub struct Loss {
     pub gradient: Vec<f32>,
 }
 
+/// The class that each structure is counted as. Protocols differ in what they tell apart: structures that a truth does not
+/// are one class, whose probability is the sum of theirs.
+pub type Classes = [u8; STRUCTURES];
+
+/// Every structure by itself.
+pub const APART: Classes = {
+    let mut classes = [0; STRUCTURES];
+    let mut k = 0;
+    while k < STRUCTURES {
+        classes[k] = k as u8;
+        k += 1;
+    }
+    classes
+};
+
 /// The loss of folded logits `[8·STRUCTURES, D/2, H/2, W/2]` (see [`super::SegmentationNet::forward`]) against the
 /// indices of structures `target` `[D, H, W]`, both in C order; `half` is `[D/2, H/2, W/2]`, and `weight` that of the
-/// cross-entropy: Dice alone rewards a small structure that is found too large, and cross-entropy does not.
+/// cross-entropy: Dice alone rewards a small structure that is found too large, and cross-entropy does not. Structures of
+/// one of the `classes` count as one.
 ///
 /// The sums over voxels are exact in their order for any number of threads.
 ///
 /// # Panics
 /// If the lengths do not fit each other, or an index is not that of a structure.
-pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64) -> Loss {
+pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64, classes: &Classes) -> Loss {
+    let class = classes.map(usize::from);
+    let members: Vec<Vec<usize>> =
+        (0..STRUCTURES).map(|c| (0..STRUCTURES).filter(|&k| class[k] == c).collect()).collect();
     let [d, h, w] = half;
     let places = d * h * w;
     assert_eq!(logits.len(), FOLDED * STRUCTURES * places, "logits of the grid");
@@ -49,17 +68,21 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64) -> Los
             let normaliser = softmax(&mut p, slab);
             let mut sums = Sums::default();
             for k in 0..STRUCTURES {
-                sums.expected[k] = p[k * slab..(k + 1) * slab].iter().map(|&p| f64::from(p)).sum();
+                sums.expected[class[k]] +=
+                    p[k * slab..(k + 1) * slab].iter().map(|&p| f64::from(p)).sum::<f64>();
             }
             for y in 0..h {
                 for x in 0..w {
-                    let label = usize::from(target[voxel(s, [z, y, x], half)]);
+                    let label = class[usize::from(target[voxel(s, [z, y, x], half)])];
                     let at = y * w + x;
-                    let probability = p[label * slab + at];
+                    let logits =
+                        members[label].iter().map(|k| logits[(s * STRUCTURES + k) * places + z * slab + at]);
+                    let greatest = logits.clone().fold(f32::NEG_INFINITY, f32::max);
+                    let joint = greatest + logits.map(|x| (x - greatest).exp()).sum::<f32>().ln();
                     sums.voxels[label] += 1.0;
-                    sums.shared[label] += f64::from(probability);
-                    let logit = logits[(s * STRUCTURES + label) * places + z * slab + at];
-                    sums.cross_entropy += f64::from(normaliser[at] - logit);
+                    sums.shared[label] +=
+                        members[label].iter().map(|k| f64::from(p[k * slab + at])).sum::<f64>();
+                    sums.cross_entropy += f64::from(normaliser[at] - joint);
                 }
             }
             (p, sums)
@@ -90,22 +113,27 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64) -> Los
         let mut mean = vec![0.0f32; slab];
         for k in 0..STRUCTURES {
             for (mean, p) in mean.iter_mut().zip(&p[k * slab..(k + 1) * slab]) {
-                *mean += miss[k] * p;
+                *mean += miss[class[k]] * p;
             }
         }
         let labels: Vec<usize> =
-            (0..slab).map(|at| usize::from(target[voxel(s, [z, at / w, at % w], half)])).collect();
+            (0..slab).map(|at| class[usize::from(target[voxel(s, [z, at / w, at % w], half)])]).collect();
+        // Probability of the target's class.
+        let mut joint = vec![0.0f32; slab];
         for (at, &label) in labels.iter().enumerate() {
-            mean[at] += hit[label] * p[label * slab + at];
+            joint[at] = members[label].iter().map(|k| p[k * slab + at]).sum();
+            mean[at] += hit[label] * joint[at];
         }
         for (k, plane) in planes.iter_mut().enumerate() {
             let p = &p[k * slab..(k + 1) * slab];
-            for ((g, &p), &mean) in plane.iter_mut().zip(p).zip(&mean) {
-                *g = p * (miss[k] - mean + share);
+            for (at, (g, &p)) in plane.iter_mut().zip(p).enumerate() {
+                *g = p * (miss[class[k]] - mean[at] + share);
+                if class[k] == labels[at] {
+                    // Of the class's probability, this structure's part.
+                    let part = if joint[at] > 0.0 { p / joint[at] } else { 0.0 };
+                    *g += p * hit[labels[at]] - share * part;
+                }
             }
-        }
-        for (at, &label) in labels.iter().enumerate() {
-            planes[label][at] += p[label * slab + at] * hit[label] - share;
         }
     });
     let dice = structures.iter().flatten().sum::<f64>() / present;
@@ -138,7 +166,7 @@ pub(super) fn softmax(logits: &mut [f32], n: usize) -> Vec<f32> {
 }
 
 /// What the loss needs of all voxels.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Sums {
     /// Σ probability.
     expected: [f64; STRUCTURES],
@@ -147,6 +175,13 @@ struct Sums {
     /// Voxels of the target.
     voxels: [f64; STRUCTURES],
     cross_entropy: f64,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        let none = [0.0; STRUCTURES];
+        Self { expected: none, shared: none, voxels: none, cross_entropy: 0.0 }
+    }
 }
 
 impl Sums {
@@ -171,14 +206,18 @@ mod tests {
     fn the_gradient_is_that_of_the_value() {
         let half = [2, 3, 2];
         let places = 12;
+        // The fourth and fifth structure count as one, as do the second and the last.
+        let mut classes = APART;
+        classes[4] = 3;
+        classes[STRUCTURES - 1] = 1;
         let mut rng = stream(3, 0, 0, 0, Purpose::Synthesis);
         let logits = normal(&mut rng, FOLDED * STRUCTURES * places);
         let target: Vec<u8> = (0..FOLDED * places).map(|i| (i * 7 % 5) as u8).collect();
         let value = |logits: &[f32]| {
-            let loss = loss(logits, &target, half, 1.5);
+            let loss = loss(logits, &target, half, 1.5, &classes);
             loss.dice + 1.5 * loss.cross_entropy
         };
-        let gradient = loss(&logits, &target, half, 1.5).gradient;
+        let gradient = loss(&logits, &target, half, 1.5, &classes).gradient;
         for seed in 0..4 {
             let direction = normal(&mut stream(seed, 1, 0, 0, Purpose::Synthesis), logits.len());
             let step = 1e-2;
@@ -203,7 +242,7 @@ mod tests {
                 logits[(s * STRUCTURES + label) * 2 + x] = 40.0;
             }
         }
-        let found = loss(&logits, &target, half, 1.0);
+        let found = loss(&logits, &target, half, 1.0, &APART);
         assert!(found.dice.abs() < 1e-9 && found.cross_entropy.abs() < 1e-9, "{found:?}");
         assert_eq!(found.structures.iter().flatten().count(), 3);
     }

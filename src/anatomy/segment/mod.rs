@@ -3,12 +3,14 @@
 mod apply;
 mod blend;
 mod core;
+mod encoder;
 mod intensity;
 mod loss;
 mod network;
 mod tiles;
 
 pub use apply::Segmenter;
+pub use encoder::Encoder;
 pub use intensity::rescale;
-pub use loss::{Loss, loss};
+pub use loss::{APART, Classes, Loss, loss};
 pub use network::{FOLDED, SegmentationNet, SegmentationNetConfig};

@@ -133,6 +133,11 @@ impl LabelMap {
         Ok(Self { name: name.into(), labels, tissues, centre, response: OnceLock::new() })
     }
 
+    /// What lies beyond the map: maps begin with a corner of the head's box, which is air.
+    pub(super) fn outside(&self) -> u8 {
+        self.labels[[0, 0, 0]]
+    }
+
     /// How the volumes of the brain answer to steps of its walls.
     pub fn response(&self) -> &Response {
         self.response.get_or_init(|| {
@@ -144,7 +149,7 @@ impl LabelMap {
 }
 
 /// First and last index along each axis of the voxels whose label is `inside`.
-fn bounds(labels: &Array3<u8>, inside: impl Fn(u8) -> bool) -> Option<[[usize; 2]; 3]> {
+pub(super) fn bounds(labels: &Array3<u8>, inside: impl Fn(u8) -> bool) -> Option<[[usize; 2]; 3]> {
     let mut bounds: Option<[[usize; 2]; 3]> = None;
     for ((d, h, w), &label) in labels.indexed_iter() {
         if inside(label) {

@@ -5,9 +5,11 @@
 mod contrast;
 mod fields;
 mod labels;
+mod scans;
 mod space;
 
 pub use labels::{LabelMap, Tissue};
+pub use scans::LabelledScan;
 
 use ndarray::{Array3, s};
 use rand::{Rng, RngExt};
@@ -16,7 +18,7 @@ use rand_distr::StandardNormal;
 
 use super::Structure;
 use super::ageing::{Ageing, Walls};
-use super::segment::rescale;
+use super::segment::{APART, Classes, rescale};
 use crate::config::{SynthesisRecipe, Weighting};
 use crate::random::{Purpose, normal_field, stream};
 use fields::{along, coarser, control_points, field, linear};
@@ -43,6 +45,8 @@ pub struct Example {
     pub image: Array3<f32>,
     /// Index of each voxel's [`Structure`].
     pub target: Array3<u8>,
+    /// What the target does not tell apart.
+    pub classes: Classes,
 }
 
 /// What part of a head an example shows.
@@ -66,11 +70,11 @@ pub fn synthesise(
 ) -> Example {
     let rng = |phase| stream(seed, step, phase, sample, Purpose::Synthesis);
     let once = &mut rng(ONCE);
-    let space = space::Space::draw(map, view, recipe, once);
+    let space = space::Space::draw(map.centre, 1.0, view, recipe, once);
     let shape = space.shape;
     let shown = contrast::Shown::draw(recipe, once);
     let contrasts = contrast::draw(recipe, once);
-    let labels = space.labels(map);
+    let labels = space.nearest(&map.labels, map.outside());
     let structure = |label: u8| {
         let tissue = map.tissues[usize::from(label)];
         shown.target(if space.mirrored { tissue.structure.mirrored() } else { tissue.structure })
@@ -80,29 +84,49 @@ pub fn synthesise(
     shade(&mut image, shape, recipe.bias, once);
     let mut target: Vec<u8> =
         labels.iter().map(|&label| structures[usize::from(label)].index() as u8).collect();
+    // SynthSeg's own images are as sharp as their labels; a scanner's are not, so all pass through a voxel's blur.
+    let image = acquired(image, &mut target, shape, 1.0, shown, recipe, once, &rng(NOISE));
+    let whole = "the grid's voxels";
+    Example {
+        image: Array3::from_shape_vec(shape, image).expect(whole),
+        target: Array3::from_shape_vec(shape, target).expect(whole),
+        classes: APART,
+    }
+}
+
+/// An image `[D, H, W]` of 1 mm as a scanner with coarser voxels, noise and a field of view that may be cut would have it, back
+/// at 1 mm and on the scale of [`rescale`]. What was seen in voxels of `blurred_mm` already is not blurred to them again.
+#[allow(clippy::too_many_arguments)]
+fn acquired(
+    image: Vec<f32>,
+    target: &mut [u8],
+    shape: [usize; 3],
+    voxel_mm: f64,
+    shown: contrast::Shown,
+    recipe: &SynthesisRecipe,
+    once: &mut ChaCha8Rng,
+    noise: &ChaCha8Rng,
+) -> Vec<f32> {
     let spacing = spacing(recipe, once);
     let (mut image, mut coarse) = (image, shape);
     for axis in 0..3 {
-        // SynthSeg's own images are as sharp as their labels; a scanner's are not, so all pass through a voxel's blur.
-        (image, coarse) = along(&image, coarse, axis, &coarser(coarse[axis], spacing[axis]));
+        if spacing[axis] > voxel_mm || voxel_mm == 1.0 {
+            (image, coarse) = along(&image, coarse, axis, &coarser(coarse[axis], spacing[axis]));
+        }
     }
-    add_noise(&mut image, recipe.noise, shown.is_stripped(), once, &rng(NOISE));
+    add_noise(&mut image, recipe.noise, shown.is_stripped(), once, noise);
     for axis in [2, 1, 0] {
         if coarse[axis] != shape[axis] {
             (image, coarse) = along(&image, coarse, axis, &linear(coarse[axis], shape[axis]));
         }
     }
     if once.random::<f64>() < recipe.cut {
-        cut(&mut image, &mut target, shape, once);
+        cut(&mut image, target, shape, once);
     }
     rescale(&mut image);
     let exponent = (recipe.gamma * once.sample::<f64, _>(StandardNormal)).exp() as f32;
     image.iter_mut().for_each(|x| *x = x.max(0.0).powf(exponent));
-    let whole = "the grid's voxels";
-    Example {
-        image: Array3::from_shape_vec(shape, image).expect(whole),
-        target: Array3::from_shape_vec(shape, target).expect(whole),
-    }
+    image
 }
 
 /// Intensities of labels: the mean of each tissue and its deviation, drawn voxel by voxel.
@@ -189,9 +213,9 @@ struct Drawn<'a> {
 impl<'a> Drawn<'a> {
     fn new(map: &'a LabelMap, view: View, recipe: &SynthesisRecipe, address: [u64; 3]) -> Self {
         let mut once = stream(address[0], address[1], ONCE, address[2], Purpose::Synthesis);
-        let space = space::Space::draw(map, view, recipe, &mut once);
+        let space = space::Space::draw(map.centre, 1.0, view, recipe, &mut once);
         let shown = contrast::Shown::draw(recipe, &mut once);
-        let labels = space.labels(map);
+        let labels = space.nearest(&map.labels, map.outside());
         let structures = map.tissues.iter().map(|tissue| shown.target(tissue.structure)).collect();
         Self { map, space, shown, labels, structures, once, address }
     }

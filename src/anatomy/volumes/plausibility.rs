@@ -13,8 +13,8 @@ use Structure::*;
 const MAY_BE_ABSENT: [Structure; 2] = [LeftInferiorLateralVentricle, RightInferiorLateralVentricle];
 
 /// Structures that hang together in every brain; the others occur in several pieces (choroid plexus, temporal horns), or
-/// did so in sound label maps (hippocampus and amygdala).
-const COMPACT: [Structure; 13] = [
+/// did so in sound label maps (amygdala).
+const COMPACT: [Structure; 17] = [
     LeftLateralVentricle,
     RightLateralVentricle,
     ThirdVentricle,
@@ -23,16 +23,20 @@ const COMPACT: [Structure; 13] = [
     RightCerebralCortex,
     LeftCerebralWhiteMatter,
     RightCerebralWhiteMatter,
-    LeftDeepGrey,
-    RightDeepGrey,
-    LeftCerebellum,
-    RightCerebellum,
+    LeftThalamus,
+    RightThalamus,
+    LeftCaudate,
+    RightCaudate,
+    LeftPutamen,
+    RightPutamen,
+    LeftCerebellarCortex,
+    RightCerebellarCortex,
     BrainStem,
 ];
 
 /// Grey and white matter of the left hemisphere, without its ventricles, whose sides differ in health.
-const HEMISPHERE: [Structure; 4] =
-    [LeftCerebralCortex, LeftCerebralWhiteMatter, LeftDeepGrey, LeftHippocampusAmygdala];
+const HEMISPHERE: [Structure; 6] =
+    [LeftCerebralCortex, LeftCerebralWhiteMatter, LeftThalamus, LeftCaudate, LeftPutamen, LeftHippocampus];
 
 /// What speaks against the segmentation; the worst first.
 pub(super) fn flags(segmentation: &Segmentation, survey: &Survey) -> Vec<Flag> {

@@ -33,7 +33,11 @@ fn label([x, y, z]: [f64; 3]) -> Structure {
     } else if inside([0.0, -36.0, -42.0], [3.0, 6.0, 8.0]) {
         FourthVentricle
     } else if inside([0.0, -50.0, -48.0], [48.0, 26.0, 20.0]) {
-        sided(LeftCerebellum)
+        if inside([0.0, -50.0, -48.0], [24.0, 13.0, 10.0]) {
+            sided(LeftCerebellarWhiteMatter)
+        } else {
+            sided(LeftCerebellarCortex)
+        }
     } else if inside([12.0, -5.0, 15.0], [7.0, 32.0, 9.0]) {
         if inside([12.0, -20.0, 10.0], [3.0, 6.0, 3.0]) {
             sided(LeftChoroidPlexus)
@@ -43,12 +47,12 @@ fn label([x, y, z]: [f64; 3]) -> Structure {
     } else if inside([0.0, -5.0, 0.0], [4.0, 8.0, 10.0]) {
         ThirdVentricle
     } else if inside([18.0, 0.0, 0.0], [14.0, 24.0, 14.0]) {
-        sided(LeftDeepGrey)
+        sided(LeftThalamus)
     } else if inside([32.0, -18.0, -18.0], [7.0, 14.0, 8.0]) {
         if inside([32.0, -22.0, -16.0], [2.0, 8.0, 2.0]) {
             sided(LeftInferiorLateralVentricle)
         } else {
-            sided(LeftHippocampusAmygdala)
+            sided(LeftHippocampus)
         }
     } else if inside([0.0, 0.0, 12.0], [52.0, 66.0, 42.0]) {
         sided(LeftCerebralWhiteMatter)
@@ -111,7 +115,7 @@ fn volumes_ratios_and_asymmetry_of_known_shapes() {
     assert_eq!(ratio("ventricles_largest_piece_fraction").signum(), 1.0);
 
     let doubled = changed(|at, labels| match labels[at] {
-        5 if at[1] % 2 == 0 => LeftHippocampusAmygdala as u8,
+        5 if at[1] % 2 == 0 => LeftHippocampus as u8,
         label => label,
     });
     let found = Volumes::of("s", &doubled, None);
@@ -148,7 +152,7 @@ fn mirrored_and_turned_heads_are_seen() {
         label @ (15 | 16) => Structure::ALL[usize::from(label)].mirrored() as u8,
         label => label,
     });
-    let crossed = Flag::SidesCrossed { structures: vec![LeftDeepGrey] };
+    let crossed = Flag::SidesCrossed { structures: vec![LeftThalamus] };
     assert_eq!(Volumes::of("s", &one_side, None).flags, [crossed]);
     // A turned grid with an affine that says so is sound.
     let mut turned = head();

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::{Tensor, TensorData, activation};
 use ndarray::{Array2, Array3, Axis};
 
-use crate::anatomy::Segmenter;
-use crate::anatomy::segment::rescale;
+use crate::anatomy::segment::{Encoder, rescale};
 use crate::error::Result;
 use crate::metrics::realism::{Features, Protocol, Realism};
 use crate::ops::VolumeOps;
@@ -32,7 +31,7 @@ pub struct ExtractorArgs {
 
 /// A network and what it is shown.
 enum Eyes<B: VolumeOps> {
-    Ours(Box<Segmenter<B>>),
+    Ours(Box<Encoder<B>>),
     Inception(InceptionV3<B>),
     Med3d(Med3d<B>),
 }
@@ -87,7 +86,7 @@ fn open<B: VolumeOps>(args: &ExtractorArgs, device: &B::Device) -> Result<(Eyes<
             Ok((Eyes::Med3d(network), name))
         }
         (None, None) => {
-            let network = segmenter::open::<B>(segmenter::EMBEDDED, device)?;
+            let network = segmenter::features::<B>(device)?;
             let name = Extractor::name(&network);
             Ok((Eyes::Ours(Box::new(network)), name))
         }

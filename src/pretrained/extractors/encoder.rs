@@ -1,15 +1,15 @@
-//! The way down of our own segmenter as an extractor.
+//! The way down of a segmenter of our own as an extractor.
 
 use burn::tensor::Tensor;
 
 use super::Extractor;
-use crate::anatomy::Segmenter;
+use crate::anatomy::segment::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
 
 /// Its images are `[N, 1, D, H, W]` at 1 mm, from 0 to 1 (see [`crate::anatomy::segment::rescale`]); slices have one axis of
 /// length one.
-impl<B: VolumeOps> Extractor<B> for Segmenter<B> {
+impl<B: VolumeOps> Extractor<B> for Encoder<B> {
     fn name(&self) -> String {
         format!("{} (encoder)", Self::name(self))
     }
