@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::source::weights_of;
 use super::{Weights, load_weights, sha256};
-use crate::anatomy::segment::{Encoder, FOLDED, SegmentationNet, SegmentationNetConfig};
+use crate::anatomy::segment::{Encoder, SegmentationNet, SegmentationNetConfig};
 use crate::anatomy::{STRUCTURES, Segmenter, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ impl<B: VolumeOps> Read<B> {
         let recipe = SegmentationRecipe::from_toml(recipe, path)?;
         let structures = structures_of(&weights)?;
         let config =
-            SegmentationNetConfig { widths: recipe.segmenter.widths.clone(), outputs: structures.len() };
+            SegmentationNetConfig::on_half_the_grid(recipe.segmenter.widths.clone(), structures.len());
         let network = load_weights(config.init(&mut Init::new(0), device), &weights, AVERAGE)?;
         let file = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("voxgan {file} sha256:{}", &sha256(bytes)[..12]);
@@ -150,8 +150,8 @@ pub fn start<B: VolumeOps>(
     for (name, (shape, values)) in &weights.arrays {
         let array = match name.strip_prefix(AVERAGE) {
             Some("head.weight" | "head.bias") => {
-                let row = values.len() / (FOLDED * names.len());
-                let mut all = Vec::with_capacity(FOLDED * STRUCTURES * row);
+                let row = values.len() / (config.folded() * names.len());
+                let mut all = Vec::with_capacity(config.folded() * STRUCTURES * row);
                 for voxel in values.chunks(names.len() * row) {
                     for &from in &sources {
                         let shared = sources.iter().filter(|&&other| other == from).count() as f32;
@@ -161,7 +161,7 @@ pub fn start<B: VolumeOps>(
                     }
                 }
                 let mut shape = shape.clone();
-                shape[0] = FOLDED * STRUCTURES;
+                shape[0] = config.folded() * STRUCTURES;
                 (shape, all)
             }
             _ => (shape.clone(), values.clone()),
@@ -196,7 +196,7 @@ mod tests {
         let image = Tensor::from_data(TensorData::new(image, [1, 1, 32, 32, 32]), &Default::default());
         let logits = network.forward(image); // [1, 8·K, 16, 16, 16]
         let places = 16 * 16 * 16;
-        let logits = logits.reshape([FOLDED, outputs, places]);
+        let logits = logits.reshape([8, outputs, places]);
         let values: Vec<f32> = activation::softmax(logits, 1).into_data().into_vec().unwrap();
         values.chunks(places).map(<[f32]>::to_vec).collect()
     }
@@ -211,7 +211,7 @@ mod tests {
         let weights = Weights::from_bytes(FEATURES_BYTES, Path::new(FEATURES)).unwrap();
         let grown = start::<Flex>(&weights, &config, &device).unwrap();
         let (old, new) = (probabilities(&old.network, 22), probabilities(&grown, STRUCTURES));
-        for voxel in 0..FOLDED {
+        for voxel in 0..8 {
             for (k, name) in FIRST_FORM.iter().enumerate() {
                 let parts = own_structures()
                     .iter()

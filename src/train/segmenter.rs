@@ -64,6 +64,8 @@ struct Training<'a, B: VolumeOps> {
     average: SegmentationNet<B>,
     adam: Adam<Autodiff<B>>,
     clock: Clock,
+    /// The example of the step to come, made while the last one was taken.
+    next: Option<(u64, Example)>,
     device: B::Device,
 }
 
@@ -91,7 +93,7 @@ fn example(job: &Job, step: u64) -> Example {
 impl<'a, B: VolumeOps> Training<'a, B> {
     fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
         let (recipe, training) = (job.recipe, &job.recipe.training);
-        let config = SegmentationNetConfig { widths: recipe.segmenter.widths.clone(), outputs: STRUCTURES };
+        let config = SegmentationNetConfig::on_half_the_grid(recipe.segmenter.widths.clone(), STRUCTURES);
         let network: SegmentationNet<Autodiff<B>> = match job.from {
             Some(path) => segmenter::start(&Weights::read(path)?, &config, device)?,
             None => config.init(&mut Init::new(training.seed), device),
@@ -103,8 +105,37 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             network,
             adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
             clock: Clock::default(),
+            next: None,
             device: device.clone(),
         })
+    }
+
+    /// A step of the optimiser on an example; what the loss found.
+    fn learn(&mut self, Example { image, target, classes }: Example) -> Result<Numbers> {
+        let (training, at) = (&self.job.recipe.training, self.clock.step);
+        let _tape = tape();
+        let (d, h, w) = image.dim();
+        let image = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
+        let logits = self.network.forward(Tensor::from_data(image, &self.device));
+        let values: Vec<f32> = logits.clone().inner().into_data().into_vec().expect("logits are float32");
+        let target = target.as_slice().expect("a target is contiguous");
+        let loss = loss(&values, target, [d / 2, h / 2, w / 2], 2, training.cross_entropy, &classes);
+        drop(values);
+        finite(loss.dice + loss.cross_entropy, at)?;
+        // The gradient in the logits is known: it enters the tape as that of a linear function of them.
+        let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
+        let found = gradients(&self.network, &(logits * slope).sum().backward());
+        self.adam.set_learning_rate(self.rate(at));
+        self.network = self.adam.step(self.network.clone(), &clean(found));
+        self.clock.step += 1;
+        let beta = decay(training.average_steps, self.clock.step);
+        self.average = averaged(self.average.clone(), &self.network.valid(), beta);
+        let mut numbers =
+            Numbers::from([("loss_dice".into(), loss.dice), ("cross_entropy".into(), loss.cross_entropy)]);
+        for (structure, dice) in Structure::ALL.iter().zip(loss.structures) {
+            numbers.extend(dice.map(|dice| (format!("dice/{}", structure.name()), dice)));
+        }
+        Ok(numbers)
     }
 
     /// Adam's step size after `step` steps.
@@ -126,31 +157,15 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     fn step(&mut self) -> Result<Numbers> {
-        let (training, at) = (&self.job.recipe.training, self.clock.step);
-        let Example { image, target, classes } = example(self.job, at);
-        let _tape = tape();
-        let (d, h, w) = image.dim();
-        let image = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
-        let logits = self.network.forward(Tensor::from_data(image, &self.device));
-        let values: Vec<f32> = logits.clone().inner().into_data().into_vec().expect("logits are float32");
-        let target = target.as_slice().expect("a target is contiguous");
-        let loss = loss(&values, target, [d / 2, h / 2, w / 2], training.cross_entropy, &classes);
-        drop(values);
-        finite(loss.dice + loss.cross_entropy, at)?;
-        // The gradient in the logits is known: it enters the tape as that of a linear function of them.
-        let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
-        let found = gradients(&self.network, &(logits * slope).sum().backward());
-        self.adam.set_learning_rate(self.rate(at));
-        self.network = self.adam.step(self.network.clone(), &clean(found));
-        self.clock.step += 1;
-        let beta = decay(training.average_steps, self.clock.step);
-        self.average = averaged(self.average.clone(), &self.network.valid(), beta);
-        let mut numbers =
-            Numbers::from([("loss_dice".into(), loss.dice), ("cross_entropy".into(), loss.cross_entropy)]);
-        for (structure, dice) in Structure::ALL.iter().zip(loss.structures) {
-            numbers.extend(dice.map(|dice| (format!("dice/{}", structure.name()), dice)));
-        }
-        Ok(numbers)
+        let (job, at) = (self.job, self.clock.step);
+        let here = self.next.take().filter(|(step, _)| *step == at).map(|(_, example)| example);
+        let now = here.unwrap_or_else(|| example(job, at));
+        std::thread::scope(|scope| {
+            let next = scope.spawn(move || example(job, at + 1));
+            let numbers = self.learn(now);
+            self.next = next.join().ok().map(|example| (at + 1, example));
+            numbers
+        })
     }
 
     fn clock(&mut self, seconds: f64) {

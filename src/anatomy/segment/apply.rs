@@ -114,7 +114,7 @@ impl<B: VolumeOps> Segmenter<B> {
                 values.par_chunks(STRUCTURES * places).map(|logits| most_likely(logits, places)).collect();
             for (s, part) in parts.into_iter().enumerate() {
                 for (at, label) in part.into_iter().enumerate() {
-                    let place = unfolded(s, [first + at / (h * w), at / w % h, at % w]);
+                    let place = unfolded(s, [first + at / (h * w), at / w % h, at % w], 2);
                     if let Some(voxel) = labels.get_mut(place) {
                         *voxel = label;
                     }
@@ -224,7 +224,7 @@ mod tests {
     /// In memory the first axis runs backwards, as after a flip in place.
     #[test]
     fn the_order_in_memory_changes_nothing() {
-        let config = SegmentationNetConfig { widths: vec![4, 6], outputs: STRUCTURES };
+        let config = SegmentationNetConfig::on_half_the_grid(vec![4, 6], STRUCTURES);
         let network = config.init(&mut Init::new(2), &Default::default());
         let segmenter = Segmenter::<Flex>::new(network, config, [16; 3], "test".into(), Default::default());
         let values = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 24 * 20 * 22);

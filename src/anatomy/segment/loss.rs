@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::STRUCTURES;
-use super::network::{FOLDED, unfolded};
+use super::network::unfolded;
 
 /// Keeps the Dice of a structure of few voxels finite, in voxels.
 const SMOOTH: f64 = 1.0;
@@ -36,27 +36,35 @@ pub const APART: Classes = {
     classes
 };
 
-/// The loss of folded logits `[8·STRUCTURES, D/2, H/2, W/2]` (see [`super::SegmentationNet::forward`]) against the
-/// indices of structures `target` `[D, H, W]`, both in C order; `half` is `[D/2, H/2, W/2]`, and `weight` that of the
-/// cross-entropy: Dice alone rewards a small structure that is found too large, and cross-entropy does not. Structures of
+/// The loss of logits `[f³·STRUCTURES, D/f, H/f, W/f]` in blocks of length f, `fold` (see [`super::SegmentationNet::forward`]),
+/// against the indices of structures `target` `[D, H, W]`, both in C order; `grid` is `[D/f, H/f, W/f]`, and `weight` that of
+/// the cross-entropy: Dice alone rewards a small structure that is found too large, and cross-entropy does not. Structures of
 /// one of the `classes` count as one.
 ///
 /// The sums over voxels are exact in their order for any number of threads.
 ///
 /// # Panics
 /// If the lengths do not fit each other, or an index is not that of a structure.
-pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64, classes: &Classes) -> Loss {
+pub fn loss(
+    logits: &[f32],
+    target: &[u8],
+    grid: [usize; 3],
+    fold: usize,
+    weight: f64,
+    classes: &Classes,
+) -> Loss {
+    let folded = fold.pow(3);
     let class = classes.map(usize::from);
     let members: Vec<Vec<usize>> =
         (0..STRUCTURES).map(|c| (0..STRUCTURES).filter(|&k| class[k] == c).collect()).collect();
-    let [d, h, w] = half;
+    let [d, h, w] = grid;
     let places = d * h * w;
-    assert_eq!(logits.len(), FOLDED * STRUCTURES * places, "logits of the grid");
-    assert_eq!(target.len(), FOLDED * places, "a target of the grid");
+    assert_eq!(logits.len(), folded * STRUCTURES * places, "logits of the grid");
+    assert_eq!(target.len(), folded * places, "a target of the grid");
     let voxels = target.len() as f64;
-    // One plane d and one of the eight voxels at a time; what it reads of the logits is a row of w in each structure.
+    // One plane d and one voxel of the blocks at a time; what it reads of the logits is a row of w in each structure.
     let slab = h * w;
-    let parts: Vec<(Vec<f32>, Sums)> = (0..FOLDED * d)
+    let parts: Vec<(Vec<f32>, Sums)> = (0..folded * d)
         .into_par_iter()
         .map(|part| {
             let (s, z) = (part / d, part % d);
@@ -73,7 +81,7 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64, classe
             }
             for y in 0..h {
                 for x in 0..w {
-                    let label = class[usize::from(target[voxel(s, [z, y, x], half)])];
+                    let label = class[usize::from(target[voxel(s, [z, y, x], grid, fold)])];
                     let at = y * w + x;
                     let logits =
                         members[label].iter().map(|k| logits[(s * STRUCTURES + k) * places + z * slab + at]);
@@ -102,7 +110,7 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64, classe
         }
     }
     let mut gradient = vec![0.0f32; logits.len()];
-    let mut planes: Vec<Vec<&mut [f32]>> = (0..FOLDED * d).map(|_| Vec::with_capacity(STRUCTURES)).collect();
+    let mut planes: Vec<Vec<&mut [f32]>> = (0..folded * d).map(|_| Vec::with_capacity(STRUCTURES)).collect();
     for (place, plane) in gradient.chunks_exact_mut(slab).enumerate() {
         let (channel, z) = (place / d, place % d);
         planes[channel / STRUCTURES * d + z].push(plane);
@@ -116,8 +124,9 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64, classe
                 *mean += miss[class[k]] * p;
             }
         }
-        let labels: Vec<usize> =
-            (0..slab).map(|at| class[usize::from(target[voxel(s, [z, at / w, at % w], half)])]).collect();
+        let labels: Vec<usize> = (0..slab)
+            .map(|at| class[usize::from(target[voxel(s, [z, at / w, at % w], grid, fold)])])
+            .collect();
         // Probability of the target's class.
         let mut joint = vec![0.0f32; slab];
         for (at, &label) in labels.iter().enumerate() {
@@ -140,10 +149,10 @@ pub fn loss(logits: &[f32], target: &[u8], half: [usize; 3], weight: f64, classe
     Loss { dice: 1.0 - dice, cross_entropy: sums.cross_entropy / voxels, structures, gradient }
 }
 
-/// Index of voxel `s` of the place `at` of the half grid `[_, h, w]` in the full one.
-fn voxel(s: usize, at: [usize; 3], [_, h, w]: [usize; 3]) -> usize {
-    let [z, y, x] = unfolded(s, at);
-    (z * 2 * h + y) * 2 * w + x
+/// Index of voxel `s` of the block at the place `at` of the grid `[_, h, w]` in the full one.
+fn voxel(s: usize, at: [usize; 3], [_, h, w]: [usize; 3], fold: usize) -> usize {
+    let [z, y, x] = unfolded(s, at, fold);
+    (z * fold * h + y) * fold * w + x
 }
 
 /// Logits `[STRUCTURES, n]` become probabilities, voxel by voxel; returns the logarithms of the normalisers.
@@ -211,13 +220,13 @@ mod tests {
         classes[4] = 3;
         classes[STRUCTURES - 1] = 1;
         let mut rng = stream(3, 0, 0, 0, Purpose::Synthesis);
-        let logits = normal(&mut rng, FOLDED * STRUCTURES * places);
-        let target: Vec<u8> = (0..FOLDED * places).map(|i| (i * 7 % 5) as u8).collect();
+        let logits = normal(&mut rng, 8 * STRUCTURES * places);
+        let target: Vec<u8> = (0..8 * places).map(|i| (i * 7 % 5) as u8).collect();
         let value = |logits: &[f32]| {
-            let loss = loss(logits, &target, half, 1.5, &classes);
+            let loss = loss(logits, &target, half, 2, 1.5, &classes);
             loss.dice + 1.5 * loss.cross_entropy
         };
-        let gradient = loss(&logits, &target, half, 1.5, &classes).gradient;
+        let gradient = loss(&logits, &target, half, 2, 1.5, &classes).gradient;
         for seed in 0..4 {
             let direction = normal(&mut stream(seed, 1, 0, 0, Purpose::Synthesis), logits.len());
             let step = 1e-2;
@@ -235,14 +244,14 @@ mod tests {
     fn a_sure_and_right_answer_costs_nothing() {
         let half = [1, 1, 2];
         let target: Vec<u8> = (0..16).map(|i| (i % 3) as u8).collect();
-        let mut logits = vec![0.0; FOLDED * STRUCTURES * 2];
-        for s in 0..FOLDED {
+        let mut logits = vec![0.0; 8 * STRUCTURES * 2];
+        for s in 0..8 {
             for x in 0..2 {
-                let label = usize::from(target[voxel(s, [0, 0, x], half)]);
+                let label = usize::from(target[voxel(s, [0, 0, x], half, 2)]);
                 logits[(s * STRUCTURES + label) * 2 + x] = 40.0;
             }
         }
-        let found = loss(&logits, &target, half, 1.0, &APART);
+        let found = loss(&logits, &target, half, 2, 1.0, &APART);
         assert!(found.dice.abs() < 1e-9 && found.cross_entropy.abs() < 1e-9, "{found:?}");
         assert_eq!(found.structures.iter().flatten().count(), 3);
     }

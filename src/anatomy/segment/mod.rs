@@ -13,4 +13,4 @@ pub use apply::Segmenter;
 pub use encoder::Encoder;
 pub use intensity::rescale;
 pub use loss::{APART, Classes, Loss, loss};
-pub use network::{FOLDED, SegmentationNet, SegmentationNetConfig};
+pub use network::{SegmentationNet, SegmentationNetConfig};

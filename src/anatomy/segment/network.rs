@@ -1,4 +1,4 @@
-//! The segmentation network: a U-Net on half the grid, whose ends fold eight voxels into channels and unfold them.
+//! The segmentation network: a U-Net whose ends may fold the voxels of a block into channels and unfold them.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -7,22 +7,33 @@ use burn::tensor::backend::Backend;
 use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, fold, normalising, upsample_features};
 use crate::ops::{Features, VolumeOps};
 
-/// Voxels that one place of the half grid stands for.
-pub const FOLDED: usize = 8;
-
 /// Shape of a [`SegmentationNet`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct SegmentationNetConfig {
-    /// Channels of each level, from the half grid down; each level has half the grid of the one above.
+    /// Channels of each level, from the finest down; each level has half the grid of the one above.
     pub widths: Vec<usize>,
+    /// Channels of the image.
+    pub inputs: usize,
     /// Classes that it tells apart.
     pub outputs: usize,
+    /// Length of the blocks of voxels that one place of the finest level stands for: 2, or 1 for every voxel by itself.
+    pub fold: usize,
 }
 
 impl SegmentationNetConfig {
+    /// A network that sees an image of one channel and works on half its grid.
+    pub fn on_half_the_grid(widths: Vec<usize>, outputs: usize) -> Self {
+        Self { widths, inputs: 1, outputs, fold: 2 }
+    }
+
     /// What a grid's axes must be multiples of.
     pub fn multiple(&self) -> usize {
-        1 << self.widths.len()
+        self.fold << (self.widths.len() - 1)
+    }
+
+    /// Voxels that one place of the finest level stands for.
+    pub fn folded(&self) -> usize {
+        self.fold.pow(3)
     }
 
     /// The network with its initial values.
@@ -35,7 +46,7 @@ impl SegmentationNetConfig {
         let down = (0..=last)
             .map(|i| match i {
                 0 => Level {
-                    enter: conv(FOLDED, widths[0], 3, 1, true),
+                    enter: conv(self.folded() * self.inputs, widths[0], 3, 1, true),
                     stay: conv(widths[0], widths[0], 3, 1, true),
                 },
                 _ => Level {
@@ -53,8 +64,8 @@ impl SegmentationNetConfig {
                 second: (i < 2).then(|| conv(widths[i], widths[i], 3, 1, true)),
             })
             .collect();
-        let head = conv(widths[0], FOLDED * self.outputs, 1, 1, false);
-        SegmentationNet { down, bottom, up, head }
+        let head = conv(widths[0], self.folded() * self.outputs, 1, 1, false);
+        SegmentationNet { down, bottom, up, head, fold: self.fold }
     }
 }
 
@@ -75,7 +86,7 @@ struct Rise<B: Backend> {
 
 /// A U-Net (Ronneberger et al. 2015; Çiçek et al. 2016) of normalised convolutions.
 ///
-/// It works on half the grid: the eight voxels of each 2×2×2 block are the channels of one place, and the outputs of a
+/// It may work on half the grid: the eight voxels of each 2×2×2 block are the channels of one place, and the outputs of a
 /// place are unfolded into its eight voxels (Shi et al. 2016, "sub-pixel convolution"). That is an eighth of the places
 /// at the finest level, without giving up the finest voxels.
 #[derive(Module, Debug)]
@@ -84,23 +95,24 @@ pub struct SegmentationNet<B: Backend> {
     bottom: NormalisedConv<B>,
     up: Vec<Rise<B>>,
     head: NormalisedConv<B>,
+    fold: usize,
 }
 
 impl<B: VolumeOps> SegmentationNet<B> {
     /// Logits of the structures in every voxel, still folded.
     ///
     /// # Shapes
-    /// - image: `[N, 1, D, H, W]`, every axis a multiple of [`SegmentationNetConfig::multiple`]
-    /// - logits: `[N, 8·K, D/2, H/2, W/2]` of K classes; channel `s·K + k` is class `k` in voxel
-    ///   `(2d + s/4, 2h + s/2%2, 2w + s%2)`
+    /// - image: `[N, C, D, H, W]`, every axis a multiple of [`SegmentationNetConfig::multiple`]
+    /// - logits: `[N, f³·K, D/f, H/f, W/f]` of K classes and blocks of length f; channel `s·K + k` is class `k` in voxel
+    ///   `(f·d + s/f², f·h + s/f%f, f·w + s%f)`
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
-        self.head.forward(self.decoded(self.encoded(folded(image)))).into_volumes()
+        self.head.forward(self.decoded(self.encoded(self.folded(image)))).into_volumes()
     }
 
     /// [`SegmentationNet::forward`] of one volume without keeping the whole of its logits, which are the largest part of it:
-    /// slab after slab of at most `planes` of the half grid goes to `take` with the index of its first plane.
+    /// slab after slab of at most `planes` of the finest level goes to `take` with the index of its first plane.
     pub fn slabs(&self, image: Tensor<B, 5>, planes: usize, mut take: impl FnMut(usize, Tensor<B, 5>)) {
-        let decoded = self.decoded(self.encoded(folded(image)));
+        let decoded = self.decoded(self.encoded(self.folded(image)));
         let style = normalising(&decoded);
         let features = decoded.into_volumes(); // [1, C, D/2, H/2, W/2]
         let length = features.dims()[2];
@@ -135,21 +147,21 @@ impl<B: VolumeOps> SegmentationNet<B> {
         x
     }
 
+    /// The voxels of each block as channels.
+    fn folded(&self, image: Tensor<B, 5>) -> Features<B> {
+        Features::from_volumes(fold(image, [self.fold; 3]))
+    }
+
     /// The features of the deepest level: `[N, C, D/2ᴸ, H/2ᴸ, W/2ᴸ]` with the last width for C and L levels.
     pub fn deepest(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
-        let mut levels = self.encoded(folded(image));
+        let mut levels = self.encoded(self.folded(image));
         levels.pop().expect("a network has a level").into_volumes()
     }
 }
 
-/// Where voxel `s` of the eight of the place `[z, y, x]` of the half grid stands in the full one, `[d, h, w]`.
-pub(super) fn unfolded(s: usize, [z, y, x]: [usize; 3]) -> [usize; 3] {
-    [2 * z + s / 4, 2 * y + s / 2 % 2, 2 * x + s % 2]
-}
-
-/// The voxels of each block of eight as channels.
-fn folded<B: VolumeOps>(image: Tensor<B, 5>) -> Features<B> {
-    Features::from_volumes(fold(image, [2; 3]))
+/// Where voxel `s` of the block of length `fold` at the place `[z, y, x]` stands in the full grid, `[d, h, w]`.
+pub(super) fn unfolded(s: usize, [z, y, x]: [usize; 3], fold: usize) -> [usize; 3] {
+    [fold * z + s / (fold * fold), fold * y + s / fold % fold, fold * x + s % fold]
 }
 
 #[cfg(test)]
@@ -162,7 +174,7 @@ mod tests {
     use crate::random::{Purpose, normal, stream};
 
     fn network() -> SegmentationNet<Flex> {
-        SegmentationNetConfig { widths: vec![4, 6, 8], outputs: STRUCTURES }
+        SegmentationNetConfig::on_half_the_grid(vec![4, 6, 8], STRUCTURES)
             .init(&mut Init::new(1), &Default::default())
     }
 
@@ -184,7 +196,7 @@ mod tests {
         let folded = values(fold(image, [2; 3]));
         for (s, channel) in folded.chunks(8).enumerate() {
             for (at, &value) in channel.iter().enumerate() {
-                let [z, y, x] = unfolded(s, [at / 4, at / 2 % 2, at % 2]);
+                let [z, y, x] = unfolded(s, [at / 4, at / 2 % 2, at % 2], 2);
                 assert_eq!(value, (16 * z + 4 * y + x) as f32);
             }
         }
@@ -207,6 +219,15 @@ mod tests {
     }
 
     #[test]
+    fn without_folding_there_is_a_place_for_every_voxel() {
+        let config = SegmentationNetConfig { widths: vec![4, 6], inputs: 3, outputs: 5, fold: 1 };
+        assert_eq!((config.multiple(), config.folded()), (2, 1));
+        let network: SegmentationNet<Flex> = config.init(&mut Init::new(1), &Default::default());
+        let image = image([8, 8, 8]).repeat_dim(1, 3);
+        assert_eq!(network.forward(image).dims(), [1, 5, 8, 8, 8]);
+    }
+
+    #[test]
     fn the_deepest_level_has_the_last_width() {
         assert_eq!(network().deepest(image([16, 8, 24])).dims(), [1, 8, 2, 1, 3]);
     }
@@ -218,7 +239,7 @@ mod tests {
             std::path::Path::new("anatomy.toml"),
         )
         .unwrap();
-        let config = SegmentationNetConfig { widths: recipe.segmenter.widths, outputs: STRUCTURES };
+        let config = SegmentationNetConfig::on_half_the_grid(recipe.segmenter.widths, STRUCTURES);
         let network: SegmentationNet<Flex> = config.init(&mut Init::new(0), &Default::default());
         assert!(network.num_params() < 2_000_000, "{}", network.num_params());
     }
