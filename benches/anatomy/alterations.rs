@@ -3,7 +3,7 @@
 use ndarray::{Array3, Axis};
 use voxgan::anatomy::ageing::{Ageing, Walls};
 use voxgan::error::Result;
-use voxgan::mri::degrade::{Degradation, RandomBiasField, RandomNoise, simulate};
+use voxgan::mri::degrade::{Degradation, NoiseLevel, RandomBiasField, RandomNoise, simulate};
 use voxgan::pretrained::meshnet::ClassUnion;
 use voxgan::volume::Volume;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
@@ -25,29 +25,35 @@ pub const CHANGES: [Alteration; 4] = [
 
 /// What leaves the anatomy as it is.
 pub const HARMLESS: [Alteration; 3] = [
-    ("noise of 3 % of the foreground's mean", |scan, _| {
-        let noise: RandomNoise =
-            serde_json::from_value(serde_json::json!({ "level": { "relative": [0.03, 0.03] } }))
-                .expect("a degradation");
-        let mut noisy = simulate(scan, &[Degradation::Noise(noise)], 1)?.volume;
-        // A scanner's noise comes before the mask: what was cut away stays empty.
-        noisy.data.zip_mut_with(&scan.data, |noisy, &x| *noisy = if x == 0.0 { 0.0 } else { *noisy });
-        Ok(noisy)
-    }),
-    ("another bias field", |scan, _| {
-        let bias = RandomBiasField { order: 3, coefficient: [-0.1, 0.1] };
-        Ok(simulate(scan, &[Degradation::BiasField(bias)], 2)?.volume)
-    }),
-    ("a grid half a voxel away", |scan, _| {
-        let mut grid = Grid::of(scan);
-        for axis in 0..3 {
-            let half = grid.affine.column(axis) * 0.5;
-            let moved = grid.affine.column(3) + half;
-            grid.affine.set_column(3, &moved);
-        }
-        Ok(resample(scan, &grid, Interpolation::Cubic))
-    }),
+    ("noise of 3 % of the foreground's mean", |scan, _| noisy(scan, NoiseLevel::Relative([0.03; 2]), 1)),
+    ("another bias field", |scan, _| biased(scan)),
+    ("a grid half a voxel away", |scan, _| Ok(half_a_voxel_away(scan))),
 ];
+
+/// Receiver noise. A scanner's noise comes before the mask: what was cut away stays empty.
+pub fn noisy(scan: &Volume, level: NoiseLevel, seed: u64) -> Result<Volume> {
+    let noise = RandomNoise { level, ..RandomNoise::default() };
+    let mut noisy = simulate(scan, &[Degradation::Noise(noise)], seed)?.volume;
+    noisy.data.zip_mut_with(&scan.data, |noisy, &x| *noisy = if x == 0.0 { 0.0 } else { *noisy });
+    Ok(noisy)
+}
+
+/// Another receive field.
+pub fn biased(scan: &Volume) -> Result<Volume> {
+    let bias = RandomBiasField { order: 3, coefficient: [-0.1, 0.1] };
+    Ok(simulate(scan, &[Degradation::BiasField(bias)], 2)?.volume)
+}
+
+/// Resampled to a grid that lies half a voxel away along every axis.
+pub fn half_a_voxel_away(scan: &Volume) -> Volume {
+    let mut grid = Grid::of(scan);
+    for axis in 0..3 {
+        let half = grid.affine.column(axis) * 0.5;
+        let moved = grid.affine.column(3) + half;
+        grid.affine.set_column(3, &moved);
+    }
+    resample(scan, &grid, Interpolation::Cubic)
+}
 
 /// The head about its centre, so much larger in volume on the same grid.
 fn scaled(scan: &Volume, volume: f64) -> Volume {

@@ -10,9 +10,8 @@ use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;
 use voxgan::volume::resample::Grid;
 
-use crate::Place;
 use crate::alterations::{Alteration, CHANGES, HARMLESS};
-use crate::maps::write;
+use crate::place::Place;
 use crate::scans::kept;
 
 /// Repeats of the power's draws.
@@ -21,7 +20,7 @@ const REPEATS: usize = 200;
 /// Every change on every scan kept for testing.
 pub fn run(place: &Place) -> Result<()> {
     let gate = Gate::default();
-    let scans = kept(place)?;
+    let scans: Vec<_> = kept(place)?.into_iter().take(place.options.only).collect();
     let before: Vec<Segmentation> =
         scans.iter().map(|(_, scan, _)| place.segmenter.segment(scan)).collect::<Result<_>>()?;
     println!("| change | pairs that fail | all together |\n|---|---|---|");
@@ -42,17 +41,17 @@ pub fn run(place: &Place) -> Result<()> {
         );
         text += &format!("# {name}\n{}", verdict.pairs_csv());
     }
-    write(place, "anatomy-gate.csv", &text);
+    place.write("anatomy-gate.csv", &text);
     Ok(())
 }
 
 /// What the comparison of cohorts sees of each change, all scans at 2 mm and as many changed ones.
 pub fn power_of_cohorts(place: &Place) -> Result<()> {
-    let paths = bids::volumes(&place.data.join("ds002748/T1w_2mm"))?;
+    let paths = bids::volumes(&place.data("ds002748/T1w_2mm"))?;
     let mut scans = Vec::new();
     for path in &paths {
         let name = path.file_name().expect("a file").to_string_lossy().replace("_T1w", "_seg18");
-        let labels = place.data.join("ds002748/seg18_2mm").join(name);
+        let labels = place.data("ds002748/seg18_2mm").join(name);
         scans.push((to_ras(nifti::read(path)?).0, to_ras(nifti::read(labels)?).0));
     }
     let none: Alteration = ("none", |scan, _| Ok(scan.clone()));
@@ -70,6 +69,6 @@ pub fn power_of_cohorts(place: &Place) -> Result<()> {
     let (_, real) = cohorts.remove(0);
     let powers = power(&real, &cohorts, scans.len(), REPEATS, &Settings::default())?;
     println!("{}", power_table(&powers));
-    write(place, "anatomy-power.csv", &power_csv(&powers));
+    place.write("anatomy-power.csv", &power_csv(&powers));
     Ok(())
 }

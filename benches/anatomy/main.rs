@@ -1,75 +1,91 @@
-//! How good the segmenter and the gate are, on data kept for testing: `cargo bench --bench anatomy -- PART… [--weights W]
-//! [--data FOLDER] [--out FOLDER] [--quick]`. The parts are told in README.md beside this file; without any, nothing is run.
+//! How good the segmenter and the gate are, on data kept for testing: `cargo bench --bench anatomy -- PART… [OPTION…]`. Parts
+//! and options are told in README.md beside this file; without any part, nothing is run.
 
 mod alterations;
+mod copies;
+mod found;
 mod gate;
+mod labelled;
 mod maps;
+mod neuromorphometrics;
 mod peer;
+mod pictures;
+mod place;
+mod protocols;
 mod scans;
+mod score;
+mod statistics;
+mod steady;
 mod table;
+mod targets;
+mod votes;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use burn::backend::Flex;
-use voxgan::anatomy::Segmenter;
+use place::{Options, Place};
 use voxgan::error::Result;
-use voxgan::pretrained::segmenter;
 
-/// Where everything is and goes.
-pub struct Place {
-    /// The segmenter.
-    pub segmenter: Segmenter<Flex>,
-    /// Label maps, scans and the peer's networks.
-    pub data: PathBuf,
-    /// Tables and pictures.
-    pub out: PathBuf,
-    /// One image of each map only, to compare weights.
-    pub quick: bool,
-}
+const PARTS: &str = "manual, ixi, maps, repeat, tilt, odd (the last five also with -validation behind), protocols, peer, scans, \
+                     head, gate, power";
 
 fn main() {
-    let (mut parts, mut quick) = (Vec::new(), false);
-    let (mut weights, mut data, mut out) =
-        (segmenter::EMBEDDED.to_string(), "../shared/data".to_string(), "benches/results".to_string());
+    let (mut parts, mut options) = (Vec::new(), Options::default());
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("a value after {argument}"));
         match argument.as_str() {
-            "--quick" => quick = true,
-            "--weights" => weights = value(),
-            "--data" => data = value(),
-            "--out" => out = value(),
+            "--quick" => options.quick = true,
+            "--no-refine" => options.refine = false,
+            "--only" => options.only = value().parse().expect("a number after --only"),
+            "--weights" => options.weights = value(),
+            "--data" => options.data = value().into(),
+            "--out" => options.out = value().into(),
+            "--pictures" => options.pictures = value().into(),
+            "--against" => options.against = Some(value().into()),
+            _ if argument.starts_with("--") => {
+                panic!("{argument} is no option (see benches/anatomy/README.md)")
+            }
             _ => parts.push(argument),
         }
     }
     if parts.is_empty() {
-        println!("give parts: maps, scans, head, gate, power (see benches/anatomy/README.md)");
+        println!("give parts: {PARTS} (see benches/anatomy/README.md)");
         return;
     }
     // A segmentation in a process of its own, so that its peak of memory is its own.
     if let [one, scan] = &parts[..]
         && let Some(side) = one.strip_prefix("time-")
     {
-        scans::time_one(side, Path::new(scan), &weights, Path::new(&data)).unwrap_or_else(|e| panic!("{e}"));
+        scans::time_one(side, Path::new(scan), &options).unwrap_or_else(|e| panic!("{e}"));
         return;
     }
-    let run = || -> Result<()> {
-        let segmenter = segmenter::open::<Flex>(&weights, &Default::default())?;
-        std::fs::create_dir_all(&out).expect("a folder for the results");
-        let place = Place { segmenter, data: data.clone().into(), out: out.clone().into(), quick };
-        println!("{}", place.segmenter.name());
-        for part in &parts {
-            println!("\n## {part}\n");
-            match part.as_str() {
-                "maps" => maps::run(&place)?,
-                "scans" => scans::run(&place)?,
-                "head" => scans::head(&place, &weights)?,
-                "gate" => gate::run(&place)?,
-                "power" => gate::power_of_cohorts(&place)?,
-                _ => panic!("{part} is none of maps, scans, head, gate, power"),
-            }
+    run(&parts, options).unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn run(parts: &[String], options: Options) -> Result<()> {
+    let place = Place::new(options)?;
+    println!("{}", place.segmenter.name());
+    for part in parts {
+        println!("\n## {part}\n");
+        let (name, validation) = match part.strip_suffix("-validation") {
+            Some(name) => (name, true),
+            None => (part.as_str(), false),
+        };
+        match (name, validation) {
+            ("maps", _) => maps::run(&place, validation)?,
+            ("ixi", _) => labelled::ixi(&place, if validation { "validation" } else { "test" })?,
+            ("repeat", _) => steady::repeat(&place, validation)?,
+            ("tilt", _) => steady::tilt(&place, validation)?,
+            ("odd", _) => steady::odd(&place, validation)?,
+            ("manual", false) => labelled::manual(&place)?,
+            ("protocols", false) => protocols::run(&place)?,
+            ("peer", false) => maps::of_peer(&place)?,
+            ("scans", false) => scans::run(&place)?,
+            ("head", false) => scans::head(&place)?,
+            ("gate", false) => gate::run(&place)?,
+            ("power", false) => gate::power_of_cohorts(&place)?,
+            _ => panic!("{part} is none of {PARTS}"),
         }
-        Ok(())
-    };
-    run().unwrap_or_else(|error| panic!("{error}"));
+    }
+    Ok(())
 }

@@ -1,21 +1,27 @@
-//! Images made of the label maps kept for testing: the truth is known.
+//! Images made of label maps that no training saw: the truth is known.
 
 use nalgebra::Matrix4;
 use ndarray::Axis;
-use voxgan::anatomy::overlap::Overlap;
+use voxgan::anatomy::Segmentation;
 use voxgan::anatomy::synthesis::{Example, LabelMap, View, synthesise};
-use voxgan::anatomy::{REGIONS, Segmentation, Structure};
 use voxgan::config::SynthesisRecipe;
 use voxgan::error::Result;
 use voxgan::io::nifti;
+use voxgan::mri::degrade::NoiseLevel;
 use voxgan::volume::Volume;
+use voxgan::volume::resample::{Interpolation, resample_spacing};
 
-use crate::Place;
+use crate::alterations::noisy;
+use crate::found::csv;
 use crate::peer;
-use crate::table::{Found, correlation, csv, mean, quantile, table};
+use crate::place::Place;
+use crate::score::{Case, part};
+use crate::table::agreement;
+use crate::targets::{ANY, Set, T1_1_MM, T1_2_MM, T1_SLICES};
 
-/// Maps that no training saw.
-pub const KEPT: [&str; 4] = ["07", "17", "19", "20"];
+/// Maps kept for testing, and for validation.
+const TEST: [&str; 4] = ["07", "17", "19", "20"];
+const VALIDATION: [&str; 2] = ["05", "13"];
 /// Images of each map.
 const DRAWS: u64 = 5;
 /// Seed of the images; those of training have others.
@@ -23,90 +29,73 @@ const SEED: u64 = 20_000;
 /// Grid `[D, H, W]` in millimetres: a whole head.
 const GRID: [usize; 3] = [224, 256, 208];
 
-/// Both kinds of images, and the peer on the second.
-pub fn run(place: &Place) -> Result<()> {
-    let any = SynthesisRecipe::default();
-    // What the peer was made for: T1 contrast, 1 mm.
-    let t1 = SynthesisRecipe { t1_like: 1.0, coarse: 0.0, cut: 0.0, ..any.clone() };
-    for (name, recipe, with_peer) in [("any", &any, false), ("t1", &t1, true)] {
-        let (mut ours, mut theirs, mut means) = (Vec::new(), Vec::new(), Vec::new());
-        for map in KEPT {
-            let file = place.data.join(format!("synthseg/training_seg_{map}.nii.gz"));
-            let map = LabelMap::new(map, nifti::read(&file)?)?;
-            for draw in 0..if place.quick { 1 } else { DRAWS } {
-                let Example { image, target, .. } =
-                    synthesise(&map, View::Centred(GRID), recipe, [SEED, draw, 0]);
-                let image = Volume::new(image.insert_axis(Axis(0)), Matrix4::identity());
-                let truth = Segmentation::of_labels(target, image.affine);
-                let label = format!("{}-{draw}", map.name);
-                let found = place.segmenter.segment(&image)?;
-                let overlap = Overlap::of(&truth, &found)?;
-                ours.extend(REGIONS.iter().map(|region| Found {
-                    image: label.clone(),
-                    region: region.name,
-                    dice: overlap.dice(region),
-                    truth_ml: truth.region_ml(region),
-                    found_ml: found.region_ml(region),
-                }));
-                means.push(of_structures(&truth, &found));
-                if with_peer && !place.quick {
-                    let classes = peer::open(place)?.segment(&image)?;
-                    theirs.extend(peer::against(&truth, &classes, &label));
-                }
-                eprintln!("{name} {label}: mean Dice {:.3}", means[means.len() - 1]);
-            }
-        }
-        println!("### {name}: ours\n\n{}", table(&ours));
-        targets(&ours, &mut means);
-        write(place, &format!("anatomy-maps-{name}.csv"), &csv(&ours));
-        if with_peer && !place.quick {
-            println!("### {name}: the peer on the same images\n\n{}", table(&theirs));
-            write(place, &format!("anatomy-maps-{name}-peer.csv"), &csv(&theirs));
-        }
+/// How an image is made.
+#[derive(Clone, Copy)]
+enum Kind {
+    Any,
+    /// T1 contrast; voxels along `(i, j, k)` in millimetres.
+    T1([f64; 3]),
+}
+
+const KINDS: [(&Set, Kind); 4] = [
+    (&T1_1_MM, Kind::T1([1.0; 3])),
+    (&T1_2_MM, Kind::T1([2.0; 3])),
+    (&T1_SLICES, Kind::T1([1.0, 1.0, 4.0])),
+    (&ANY, Kind::Any),
+];
+
+/// All kinds of images, compared at 1 mm whatever their voxels.
+pub fn run(place: &Place, validation: bool) -> Result<()> {
+    let (maps, file): (&[&str], _) =
+        if validation { (&VALIDATION, "anatomy-maps-validation.csv") } else { (&TEST, "anatomy-maps.csv") };
+    let cases = maps.iter().flat_map(|map| {
+        let draws = 0..if place.options.quick { 1 } else { DRAWS };
+        draws
+            .flat_map(move |draw| KINDS.into_iter().map(move |(set, kind)| case(place, set, kind, map, draw)))
+    });
+    part(place, file, &KINDS.map(|(set, _)| set), cases)
+}
+
+/// The peer on the images that it was made for: T1 contrast, 1 mm.
+pub fn of_peer(place: &Place) -> Result<()> {
+    let network = peer::open(place)?;
+    let mut found = Vec::new();
+    let images = TEST.into_iter().flat_map(|map| (0..DRAWS).map(move |draw| (map, draw)));
+    for (map, draw) in images.take(place.options.only) {
+        let Case { scan, truth, name, set } = case(place, &T1_1_MM, Kind::T1([1.0; 3]), map, draw)?;
+        found.extend(peer::against(&truth, &network.segment(&scan)?, set.name, &name));
     }
+    println!("{}", agreement(&found));
+    place.write("anatomy-maps-peer.csv", &csv(&found));
     Ok(())
 }
 
-/// Mean Dice over the structures that the truth has, air and head left out.
-fn of_structures(truth: &Segmentation, found: &Segmentation) -> f64 {
-    let dice: Vec<f64> = (Structure::Csf.index()..Structure::ALL.len())
-        .filter_map(|k| {
-            let [mut both, mut sum, mut true_voxels] = [0u64; 3];
-            for (&a, &b) in truth.labels.iter().zip(&found.labels) {
-                let (a, b) = (usize::from(a) == k, usize::from(b) == k);
-                both += u64::from(a && b);
-                sum += u64::from(a) + u64::from(b);
-                true_voxels += u64::from(a);
-            }
-            (true_voxels > 0).then(|| 2.0 * both as f64 / sum as f64)
-        })
-        .collect();
-    mean(&dice)
-}
-
-/// What is asked for, and what was found.
-fn targets(found: &[Found], means: &mut [f64]) {
-    let of = |region: &'static str| found.iter().filter(move |one| one.region == region);
-    let dice = |region| mean(&of(region).filter_map(|one| one.dice).collect::<Vec<_>>());
-    let error = |region| quantile(&mut of(region).filter_map(Found::error_percent).collect::<Vec<_>>(), 0.5);
-    let ventricles: Vec<(f64, f64)> =
-        of("lateral_ventricles").map(|one| (one.truth_ml, one.found_ml)).collect();
-    println!("Dice of the brain {:.3} (asked for: 0.95)", dice("brain"));
-    println!("Dice of the lateral ventricles {:.3} (0.90)", dice("lateral_ventricles"));
-    println!(
-        "mean Dice of the structures {:.3} (0.85), lowest image {:.3}",
-        mean(means),
-        quantile(means, 0.0)
-    );
-    println!(
-        "median error of volume: brain {:.1} % (3), lateral ventricles {:.1} % (8)",
-        error("brain"),
-        error("lateral_ventricles")
-    );
-    println!("correlation of the lateral ventricles' volume {:.3} (0.97)\n", correlation(&ventricles));
-}
-
-/// Writes a table of results.
-pub fn write(place: &Place, name: &str, text: &str) {
-    std::fs::write(place.out.join(name), text).expect("results can be written");
+/// Image number `draw` of a map.
+fn case(place: &Place, set: &'static Set, kind: Kind, map: &str, draw: u64) -> Result<Case> {
+    let file = place.data(&format!("synthseg/training_seg_{map}.nii.gz"));
+    let map = LabelMap::new(map, nifti::read(&file)?)?;
+    let any = SynthesisRecipe::default();
+    let noise = any.noise;
+    let recipe = match kind {
+        Kind::Any => any,
+        Kind::T1(spacing) => SynthesisRecipe {
+            t1_like: 1.0,
+            coarse: 0.0,
+            cut: 0.0,
+            noise: if spacing == [1.0; 3] { any.noise } else { 0.0 },
+            ..any
+        },
+    };
+    let Example { image, target, .. } = synthesise(&map, View::Centred(GRID), &recipe, [SEED, draw, 0]);
+    let image = Volume::new(image.insert_axis(Axis(0)), Matrix4::identity());
+    let truth = Segmentation::of_labels(target, image.affine);
+    let scan = match kind {
+        // A coarse scan is blurred to the size of its voxels, sampled, and gets its noise then.
+        Kind::T1(spacing) if spacing != [1.0; 3] => {
+            let coarse = resample_spacing(&image, spacing, Interpolation::Linear);
+            noisy(&coarse, NoiseLevel::Sigma([1e-4, noise]), SEED + draw)?
+        }
+        _ => image,
+    };
+    Ok(Case { set, name: format!("{}-{draw}", map.name), scan, truth })
 }
