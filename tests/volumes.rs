@@ -90,8 +90,8 @@ fn broken_heads_are_flagged() {
             labels.as_standard_layout().into_owned()
         };
         assert_eq!(flags(flipped(2)), ["mirrored"], "{subject}");
-        assert_eq!(flags(flipped(1)), ["back_to_front"], "{subject}");
-        assert_eq!(flags(flipped(0)), ["upside_down"], "{subject}");
+        assert_eq!(flags(flipped(1)), ["wrong_axes"], "{subject}");
+        assert_eq!(flags(flipped(0)), ["wrong_axes"], "{subject}");
 
         let brain: Vec<usize> = (0..256)
             .filter(|&k| whole.labels.index_axis(Axis(0), k).iter().any(|&label| label > 2))

@@ -1,9 +1,11 @@
 //! Is it still a brain? Structures, their volumes, cohorts of them, and the gate that a change must pass.
 
 pub mod ageing;
+pub mod brain;
 pub mod cohort;
 pub mod gate;
 pub mod overlap;
+pub mod pose;
 pub mod segment;
 mod segmentation;
 pub mod shape;

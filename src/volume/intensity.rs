@@ -120,7 +120,7 @@ fn no_contrast(found: String) -> Error {
 
 /// The `percent` percentile of `values` (not empty, in any order; reordered), interpolated linearly between the two
 /// nearest ranks: definition 7 of Hyndman and Fan (1996), numpy's default.
-fn percentile(values: &mut [f32], percent: f64) -> f64 {
+pub(super) fn percentile(values: &mut [f32], percent: f64) -> f64 {
     let rank = percent / 100.0 * (values.len() - 1) as f64;
     let below = rank.floor() as usize;
     let (_, &mut lower, rest) = values.select_nth_unstable_by(below, f32::total_cmp);

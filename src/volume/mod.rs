@@ -6,6 +6,7 @@ mod grids;
 pub mod intensity;
 pub mod kspace;
 pub mod orientation;
+pub mod outliers;
 pub mod resample;
 
 pub use grids::check_grids;

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::super::{STRUCTURES, Segmentation, Structure};
 use super::blend::{Blend, Sums};
 use super::core::{core, extent};
+use super::look::Look;
 use super::loss::softmax;
 use super::network::{SegmentationNet, SegmentationNetConfig, unfolded};
 use super::{rescale, tiles};
@@ -14,14 +15,11 @@ use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
 use crate::volume::Volume;
 use crate::volume::orientation::to_ras;
+use crate::volume::outliers::without_outliers;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
 /// Planes of the half grid whose logits are in memory at once.
 const PLANES: usize = 8;
-/// What counts as air at the edges of a scan, as a part of its 99.5 percentile.
-const AIR: f32 = 0.05;
-/// Voxels kept around what is not air.
-const MARGIN: usize = 8;
 /// Longest axis in millimetres that is taken for a head.
 const LENGTH_MAX_MM: usize = 512;
 
@@ -53,9 +51,12 @@ impl<B: VolumeOps> Segmenter<B> {
         &self.name
     }
 
-    /// The structures of a head, on a 1 mm RAS+ grid over the volume's field of view.
+    /// The structures of a head, on a grid of 1 mm: over the volume's field of view and along its axes, turned to RAS+, or, of a
+    /// head that lies across them, over the head and along its own.
     ///
-    /// A rough look at the whole finds the brain's core. Around it, blocks of the size that the network was trained on are looked
+    /// Voxels that are no signal are filled first ([`without_outliers`]). A rough look at the whole finds the brain's core, and
+    /// how the head lies ([`super::super::pose::Pose`]): one that is turned by more than ten degrees against the scan's axes
+    /// is looked at again along its own, on whose grid the structures then are. Around the core, blocks of the size that the network was trained on are looked
     /// at as they are and mirrored, and their probabilities are averaged: the network's features depend on how much of a
     /// head it sees, and so a head and its mirror image get the same structures.
     /// What is found too far from the core of the brain so found is head or air.
@@ -67,7 +68,7 @@ impl<B: VolumeOps> Segmenter<B> {
             let (found, advice) = (format!("{} of them", volume.channels()), "give one image");
             return Err(Error::value("channels of the volume", "one", found, advice));
         }
-        let (volume, _) = to_ras(volume.clone());
+        let (volume, _) = to_ras(without_outliers(volume.clone()));
         let grid = Grid::of(&volume).with_spacing([1.0; 3]);
         if grid.dims.iter().any(|&length| length > LENGTH_MAX_MM) {
             let (expected, found) =
@@ -78,14 +79,12 @@ impl<B: VolumeOps> Segmenter<B> {
         let resampled = resample(&volume, &grid, Interpolation::Linear).data;
         // A volume on this grid already comes back as it was made, whose axes may run backwards in memory.
         let image = resampled.as_standard_layout().into_owned().index_axis_move(Axis(0), 0);
-        let mut scaled = image.clone();
-        rescale(scaled.as_slice_mut().expect("a resampled volume is contiguous"));
-        let Some([z, y, x]) = occupied(&scaled) else {
-            return Ok(Segmentation::of_labels(Array3::zeros(image.dim()), grid.affine));
+        let (shape, affine) = (image.dim(), grid.affine);
+        let Some(look) = self.look(image, grid) else {
+            return Ok(Segmentation::of_labels(Array3::zeros(shape), affine));
         };
-        let part = s![z.clone(), y.clone(), x.clone()];
-        let rough = self.rough(scaled.slice(part));
-        drop(scaled);
+        let Look { grid, image, part: [z, y, x], rough } = self.straightened(&volume, look);
+        let part = s![z, y, x];
         let (found, sums) = self.fine(image.slice(part), rough);
         let mut labels = Array3::<u8>::zeros(image.dim());
         labels.slice_mut(part).assign(&found);
@@ -102,7 +101,7 @@ impl<B: VolumeOps> Segmenter<B> {
     }
 
     /// The most likely structures of a whole image from 0 to 1, in one look.
-    fn rough(&self, image: ArrayView3<f32>) -> Array3<u8> {
+    pub(super) fn rough(&self, image: ArrayView3<f32>) -> Array3<u8> {
         let (d, h, w) = image.dim();
         let padded = [d, h, w].map(|length| length.next_multiple_of(self.config.multiple()));
         let mut labels = Array3::<u8>::zeros((d, h, w));
@@ -196,19 +195,6 @@ fn most_likely(logits: &[f32], places: usize) -> Vec<u8> {
         }
     }
     best
-}
-
-/// Where anything but air is seen, with a margin, along D, H, W; none where nothing is.
-fn occupied(image: &Array3<f32>) -> Option<[std::ops::Range<usize>; 3]> {
-    let ranges = [0, 1, 2].map(|axis| {
-        let seen = |plane: usize| image.index_axis(Axis(axis), plane).iter().any(|&x| x > AIR);
-        let length = image.len_of(Axis(axis));
-        let first = (0..length).find(|&plane| seen(plane))?;
-        let last = (0..length).rev().find(|&plane| seen(plane))?;
-        Some(first.saturating_sub(MARGIN)..(last + 1 + MARGIN).min(length))
-    });
-    let [Some(z), Some(y), Some(x)] = ranges else { return None };
-    Some([z, y, x])
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod blend;
 mod core;
 mod encoder;
 mod intensity;
+mod look;
 mod loss;
 mod network;
 mod tiles;

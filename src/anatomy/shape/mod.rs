@@ -2,6 +2,8 @@
 
 mod components;
 mod configurations;
+mod whole;
 
 pub use components::{Components, Connectivity, Piece, components};
 pub use configurations::Configurations;
+pub use whole::{filled, whole};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::super::structures::Structure;
+use crate::volume::orientation::Orientation;
 
 /// A direction of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,10 @@ pub enum Flag {
     Mirrored { pairs: usize, reversed: usize, left_of_right_mm: f64 },
     /// Some structures do not lie on their side.
     SidesCrossed { structures: Vec<Structure> },
+    /// The head lies in no way that heads do: the axes in the header are not those of the anatomy, which runs along `seen`
+    /// where the header says RAS ([`seen`](super::super::pose::Pose::seen)). Left and right are not told apart by that: a brain and its mirror image
+    /// look alike.
+    WrongAxes { turned_deg: f64, seen: Orientation },
     /// Cerebellum and brain stem do not lie below the cerebrum.
     UpsideDown { cerebellum_below_mm: f64 },
     /// The cerebellum does not lie behind the brain stem.
@@ -68,6 +73,7 @@ impl Flag {
             Self::CutOff { .. } => "cut_off",
             Self::Mirrored { .. } => "mirrored",
             Self::SidesCrossed { .. } => "sides_crossed",
+            Self::WrongAxes { .. } => "wrong_axes",
             Self::UpsideDown { .. } => "upside_down",
             Self::BackToFront { .. } => "back_to_front",
             Self::VentriclesOutside { .. } => "ventricles_outside",
@@ -84,6 +90,7 @@ impl Flag {
             Self::TwoBrains { .. }
             | Self::CutOff { .. }
             | Self::Mirrored { .. }
+            | Self::WrongAxes { .. }
             | Self::UpsideDown { .. }
             | Self::BackToFront { .. }
             | Self::VentriclesOutside { .. } => 0.5,
@@ -141,6 +148,11 @@ impl fmt::Display for Flag {
             Self::SidesCrossed { structures } => {
                 write!(f, "left and right do not lie on their sides: {}", names(structures))
             }
+            Self::WrongAxes { turned_deg, seen } => write!(
+                f,
+                "the axes in the header are wrong by {turned_deg:.0} degrees: what they call RAS is {seen} of the head (its left \
+                 and right cannot be told)"
+            ),
             Self::UpsideDown { cerebellum_below_mm } => {
                 write!(f, "the cerebellum is {cerebellum_below_mm:.0} mm below the cerebrum: upside down?")
             }

@@ -1,5 +1,8 @@
 //! From the facts of a survey to flags, and from flags and confidence to one number of quality.
 
+use nalgebra::Matrix3;
+
+use super::super::pose::Pose;
 use super::super::segmentation::Segmentation;
 use super::super::structures::{Side, Structure};
 use super::flags::Flag;
@@ -45,8 +48,13 @@ pub(super) fn flags(segmentation: &Segmentation, survey: &Survey) -> Vec<Flag> {
     }
     let mut flags = Vec::new();
     pieces(segmentation, survey, &mut flags);
-    directions(survey, &mut flags);
-    sides(survey, &mut flags);
+    // Along wrong axes nothing lies where the header says.
+    let wrong = wrong_axes(survey);
+    if wrong.is_none() {
+        directions(survey, &mut flags);
+        sides(survey, &mut flags);
+    }
+    flags.extend(wrong);
     cuts(survey, &mut flags);
     if survey.ventricles_outside > limits::VENTRICLES_OUTSIDE_FRACTION {
         flags.push(Flag::VentriclesOutside { fraction: survey.ventricles_outside });
@@ -98,7 +106,17 @@ fn pieces(segmentation: &Segmentation, survey: &Survey, flags: &mut Vec<Flag>) {
     }
 }
 
+fn wrong_axes(survey: &Survey) -> Option<Flag> {
+    let pose = survey.pose?;
+    let turned_deg = pose.turned_deg(&Matrix3::identity());
+    (turned_deg > Pose::TILT_MAX_DEG).then(|| Flag::WrongAxes { turned_deg, seen: pose.seen() })
+}
+
 fn directions(survey: &Survey, flags: &mut Vec<Flag>) {
+    if survey.pose.is_some() {
+        // The whole head shows that it lies as it should.
+        return;
+    }
     let centre = |name: &str| survey.centre_mm(region(name).parts);
     let (cerebrum, cerebellum, stem) =
         (centre("cerebral_white_matter"), centre("cerebellum"), centre("brain_stem"));

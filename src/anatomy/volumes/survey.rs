@@ -4,6 +4,7 @@
 use nalgebra::{Matrix4, Vector4};
 use ndarray::{Array2, Array3};
 
+use super::super::pose::Pose;
 use super::super::segmentation::Segmentation;
 use super::super::shape::{Connectivity, components};
 use super::super::structures::{STRUCTURES, Structure};
@@ -28,6 +29,8 @@ pub(super) struct Survey {
     voxels: [u64; STRUCTURES],
     /// Centre of each structure in the world; none of one without voxels.
     centres_mm: [Option<[f64; 3]>; STRUCTURES],
+    /// How the head lies; none where its structures are not in the places of a head's.
+    pub pose: Option<Pose>,
     /// Voxels of each structure's pieces, the largest first.
     pieces: [Vec<usize>; STRUCTURES],
     /// Voxels of the pieces of the brain, the largest first.
@@ -46,6 +49,7 @@ impl Survey {
         Self {
             voxels,
             centres_mm,
+            pose: Pose::of(&centres_mm).filter(Pose::is_reliable),
             pieces: std::array::from_fn(|label| found.sizes_of(label as u8)),
             brain_pieces: components(&brain, Connectivity::Corners).sizes_of(true),
             ends: ends(segmentation, field_of_view),

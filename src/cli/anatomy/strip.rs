@@ -6,15 +6,18 @@ use ndarray::{Array3, Axis, Zip};
 
 use super::structures::{Finder, SegmenterArgs};
 use crate::anatomy::Region;
+use crate::anatomy::brain::brain_mask;
+use crate::anatomy::shape::whole;
 use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::volume::Volume;
-use crate::volume::resample::Grid;
+use crate::volume::resample::{Grid, Interpolation, resample};
 
 /// Remove what is not brain from a scan.
 ///
-/// Voxels outside the mask become zero; the others, the grid and the header's geometry stay as they are.
+/// The mask is one piece without holes; sheets and bridges thinner than 4 mm, and what hangs on them, are left out, such as dura
+/// and eyes. Voxels outside it become zero; the others, the grid and the header's geometry stay as they are.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The scan
@@ -56,12 +59,16 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// `scan` with zero outside the voxels `[D, H, W]` of a region of its structures, and these.
+/// `scan` with zero outside the mask `[D, H, W]` of a region of its structures ([`brain_mask`]), and that mask.
 ///
 /// # Errors
 /// What the segmenter finds wrong, and a scan without the region.
 pub fn stripped(mut scan: Volume, finder: &Finder, region: &Region) -> Result<(Volume, Array3<bool>)> {
-    let mask = finder.of(&scan)?.on(&Grid::of(&scan)).mask(region);
+    let found = finder.of(&scan)?;
+    let mask = brain_mask(&found, region).mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
+    let mask = resample(&Volume::new(mask, found.affine), &Grid::of(&scan), Interpolation::Nearest).data;
+    // On a coarser grid what hung together may not.
+    let mask = whole(&mask.index_axis(Axis(0), 0).mapv(|inside| inside > 0.5));
     if !mask.iter().any(|&inside| inside) {
         let advice = "check that this is a scan of a head, and its orientation";
         return Err(Error::value("voxels", "a brain", "none", advice));

@@ -1,0 +1,193 @@
+//! A rough look at a head, and one along the head's own axes where it lies far off the grid's.
+
+use std::ops::Range;
+
+use nalgebra::{Matrix4, Vector3, Vector4};
+use ndarray::{Array3, Axis, s};
+
+use super::super::pose::Pose;
+use super::super::shape::{Connectivity, components};
+use super::super::{STRUCTURES, Structure};
+use super::apply::Segmenter;
+use super::core::core;
+use super::rescale;
+use crate::ops::VolumeOps;
+use crate::volume::Volume;
+use crate::volume::orientation::{Orientation, from_ras};
+use crate::volume::resample::{Grid, Interpolation, resample_with};
+
+/// What counts as air at the edges of a scan, as a part of its 99.5 percentile.
+const AIR: f32 = 0.05;
+/// Voxels kept around what is not air.
+const MARGIN: usize = 8;
+/// Heads that are turned by no more stay on the scan's own axes: most lie within ten degrees, and the network has learned
+/// from heads turned by more.
+const TURNED_MAX_DEG: f64 = 10.0;
+/// After a turn, what may be left of it before another is made.
+const LEFT_MAX_DEG: f64 = 3.0;
+/// Turns at most.
+const TURNS: usize = 2;
+/// What is kept around the centre of the brain of a turned head, in millimetres.
+const REACH_MM: f64 = 130.0;
+/// Voxels of 1 mm that a structure has at least to show how the head lies.
+const VOXELS_MIN: usize = 200;
+/// Brain in millilitres without which no other axes are tried.
+const BRAIN_MIN_ML: usize = 300;
+/// Agreement at which no further axes are tried.
+const AGREEMENT_SURE: f64 = 0.6;
+
+/// The right-handed orders of axes other than "RAS": those of a head upside down, back to front or both before those of axes
+/// exchanged. A brain and its mirror image look alike, so that left-handed ones add nothing.
+#[rustfmt::skip]
+const AXES: [&str; 23] = [
+    "LAI", "LPS", "RPI",
+    "SRA", "ASR", "PRS", "ALS", "RSP", "RIA", "SAL", "IAR",
+    "SLP", "IRP", "ILA", "AIL", "PIR", "PSL", "LSA", "LIP", "ARI", "PLI", "SPR", "IPL",
+];
+
+/// A head on a grid of 1 mm, and what it roughly shows.
+pub(super) struct Look {
+    pub grid: Grid,
+    /// The whole image, `[D, H, W]`.
+    pub image: Array3<f32>,
+    /// Where anything but air is seen, along D, H, W.
+    pub part: [Range<usize>; 3],
+    /// The most likely structures of that part.
+    pub rough: Array3<u8>,
+}
+
+impl Look {
+    /// How the head lies; none where the structures are not in the places of a head's.
+    fn pose(&self) -> Option<Pose> {
+        Pose::of(&self.centres_mm()).filter(Pose::is_reliable)
+    }
+
+    /// The centre of the largest piece of each structure in the world; none of one that is too small.
+    fn centres_mm(&self) -> [Option<[f64; 3]>; STRUCTURES] {
+        let found = components(&self.rough, Connectivity::Faces);
+        let mut sums = vec![[0u64; 3]; found.pieces.len()];
+        let mut first = [None; STRUCTURES];
+        for (number, piece) in found.pieces.iter().enumerate() {
+            let first = &mut first[usize::from(piece.value)];
+            if first.is_none() && piece.voxels >= VOXELS_MIN {
+                *first = Some(number);
+            }
+        }
+        for ((z, y, x), &number) in found.labels().indexed_iter().filter(|(_, number)| **number > 0) {
+            let sum = &mut sums[number as usize - 1];
+            sum.iter_mut().zip([x, y, z]).for_each(|(sum, at)| *sum += at as u64);
+        }
+        first.map(|number| {
+            let number = number?;
+            let voxels = found.pieces[number].voxels as f64;
+            let at = [0, 1, 2].map(|a| sums[number][a] as f64 / voxels + self.part[2 - a].start as f64);
+            let place = self.grid.affine * Vector4::new(at[0], at[1], at[2], 1.0);
+            Some(place.xyz().into())
+        })
+    }
+}
+
+impl<B: VolumeOps> Segmenter<B> {
+    /// A rough look at an image on a grid of 1 mm; none where nothing but air is seen.
+    pub(super) fn look(&self, image: Array3<f32>, grid: Grid) -> Option<Look> {
+        let mut scaled = image.clone();
+        rescale(scaled.as_slice_mut().expect("a resampled volume is contiguous"));
+        let part = occupied(&scaled)?;
+        let [z, y, x] = part.clone();
+        let rough = self.rough(scaled.slice(s![z, y, x]));
+        Some(Look { grid, image, part, rough })
+    }
+
+    /// The look itself where the head lies along the grid's axes, or shows no pose; otherwise another one of `volume`, from its
+    /// own voxels, on a grid along the axes that its anatomy shows.
+    pub(super) fn straightened(&self, volume: &Volume, look: Look) -> Look {
+        let axes = look.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+        let mut seen = look.pose();
+        let likely = seen.is_some_and(|pose| pose.turned_deg(&axes) <= Pose::TILT_MAX_DEG);
+        if !likely && let Some(other) = self.pose_along_other_axes(&look) {
+            seen = seen.into_iter().chain([other]).max_by(|a, b| a.agreement.total_cmp(&b.agreement));
+        }
+        let Some(mut pose) = seen else { return look };
+        if pose.turned_deg(&axes) <= TURNED_MAX_DEG {
+            return look;
+        }
+        let mut best = look;
+        for _ in 0..TURNS {
+            let grid = upright(&pose, &best);
+            let least = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
+            let turned = resample_with(volume, &grid, Interpolation::Cubic, least).data;
+            let Some(turned) = self.look(turned.index_axis_move(Axis(0), 0), grid) else { break };
+            // A turn after which less looks like a head was wrong.
+            let Some(found) = turned.pose().filter(|found| found.agreement > pose.agreement - 0.1) else { break };
+            best = turned;
+            if found.turned_deg(&pose.rotation) <= LEFT_MAX_DEG {
+                break;
+            }
+            pose = found;
+        }
+        best
+    }
+
+    /// The pose that a look along other axes shows, where one does.
+    fn pose_along_other_axes(&self, look: &Look) -> Option<Pose> {
+        let brain = core(&look.rough)?.iter().filter(|&&inside| inside).count();
+        if brain < 1000 * BRAIN_MIN_ML {
+            return None;
+        }
+        let [z, y, x] = look.part.clone();
+        let first = [x.start, y.start, z.start].map(|at| at as f64);
+        let affine = look.grid.affine * Matrix4::new_translation(&Vector3::from(first));
+        let image = look.image.slice(s![z, y, x]).to_owned().insert_axis(Axis(0));
+        let head = Volume::new(image, affine);
+        let mut best: Option<Pose> = None;
+        for axes in AXES {
+            let axes: Orientation = axes.parse().expect("an order of axes");
+            let turned = from_ras(head.clone(), &axes);
+            let grid = Grid::of(&turned);
+            let found = self.look(turned.data.index_axis_move(Axis(0), 0), grid).and_then(|look| look.pose());
+            let least = best.map_or(0.0, |best| best.agreement);
+            if let Some(found) = found.filter(|found| found.agreement > least) {
+                best = Some(found);
+                if found.agreement >= AGREEMENT_SURE {
+                    break;
+                }
+            }
+        }
+        best
+    }
+}
+
+/// A grid of 1 mm along the axes of a head over what a look sees of it, at most 13 cm from the centre of its brain.
+fn upright(pose: &Pose, look: &Look) -> Grid {
+    let to_head = pose.rotation.transpose();
+    let mut bounds = [[f64::INFINITY, f64::NEG_INFINITY]; 3];
+    for corner in 0..8 {
+        let at = |axis: usize| {
+            let range = &look.part[2 - axis];
+            if corner >> axis & 1 == 0 { range.start as f64 } else { range.end as f64 - 1.0 }
+        };
+        let world = look.grid.affine * Vector4::new(at(0), at(1), at(2), 1.0);
+        let place = to_head * (world.xyz() - pose.centre_mm);
+        for (axis, [low, high]) in bounds.iter_mut().enumerate() {
+            *low = low.min(place[axis]).max(-REACH_MM);
+            *high = high.max(place[axis]).min(REACH_MM);
+        }
+    }
+    let dims = bounds.map(|[low, high]| (high - low).max(0.0).ceil() as usize + 1);
+    let first = pose.centre_mm + pose.rotation * Vector3::from(bounds.map(|[low, _]| low));
+    let affine = Matrix4::new_translation(&first) * pose.rotation.to_homogeneous();
+    Grid { dims, affine }
+}
+
+/// Where anything but air is seen, with a margin, along D, H, W; none where nothing is.
+fn occupied(image: &Array3<f32>) -> Option<[Range<usize>; 3]> {
+    let ranges = [0, 1, 2].map(|axis| {
+        let seen = |plane: usize| image.index_axis(Axis(axis), plane).iter().any(|&x| x > AIR);
+        let length = image.len_of(Axis(axis));
+        let first = (0..length).find(|&plane| seen(plane))?;
+        let last = (0..length).rev().find(|&plane| seen(plane))?;
+        Some(first.saturating_sub(MARGIN)..(last + 1 + MARGIN).min(length))
+    });
+    let [Some(z), Some(y), Some(x)] = ranges else { return None };
+    Some([z, y, x])
+}
