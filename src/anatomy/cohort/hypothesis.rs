@@ -22,7 +22,7 @@ pub struct PValue {
 }
 
 impl PValue {
-    fn alone(p: f64) -> Self {
+    pub(super) fn alone(p: f64) -> Self {
         let p = p.clamp(0.0, 1.0);
         Self { p, holm: p, benjamini_hochberg: p }
     }
@@ -122,7 +122,7 @@ impl Tests {
 }
 
 /// Welch's test and the equivalence test, which share their standard error.
-fn means(real: &Sample, synthetic: &Sample, margin: f64, alpha: f64) -> (Welch, Equivalence) {
+pub(super) fn means(real: &Sample, synthetic: &Sample, margin: f64, alpha: f64) -> (Welch, Equivalence) {
     let parts =
         [real, synthetic].map(|sample| (sample.variance / sample.n() as f64, sample.n() as f64 - 1.0));
     let squared: f64 = parts.iter().map(|(part, _)| part).sum();
@@ -195,7 +195,7 @@ fn kolmogorov_survival(x: f64) -> f64 {
 }
 
 /// Adjusts the p of one family of tests for their number.
-fn adjust<'a>(family: impl Iterator<Item = &'a mut PValue>) {
+pub(super) fn adjust<'a>(family: impl Iterator<Item = &'a mut PValue>) {
     let mut family: Vec<&mut PValue> = family.collect();
     family.sort_by(|a, b| a.p.total_cmp(&b.p));
     let count = family.len() as f64;
