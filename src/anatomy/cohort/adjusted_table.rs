@@ -37,19 +37,23 @@ impl Adjusted {
         let mut text = match self.head {
             HeadMeasure::Intracranial => "Adjusted for head size (intracranial volume".to_string(),
             HeadMeasure::Brain => {
-                "Adjusted for head size (brain volume, as intracranial volume is not known of all scans".to_string()
+                "Adjusted for head size (brain volume, as intracranial volume is not known of all scans"
+                    .to_string()
             }
         };
+        let mean = |mean: Option<f64>| mean.map_or_else(|| "n/a".to_string(), number);
         let _ = write!(
             text,
             "; means {} ml real, {} ml synthetic)",
-            number(self.head_real_mean_ml),
-            number(self.head_synthetic_mean_ml)
+            mean(self.head_real_mean_ml),
+            mean(self.head_synthetic_mean_ml)
         );
         for covariate in &self.covariates {
             let _ = match &covariate.values {
                 CovariateValues::Numbers => write!(text, ", {}", covariate.name),
-                CovariateValues::Levels(levels) => write!(text, ", {} ({})", covariate.name, levels.join(", ")),
+                CovariateValues::Levels(levels) => {
+                    write!(text, ", {} ({})", covariate.name, levels.join(", "))
+                }
             };
         }
         text + "."
@@ -91,7 +95,8 @@ impl Adjusted {
 
     /// The model of each quantity, in words and digits for reading.
     pub fn models(&self) -> Rows {
-        let head = vec!["quantity", "unit", "head size", "difference", "df", "partial R²", "SD of residuals", "p"];
+        let head =
+            vec!["quantity", "unit", "head size", "difference", "df", "partial R²", "SD of residuals", "p"];
         let row = |one: &AdjustedQuantity| {
             let GroupEffect { difference, df, p, partial_r2, standardised, .. } = &one.model;
             vec![
@@ -154,8 +159,7 @@ impl Adjusted {
         ];
         let GroupEffect { difference, t, df, p, partial_r2, standardised } = one.model;
         interval_fields(&mut fields, "model_difference", Some(&difference));
-        let numbers =
-            [("t", t), ("df", df), ("partial_r2", partial_r2), ("standardised", standardised)];
+        let numbers = [("t", t), ("df", df), ("partial_r2", partial_r2), ("standardised", standardised)];
         fields.extend(numbers.map(|(name, value)| (format!("model_{name}"), value.to_string())));
         p_fields(&mut fields, "model", Some(p));
         for (name, contrast) in [("ratio", one.ratio), ("residual", one.residual)] {

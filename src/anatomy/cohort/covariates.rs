@@ -68,7 +68,8 @@ impl Covariates {
             }
             covariates.list.push(Covariate { name: name.clone(), values });
         }
-        let lacks = |known: &&Known| names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
+        let lacks =
+            |known: &&Known| names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
         covariates.missing = subjects.iter().map(lacks).collect();
         Ok(covariates)
     }

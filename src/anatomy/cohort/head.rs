@@ -74,7 +74,8 @@ mod tests {
                 "intracranial_fraction": intracranial_ml.map(|all| volume_ml / all),
             })
         };
-        let regions = [region("intracranial", intracranial_ml.unwrap_or(brain_ml)), region("brain", brain_ml)];
+        let regions =
+            [region("intracranial", intracranial_ml.unwrap_or(brain_ml)), region("brain", brain_ml)];
         let record = json!({
             "subject": "s",
             "dims": [1, 1, 1],
@@ -92,7 +93,10 @@ mod tests {
         let whole = [head(1100.0, Some(1400.0)), head(1000.0, Some(1500.0))];
         let stripped = [head(1100.0, Some(1400.0)), head(900.0, None), head(0.0, None)];
         let found = HeadSize::of(&whole, &whole, None);
-        assert_eq!((found.measure, &found.real[..]), (HeadMeasure::Intracranial, &[Some(1400.0), Some(1500.0)][..]));
+        assert_eq!(
+            (found.measure, &found.real[..]),
+            (HeadMeasure::Intracranial, &[Some(1400.0), Some(1500.0)][..])
+        );
         let found = HeadSize::of(&whole, &stripped, None);
         assert_eq!(found.measure, HeadMeasure::Brain);
         assert_eq!(found.real, [Some(1100.0), Some(1000.0)]);

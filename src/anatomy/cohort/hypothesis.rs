@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::linear::bounded;
 use super::resampling::Interval;
 use super::sample::{Sample, largest_gap, steps};
 use super::settings::Margin;
@@ -132,7 +133,7 @@ pub(super) fn means(real: &Sample, synthetic: &Sample, margin: f64, alpha: f64) 
     let student = StudentsT::new(0.0, 1.0, df).expect("degrees of freedom are at least one");
     let difference = synthetic.mean - real.mean;
     let half = error * student.inverse_cdf(1.0 - alpha);
-    let t = difference / error;
+    let t = bounded(difference / error);
     let welch = Welch {
         difference: Interval { estimate: difference, low: difference - half, high: difference + half },
         t,

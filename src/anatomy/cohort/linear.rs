@@ -90,7 +90,11 @@ impl Design {
         Fit {
             mean,
             coefficients: scaled.iter().zip(norms()).map(|(value, norm)| value / norm).collect(),
-            errors: inverse.row_iter().zip(norms()).map(|(row, norm)| residual_sd * row.norm() / norm).collect(),
+            errors: inverse
+                .row_iter()
+                .zip(norms())
+                .map(|(row, norm)| residual_sd * row.norm() / norm)
+                .collect(),
             residual_sd,
             df,
         }
@@ -111,8 +115,10 @@ impl Design {
         let n = self.left.nrows() as f64;
         let offsets = at.iter().zip(&self.scales).map(|(value, (mean, _))| value - mean);
         let estimate = fit.mean + offsets.clone().zip(&fit.coefficients).map(|(x, b)| x * b).sum::<f64>();
-        let scaled =
-            DVector::from_iterator(at.len(), offsets.zip(&self.scales).map(|(offset, (_, norm))| offset / norm));
+        let scaled = DVector::from_iterator(
+            at.len(),
+            offsets.zip(&self.scales).map(|(offset, (_, norm))| offset / norm),
+        );
         let leverage = 1.0 / n + self.inverse().tr_mul(&scaled).norm_squared();
         let half = fit.quantile(confidence) * fit.residual_sd * (1.0 + leverage).sqrt();
         Interval { estimate, low: estimate - half, high: estimate + half }
@@ -136,11 +142,60 @@ impl Fit {
 
     /// A coefficient in standard errors. Where nothing is left to explain, any effect is certain.
     pub fn t(&self, index: usize) -> f64 {
-        self.coefficients[index] / self.errors[index].max(f64::MIN_POSITIVE)
+        bounded(self.coefficients[index] / self.errors[index].max(f64::MIN_POSITIVE))
     }
 
     /// Two-sided p of a coefficient that is zero.
     pub fn p(&self, index: usize) -> f64 {
         2.0 * self.student().sf(self.t(index).abs())
+    }
+}
+
+/// The nearest finite number, as JSON knows no other.
+pub(super) fn bounded(value: f64) -> f64 {
+    value.clamp(-f64::MAX, f64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_through_points_is_found_and_its_p_are_those_of_correlation() {
+        let x: Vec<f64> = (0..9).map(f64::from).collect();
+        let exact: Vec<f64> = x.iter().map(|x| 1e6 + 3.0 * x).collect();
+        let design = Design::of(&[x]).unwrap();
+        let fit = design.fit(&exact);
+        assert!((fit.coefficients[0] - 3.0).abs() < 1e-9 && fit.residual_sd < 1e-6 && fit.p(0) < 1e-9);
+        let beyond = design.predict(&fit, &[20.0], 0.95);
+        assert!((beyond.estimate - (1e6 + 60.0)).abs() < 1e-6, "{beyond:?}");
+    }
+
+    /// A prediction in the middle of n equal designs has leverage 1/n: half-width t₀.₉₇₅(n − 2) s √(1 + 1/n); with
+    /// n = 10, t = 2.306004135 (tables).
+    #[test]
+    fn a_prediction_is_as_wide_as_its_closed_form() {
+        let x: Vec<f64> = (0..10).map(|i| f64::from(i) - 4.5).collect();
+        let y: Vec<f64> = (0..10).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        let design = Design::of(&[x.clone()]).unwrap();
+        let fit = design.fit(&y);
+        let slope = x.iter().zip(&y).map(|(x, y)| x * y).sum::<f64>() / 82.5;
+        assert!((fit.coefficients[0] - slope).abs() < 1e-12);
+        let sd = (x.iter().zip(&y).map(|(x, y)| (y - slope * x).powi(2)).sum::<f64>() / 8.0).sqrt();
+        let found = design.predict(&fit, &[0.0], 0.95);
+        assert!((found.high - 2.306_004_135 * sd * 1.1_f64.sqrt()).abs() < 1e-8, "{found:?}");
+    }
+
+    #[test]
+    fn what_has_no_solution_says_why() {
+        let of = |columns: &[&[f64]]| {
+            let columns: Vec<Vec<f64>> = columns.iter().map(|column| column.to_vec()).collect();
+            Design::of(&columns).err().unwrap()
+        };
+        let (a, b) = (&[1.0, 2.0, 5.0, 4.0, 9.0], &[2.0, 1.0, 0.0, 7.0, 3.0]);
+        let sum: Vec<f64> = a.iter().zip(b).map(|(a, b)| 1e4 - a + 2.0 * b).collect();
+        assert_eq!(of(&[a, b, &sum]), Unsolvable::Dependent(vec![0, 1, 2]));
+        assert_eq!(of(&[a, &[3.3; 5], b]), Unsolvable::Dependent(vec![1]));
+        assert_eq!(of(&[a, b, b, b]), Unsolvable::TooFew { subjects: 5, coefficients: 5 });
     }
 }

@@ -5,6 +5,7 @@
 //! comparison can see at all with that many subjects. Differences are always synthetic minus real. Same seed, same
 //! result, for any number of threads.
 
+mod adjust;
 mod adjusted;
 mod adjusted_table;
 mod age;
@@ -25,7 +26,8 @@ mod wasserstein;
 
 use serde::{Deserialize, Serialize};
 
-pub use adjusted::{Adjusted, AdjustedQuantity, Contrast, Dropped, GroupEffect, adjust};
+pub use adjust::adjust;
+pub use adjusted::{Adjusted, AdjustedQuantity, Contrast, Dropped, GroupEffect};
 pub use age::{AgeTrend, Aged, TrendPoint};
 pub use compare::{Comparison, LeftOut, QuantityComparison, compare};
 pub use covariates::{Covariate, CovariateValues, Covariates, Known};

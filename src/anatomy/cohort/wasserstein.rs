@@ -106,7 +106,10 @@ mod tests {
             })
             .collect();
         let changed = |change: &dyn Fn(f64, (f64, f64)) -> f64| -> Vec<Vec<f64>> {
-            real.iter().zip(&moments).map(|(column, &of)| column.iter().map(|&x| change(x, of)).collect()).collect()
+            real.iter()
+                .zip(&moments)
+                .map(|(column, &of)| column.iter().map(|&x| change(x, of)).collect())
+                .collect()
         };
         let shifted = of(&real, &changed(&|x, (_, sd)| x + 0.5 * sd));
         assert!((shifted.distance - 0.5 * 3.0_f64.sqrt()).abs() < 1e-9, "{shifted:?}");

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::derivatives::{Derivatives, Derived, subject, write_json};
-use super::participants::{ages, known, tables};
+use super::participants::{ages, in_tables, known, tables};
 use super::structures::{Finder, StructuresArgs};
 use crate::anatomy::cohort::{
-    AgeTrend, Aged, Cohort, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES, Quantity, Settings, adjust,
-    compare,
+    AgeTrend, Aged, Cohort, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES, Quantity, Settings,
+    adjust, compare,
 };
 use crate::anatomy::volumes::Volumes;
 use crate::config::in_file;
@@ -131,7 +131,8 @@ pub fn run(args: Args) -> Result<()> {
     let covariates = if args.covariates.is_empty() {
         None
     } else {
-        Some(Covariates::of(&args.covariates, &known[0], &known[1])?)
+        let read = Covariates::of(&args.covariates, &known[0], &known[1]);
+        Some(read.map_err(|e| in_tables(e, &tables))?)
     };
     let finder = args.structures.finder()?;
     let space = Space::of(&paths[1][0], finder.interpolation)?;
@@ -147,7 +148,8 @@ pub fn run(args: Args) -> Result<()> {
     }
     let mut comparison = compare(&cohorts[0], &cohorts[1], &settings)?;
     let head = HeadSize::of(&measurements[0], &measurements[1], args.head_size.measure());
-    let adjusted = adjust(&cohorts[0], &cohorts[1], &head, covariates.as_ref(), &settings)?;
+    let adjusted = adjust(&cohorts[0], &cohorts[1], &head, covariates.as_ref(), &settings)
+        .map_err(|e| in_tables(e, &tables))?;
     let adjusted_table = args.out.join("adjusted.csv");
     write_beside(&adjusted_table, |file| file.write_all(adjusted.to_csv().as_bytes()))?;
     comparison.adjusted = Some(adjusted);

@@ -43,7 +43,13 @@ impl Table {
         let known = &self.participants.columns;
         if let Some(unknown) = columns.iter().find(|&column| !known.contains(column)) {
             let advice = "name columns that the tables of both cohorts have";
-            return Err(Error::file(&self.path, "line 1", format!("a column {unknown:?}"), known.join(", "), advice));
+            return Err(Error::file(
+                &self.path,
+                "line 1",
+                format!("a column {unknown:?}"),
+                known.join(", "),
+                advice,
+            ));
         }
         let without: Vec<String> =
             scans.iter().filter(|scan| self.row(scan).is_none()).map(|scan| participant(scan)).collect();
@@ -67,7 +73,11 @@ impl Table {
 ///
 /// # Errors
 /// [`Error::Value`] for more than two tables or none where there must be one; what is wrong with a table.
-pub fn tables(given: &[PathBuf], paths: &[Vec<PathBuf>; 2], columns: &[String]) -> Result<[Option<Table>; 2]> {
+pub fn tables(
+    given: &[PathBuf],
+    paths: &[Vec<PathBuf>; 2],
+    columns: &[String],
+) -> Result<[Option<Table>; 2]> {
     let mut tables = [None, None];
     for (at, cohort) in COHORTS.into_iter().enumerate() {
         tables[at] = match given {
@@ -79,7 +89,8 @@ pub fn tables(given: &[PathBuf], paths: &[Vec<PathBuf>; 2], columns: &[String]) 
             [_, _] => Some(Table::read(&given[at])?),
             more => {
                 let found = format!("{} tables", more.len());
-                let advice = "give one for both cohorts, or first the real one's and then the synthetic one's";
+                let advice =
+                    "give one for both cohorts, or first the real one's and then the synthetic one's";
                 return Err(Error::value("--participants", "one or two tables", found, advice));
             }
         };
@@ -88,13 +99,28 @@ pub fn tables(given: &[PathBuf], paths: &[Vec<PathBuf>; 2], columns: &[String]) 
         }
         let Some(table) = &tables[at] else {
             let folder = paths[at][0].parent().unwrap_or(Path::new("."));
-            let expected = format!("{TABLE} in this folder or above, for --covariates of the {cohort} cohort");
-            let advice = "give it with --participants; subjects without covariates cannot be compared by them";
+            let expected =
+                format!("{TABLE} in this folder or above, for --covariates of the {cohort} cohort");
+            let advice =
+                "give it with --participants; subjects without covariates cannot be compared by them";
             return Err(Error::file(folder, "folder", expected, "none", advice));
         };
         table.check(columns, &paths[at], cohort)?;
     }
     Ok(tables)
+}
+
+/// A covariate's error with the tables that it was read from.
+pub fn in_tables(error: Error, tables: &[Option<Table>; 2]) -> Error {
+    match error {
+        Error::Value { key, expected, found, advice } => {
+            let mut paths: Vec<String> =
+                tables.iter().flatten().map(|table| table.path.display().to_string()).collect();
+            paths.dedup();
+            Error::value(format!("{}: {key}", paths.join(", ")), expected, found, advice)
+        }
+        other => other,
+    }
 }
 
 /// What is known of the subjects of these scans; nothing without a table.
@@ -144,7 +170,10 @@ mod tests {
         let table = written(root, "participants.tsv", text);
         let real = scans(
             root,
-            &["derivatives/x/sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz", "derivatives/x/sub-02/ses-1/anat/a.nii"],
+            &[
+                "derivatives/x/sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz",
+                "derivatives/x/sub-02/ses-1/anat/a.nii",
+            ],
         );
         let synthetic = scans(root, &["seed7.nii.gz"]);
         let columns = ["age".to_string(), "sex".to_string()];
