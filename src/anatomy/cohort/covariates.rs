@@ -43,7 +43,7 @@ impl Covariates {
     /// a number; one whose values are all words is a category.
     ///
     /// # Errors
-    /// [`Error::Value`] for a covariate that nobody has, or one of numbers and words.
+    /// [`Error::Value`] for a covariate that nobody has, a category of one word, or a covariate of numbers and words.
     pub fn of(names: &[String], real: &[Known], synthetic: &[Known]) -> Result<Self> {
         let subjects: Vec<&Known> = real.iter().chain(synthetic).collect();
         let mut covariates = Self { list: Vec::new(), columns: Vec::new(), missing: Vec::new() };
@@ -89,8 +89,12 @@ fn values_of(name: &str, texts: &[Option<&str>]) -> Result<CovariateValues> {
             Err(Error::value(key, "a value for some subjects", "n/a for all of them", advice))
         }
         (Some(_), None) => Ok(CovariateValues::Numbers),
-        (None, Some(_)) => {
-            let levels: BTreeSet<&str> = words.into_iter().collect();
+        (None, Some(word)) => {
+            let levels: BTreeSet<&str> = words.iter().copied().collect();
+            if levels.len() == 1 {
+                let found = format!("one value, `{word}`, for all that have any");
+                return Err(Error::value(key, "values that vary", found, "leave that covariate out"));
+            }
             Ok(CovariateValues::Levels(levels.into_iter().map(str::to_string).collect()))
         }
         (Some(number), Some(word)) => {
