@@ -1,133 +1,163 @@
 //! Exact optimal transport between two groups: the least total cost of moving the subjects of one onto those of the
-//! other.
+//! other, by the simplex method on trees (Dantzig 1951; Ahuja, Magnanti and Orlin 1993, chapter 11).
 //!
-//! Groups of unequal size share out their mass: each of `n` subjects holds `m / g` units and each of `m` has room for
-//! `n / g`, with `g` their greatest common divisor. The units are sent along shortest paths with potentials (Tomizawa
-//! 1971, Edmonds and Karp 1972), which for equal sizes is the Hungarian method. Entropic transport (Sinkhorn) would be
-//! faster and inexact; the crates that solve this problem exactly count in whole numbers or are under the GPL.
+//! Groups of unequal size share out their mass: each of `n` subjects holds `m / g` units and each of `m` takes `n / g`,
+//! with `g` their greatest common divisor. A plan is a tree of pairs. One that is not best has a pair outside it that is
+//! cheaper than the way through the tree; it takes the place of another, until there is none. Entropic transport
+//! (Sinkhorn) would be inexact; the Rust crates that solve this problem count costs in whole numbers or are under the
+//! GPL, and linear assignment alone knows no groups of unequal size.
 
 use nalgebra::DMatrix;
 
-/// A shortest path to a subject with room left.
-struct Path {
-    /// Where it ends.
-    end: usize,
-    /// The source by which each target was reached.
-    via: Vec<usize>,
-    /// The target by which each source but the first was reached.
-    back: Vec<usize>,
+/// A pair that is cheaper by less than this part of the largest cost is not.
+const TOLERANCE: f64 = 1e-12;
+
+/// A pair of a plan, and the units that it carries.
+#[derive(Clone, Copy)]
+struct Arc {
+    source: usize,
+    target: usize,
+    units: usize,
 }
 
-/// Mass on its way from `n` sources to `m` targets.
-struct Plan<'a> {
-    /// Cost of a unit, `[sources, targets]`, none below zero.
-    costs: &'a DMatrix<f64>,
-    /// Units sent, `[sources, targets]`.
-    flow: DMatrix<usize>,
-    /// The sources that send anything to each target.
-    senders: Vec<Vec<usize>>,
-    /// Units that each target still takes.
-    room: Vec<usize>,
-    /// Potentials of sources and targets: `cost − source − target` is nowhere negative, and zero where mass flows.
-    source: Vec<f64>,
-    target: Vec<f64>,
+/// A plan as a tree over the sources, nodes `0..n`, and the targets, nodes `n..n + m`.
+struct Tree {
+    sources: usize,
+    /// Cost of a unit, `[targets, sources]`, so that those of a source lie together.
+    costs: DMatrix<f64>,
+    /// The `n + m − 1` pairs that carry anything.
+    arcs: Vec<Arc>,
+    /// The arcs of each node.
+    arcs_of: Vec<Vec<usize>>,
+    /// The arc towards the first node, and how many there are; of the first node, none.
+    towards_root: Vec<usize>,
+    depth: Vec<usize>,
+    /// Such that the cost of each arc is the sum over its ends.
+    potential: Vec<f64>,
 }
 
 /// The least mean cost of moving sources onto targets, all of one mass, for `costs` of `[sources, targets]` that are
-/// finite and not negative. Exact up to rounding; O(n m (n + m)) for equal sizes.
+/// finite and not negative. Exact up to rounding.
 pub(super) fn least_cost(costs: &DMatrix<f64>) -> f64 {
     let (n, m) = costs.shape();
-    let divisor = greatest_common_divisor(n, m);
-    let (supply, room) = (m / divisor, n / divisor);
-    let mut plan = Plan {
-        costs,
-        flow: DMatrix::zeros(n, m),
-        senders: vec![Vec::new(); m],
-        room: vec![room; m],
-        source: vec![0.0; n],
-        target: vec![0.0; m],
-    };
-    for first in 0..n {
-        let mut left = supply;
-        while left > 0 {
-            left -= plan.send(first, left);
-        }
+    let mut tree = Tree::cheapest_first(costs);
+    let tolerance = TOLERANCE * costs.max();
+    let mut next = 0;
+    while let Some((source, target)) = tree.cheaper(next, tolerance) {
+        tree.enter(source, target);
+        next = source + 1;
     }
-    let total = plan.flow.iter().zip(costs).map(|(&units, cost)| units as f64 * cost).sum::<f64>();
-    total / (n * supply) as f64
+    // The best plan costs what its potentials sum up to over the mass, all of which is equal.
+    let (sources, targets) = tree.potential.split_at(n);
+    let cost = sources.iter().sum::<f64>() / n as f64 + targets.iter().sum::<f64>() / m as f64;
+    cost.max(0.0)
 }
 
-impl Plan<'_> {
-    /// Sends up to `left` units from the source `first` along one shortest path; returns how many.
-    fn send(&mut self, first: usize, left: usize) -> usize {
-        let Path { end, via, back } = self.shortest_path(first);
-        let mut amount = left.min(self.room[end]);
-        let mut target = end;
-        while via[target] != first {
-            let source = via[target];
-            target = back[source];
-            amount = amount.min(self.flow[(source, target)]);
+impl Tree {
+    /// The plan that uses the cheapest pairs first.
+    ///
+    /// Where the masses of some sources and some targets are equal, a plan is no whole tree, and the method could turn in
+    /// circles. So `n + 1` small units make one, each source has one of them more, and the last target takes them (Orden
+    /// 1956). They are too few to change which tree is best.
+    fn cheapest_first(costs: &DMatrix<f64>) -> Self {
+        let (n, m) = costs.shape();
+        let divisor = greatest_common_divisor(n, m);
+        let mut held = vec![m / divisor * (n + 1) + 1; n];
+        let mut room = vec![n / divisor * (n + 1); m];
+        room[m - 1] += n;
+        let mut pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (0..m).map(move |j| (i, j))).collect();
+        pairs.sort_unstable_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+        let mut tree = Self {
+            sources: n,
+            costs: costs.transpose(),
+            arcs: Vec::with_capacity(n + m - 1),
+            arcs_of: vec![Vec::new(); n + m],
+            towards_root: vec![usize::MAX; n + m],
+            depth: vec![0; n + m],
+            potential: vec![0.0; n + m],
+        };
+        for (source, target) in pairs {
+            let units = held[source].min(room[target]);
+            if units > 0 {
+                held[source] -= units;
+                room[target] -= units;
+                tree.arcs_of[source].push(tree.arcs.len());
+                tree.arcs_of[n + target].push(tree.arcs.len());
+                tree.arcs.push(Arc { source, target, units });
+            }
         }
-        self.room[end] -= amount;
-        let mut target = end;
-        loop {
-            let source = via[target];
-            if self.flow[(source, target)] == 0 {
-                self.senders[target].push(source);
-            }
-            self.flow[(source, target)] += amount;
-            if source == first {
-                return amount;
-            }
-            target = back[source];
-            self.flow[(source, target)] -= amount;
-            if self.flow[(source, target)] == 0 {
-                self.senders[target].retain(|&sender| sender != source);
+        tree.survey();
+        tree
+    }
+
+    /// The node at the other end of an arc.
+    fn across(&self, arc: usize, node: usize) -> usize {
+        let Arc { source, target, .. } = self.arcs[arc];
+        if node == source { self.sources + target } else { source }
+    }
+
+    /// Finds depths and potentials from the first node on.
+    fn survey(&mut self) {
+        let mut open = vec![0];
+        while let Some(node) = open.pop() {
+            for index in 0..self.arcs_of[node].len() {
+                let arc = self.arcs_of[node][index];
+                if arc == self.towards_root[node] {
+                    continue;
+                }
+                let other = self.across(arc, node);
+                let Arc { source, target, .. } = self.arcs[arc];
+                self.towards_root[other] = arc;
+                self.depth[other] = self.depth[node] + 1;
+                self.potential[other] = self.costs[(target, source)] - self.potential[node];
+                open.push(other);
             }
         }
     }
 
-    /// Dijkstra's search from `first` over costs less potentials, forward along any pair and back along those with
-    /// flow; then the potentials that make the path's own costs zero.
-    fn shortest_path(&mut self, first: usize) -> Path {
-        let (n, m) = self.costs.shape();
-        let mut distance = vec![f64::INFINITY; m];
-        let mut via = vec![first; m];
-        let mut back = vec![usize::MAX; n];
-        let mut open: Vec<usize> = (0..m).collect();
-        let mut reached: Vec<(usize, f64)> = vec![(first, 0.0)];
-        let mut closed: Vec<usize> = Vec::new();
-        let mut expanded = 0;
-        let end = loop {
-            for &(source, so_far) in &reached[expanded..] {
-                for &target in &open {
-                    let step = self.costs[(source, target)] - self.source[source] - self.target[target];
-                    if so_far + step < distance[target] {
-                        distance[target] = so_far + step;
-                        via[target] = source;
-                    }
-                }
+    /// The pair that would save most in the first source, from `next` on and round again, in which one would.
+    fn cheaper(&self, next: usize, tolerance: f64) -> Option<(usize, usize)> {
+        (next..next + self.sources).find_map(|source| {
+            let source = source % self.sources;
+            let least = self.potential[source] - tolerance;
+            let costs = self.costs.column(source);
+            let saved = costs.iter().zip(&self.potential[self.sources..]).map(|(cost, other)| cost - other);
+            let (target, cost) = saved.enumerate().min_by(|a, b| a.1.total_cmp(&b.1))?;
+            (cost < least).then_some((source, target))
+        })
+    }
+
+    /// Sends as much as can be from `source` straight to `target` instead of through the tree.
+    fn enter(&mut self, source: usize, target: usize) {
+        // The way through the tree, from both ends to where they meet; every other arc, the first included, gives.
+        let mut ends = [source, self.sources + target];
+        let mut gives: Vec<usize> = Vec::new();
+        let mut takes: Vec<usize> = Vec::new();
+        let mut steps = [0; 2];
+        while ends[0] != ends[1] {
+            let side = usize::from(self.depth[ends[1]] > self.depth[ends[0]]);
+            let arc = self.towards_root[ends[side]];
+            if steps[side] % 2 == 0 {
+                gives.push(arc)
+            } else {
+                takes.push(arc)
             }
-            expanded = reached.len();
-            let nearest = (0..open.len())
-                .min_by(|&a, &b| distance[open[a]].total_cmp(&distance[open[b]]))
-                .expect("there is as much room as mass");
-            let target = open.swap_remove(nearest);
-            closed.push(target);
-            if self.room[target] > 0 {
-                break target;
-            }
-            for &sender in &self.senders[target] {
-                if sender != first && back[sender] == usize::MAX {
-                    back[sender] = target;
-                    reached.push((sender, distance[target]));
-                }
-            }
-        };
-        let length = distance[end];
-        reached.iter().for_each(|&(source, so_far)| self.source[source] += length - so_far);
-        closed.iter().for_each(|&target| self.target[target] -= length - distance[target]);
-        Path { end, via, back }
+            steps[side] += 1;
+            ends[side] = self.across(arc, ends[side]);
+        }
+        let leaving = *gives.iter().min_by_key(|&&arc| self.arcs[arc].units).expect("a way has an arc");
+        let units = self.arcs[leaving].units;
+        gives.iter().for_each(|&arc| self.arcs[arc].units -= units);
+        takes.iter().for_each(|&arc| self.arcs[arc].units += units);
+        let Arc { source: from, target: to, .. } = self.arcs[leaving];
+        for node in [from, self.sources + to] {
+            self.arcs_of[node].retain(|&arc| arc != leaving);
+        }
+        for node in [source, self.sources + target] {
+            self.arcs_of[node].push(leaving);
+        }
+        self.arcs[leaving] = Arc { source, target, units };
+        self.survey();
     }
 }
 
