@@ -99,11 +99,11 @@ impl AgeTrend {
         let share = format!("{:.0} %", 100.0 * self.confidence);
         let mut text = match (self.synthetic_within_ages, self.synthetic_inside) {
             (0, _) => format!(
-                "No synthetic subject of the real cohort's ages is known: {name} against age is of real ones."
+                "No synthetic subject of the real cohort's ages is known: {name} against age are real ones'."
             ),
             (all, inside) => format!(
-                "{name} against age: {inside} of {all} synthetic subjects of the real cohort's ages lie in the {share} \
-                 prediction interval of real ones."
+                "{inside} of {all} synthetic subjects of the real cohort's ages lie in the {share} prediction interval \
+                 of its {name} against age."
             ),
         };
         let (real, synthetic) = (without(&self.real), without(&self.synthetic));

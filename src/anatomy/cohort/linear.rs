@@ -177,7 +177,7 @@ mod tests {
     fn a_prediction_is_as_wide_as_its_closed_form() {
         let x: Vec<f64> = (0..10).map(|i| f64::from(i) - 4.5).collect();
         let y: Vec<f64> = (0..10).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
-        let design = Design::of(&[x.clone()]).unwrap();
+        let design = Design::of(std::slice::from_ref(&x)).unwrap();
         let fit = design.fit(&y);
         let slope = x.iter().zip(&y).map(|(x, y)| x * y).sum::<f64>() / 82.5;
         assert!((fit.coefficients[0] - slope).abs() < 1e-12);

@@ -6,9 +6,9 @@ use super::{SIZE, colour, framed};
 use crate::error::Result;
 use crate::report::plot::{Series, range_of, svg};
 
-/// Width of the strip for points without an `x`, by that of the axis, and of a line in it.
+/// Width of the strip for points without an `x`, by that of the axis, and the part of a cohort's lane that lines fill.
 const STRIP: f64 = 0.07;
-const LINE: f64 = 0.03;
+const LINE: f64 = 0.8;
 
 /// Points of cohorts over the curve of the first one. The curve and its interval are the caller's.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,9 +58,10 @@ impl Trend {
                 chart.draw_series(points.iter().map(dot))?;
             }
             for (cohort, values) in self.without_x.iter().enumerate() {
-                let left = edge + (STRIP - LINE) * width * cohort as f64 / self.without_x.len() as f64;
+                let lane = STRIP * width / self.without_x.len() as f64;
+                let left = edge + lane * cohort as f64;
                 let line = |&y: &f64| {
-                    PathElement::new([(left, y), (left + LINE * width, y)], colour(cohort).mix(0.7))
+                    PathElement::new([(left, y), (left + LINE * lane, y)], colour(cohort).mix(0.7))
                 };
                 chart.draw_series(values.iter().filter(|value| value.is_finite()).map(line))?;
             }
