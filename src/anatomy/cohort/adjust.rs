@@ -46,7 +46,10 @@ pub fn adjust(
             continue;
         }
         match counted.adjusted(quantity, column, by_head_size, settings) {
-            Ok(adjusted) => quantities.push(adjusted),
+            Ok((adjusted, without)) => {
+                quantities.push(adjusted);
+                left_out.extend(without.map(|reason| LeftOut { quantity: quantity.name.clone(), reason }));
+            }
             Err(reason) => left_out.push(LeftOut { quantity: quantity.name.clone(), reason }),
         }
     }
@@ -146,6 +149,8 @@ impl Counted {
         })
     }
 
+    /// The quantity adjusted, and why it has no residual where it has none.
+    ///
     /// # Errors
     /// Why there is no model.
     fn adjusted(
@@ -154,7 +159,7 @@ impl Counted {
         column: &[f64],
         by_head_size: bool,
         settings: &Settings,
-    ) -> std::result::Result<AdjustedQuantity, String> {
+    ) -> std::result::Result<(AdjustedQuantity, Option<String>), String> {
         let whole: Vec<usize> = (0..column.len()).filter(|&subject| !column[subject].is_nan()).collect();
         let at = |column: &[f64]| whole.iter().map(|&subject| column[subject]).collect::<Vec<f64>>();
         let (values, group, head) = (at(column), at(&self.group), at(&self.head));
@@ -168,16 +173,16 @@ impl Counted {
             names.push("head size".into());
             columns.push(head.clone());
         }
-        let unsolvable = |why: Unsolvable| match why {
+        let reason = |why: Unsolvable, first: usize| match why {
             Unsolvable::Dependent(which) => {
-                let list: Vec<&str> = which.iter().map(|&index| names[index].as_str()).collect();
+                let list: Vec<&str> = which.iter().map(|&index| names[first + index].as_str()).collect();
                 format!("constant or following from one another: {}", list.join(", "))
             }
             Unsolvable::TooFew { subjects, coefficients } => {
                 format!("{subjects} subjects for {coefficients} coefficients")
             }
         };
-        let fit = Design::of(&columns).map_err(unsolvable)?.fit(&values);
+        let fit = Design::of(&columns).map_err(|why| reason(why, 0))?.fit(&values);
         let t = fit.t(0);
         let model = GroupEffect {
             difference: fit.interval(0, settings.confidence),
@@ -195,30 +200,38 @@ impl Counted {
             residual: None,
             slope: None,
         };
+        let split = |values: &[f64]| {
+            [0.0, 1.0].map(|of| {
+                let pairs = group.iter().zip(values).filter(|(group, _)| **group == of);
+                pairs.map(|(_, &value)| value).collect::<Vec<f64>>()
+            })
+        };
+        let contrast = |values: &[f64]| {
+            let [real, synthetic] = split(values);
+            Contrast::of(&real, &synthetic, settings.alpha)
+        };
         if by_head_size {
-            let split = |values: &[f64]| {
-                [0.0, 1.0].map(|of| {
-                    let pairs = group.iter().zip(values).filter(|(group, _)| **group == of);
-                    pairs.map(|(_, &value)| value).collect::<Vec<f64>>()
-                })
-            };
-            let [real_head, real_values] = [&head, &values].map(|column| split(column)[0].clone());
-            let mean = Sample::of(real_head.iter().copied()).mean;
-            let design = Design::of(&[real_head]).map_err(|why| match why {
-                Unsolvable::Dependent(_) => "one head size in all real subjects".to_string(),
-                Unsolvable::TooFew { subjects, .. } => format!("{subjects} real subjects for the slope"),
-            })?;
-            let slope = design.fit(&real_values).coefficients[0];
-            let derived = |value: &dyn Fn(f64, f64) -> f64| {
-                let column: Vec<f64> = values.iter().zip(&head).map(|(&v, &h)| value(v, h)).collect();
-                let [real, synthetic] = split(&column);
-                Contrast::of(&real, &synthetic, settings.alpha)
-            };
-            adjusted.ratio = Some(derived(&|volume, head| volume / head));
-            adjusted.residual = Some(derived(&|volume, head| volume - slope * (head - mean)));
-            adjusted.slope = Some(slope);
+            let ratios: Vec<f64> = values.iter().zip(&head).map(|(volume, head)| volume / head).collect();
+            adjusted.ratio = Some(contrast(&ratios));
         }
-        Ok(adjusted)
+        // The cohort is the first column; what it is compared at are the others, as the real subjects alone have them.
+        let real: Vec<Vec<f64>> = columns[1..].iter().map(|column| split(column)[0].clone()).collect();
+        match Design::of(&real) {
+            Ok(design) => {
+                let slopes = design.fit(&split(&values)[0]).coefficients;
+                let mut residuals = values.clone();
+                for ((column, real), slope) in columns[1..].iter().zip(&real).zip(&slopes) {
+                    let mean = Sample::of(real.iter().copied()).mean;
+                    residuals.iter_mut().zip(column).for_each(|(value, x)| *value -= slope * (x - mean));
+                }
+                adjusted.residual = Some(contrast(&residuals));
+                adjusted.slope = slopes.last().copied().filter(|_| by_head_size);
+                Ok((adjusted, None))
+            }
+            Err(why) => {
+                Ok((adjusted, Some(format!("no residual: in the real cohort alone, {}", reason(why, 1)))))
+            }
+        }
     }
 
     /// The Wasserstein distance of those volumes over head size that have a ratio.

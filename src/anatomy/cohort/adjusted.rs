@@ -3,7 +3,7 @@
 //! Three answers for each volume. The *model* asks for the cohort's effect beside head size and covariates. The *ratio*
 //! divides by head size. The *residual* takes from each volume what the head's size makes of it in real people (the
 //! residual method of Buckner and colleagues 2004, doi 10.1016/j.neuroimage.2004.06.018): V − b (H − H̄), with b and H̄
-//! of the real cohort.
+//! of the real cohort; where there are covariates, what they make of it too, by one regression in the real cohort.
 
 use serde::{Deserialize, Serialize};
 
@@ -61,9 +61,10 @@ pub struct AdjustedQuantity {
     pub model: GroupEffect,
     /// Parts of head size; `None` without it.
     pub ratio: Option<Contrast>,
-    /// Residuals of head size, about the real mean, in the unit.
+    /// Residuals of head size and covariates, about the real means, in the unit; `None` where the real cohort alone cannot
+    /// tell what they make of it.
     pub residual: Option<Contrast>,
-    /// The slope b of the residual: millilitres by millilitre of head size, in the real cohort.
+    /// The slope b of the residual: millilitres by millilitre of head size, in the real cohort; `None` without head size.
     pub slope: Option<f64>,
 }
 

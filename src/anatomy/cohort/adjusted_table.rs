@@ -20,7 +20,10 @@ impl Adjusted {
         text += &aligned(&head, rows.into_iter());
         let Rows { head, rows } = self.contrasts();
         if !rows.is_empty() {
-            let _ = writeln!(text, "\nVolumes by head size: ratio, and residual about the mean real head");
+            let _ = writeln!(
+                text,
+                "\nRatio to head size, and residual of head size and covariates by the real cohort"
+            );
             text += &aligned(&head, rows.into_iter());
         }
         if let Some(sentence) = self.wasserstein_words() {
@@ -36,10 +39,7 @@ impl Adjusted {
     pub fn terms(&self) -> String {
         let mut text = match self.head {
             HeadMeasure::Intracranial => "Adjusted for head size (intracranial volume".to_string(),
-            HeadMeasure::Brain => {
-                "Adjusted for head size (brain volume, as intracranial volume is not known of all scans"
-                    .to_string()
-            }
+            HeadMeasure::Brain => "Adjusted for head size (brain volume".to_string(),
         };
         let mean = |mean: Option<f64>| mean.map_or_else(|| "n/a".to_string(), number);
         let _ = write!(
@@ -116,7 +116,7 @@ impl Adjusted {
     /// Ratio and residual of each volume, in words and digits for reading.
     pub fn contrasts(&self) -> Rows {
         let head = vec![
-            "volume",
+            "quantity",
             "% real (SD)",
             "% synthetic (SD)",
             "g",
@@ -126,7 +126,8 @@ impl Adjusted {
             "g of residuals",
             "p of residuals",
         ];
-        let cells = |of: &Contrast, scale: f64| {
+        let cells = |of: Option<&Contrast>, scale: f64| {
+            let Some(of) = of else { return [const { String::new() }; 4] };
             let spread = |mean: f64, sd: f64| format!("{} ({})", number(scale * mean), number(scale * sd));
             [
                 spread(of.real_mean, of.real_sd),
@@ -136,11 +137,10 @@ impl Adjusted {
             ]
         };
         let row = |one: &AdjustedQuantity| {
-            let (ratio, residual) = (one.ratio.as_ref()?, one.residual.as_ref()?);
-            let cells = cells(ratio, 100.0).into_iter().chain(cells(residual, 1.0));
-            Some(std::iter::once(one.quantity.name.clone()).chain(cells).collect())
+            let cells = cells(one.ratio.as_ref(), 100.0).into_iter().chain(cells(one.residual.as_ref(), 1.0));
+            std::iter::once(one.quantity.name.clone()).chain(cells).collect()
         };
-        Rows { head, rows: self.quantities.iter().filter_map(row).collect() }
+        Rows { head, rows: self.quantities.iter().map(row).collect() }
     }
 
     /// The adjusted quantities as CSV, one a line.

@@ -28,8 +28,8 @@ pub fn adjusted(found: &Adjusted, confidence: f64) -> Vec<Block> {
     blocks.push(table(&caption, &head, 3, named(rows)));
     let Rows { head, rows } = found.contrasts();
     if !rows.is_empty() {
-        let caption = "Volumes by head size: per cent of it, and residuals about the mean real head by the real cohort's \
-                       slope; g after Hedges, p of Welch's test after Holm";
+        let caption = "Per cent of head size, and residuals of head size and covariates about the real means, by a regression in \
+                       the real cohort; g after Hedges, p of Welch's test after Holm";
         blocks.push(table(caption, &head, 1, named(rows)));
     }
     blocks.extend(found.wasserstein_words().map(Block::Prose));

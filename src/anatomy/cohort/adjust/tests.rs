@@ -96,6 +96,31 @@ fn ratio_and_residual_agree_with_scipy() {
     assert_eq!((found.real_subjects, found.synthetic_subjects, found.dropped.len()), (14, 11, 0));
 }
 
+/// numpy: `X = np.c_[head, age, m]`, `r = X[:14]`, `b = lstsq(np.c_[ones, r], v[:14])[0][1:]`, `x = v - (X - r.mean(0)) @ b`,
+/// then as above.
+#[test]
+fn residuals_of_covariates_agree_with_scipy_and_need_a_real_cohort_that_tells_them() {
+    let mut subjects = subjects();
+    let found = subjects.adjusted(&["age", "sex"]).unwrap();
+    let (cortex, ratio) = (&found.quantities[0], &found.quantities[1]);
+    close(cortex.slope.unwrap(), 0.006483086626248889);
+    let residual = cortex.residual.unwrap();
+    close(residual.real_sd, 2.2110646002225427);
+    close(residual.synthetic_mean, 53.79648123603231);
+    close(residual.welch.t, -0.05931776425597389);
+    close(residual.welch.p.p, 0.9535140308146651);
+    assert!(ratio.residual.is_some() && ratio.slope.is_none());
+    for row in &mut subjects.known[0] {
+        row.insert("sex".into(), "M".into());
+    }
+    let found = subjects.adjusted(&["age", "sex"]).unwrap();
+    assert!(found.quantities.iter().all(|one| one.residual.is_none() && one.slope.is_none()), "{found:?}");
+    assert!(found.quantities[0].ratio.is_some());
+    assert!(found.left_out[0].reason.contains("sex = M"), "{:?}", found.left_out);
+    let rows = found.contrasts().rows;
+    assert!(rows.iter().all(|row| row.len() == found.contrasts().head.len()), "{rows:?}");
+}
+
 #[test]
 fn subjects_that_lack_something_are_named_and_do_not_count() {
     let mut subjects = subjects();
