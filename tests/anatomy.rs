@@ -145,6 +145,63 @@ fn cohorts_are_compared_and_reported() {
     assert!(message.contains("spleen") && message.contains("definitions.csv"), "{message}");
 }
 
+/// Nine heads whose ventricles grow with age and whose brains do not: the synthetic ones are larger by what their age and
+/// head size make of them, and the last lacks its age.
+#[test]
+fn cohorts_are_compared_at_equal_age_and_head_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let (real, synthetic) = (folder.path().join("reals"), folder.path().join("synthetics"));
+    let heads = |older: f64| -> Vec<(f64, f64)> {
+        let head = |i: i32| (0.95 + 0.02 * f64::from(i * 4 % 9), 0.8 + 0.05 * (f64::from(i) + older));
+        (0..9).map(head).collect()
+    };
+    cohort(&real, &heads(0.0));
+    cohort(&synthetic, &heads(2.0));
+    let table = |path: &Path, older: usize| {
+        let row = |i: usize| {
+            let age =
+                if older > 0 && i == 8 { "n/a".to_string() } else { (30 + 5 * (i + older)).to_string() };
+            format!("sub-{i:02}\t{age}\t{}\r\n", if i % 2 == 0 { "F" } else { "M" })
+        };
+        let rows: String = (0..9).map(row).collect();
+        fs::write(path, format!("\u{feff}participant_id\tage\tsex\r\n{rows}")).unwrap();
+    };
+    table(&real.join("participants.tsv"), 0);
+    table(&synthetic.join("participants.tsv"), 2);
+    let out = folder.path().join("out");
+    let command = ["anatomy", "compare", "--labels", text(&real), text(&synthetic), "--out", text(&out)];
+    let with = |more: &[&'static str]| [&command[..], more].concat();
+    let shown = printed(&with(&["--covariates", "age,sex"]));
+    let words =
+        ["intracranial volume", "age, sex (F, M)", "sub-08_dseg (synthetic), without age", "Linear model"];
+    assert!(words.iter().all(|part| shown.contains(part)), "{shown}");
+    let comparison = json(&out.join("comparison.json"));
+    let adjusted = &comparison["adjusted"];
+    assert_eq!((&adjusted["real_subjects"], &adjusted["synthetic_subjects"]), (&9.into(), &8.into()));
+    let of = |list: &Value| {
+        let list = list.as_array().unwrap().clone();
+        list.into_iter().find(|one| one["quantity"]["name"] == "lateral_ventricles").unwrap()
+    };
+    // Plainly larger; at equal age, not.
+    let (raw, model) = (of(&comparison["quantities"]), of(&adjusted["quantities"])["model"].clone());
+    let plain = raw["welch"]["difference"]["estimate"].as_f64().unwrap();
+    let at_equal_age = model["difference"]["estimate"].as_f64().unwrap();
+    assert!(plain > 3.0 && at_equal_age.abs() < 0.3 * plain, "{plain} {at_equal_age}");
+    assert_eq!(model["df"], 12.0);
+    assert_eq!(comparison["age"]["synthetic"].as_array().unwrap().len(), 9);
+    assert!(comparison["wasserstein"]["distance"].as_f64().unwrap() > 0.0);
+    let csv = fs::read_to_string(out.join("adjusted.csv")).unwrap();
+    assert!(csv.starts_with("quantity,unit,head_size,covariates,model_difference,"), "{csv}");
+    let report = folder.path().join("report.html");
+    printed(&["report", text(&out), "-o", text(&report), "--scans", "0"]);
+    let html = fs::read_to_string(&report).unwrap();
+    for part in ["By head size and covariates", "Against age", "age (years)", "without a known age"] {
+        assert!(html.contains(part), "{part}");
+    }
+    let message = refused(&with(&["--covariates", "iq"]));
+    assert!(message.contains("participants.tsv") && message.contains("\"iq\""), "{message}");
+}
+
 #[test]
 fn a_check_passes_what_is_the_same_and_fails_what_is_not() {
     let folder = tempfile::tempdir().unwrap();

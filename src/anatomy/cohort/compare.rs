@@ -3,12 +3,15 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::adjusted::Adjusted;
+use super::age::AgeTrend;
 use super::floor::{JointFloor, QuantityFloor, group_size, joint_floor, quantity_floors};
 use super::hypothesis::{Equivalence, KolmogorovSmirnov, Tests, Verdict, Welch};
 use super::joint::Joint;
 use super::resampling::{Bootstrap, Draws, Interval, Kind};
 use super::sample::{Sample, Summary, hedges_factor};
 use super::settings::{Margin, Settings};
+use super::wasserstein::Transport;
 use super::{Cohort, Quantity, complete};
 use crate::error::{Error, Result};
 
@@ -29,10 +32,17 @@ pub struct Comparison {
     pub joint: Option<Joint>,
     /// The floors of the joint distances.
     pub joint_floor: JointFloor,
+    /// The Wasserstein distance of all quantities together, with its floor; `None` as for `joint`.
+    pub wasserstein: Option<Transport>,
     /// Subjects in each group of the quantities' floors (fewer where values are missing).
     pub floor_subjects: usize,
+    /// The same with head size and covariates accounted for, where [`adjust`](super::adjust()) added it.
+    pub adjusted: Option<Adjusted>,
+    /// A quantity against age, where [`AgeTrend::of`] added it.
+    pub age: Option<AgeTrend>,
     /// p of no difference at all: four times the smallest of Welch's and the Kolmogorov–Smirnov p (each after Holm over
-    /// the quantities), that of the correlations and that of the energy distance.
+    /// the quantities), that of the correlations and that of the energy distance. The Wasserstein distance asks what the
+    /// energy distance asks, and does not count again.
     pub p: f64,
     /// What could not be compared.
     pub left_out: Vec<LeftOut>,
@@ -163,6 +173,7 @@ pub fn compare(real: &Cohort, synthetic: &Cohort, settings: &Settings) -> Result
     let (whole_real, whole_synthetic) = (complete(&matched.real), complete(&matched.synthetic));
     let joint =
         Joint::of(&whole_real, &whole_synthetic, &matched.names(), settings.permutations, (settings.seed, 0));
+    let wasserstein = Transport::of(&whole_real, &whole_synthetic, &matched.names(), settings, 0);
     let floors = quantity_floors(&matched.real, &matched.synthetic, settings.splits, settings.seed);
     let p = overall_p(&tests, joint.as_ref());
     let (real_subjects, synthetic_subjects) = (real.subjects.len(), synthetic.subjects.len());
@@ -194,6 +205,9 @@ pub fn compare(real: &Cohort, synthetic: &Cohort, settings: &Settings) -> Result
         synthetic_subjects,
         quantities,
         joint,
+        wasserstein,
+        adjusted: None,
+        age: None,
         joint_floor: joint_floor(&matched.real, &matched.synthetic, settings.splits, settings.seed),
         floor_subjects: group_size(real_subjects, synthetic_subjects),
         p,

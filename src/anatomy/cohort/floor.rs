@@ -29,7 +29,7 @@ pub struct Floor {
 
 impl Floor {
     /// From pairs (real, synthetic) of distances, those left out that are not finite. `None` if none is left.
-    fn of(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
+    pub(super) fn of(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         let (mut real, mut synthetic): (Vec<f64>, Vec<f64>) =
             pairs.filter(|(real, synthetic)| real.is_finite() && synthetic.is_finite()).unzip();
         if real.is_empty() {
@@ -71,9 +71,9 @@ pub struct JointFloor {
 }
 
 /// Three random groups of equal size, by the indices of their subjects: two of the real, one of the synthetic.
-struct Split {
-    real: [Vec<usize>; 2],
-    synthetic: Vec<usize>,
+pub(super) struct Split {
+    pub real: [Vec<usize>; 2],
+    pub synthetic: Vec<usize>,
 }
 
 /// Half of the real cohort, or all synthetic subjects where they are fewer.
@@ -81,7 +81,7 @@ pub(super) fn group_size(real: usize, synthetic: usize) -> usize {
     (real / 2).min(synthetic)
 }
 
-fn split(real: usize, synthetic: usize, draws: Draws, number: usize) -> Split {
+pub(super) fn split(real: usize, synthetic: usize, draws: Draws, number: usize) -> Split {
     let mut rng = draws.at(number);
     let size = group_size(real, synthetic);
     let order = permutation(&mut rng, real);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::linear::bounded;
 use super::resampling::Interval;
 use super::sample::{Sample, largest_gap, steps};
 use super::settings::Margin;
@@ -22,7 +23,7 @@ pub struct PValue {
 }
 
 impl PValue {
-    fn alone(p: f64) -> Self {
+    pub(super) fn alone(p: f64) -> Self {
         let p = p.clamp(0.0, 1.0);
         Self { p, holm: p, benjamini_hochberg: p }
     }
@@ -122,7 +123,7 @@ impl Tests {
 }
 
 /// Welch's test and the equivalence test, which share their standard error.
-fn means(real: &Sample, synthetic: &Sample, margin: f64, alpha: f64) -> (Welch, Equivalence) {
+pub(super) fn means(real: &Sample, synthetic: &Sample, margin: f64, alpha: f64) -> (Welch, Equivalence) {
     let parts =
         [real, synthetic].map(|sample| (sample.variance / sample.n() as f64, sample.n() as f64 - 1.0));
     let squared: f64 = parts.iter().map(|(part, _)| part).sum();
@@ -132,7 +133,7 @@ fn means(real: &Sample, synthetic: &Sample, margin: f64, alpha: f64) -> (Welch, 
     let student = StudentsT::new(0.0, 1.0, df).expect("degrees of freedom are at least one");
     let difference = synthetic.mean - real.mean;
     let half = error * student.inverse_cdf(1.0 - alpha);
-    let t = difference / error;
+    let t = bounded(difference / error);
     let welch = Welch {
         difference: Interval { estimate: difference, low: difference - half, high: difference + half },
         t,
@@ -195,7 +196,7 @@ fn kolmogorov_survival(x: f64) -> f64 {
 }
 
 /// Adjusts the p of one family of tests for their number.
-fn adjust<'a>(family: impl Iterator<Item = &'a mut PValue>) {
+pub(super) fn adjust<'a>(family: impl Iterator<Item = &'a mut PValue>) {
     let mut family: Vec<&mut PValue> = family.collect();
     family.sort_by(|a, b| a.p.total_cmp(&b.p));
     let count = family.len() as f64;

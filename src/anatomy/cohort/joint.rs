@@ -7,7 +7,7 @@ use super::resampling::{Draws, Kind, permutation_p, permuted};
 use super::sample::Sample;
 
 /// Fewest subjects without missing values, of either cohort, for the joint tests.
-const FEWEST: usize = 4;
+pub(super) const FEWEST: usize = 4;
 /// Pairs of quantities that are reported.
 const PAIRS: usize = 10;
 
@@ -188,6 +188,11 @@ impl Distances {
         let subjects = pool([real, real], [synthetic, real]).transpose();
         let count = subjects.ncols();
         Self(DMatrix::from_fn(count, count, |i, j| (subjects.column(i) - subjects.column(j)).norm()))
+    }
+
+    /// Squared distances from the subjects `a` to the subjects `b`, `[a, b]`.
+    pub fn squares(&self, a: &[usize], b: &[usize]) -> DMatrix<f64> {
+        DMatrix::from_fn(a.len(), b.len(), |i, j| self.0[(a[i], b[j])].powi(2))
     }
 
     /// Energy distance between the subjects with these indices: −gᵀDg, where g is 1/n on the one group, −1/m on the

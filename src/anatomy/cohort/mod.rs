@@ -5,20 +5,34 @@
 //! comparison can see at all with that many subjects. Differences are always synthetic minus real. Same seed, same
 //! result, for any number of threads.
 
+mod adjust;
+mod adjusted;
+mod adjusted_table;
+mod age;
 mod compare;
+mod covariates;
 mod floor;
+mod head;
 mod hypothesis;
 mod joint;
+mod linear;
 mod power;
 mod resampling;
 mod sample;
 mod settings;
 mod table;
+mod transport;
+mod wasserstein;
 
 use serde::{Deserialize, Serialize};
 
+pub use adjust::adjust;
+pub use adjusted::{Adjusted, AdjustedQuantity, Contrast, Dropped, GroupEffect};
+pub use age::{AgeTrend, Aged, TrendPoint};
 pub use compare::{Comparison, LeftOut, QuantityComparison, compare};
+pub use covariates::{Covariate, CovariateValues, Covariates, Known};
 pub use floor::{Floor, JointFloor, QuantityFloor};
+pub use head::{HeadMeasure, HeadSize};
 pub use hypothesis::{Equivalence, KolmogorovSmirnov, PValue, Verdict, Welch};
 pub use joint::{Correlations, Energy, Joint, PairDiscrepancy};
 pub use power::{Power, QuantityPower, power};
@@ -26,6 +40,7 @@ pub use resampling::Interval;
 pub use sample::Summary;
 pub use settings::{Margin, Settings};
 pub use table::{Rows, power_csv, power_table};
+pub use wasserstein::Transport;
 
 use super::volumes::Volumes;
 use crate::error::{Error, Result};

@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Split = 3,
     JointSplit = 4,
     Repeat = 5,
+    Transport = 6,
+    TransportSplit = 7,
 }
 
 /// Where the draws of one procedure come from: `step` tells quantities or repeats apart.

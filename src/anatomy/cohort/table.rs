@@ -9,6 +9,7 @@ use super::joint::Joint;
 use super::power::Power;
 use super::resampling::Interval;
 use super::sample::Summary;
+use super::wasserstein::Transport;
 use crate::csv::push_row;
 
 /// A table for reading.
@@ -45,8 +46,14 @@ impl Comparison {
         let Rows { head, rows } = self.floor_rows();
         text += &aligned(&head, rows.into_iter());
         match &self.joint {
-            Some(joint) => text += &joint_text(joint),
+            Some(joint) => text += &joint_text(joint, self.wasserstein.as_ref()),
             None => text += "\nJoint tests: too few subjects have all quantities\n",
+        }
+        if let Some(adjusted) = &self.adjusted {
+            text += &adjusted.to_table(settings.confidence);
+        }
+        if let Some(age) = &self.age {
+            let _ = writeln!(text, "\n{}", age.to_words());
         }
         for left in &self.left_out {
             let _ = writeln!(text, "Left out: {} ({})", left.quantity, left.reason);
@@ -90,7 +97,11 @@ impl Comparison {
 
     /// All floors with their names.
     fn floors(&self) -> impl Iterator<Item = (String, Option<Floor>)> {
-        let joint = [("correlations", self.joint_floor.correlations), ("energy", self.joint_floor.energy)];
+        let joint = [
+            ("correlations", self.joint_floor.correlations),
+            ("energy", self.joint_floor.energy),
+            ("Wasserstein of all", self.wasserstein.as_ref().and_then(|all| all.floor)),
+        ];
         let quantities = self.quantities.iter().flat_map(|compared| {
             let (name, floor) = (&compared.quantity.name, &compared.floor);
             [
@@ -203,15 +214,18 @@ fn floor_row(name: String, floor: &Floor) -> Vec<String> {
     vec![name, number(floor.synthetic), number(floor.median), number(floor.p95), farther]
 }
 
-fn joint_text(joint: &Joint) -> String {
+fn joint_text(joint: &Joint, wasserstein: Option<&Transport>) -> String {
     let (correlations, energy) = (&joint.correlations, &joint.energy);
     let mut text = format!(
-        "\nJoint tests, {} real and {} synthetic subjects: energy distance {}, p {}; distance of the correlation \
-         matrices {}, p {}\n",
+        "\nJoint tests, {} real and {} synthetic subjects: energy distance {}, p {}{}; distance of the \
+         correlation matrices {}, p {}\n",
         joint.real_subjects,
         joint.synthetic_subjects,
         number(energy.distance),
         p_text(energy.p),
+        wasserstein.map_or_else(String::new, |all| {
+            format!("; Wasserstein distance {} real SD, p {}", number(all.distance), p_text(all.p))
+        }),
         number(correlations.distance),
         p_text(correlations.p),
     );
@@ -224,7 +238,7 @@ fn joint_text(joint: &Joint) -> String {
     text
 }
 
-type Fields = Vec<(String, String)>;
+pub(super) type Fields = Vec<(String, String)>;
 
 fn csv_fields(compared: &QuantityComparison) -> Fields {
     let mut fields: Fields = vec![
@@ -268,10 +282,8 @@ fn csv_fields(compared: &QuantityComparison) -> Fields {
         ("ks", compared.kolmogorov_smirnov.p),
         ("tost", compared.equivalence.p),
     ];
-    for (test, PValue { p, holm, benjamini_hochberg }) in tests {
-        numbers(&format!("{test}_p"), p);
-        numbers(&format!("{test}_p_holm"), holm);
-        numbers(&format!("{test}_p_bh"), benjamini_hochberg);
+    for (test, p) in tests {
+        p_fields(&mut fields, test, Some(p));
     }
     fields.push(("verdict".into(), format!("{:?}", compared.verdict).to_lowercase()));
     let floors = [
@@ -292,8 +304,18 @@ fn csv_fields(compared: &QuantityComparison) -> Fields {
     fields
 }
 
+/// The p of a test as three fields; empty ones for nothing.
+pub(super) fn p_fields(fields: &mut Fields, test: &str, p: Option<PValue>) {
+    let mut part = |suffix: &str, value: fn(PValue) -> f64| {
+        fields.push((format!("{test}_p{suffix}"), p.map_or_else(String::new, |p| value(p).to_string())));
+    };
+    part("", |of| of.p);
+    part("_holm", |of| of.holm);
+    part("_bh", |of| of.benjamini_hochberg);
+}
+
 /// An estimate and its ends as three fields; empty ones for nothing.
-fn interval_fields(fields: &mut Fields, name: &str, interval: Option<&Interval>) {
+pub(super) fn interval_fields(fields: &mut Fields, name: &str, interval: Option<&Interval>) {
     let mut part = |suffix: &str, value: fn(&Interval) -> f64| {
         fields
             .push((format!("{name}{suffix}"), interval.map_or_else(String::new, |of| value(of).to_string())));
@@ -304,7 +326,7 @@ fn interval_fields(fields: &mut Fields, name: &str, interval: Option<&Interval>)
 }
 
 /// Rows of the same fields as CSV (RFC 4180) under a line of their names.
-fn csv(rows: &[Fields]) -> String {
+pub(super) fn csv(rows: &[Fields]) -> String {
     let mut text = String::new();
     if let Some(first) = rows.first() {
         push_row(&mut text, first.iter().map(|(name, _)| name.as_str()));
@@ -316,7 +338,7 @@ fn csv(rows: &[Fields]) -> String {
 }
 
 /// Rows under a head, the first column flush left, the others right.
-fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let head = head.iter().map(|name| (*name).to_string()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -332,7 +354,7 @@ fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 /// Four significant digits where numbers are near one, none beyond the point where they are large.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         1000.0.. => 0,
         100.0..1000.0 => 1,
@@ -342,6 +364,6 @@ fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-fn p_text(p: f64) -> String {
+pub(super) fn p_text(p: f64) -> String {
     if p < 0.001 { "<0.001".to_string() } else { format!("{p:.3}") }
 }

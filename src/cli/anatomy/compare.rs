@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::derivatives::{Derivatives, Derived, subject, write_json};
+use super::participants::{ages, in_tables, known, tables};
 use super::structures::{Finder, StructuresArgs};
-use crate::anatomy::cohort::{Cohort, Margin, QUANTITIES, Settings, compare};
+use crate::anatomy::cohort::{
+    AgeTrend, Aged, Cohort, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES, Quantity, Settings,
+    adjust, compare,
+};
 use crate::anatomy::volumes::Volumes;
 use crate::config::in_file;
 use crate::csv::push_row;
@@ -24,6 +28,8 @@ use crate::volume::resample::{Interpolation, resample_spacing};
 pub const COMPARISON: &str = "comparison.json";
 pub const NEIGHBOURS: &str = "neighbours.json";
 pub const COHORTS: [&str; 2] = ["real", "synthetic"];
+/// The region that is set against age.
+const AGEING: &str = "lateral_ventricles";
 /// A voxel is tissue where the real volumes' mean is above this, air being −1.
 const TISSUE: f64 = -0.9;
 /// Grids of one size: spacings that differ by less, in millimetres.
@@ -34,7 +40,8 @@ const SAME_MM: f64 = 1e-3;
 /// Real scans are first brought to the grid of the synthetic ones (resampled, cropped or padded about the head), so that
 /// resolution is not taken for anatomy. Then each structure's volumes are set side by side: effect sizes with bootstrap
 /// intervals, tests of difference and of equivalence corrected for their number, what structures have to do with one
-/// another, and beside every distance what two halves of the real cohort differ by. The nearest real scan of every
+/// another, and beside every distance what two halves of the real cohort differ by. The same follows with head size and
+/// covariates accounted for, and the lateral ventricles against age where ages are known. The nearest real scan of every
 /// synthetic one shows copies.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -50,6 +57,16 @@ pub struct Args {
     /// Regions and measures to compare, by their names in definitions.csv
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values = QUANTITIES)]
     quantities: Vec<String>,
+    /// Columns of participants.tsv to account for: numbers, or categories of words
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    covariates: Vec<String>,
+    /// The table of the subjects; give it twice where real and synthetic ones have their own [default: participants.tsv
+    /// in the folder of each cohort's scans or above]
+    #[arg(long, value_name = "FILE.tsv")]
+    participants: Vec<PathBuf>,
+    /// What stands for head size: auto takes the brain where a scan lacks the fluid around it
+    #[arg(long, value_enum, default_value_t)]
+    head_size: HeadSizeBy,
     /// The difference of means that still counts as none, in standard deviations of the real cohort
     #[arg(long, value_name = "SD", default_value_t = 0.5)]
     margin: f64,
@@ -61,6 +78,25 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     structures: StructuresArgs,
+}
+
+/// What stands for head size.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum HeadSizeBy {
+    #[default]
+    Auto,
+    Intracranial,
+    Brain,
+}
+
+impl HeadSizeBy {
+    fn measure(self) -> Option<HeadMeasure> {
+        match self {
+            Self::Auto => None,
+            Self::Intracranial => Some(HeadMeasure::Intracranial),
+            Self::Brain => Some(HeadMeasure::Brain),
+        }
+    }
 }
 
 /// The real scan that is nearest to a scan.
@@ -90,18 +126,35 @@ pub fn run(args: Args) -> Result<()> {
         ..Settings::default()
     };
     let paths = [bids::volumes(&args.real)?, bids::volumes(&args.synthetic)?];
+    let tables = tables(&args.participants, &paths, &args.covariates)?;
+    let known = [0, 1].map(|at| known(tables[at].as_ref(), &paths[at]));
+    let covariates = if args.covariates.is_empty() {
+        None
+    } else {
+        let read = Covariates::of(&args.covariates, &known[0], &known[1]);
+        Some(read.map_err(|e| in_tables(e, &tables))?)
+    };
     let finder = args.structures.finder()?;
     let space = Space::of(&paths[1][0], finder.interpolation)?;
-    let mut cohorts = Vec::with_capacity(2);
+    let names: Vec<&str> = args.quantities.iter().map(String::as_str).collect();
+    let (mut cohorts, mut measurements) = (Vec::with_capacity(2), Vec::with_capacity(2));
     let mut images = Vec::with_capacity(2);
     for (name, paths) in COHORTS.into_iter().zip(&paths) {
         let (derived, scans) = measured(&args.out.join(name), paths, &space, &finder)?;
         let volumes: Vec<Volumes> = derived.into_iter().map(|one| one.volumes).collect();
-        let names: Vec<&str> = args.quantities.iter().map(String::as_str).collect();
         cohorts.push(Cohort::of_volumes(&volumes, &names)?);
+        measurements.push(volumes);
         images.push(scans);
     }
-    let comparison = compare(&cohorts[0], &cohorts[1], &settings)?;
+    let mut comparison = compare(&cohorts[0], &cohorts[1], &settings)?;
+    let head = HeadSize::of(&measurements[0], &measurements[1], args.head_size.measure());
+    let adjusted = adjust(&cohorts[0], &cohorts[1], &head, covariates.as_ref(), &settings)
+        .map_err(|e| in_tables(e, &tables))?;
+    let adjusted_table = args.out.join("adjusted.csv");
+    write_beside(&adjusted_table, |file| file.write_all(adjusted.to_csv().as_bytes()))?;
+    comparison.adjusted = Some(adjusted);
+    let [real, synthetic] = [0, 1].map(|at| aged(&measurements[at], &known[at]));
+    comparison.age = AgeTrend::of(Quantity::new(AGEING, "ml"), real, synthetic, settings.confidence);
     write_json(&args.out.join(COMPARISON), &comparison)?;
     let table = args.out.join("comparison.csv");
     write_beside(&table, |file| file.write_all(comparison.to_csv().as_bytes()))?;
@@ -111,8 +164,17 @@ pub fn run(args: Args) -> Result<()> {
         let neighbours = nearest(&images[1], &images[0], &tissue)?;
         neighbours_of(&neighbours, &paths, &args.out)?;
     }
-    println!("{}", table.display());
+    println!("{}\n{}", table.display(), adjusted_table.display());
     Ok(())
+}
+
+/// Ages and volumes of a cohort.
+fn aged(volumes: &[Volumes], known: &[Known]) -> Vec<Aged> {
+    let of = |(volumes, age): (&Volumes, Option<f64>)| {
+        let value = volumes.region(AGEING)?.volume_ml;
+        Some(Aged { subject: volumes.subject.clone(), age, value })
+    };
+    volumes.iter().zip(ages(known)).filter_map(of).collect()
 }
 
 /// The grid that both cohorts are brought to.

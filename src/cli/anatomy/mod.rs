@@ -3,6 +3,7 @@
 mod check;
 pub mod compare;
 pub mod derivatives;
+mod participants;
 pub mod strip;
 pub mod structures;
 mod volumes;

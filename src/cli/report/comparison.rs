@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::adjusted::{adjusted, against_age};
 use super::cohort::{definitions, distributions};
 use super::{figure, heads, mark, name_of, of, readable, section, table};
 use crate::anatomy::cohort::{Comparison, Joint, Rows, Verdict};
@@ -30,6 +31,13 @@ pub fn page(folder: &Path, scans: usize) -> Result<Page> {
         section("Distributions", distributions(&both)?),
         section("What halves of the real cohort differ by", vec![floors(&comparison)]),
     ];
+    if let Some(found) = &comparison.adjusted {
+        let blocks = adjusted(found, comparison.settings.confidence);
+        sections.push(section("By head size and covariates", blocks));
+    }
+    if let Some(age) = &comparison.age {
+        sections.push(section("Against age", against_age(age)?));
+    }
     if let Some(joint) = &comparison.joint {
         sections.push(section("Structures with one another", correlations(&comparison, joint)?));
     }
@@ -102,10 +110,16 @@ fn correlations(comparison: &Comparison, joint: &Joint) -> Result<Vec<Block>> {
         Ok(figure(heat_map(&names, matrix.view())?, format!("Correlations in the {which} cohort.")))
     };
     let found = &joint.correlations;
-    let text = format!(
+    let mut text = format!(
         "Distance of the correlation matrices {:.2} (p {:.3}); energy distance of all quantities together {:.3} (p {:.3}).",
         found.distance, found.p, joint.energy.distance, joint.energy.p
     );
+    if let Some(all) = &comparison.wasserstein {
+        text += &format!(
+            " Wasserstein distance of all quantities together {:.3} real standard deviations (p {:.3}).",
+            all.distance, all.p
+        );
+    }
     let rows = found.largest.iter().map(|pair| {
         let numbers = [pair.real, pair.synthetic, pair.p].map(|number| format!("{number:.2}"));
         [readable(&pair.first), readable(&pair.second)].into_iter().chain(numbers).collect::<Vec<_>>()

@@ -1,5 +1,6 @@
 //! `voxgan report`: what other commands left in a folder, as one HTML file.
 
+mod adjusted;
 mod check;
 mod cohort;
 mod comparison;
@@ -18,7 +19,8 @@ use crate::report::page::{Block, Cell, Column, Figure, Mark, Page, Section, Tabl
 /// Make a report: one HTML file that needs nothing but a browser.
 ///
 /// Of a cohort (what `voxgan anatomy volumes --out` wrote): distributions, tables and flags. Of a comparison (`voxgan anatomy
-/// compare --out`): both cohorts side by side, tests and floors. Of a verdict (`voxgan anatomy check --out FILE.json`): every
+/// compare --out`): both cohorts side by side, tests and floors, with head size,
+/// covariates and age accounted for. Of a verdict (`voxgan anatomy check --out FILE.json`): every
 /// pair, with agreement plots. Of a training run: its curves and samples. Where there are scans, outlines of their
 /// structures and a viewer to scroll through them.
 #[derive(Clone, Debug, clap::Args)]

@@ -1,11 +1,12 @@
 //! Plots of cohorts and of pairs, as the text of an SVG: violins, cumulative distributions, scatter, Bland–Altman,
-//! correlation matrices.
+//! correlation matrices, curves with their intervals.
 //!
 //! Each draws what it is given and computes nothing but the shape of what is drawn. An SVG stands by itself, black on
 //! white; the style sheet of [`super::page`] gives its ink and paper the colours of the reader's theme.
 
 mod agreement;
 mod heatmap;
+mod trend;
 mod violin;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub use agreement::{BlandAltman, Level, scatter};
 pub use heatmap::heat_map;
+pub use trend::Trend;
 pub use violin::{Panel, violins};
 
 use super::plot::{COLOURS, Drawn, range_of, svg};
