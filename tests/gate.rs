@@ -122,8 +122,8 @@ fn smoothed(head: &Segmentation, fwhm_voxels: f64) -> Segmentation {
 }
 
 fn checked(before: &Segmentation, after: Segmentation) -> PairVerdict {
-    let pair = Pair { name: "pair".into(), before: before.clone(), after };
-    Gate::default().judge(vec![pair.record().unwrap()]).pairs.remove(0)
+    let pair = Pair { name: "pair".into(), before: before.clone(), after, grids: None };
+    Gate::default().judge(vec![pair.record()]).pairs.remove(0)
 }
 
 fn failed(verdict: &PairVerdict, region: &str, limit: Limit) -> bool {
