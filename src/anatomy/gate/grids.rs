@@ -179,7 +179,9 @@ mod tests {
     #[test]
     fn fields_of_view_without_a_point_in_common_are_an_error_that_names_both_files() {
         let head = scan([20, 20, 20], Matrix4::identity());
-        let at = |mm: [f64; 3], turn: Matrix4<f64>| scan([20, 20, 20], Matrix4::new_translation(&mm.into()) * turn);
+        let at = |mm: [f64; 3], turn: Matrix4<f64>| {
+            scan([20, 20, 20], Matrix4::new_translation(&mm.into()) * turn)
+        };
         let none = Matrix4::identity();
         assert!(unlike(&head, &at([19.9, 0.0, 0.0], none)).is_ok());
         let error = unlike(&head, &at([20.1, 0.0, 0.0], none)).unwrap_err().to_string();

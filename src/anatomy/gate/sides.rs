@@ -166,9 +166,7 @@ mod tests {
     fn another_grid_neither_hides_a_mirror_nor_makes_one() {
         let before = Segmentation::of_labels(brain(), Matrix4::identity());
         let half = Matrix4::new_translation(&[0.5; 3].into());
-        for (after, expected) in
-            [(brain(), Sides::Kept), (exchanged(&flipped(&brain())), Sides::Mirrored)]
-        {
+        for (after, expected) in [(brain(), Sides::Kept), (exchanged(&flipped(&brain())), Sides::Mirrored)] {
             let check = SidesCheck::of(&before, &Segmentation::of_labels(after, half));
             assert_eq!(check.found, expected, "{check:?}");
         }

@@ -45,7 +45,12 @@ fn record(name: &str, region: &str, volumes_ml: [f64; 2], dice: Option<f64>, mm:
             not_judged: None,
         }
     };
-    PairRecord { name: name.into(), sides: kept(), grids: None, regions: REGIONS.iter().map(change).collect() }
+    PairRecord {
+        name: name.into(),
+        sides: kept(),
+        grids: None,
+        regions: REGIONS.iter().map(change).collect(),
+    }
 }
 
 fn failed(record: PairRecord) -> Vec<Limit> {
@@ -167,7 +172,11 @@ fn what_is_not_judged_fails_nothing_and_is_said() {
     assert!(verdict.passed, "{}", verdict.table());
     let brain = verdict.cohort.iter().find(|region| region.region == "brain").unwrap();
     assert!(!brain.judged && brain.change_ml.is_none());
-    assert!(verdict.table().contains("sub-2: not judged: brain, as the scan after is cut"), "{}", verdict.table());
+    assert!(
+        verdict.table().contains("sub-2: not judged: brain, as the scan after is cut"),
+        "{}",
+        verdict.table()
+    );
     assert!(verdict.pairs_csv().contains("0.1,20,20,false,true,\n"), "{}", verdict.pairs_csv());
     let judged = pairs.into_iter().map(|mut pair| {
         pair.regions.iter_mut().for_each(|region| region.not_judged = None);

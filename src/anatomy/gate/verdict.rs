@@ -169,9 +169,9 @@ impl RegionLimits {
             && !at_most(change.change_ml.abs(), self.change_floor_ml)
             && !change.change_percent.is_some_and(|percent| at_most(percent.abs(), most))
         {
-            let by = change
-                .change_percent
-                .map_or("from nothing".to_string(), |percent| format!("by {} %", signed_beside(percent, most, 1)));
+            let by = change.change_percent.map_or("from nothing".to_string(), |percent| {
+                format!("by {} %", signed_beside(percent, most, 1))
+            });
             let sentence = format!(
                 "{region} changed {by}, from {before_ml:.2} to {after_ml:.2} ml; at most ±{most} % may be"
             );
@@ -181,8 +181,10 @@ impl RegionLimits {
             && let Some(dice) = change.dice
             && !at_most(least, dice)
         {
-            let sentence =
-                format!("{region} overlaps with a Dice of {}; at least {least} is asked for", beside(dice, least, 3));
+            let sentence = format!(
+                "{region} overlaps with a Dice of {}; at least {least} is asked for",
+                beside(dice, least, 3)
+            );
             fail(Limit::Dice, Some(dice), least, sentence);
         }
         if let Some(most) = self.hausdorff95_max_mm {
@@ -221,8 +223,7 @@ impl CohortLimits {
             let bias = change.bias.value;
             if let Some(most) = self.bias_max_percent.filter(|&most| !at_most(bias.abs(), most)) {
                 let shown = signed_beside(bias, most, 2);
-                let sentence =
-                    format!("{region} changed by {shown} % on average; at most ±{most} % may be");
+                let sentence = format!("{region} changed by {shown} % on average; at most ±{most} % may be");
                 fail(Limit::Bias, bias, most, sentence);
             }
             let [low, high] = [change.lower_limit.value, change.upper_limit.value];

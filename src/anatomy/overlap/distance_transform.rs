@@ -90,7 +90,9 @@ fn envelope_plane(mut plane: ArrayViewMut2<f32>, mut numbers: Option<ArrayViewMu
         }
         for (x, line) in heights.chunks_exact_mut(n).take(end - first).enumerate() {
             match vertices.get_mut(x * n..(x + 1) * n) {
-                Some(vertices) => envelope.of(line, step_mm * step_mm, |place, vertex| vertices[place] = vertex),
+                Some(vertices) => {
+                    envelope.of(line, step_mm * step_mm, |place, vertex| vertices[place] = vertex)
+                }
                 None => envelope.of(line, step_mm * step_mm, |_, _| ()),
             }
         }

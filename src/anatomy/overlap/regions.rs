@@ -28,11 +28,14 @@ pub struct RegionOverlap {
 /// fractions are taken, by cubic interpolation, on a grid over both as fine as either. Labels are nowhere moved to the
 /// nearest voxel: a grid that lies half a voxel away costs a head about what a border's place within its voxels is unknown by.
 /// One region is in memory at a time.
-pub fn region_overlaps(before: &Segmentation, after: &Segmentation, regions: &[Region]) -> Vec<RegionOverlap> {
+pub fn region_overlaps(
+    before: &Segmentation,
+    after: &Segmentation,
+    regions: &[Region],
+) -> Vec<RegionOverlap> {
     let same = check_same_grid(before, after).is_ok();
     let affines = [before.affine, if same { before.affine } else { after.affine }];
-    let sources =
-        [Source::new(before, affines[0], affines[1]), Source::new(after, affines[1], affines[0])];
+    let sources = [Source::new(before, affines[0], affines[1]), Source::new(after, affines[1], affines[0])];
     let overlap = |region: &Region| {
         let (one, other) = match [0, 1].map(|side| sources[side].extent(region)) {
             [None, None] => return RegionOverlap { dice: None, distance: None },
