@@ -69,17 +69,19 @@ fn on(fraction: Fraction, grid: &Grid) -> Array3<f32> {
     moved
 }
 
-/// Dice of two fractions of one shape, 2 Σ min(a, b) / Σ (a + b): that of masks where all are 0 or 1; none if both are zero.
+/// Dice of two fractions of one shape, 2 Σ min(a, b) / Σ (a + b) = 1 − Σ |a − b| / Σ (a + b): that of masks where all are 0
+/// or 1; none if both are zero.
 fn fractions_dice(one: ArrayView3<f32>, other: ArrayView3<f32>) -> Option<f64> {
     let planes = one.axis_iter(Axis(0)).into_par_iter().zip(other.axis_iter(Axis(0)));
     // Plane by plane, so that the sums do not depend on the number of threads.
     let sums: Vec<[f64; 2]> = planes
         .map(|(one, other)| {
-            one.iter().zip(&other).fold([0.0; 2], |[both, sum], (&a, &b)| {
-                [both + f64::from(a.min(b)), sum + f64::from(a) + f64::from(b)]
+            one.iter().zip(&other).fold([0.0; 2], |[apart, sum], (&a, &b)| {
+                let (a, b) = (f64::from(a), f64::from(b));
+                [apart + (a - b).abs(), sum + a + b]
             })
         })
         .collect();
-    let [both, sum] = sums.iter().fold([0.0; 2], |[both, sum], [b, s]| [both + b, sum + s]);
-    (sum > 0.0).then(|| 2.0 * both / sum)
+    let [apart, sum] = sums.iter().fold([0.0; 2], |[apart, sum], [a, s]| [apart + a, sum + s]);
+    (sum > 0.0).then(|| (1.0 - apart / sum).max(0.0))
 }

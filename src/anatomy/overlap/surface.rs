@@ -13,6 +13,9 @@ use super::fraction::Fraction;
 const SHARE: f64 = 0.95;
 /// How far around its point a piece of surface is taken to be flat, in voxels: half the diagonal of a voxel's face.
 const FLAT_VOXELS: f64 = 0.71;
+/// Least fall of the fraction over two voxels that gives a surface a direction: at a flat border it is 0.7, amid a sheet as thick
+/// as a voxel it is none.
+const FALL_MIN: f64 = 0.2;
 /// Fractions are cut to this far from 0 and 1.
 const FRACTION_MIN: f64 = 1e-4;
 
@@ -49,7 +52,7 @@ impl SurfaceDistance {
 struct Piece {
     /// Its middle, in world millimetres.
     point: Vector3<f64>,
-    /// The unit vector that points outwards; none of a voxel that stands alone.
+    /// The unit vector that points outwards; none where the region is too thin to have a direction.
     normal: Option<Vector3<f64>>,
 }
 
@@ -129,15 +132,15 @@ fn piece(fraction: &Fraction, at: [usize; 3], spacing_mm: &Vector3<f64>) -> Piec
     let centre = directions * Vector3::new(at[2] as f64, at[1] as f64, at[0] as f64)
         + fraction.grid.affine.fixed_view::<3, 1>(0, 3);
     let around = neighbours(at);
-    let fall = Vector3::from_fn(|axis, _| {
+    let fall: Vector3<f64> = Vector3::from_fn(|axis, _| {
         let [before, after] = around[2 - axis].map(|at| f64::from(fraction.values[at]));
-        (before - after) / spacing_mm[axis]
+        before - after
     });
-    if fall.norm() < FRACTION_MIN / spacing_mm.min() {
+    if fall.norm() < FALL_MIN {
         return Piece { point: centre, normal: None };
     }
     // Along the voxel axes, which stand at right angles.
-    let along = fall.normalize();
+    let along = fall.component_div(spacing_mm).normalize();
     let sigma_mm = Vector3::from(fraction.sigma_mm).component_mul(&along).norm();
     let size_mm = spacing_mm.component_mul(&along).abs().sum();
     let part = f64::from(fraction.values[at]).clamp(FRACTION_MIN, 1.0 - FRACTION_MIN);

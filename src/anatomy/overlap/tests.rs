@@ -88,16 +88,25 @@ fn others() -> [Grid; 5] {
     ]
 }
 
-/// Labels by the nearest voxel would have a Dice of 0.96 at half a voxel.
+/// Borders that lie d apart all around a ball of radius r cost 1.5 d / r of Dice. Labels by the nearest voxel lose half a voxel.
 #[test]
 fn another_grid_costs_next_to_nothing() {
     for radius_mm in [8.0, 18.0] {
         let before = ball(&grid(1.0, [0.0; 3], 0.0), CENTRE_MM, radius_mm);
         for other in others() {
-            let found = overlap(&before, &ball(&other, CENTRE_MM, radius_mm));
-            assert!(found.dice.unwrap() > 1.0 - 0.08 / radius_mm, "{radius_mm} mm on {other:?}: {found:?}");
-            assert!(found.distance.unwrap().hausdorff95_mm < 0.3, "{radius_mm} mm on {other:?}: {found:?}");
+            let after = ball(&other, CENTRE_MM, radius_mm);
+            let found = overlap(&before, &after);
+            let distance = found.distance.unwrap();
+            assert!(
+                found.dice.unwrap() > 1.0 - 1.5 * 0.13 / radius_mm,
+                "{radius_mm} mm on {other:?}: {found:?}"
+            );
+            assert!(distance.mean_mm < 0.2 && distance.hausdorff95_mm < 0.5, "{radius_mm} mm: {found:?}");
         }
+        let nearest = ball(&others()[0], CENTRE_MM, radius_mm).on(&before.grid());
+        let stem = Region::named("brain_stem").unwrap();
+        let counted = Overlap::of(&before, &nearest).unwrap().dice(stem).unwrap();
+        assert!(counted < 1.0 - 1.5 * 0.4 / radius_mm, "{radius_mm} mm: {counted}");
     }
 }
 
@@ -126,7 +135,7 @@ fn concentric_balls_lie_as_far_apart_as_their_radii() {
         let [small, large] = [18.0, 24.0].map(|radius_mm| ball(&grid, CENTRE_MM, radius_mm));
         let found = overlap(&small, &large);
         let distance = found.distance.unwrap();
-        assert!((distance.mean_mm - 6.0).abs() < 0.05 * spacing_mm, "{spacing_mm} mm: {found:?}");
+        assert!((distance.mean_mm - 6.0).abs() < 0.06, "{spacing_mm} mm: {found:?}");
         assert!((distance.hausdorff95_mm - 6.0).abs() < 0.3 * spacing_mm, "{spacing_mm} mm: {found:?}");
         // 2·(18/24)³ / (1 + (18/24)³).
         let ratio = 0.75f64.powi(3);
