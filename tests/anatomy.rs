@@ -21,16 +21,21 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path of text")
 }
 
-/// Ellipsoids within each other: head, fluid, cortex, white matter, and a ventricle on either side, so much larger than
-/// usual; numbers of FreeSurfer, at 4 mm.
+/// The head of [`head_moved`] in the middle of its grid.
 fn head(brain: f64, ventricles: f64) -> Volume {
+    head_moved(brain, ventricles, 0.0)
+}
+
+/// Ellipsoids within each other: head, fluid, cortex, white matter, and a ventricle on either side, so much larger than
+/// usual; numbers of FreeSurfer, on a grid of 4 mm that lies so many voxels away along every axis, while the head stays.
+fn head_moved(brain: f64, ventricles: f64, voxels: f64) -> Volume {
     use Structure::*;
     let inside = |p: [f64; 3], centre: [f64; 3], axes: [f64; 3]| {
         (0..3).map(|a| ((p[a] - centre[a]) / axes[a]).powi(2)).sum::<f64>() < 1.0
     };
     let [w, h, d] = DIMS;
     let data = Array4::from_shape_fn((1, d, h, w), |(_, k, j, i)| {
-        let p = [i, j, k].map(|x| 4.0 * x as f64);
+        let p = [i, j, k].map(|x| 4.0 * (x as f64 + voxels));
         let p = [0, 1, 2].map(|a| p[a] - 2.0 * (DIMS[a] as f64 - 1.0));
         let grown = |mm: f64| [66.0, 84.0, 62.0].map(|x| x * brain + mm);
         let left = p[0] < 0.0;
@@ -52,7 +57,7 @@ fn head(brain: f64, ventricles: f64) -> Volume {
         f32::from(structure.number())
     });
     let mut affine = Matrix4::from_diagonal(&[4.0, 4.0, 4.0, 1.0].into());
-    (0..3).for_each(|axis| affine[(axis, 3)] = -2.0 * (DIMS[axis] as f64 - 1.0));
+    (0..3).for_each(|axis| affine[(axis, 3)] = 4.0 * voxels - 2.0 * (DIMS[axis] as f64 - 1.0));
     Volume::new(data, affine)
 }
 
@@ -228,6 +233,52 @@ fn a_check_passes_what_is_the_same_and_fails_what_is_not() {
     assert!(html.contains("sub-02_dseg") && html.contains("limits of agreement"));
     let message = refused(&["report", text(&before), "-o", text(&report)]);
     assert!(message.contains("voxgan train"), "{message}");
+}
+
+/// A grid half a voxel away passes and is named, ventricles a tenth larger on it do not; scans of nowhere near are an error;
+/// without its head a scan's fluid is not judged.
+#[test]
+fn a_check_names_other_grids_and_sees_through_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (before, after, verdict) = (file("before.nii.gz"), file("after.nii.gz"), file("check.json"));
+    let check = |one: &Volume, other: &Volume| {
+        write(one, &before);
+        write(other, &after);
+        voxgan(&["anatomy", "check", "--labels", text(&before), text(&after), "--out", text(&verdict)])
+            .assert()
+    };
+    let told = |output: &[u8]| String::from_utf8_lossy(output).into_owned();
+    let same = check(&head(1.0, 1.3), &head_moved(1.0, 1.3, 0.5)).success().get_output().clone();
+    let shown = told(&same.stdout);
+    assert!(
+        shown.contains("48 × 52 × 46 voxels of 4 × 4 × 4 mm, RAS") && shown.contains("3.46 mm apart"),
+        "{shown}"
+    );
+    assert_eq!(json(&verdict)["pairs"][0]["grids"]["after"]["orientation"], "RAS");
+    let grown =
+        check(&head(1.0, 1.3), &head_moved(1.0, 1.3 * 1.1f64.cbrt(), 0.5)).failure().get_output().clone();
+    assert!(told(&grown.stdout).contains("lateral_ventricles changed by +"), "{}", told(&grown.stdout));
+    let far = check(&head(1.0, 1.3), &head_moved(1.0, 1.3, 60.0)).failure().get_output().clone();
+    let message = told(&far.stderr);
+    assert!(
+        ["before.nii.gz", "after.nii.gz", "416 mm away"].iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+    // Stripped, with half of its fluid.
+    let mut stripped = head(1.0, 1.3);
+    let fluid = head(0.97, 1.3);
+    stripped.data.zip_mut_with(&fluid.data, |label, &beside| {
+        if *label == 502.0 || (*label == 24.0 && beside == 502.0) {
+            *label = 0.0;
+        }
+    });
+    let output = check(&head(1.0, 1.3), &stripped).success().get_output().clone();
+    let shown = told(&output.stdout);
+    assert!(shown.contains("not judged: intracranial and csf, as the scan after is stripped"), "{shown}");
+    let report = file("report.html");
+    printed(&["report", text(&verdict), "-o", text(&report)]);
+    assert!(fs::read_to_string(&report).unwrap().contains("the scan after is stripped"));
 }
 
 #[test]

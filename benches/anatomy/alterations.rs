@@ -12,7 +12,8 @@ use voxgan::volume::resample::{Grid, Interpolation, resample};
 pub type Alteration = (&'static str, fn(&Volume, &Volume) -> Result<Volume>);
 
 /// What changes the anatomy, or its place.
-pub const CHANGES: [Alteration; 4] = [
+pub const CHANGES: [Alteration; 5] = [
+    ("ventricles +10 %", |scan, labels| Ok(dilated(scan, labels, 1.1))),
     ("ventricles +20 %", |scan, labels| Ok(dilated(scan, labels, 1.2))),
     ("brain +5 %", |scan, _| Ok(scaled(scan, 1.05))),
     ("smoothed by 2 mm", |scan, _| Ok(smoothed(scan, 2.0))),

@@ -80,7 +80,7 @@ fn place(affine: &Matrix4<f64>, position: Vector3<f64>) -> Vector3<f64> {
 }
 
 /// `affine` with its origin moved to voxel position `(i, j, k)` of the old grid; the columns stay bit for bit.
-fn with_origin_at(affine: &Matrix4<f64>, voxel: [f64; 3]) -> Matrix4<f64> {
+pub(crate) fn with_origin_at(affine: &Matrix4<f64>, voxel: [f64; 3]) -> Matrix4<f64> {
     let mut moved = *affine;
     moved.fixed_view_mut::<3, 1>(0, 3).copy_from(&place(affine, Vector3::from(voxel)));
     moved

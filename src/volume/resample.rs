@@ -188,7 +188,7 @@ fn matching_sigma(ratio: f64) -> f64 {
 
 /// `source` `[C, D, H, W]` convolved along `axis` with a Gaussian of `sigma` voxels, cut off at four of them; near the
 /// ends the kernel is normalised to the part of it that meets voxels.
-fn blur(source: &ndarray::CowArray<f32, ndarray::Ix4>, axis: usize, sigma: f64) -> Array4<f32> {
+pub(crate) fn blur(source: &ndarray::CowArray<f32, ndarray::Ix4>, axis: usize, sigma: f64) -> Array4<f32> {
     let shape = source.shape();
     let n = shape[axis];
     let inner: usize = shape[axis + 1..].iter().product();

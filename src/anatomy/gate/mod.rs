@@ -7,12 +7,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::overlap::{Overlap, SurfaceDistance, surface_distances};
+use super::overlap::{RegionOverlap, region_overlaps};
 use super::segmentation::Segmentation;
 use super::structures::{REGIONS, Region};
-use crate::error::Result;
 
 mod agreement;
+mod digits;
+mod fluid;
+mod grids;
 mod limits;
 mod sides;
 mod tables;
@@ -21,6 +23,7 @@ mod tests;
 mod verdict;
 
 pub use agreement::{BlandAltman, Estimate, IntraclassCorrelation, within_subject_cv};
+pub use grids::{GridShape, UnlikeGrids};
 pub use limits::{CohortLimits, Gate, RegionLimits};
 pub use sides::{Sides, SidesCheck};
 pub use verdict::{Failure, Limit, PairVerdict, RegionAgreement, RegionVerdict, Verdict};
@@ -32,8 +35,10 @@ pub struct Pair {
     pub name: String,
     /// The segmentation that should be preserved.
     pub before: Segmentation,
-    /// That of the changed image, on the grid of `before` (see [`Segmentation::on`]).
+    /// That of the changed image, on any grid.
     pub after: Segmentation,
+    /// How the grids of the two images differ, where they do.
+    pub grids: Option<UnlikeGrids>,
 }
 
 /// What a change did to a pair.
@@ -43,6 +48,8 @@ pub struct PairRecord {
     pub name: String,
     /// What became of left and right.
     pub sides: SidesCheck,
+    /// How the grids of the two images differ, where they do.
+    pub grids: Option<UnlikeGrids>,
     /// Each region, in the order of [`REGIONS`].
     pub regions: Vec<RegionChange>,
 }
@@ -60,24 +67,24 @@ pub struct RegionChange {
     pub change_ml: f64,
     /// The change as a percentage of `before_ml`; none of nothing.
     pub change_percent: Option<f64>,
-    /// Dice of its voxels; none if neither has any, 0 if one has none.
+    /// Dice of its fractions ([`RegionOverlap::dice`]); none if neither has any, 0 if one has none.
     pub dice: Option<f64>,
     /// 95 % Hausdorff distance of its surfaces; none if either has no voxels.
     pub hausdorff95_mm: Option<f64>,
     /// Average symmetric distance of its surfaces; none if either has no voxels.
     pub surface_distance_mm: Option<f64>,
+    /// Why its change says nothing of the anatomy, where it does not: no limit is held against it.
+    pub not_judged: Option<String>,
 }
 
 impl Pair {
-    /// Measures the pair: volumes, Dice and surface distances of every region, and its sides.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Value`] if the grids of `before` and `after` differ.
-    pub fn record(&self) -> Result<PairRecord> {
-        let overlap = Overlap::of(&self.before, &self.after)?;
-        let distances = surface_distances(&self.before, &self.after, &REGIONS)?;
-        let change = |(region, distance): (&Region, Option<SurfaceDistance>)| {
-            let [before_ml, after_ml] = [&self.before, &self.after].map(|one| one.region_ml(region));
+    /// Measures the pair: volumes, Dice and surface distances of every region, and its sides. Each volume is measured on its
+    /// own grid.
+    pub fn record(&self) -> PairRecord {
+        let Self { name, before, after, grids } = self;
+        let fluid = fluid::not_judged(before, after);
+        let change = |(region, overlap): (&Region, RegionOverlap)| {
+            let [before_ml, after_ml] = [before, after].map(|one| one.region_ml(region));
             let change_ml = after_ml - before_ml;
             RegionChange {
                 region: region.name.into(),
@@ -85,15 +92,18 @@ impl Pair {
                 after_ml,
                 change_ml,
                 change_percent: (before_ml > 0.0).then(|| 100.0 * change_ml / before_ml),
-                dice: overlap.dice(region),
-                hausdorff95_mm: distance.map(|distance| distance.hausdorff95_mm),
-                surface_distance_mm: distance.map(|distance| distance.mean_mm),
+                dice: overlap.dice,
+                hausdorff95_mm: overlap.distance.map(|distance| distance.hausdorff95_mm),
+                surface_distance_mm: overlap.distance.map(|distance| distance.mean_mm),
+                not_judged: fluid.clone().filter(|_| fluid::within(region)),
             }
         };
-        Ok(PairRecord {
-            name: self.name.clone(),
-            sides: SidesCheck::of(&self.before, &self.after)?,
-            regions: REGIONS.iter().zip(distances).map(change).collect(),
-        })
+        let overlaps = region_overlaps(before, after, &REGIONS);
+        PairRecord {
+            name: name.clone(),
+            sides: SidesCheck::of(before, after),
+            grids: grids.clone(),
+            regions: REGIONS.iter().zip(overlaps).map(change).collect(),
+        }
     }
 }

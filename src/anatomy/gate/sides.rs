@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::anatomy::overlap::{BRAIN, Overlap, check_same_grid};
 use crate::anatomy::segmentation::Segmentation;
-use crate::error::Result;
 use crate::volume::orientation::orientation;
 
 /// What became of left and right.
@@ -54,12 +53,11 @@ pub struct SidesCheck {
 }
 
 impl SidesCheck {
-    /// Of two segmentations of one grid. The axis that is flipped is the one nearest to the body's left–right axis.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Value`] if their grids differ.
-    pub fn of(before: &Segmentation, after: &Segmentation) -> Result<Self> {
-        check_same_grid(before, after)?;
+    /// Of two segmentations. The axis that is flipped is the one of BEFORE nearest to the body's left–right axis; AFTER on
+    /// another grid is taken on that of BEFORE by the nearest voxel, which lowers all agreements alike.
+    pub fn of(before: &Segmentation, after: &Segmentation) -> Self {
+        let moved = check_same_grid(before, after).is_err().then(|| after.on(&before.grid()));
+        let after = moved.as_ref().unwrap_or(after);
         let axis = Axis(2 - orientation(&before.affine).voxel_axis(0));
         let mut mirror = before.labels.view();
         mirror.invert_axis(axis);
@@ -73,7 +71,7 @@ impl SidesCheck {
         ];
         let best = agreements.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
         let [kept, mirrored, exchanged, flipped] = agreements.map(|(_, agreement)| agreement);
-        Ok(Self { found: best.map_or(Sides::Kept, |(sides, _)| sides), kept, mirrored, exchanged, flipped })
+        Self { found: best.map_or(Sides::Kept, |(sides, _)| sides), kept, mirrored, exchanged, flipped }
     }
 }
 
@@ -125,7 +123,7 @@ mod tests {
 
     fn found(after: Array3<u8>, affine: Matrix4<f64>) -> SidesCheck {
         let before = Segmentation::of_labels(brain(), affine);
-        SidesCheck::of(&before, &Segmentation::of_labels(after, affine)).unwrap()
+        SidesCheck::of(&before, &Segmentation::of_labels(after, affine))
     }
 
     fn exchanged(labels: &Array3<u8>) -> Array3<u8> {
@@ -165,12 +163,22 @@ mod tests {
     }
 
     #[test]
+    fn another_grid_neither_hides_a_mirror_nor_makes_one() {
+        let before = Segmentation::of_labels(brain(), Matrix4::identity());
+        let half = Matrix4::new_translation(&[0.5; 3].into());
+        for (after, expected) in [(brain(), Sides::Kept), (exchanged(&flipped(&brain())), Sides::Mirrored)] {
+            let check = SidesCheck::of(&before, &Segmentation::of_labels(after, half));
+            assert_eq!(check.found, expected, "{check:?}");
+        }
+    }
+
+    #[test]
     fn the_axis_from_left_to_right_is_read_from_the_affine() {
         // Voxel axis j = H runs from left to right here, i to the front.
         let turned = Matrix4::new(0., 1., 0., 0., 1., 0., 0., 0., 0., 0., 1., 0., 0., 0., 0., 1.);
         let turn = |labels: Array3<u8>| labels.permuted_axes([0, 2, 1]).as_standard_layout().into_owned();
         let before = Segmentation::of_labels(turn(brain()), turned);
         let after = Segmentation::of_labels(turn(exchanged(&flipped(&brain()))), turned);
-        assert_eq!(SidesCheck::of(&before, &after).unwrap().mirrored, 1.0);
+        assert_eq!(SidesCheck::of(&before, &after).mirrored, 1.0);
     }
 }

@@ -1,18 +1,20 @@
 //! A verdict as text: CSV for programs, aligned columns for people.
 
 use super::agreement::BlandAltman;
-use super::verdict::{Failure, Verdict};
+use super::verdict::{Failure, PairVerdict, Verdict};
 use crate::csv;
 
 /// What stands where there is no number in a table for people.
 const NOTHING: &str = "–";
+/// What stands where no limit is held against a region.
+const NOT_JUDGED: &str = "not judged";
 
 impl Verdict {
-    /// One row a pair and region: sides, volumes, changes, Dice, surface distances, whether every limit is kept and
-    /// the names of those that are not, with `;` between them. Cells without a value are empty.
+    /// One row a pair and region: sides, volumes, changes, Dice, surface distances, whether limits are held against it, whether
+    /// every limit is kept and the names of those that are not, with `;` between them. Cells without a value are empty.
     pub fn pairs_csv(&self) -> String {
         let mut csv = "pair,sides,region,before_ml,after_ml,change_ml,change_percent,dice,hausdorff95_mm,\
-                       surface_distance_mm,passed,failures\n"
+                       surface_distance_mm,judged,passed,failures\n"
             .to_string();
         for pair in &self.pairs {
             for region in &pair.regions {
@@ -27,7 +29,8 @@ impl Verdict {
                     change.surface_distance_mm,
                 ];
                 let cells = [pair.name.clone(), pair.sides.found.to_string(), change.region.to_string()];
-                let verdict = [region.failures.is_empty().to_string(), names(&region.failures)];
+                let judged = change.not_judged.is_none().to_string();
+                let verdict = [judged, region.failures.is_empty().to_string(), names(&region.failures)];
                 push_row(&mut csv, cells, &measures, verdict);
             }
         }
@@ -76,8 +79,8 @@ impl Verdict {
         csv
     }
 
-    /// The regions with limits, pair by pair and over all pairs, then a sentence for each limit that is not kept, and
-    /// the verdict.
+    /// The regions with limits, pair by pair and over all pairs, then what is to be known of a pair (unlike grids, what is not
+    /// judged and why), a sentence for each limit that is not kept, and the verdict.
     pub fn table(&self) -> String {
         let number = |value: Option<f64>, digits: usize| {
             value.map_or(NOTHING.to_string(), |value| format!("{value:.digits$}"))
@@ -101,7 +104,7 @@ impl Verdict {
                     change.change_percent.map_or(NOTHING.to_string(), |percent| format!("{percent:+.2}")),
                     number(change.dice, 3),
                     number(change.hausdorff95_mm, 2),
-                    mark(&region.failures),
+                    if change.not_judged.is_none() { mark(&region.failures) } else { NOT_JUDGED.to_string() },
                 ]
             }));
         }
@@ -127,11 +130,18 @@ impl Verdict {
                 limits.map_or(NOTHING.to_string(), |[low, high]| format!("{low:+.2} … {high:+.2}")),
                 number(region.icc.map(|icc| icc.agreement.value), 3),
                 number(region.within_subject_cv_percent, 2),
-                if region.judged { mark(&region.failures) } else { "not judged".to_string() },
+                if region.judged { mark(&region.failures) } else { NOT_JUDGED.to_string() },
             ]);
         }
         if rows.len() > 1 {
             text += &format!("\n{} pairs together\n{}", self.pairs.len(), aligned(&rows, 1));
+        }
+        let noted = |pair: &PairVerdict| {
+            pair.notes().into_iter().map(|note| format!("{}: {note}", pair.name)).collect::<Vec<_>>()
+        };
+        let notes: Vec<String> = self.pairs.iter().flat_map(noted).collect();
+        if !notes.is_empty() {
+            text += &format!("\n{}\n", notes.join("\n"));
         }
         if !sentences.is_empty() {
             text += &format!("\n{}\n", sentences.join("\n"));
@@ -139,6 +149,22 @@ impl Verdict {
         let failed = self.pairs.iter().filter(|pair| !pair.passed).count();
         let passed = if self.passed { "passed" } else { "FAILED" };
         text + &format!("\n{passed}: {failed} of {} pairs failed\n", self.pairs.len())
+    }
+}
+
+impl PairVerdict {
+    /// What is to be known of the pair, in sentences: how its grids differ, and which of the regions that have limits are not
+    /// judged and why.
+    pub fn notes(&self) -> Vec<String> {
+        let limited = || self.regions.iter().filter(|region| region.limited).map(|region| &region.change);
+        let mut reasons: Vec<&String> = limited().filter_map(|change| change.not_judged.as_ref()).collect();
+        reasons.dedup();
+        let not_judged = reasons.into_iter().map(|reason| {
+            let regions = limited().filter(|change| change.not_judged.as_ref() == Some(reason));
+            let names: Vec<&str> = regions.map(|change| change.region.as_str()).collect();
+            format!("{NOT_JUDGED}: {}, as {reason}", names.join(" and "))
+        });
+        self.grids.iter().map(ToString::to_string).chain(not_judged).collect()
     }
 }
 
@@ -160,11 +186,11 @@ fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]], left: usize) -> Str
 }
 
 /// Adds a row: cells, numbers (empty where there is none), cells.
-fn push_row<const N: usize>(
+fn push_row<const N: usize, const M: usize>(
     text: &mut String,
     first: [String; N],
     numbers: &[Option<f64>],
-    last: [String; 2],
+    last: [String; M],
 ) {
     let numbers = numbers.iter().map(|number| number.map_or(String::new(), rounded));
     let cells: Vec<String> = first.into_iter().chain(numbers).chain(last).collect();

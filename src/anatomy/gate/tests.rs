@@ -42,9 +42,15 @@ fn record(name: &str, region: &str, volumes_ml: [f64; 2], dice: Option<f64>, mm:
             dice,
             hausdorff95_mm: mm,
             surface_distance_mm: mm,
+            not_judged: None,
         }
     };
-    PairRecord { name: name.into(), sides: kept(), regions: REGIONS.iter().map(change).collect() }
+    PairRecord {
+        name: name.into(),
+        sides: kept(),
+        grids: None,
+        regions: REGIONS.iter().map(change).collect(),
+    }
 }
 
 fn failed(record: PairRecord) -> Vec<Limit> {
@@ -128,6 +134,57 @@ fn a_cohort_is_held_to_its_own_limits() {
     assert!(!gate().judge(Vec::new()).passed);
 }
 
+/// What rounds to its bound is told from it.
+#[test]
+fn sentences_show_the_breach() {
+    let pair = |dice, percent: f64, mm| {
+        let record = record("a", "brain", [1000.0, 1000.0 + 10.0 * percent], Some(dice), Some(mm));
+        let verdict = gate().judge(vec![record]).pairs.remove(0);
+        let failures = verdict.regions.into_iter().flat_map(|region| region.failures);
+        failures.map(|failure| failure.sentence).collect::<Vec<_>>().join("\n")
+    };
+    let text = pair(0.94971, -2.004, 2.0009);
+    for expected in ["Dice of 0.9497; at least 0.95 is", "by -2.004 %", "moved by 2.001 mm"] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let biased = cohort([1.0021, 1.0022, 1.0019, 1.0022]);
+    let region = biased.cohort.iter().find(|region| region.region == "brain").unwrap();
+    assert!(region.failures[0].sentence.contains("changed by +1.002 % on average"), "{region:?}");
+    let mut mirrored = record("a", "brain", [1000.0; 2], Some(1.0), Some(0.0));
+    mirrored.sides = SidesCheck { found: Sides::Mirrored, kept: 0.97, mirrored: 0.97004, ..kept() };
+    let verdict = gate().judge(vec![mirrored]);
+    let sentence = &verdict.pairs[0].sides_failure.as_ref().unwrap().sentence;
+    assert!(sentence.contains("0.97004") && sentence.contains("0.97000"), "{sentence}");
+}
+
+/// Neither a pair nor a cohort is held to the limits of what says nothing.
+#[test]
+fn what_is_not_judged_fails_nothing_and_is_said() {
+    let pairs: Vec<PairRecord> = (0..4)
+        .map(|i| {
+            let mut pair = record(&format!("sub-{i}"), "brain", [1000.0, 1500.0], Some(0.1), Some(20.0));
+            let brain = pair.regions.iter_mut().find(|region| region.region == "brain").unwrap();
+            brain.not_judged = Some("the scan after is cut".into());
+            pair
+        })
+        .collect();
+    let verdict = gate().judge(pairs.clone());
+    assert!(verdict.passed, "{}", verdict.table());
+    let brain = verdict.cohort.iter().find(|region| region.region == "brain").unwrap();
+    assert!(!brain.judged && brain.change_ml.is_none());
+    assert!(
+        verdict.table().contains("sub-2: not judged: brain, as the scan after is cut"),
+        "{}",
+        verdict.table()
+    );
+    assert!(verdict.pairs_csv().contains("0.1,20,20,false,true,\n"), "{}", verdict.pairs_csv());
+    let judged = pairs.into_iter().map(|mut pair| {
+        pair.regions.iter_mut().for_each(|region| region.not_judged = None);
+        pair
+    });
+    assert!(!gate().judge(judged.collect()).passed);
+}
+
 #[test]
 fn tables_say_what_failed() {
     let mut pairs = vec![
@@ -139,8 +196,8 @@ fn tables_say_what_failed() {
     let csv = verdict.pairs_csv();
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 2 * REGIONS.len());
-    assert!(lines.contains(&"sub-1,kept,brain,1000,1052,52,5.2,0.94,1,1,false,volume;dice"), "{csv}");
-    let quoted = "\"a \"\"b\"\", c\",mirrored,third_ventricle,0,1,1,,0,,,false,volume;hausdorff95";
+    assert!(lines.contains(&"sub-1,kept,brain,1000,1052,52,5.2,0.94,1,1,true,false,volume;dice"), "{csv}");
+    let quoted = "\"a \"\"b\"\", c\",mirrored,third_ventricle,0,1,1,,0,,,true,false,volume;hausdorff95";
     assert!(lines.contains(&quoted), "{csv}");
     let csv = verdict.cohort_csv();
     let columns: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();

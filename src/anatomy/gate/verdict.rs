@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{BlandAltman, IntraclassCorrelation, within_subject_cv};
+use super::digits::{beside, both_beside, signed_beside};
+use super::grids::UnlikeGrids;
 use super::limits::{CohortLimits, Gate, RegionLimits};
 use super::sides::{Sides, SidesCheck};
 use super::{PairRecord, RegionChange};
@@ -65,6 +67,8 @@ pub struct PairVerdict {
     pub sides: SidesCheck,
     /// What is wrong with left and right.
     pub sides_failure: Option<Failure>,
+    /// How the grids of the two images differ, where they do.
+    pub grids: Option<UnlikeGrids>,
     /// Each region.
     pub regions: Vec<RegionVerdict>,
 }
@@ -75,13 +79,13 @@ pub struct RegionVerdict {
     /// What became of it.
     #[serde(flatten)]
     pub change: RegionChange,
-    /// Whether any limit is set on it.
+    /// Whether any limit is set on it; it is held against them unless [`RegionChange::not_judged`] says why not.
     pub limited: bool,
     /// The limits that it does not keep.
     pub failures: Vec<Failure>,
 }
 
-/// Agreement of a region's volumes before and after, over all pairs.
+/// Agreement of a region's volumes before and after, over all pairs that it is judged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionAgreement {
     /// The region's name.
@@ -94,7 +98,7 @@ pub struct RegionAgreement {
     pub icc: Option<IntraclassCorrelation>,
     /// Within-subject coefficient of variation in per cent; none if a pair lacks the region.
     pub within_subject_cv_percent: Option<f64>,
-    /// Whether limits of a cohort were applied: it has some, and there are enough pairs.
+    /// Whether limits of a cohort were applied: it has some, and there are enough pairs that it is judged in.
     pub judged: bool,
     /// The limits of a cohort that it does not keep; none are applied to fewer pairs than the gate asks for.
     pub failures: Vec<Failure>,
@@ -111,27 +115,29 @@ impl Gate {
         Verdict { passed, pairs, cohort }
     }
 
-    fn judge_pair(&self, PairRecord { name, sides, regions }: PairRecord) -> PairVerdict {
+    fn judge_pair(&self, PairRecord { name, sides, grids, regions }: PairRecord) -> PairVerdict {
         let judge = |change: RegionChange| {
             let limits = self.regions.get(&change.region);
-            let failures = limits.map_or_else(Vec::new, |limits| limits.failures(&change));
+            let applied = limits.filter(|_| change.not_judged.is_none());
+            let failures = applied.map_or_else(Vec::new, |limits| limits.failures(&change));
             RegionVerdict { change, limited: limits.is_some(), failures }
         };
         let regions: Vec<RegionVerdict> = regions.into_iter().map(judge).collect();
         let sides_failure = sides.failure().filter(|_| !self.mirrored_allowed);
         let passed = sides_failure.is_none() && regions.iter().all(|region| region.failures.is_empty());
-        PairVerdict { name, passed, sides, sides_failure, regions }
+        PairVerdict { name, passed, sides, sides_failure, grids, regions }
     }
 
     fn judge_cohort(&self, records: &[PairRecord]) -> Vec<RegionAgreement> {
         let agreement = |(index, region): (usize, &Region)| {
-            let changes: Vec<&RegionChange> = records.iter().map(|record| &record.regions[index]).collect();
+            let changes = records.iter().map(|record| &record.regions[index]);
+            let changes: Vec<&RegionChange> = changes.filter(|change| change.not_judged.is_none()).collect();
             let volumes_ml: Vec<[f64; 2]> =
                 changes.iter().map(|change| [change.before_ml, change.after_ml]).collect();
             let percent: Vec<f64> = changes.iter().filter_map(|change| change.change_percent).collect();
             let limits = self.regions.get(region.name).map(|limits| limits.cohort);
             let limits = limits.filter(|limits| {
-                records.len() >= self.cohort_pairs_min && *limits != CohortLimits::default()
+                changes.len() >= self.cohort_pairs_min && *limits != CohortLimits::default()
             });
             let mut agreement = RegionAgreement {
                 region: region.name.into(),
@@ -163,9 +169,9 @@ impl RegionLimits {
             && !at_most(change.change_ml.abs(), self.change_floor_ml)
             && !change.change_percent.is_some_and(|percent| at_most(percent.abs(), most))
         {
-            let by = change
-                .change_percent
-                .map_or("from nothing".to_string(), |percent| format!("by {percent:+.1} %"));
+            let by = change.change_percent.map_or("from nothing".to_string(), |percent| {
+                format!("by {} %", signed_beside(percent, most, 1))
+            });
             let sentence = format!(
                 "{region} changed {by}, from {before_ml:.2} to {after_ml:.2} ml; at most ±{most} % may be"
             );
@@ -175,15 +181,18 @@ impl RegionLimits {
             && let Some(dice) = change.dice
             && !at_most(least, dice)
         {
-            let sentence =
-                format!("{region} overlaps with a Dice of {dice:.3}; at least {least} is asked for");
+            let sentence = format!(
+                "{region} overlaps with a Dice of {}; at least {least} is asked for",
+                beside(dice, least, 3)
+            );
             fail(Limit::Dice, Some(dice), least, sentence);
         }
         if let Some(most) = self.hausdorff95_max_mm {
             match change.hausdorff95_mm {
                 Some(mm) if !at_most(mm, most) => {
+                    let shown = beside(mm, most, 2);
                     let sentence = format!(
-                        "{region}: its surface moved by {mm:.2} mm (95 % Hausdorff); at most {most} mm may be"
+                        "{region}: its surface moved by {shown} mm (95 % Hausdorff); at most {most} mm may be"
                     );
                     fail(Limit::Hausdorff95, Some(mm), most, sentence);
                 }
@@ -213,15 +222,16 @@ impl CohortLimits {
         if let Some(change) = &agreement.change_percent {
             let bias = change.bias.value;
             if let Some(most) = self.bias_max_percent.filter(|&most| !at_most(bias.abs(), most)) {
-                let sentence =
-                    format!("{region} changed by {bias:+.2} % on average; at most ±{most} % may be");
+                let shown = signed_beside(bias, most, 2);
+                let sentence = format!("{region} changed by {shown} % on average; at most ±{most} % may be");
                 fail(Limit::Bias, bias, most, sentence);
             }
             let [low, high] = [change.lower_limit.value, change.upper_limit.value];
             let farther = if low.abs() > high.abs() { low } else { high };
             if let Some(most) = self.agreement_max_percent.filter(|&most| !at_most(farther.abs(), most)) {
+                let [low, high] = [low, high].map(|limit| signed_beside(limit, most, 2));
                 let sentence = format!(
-                    "{region}: 95 % of its changes lie between {low:+.2} and {high:+.2} %; at most ±{most} % may be"
+                    "{region}: 95 % of its changes lie between {low} and {high} %; at most ±{most} % may be"
                 );
                 fail(Limit::LimitsOfAgreement, farther, most, sentence);
             }
@@ -229,8 +239,9 @@ impl CohortLimits {
         if let Some(icc) = agreement.icc.map(|icc| icc.agreement.value)
             && let Some(least) = self.icc_min.filter(|&least| !at_most(least, icc))
         {
+            let shown = beside(icc, least, 3);
             let sentence = format!(
-                "{region}: intraclass correlation of {icc:.3} (absolute agreement); at least {least} is asked for"
+                "{region}: intraclass correlation of {shown} (absolute agreement); at least {least} is asked for"
             );
             fail(Limit::IntraclassCorrelation, icc, least, sentence);
         }
@@ -247,9 +258,9 @@ impl SidesCheck {
             Sides::Exchanged => (self.exchanged, "before with the names of left and right exchanged"),
             Sides::Flipped => (self.flipped, "before flipped from left to right, names and all"),
         };
+        let [better, kept] = both_beside(best, self.kept, 3);
         let sentence = format!(
-            "after is {what}: it agrees with that better (mean Dice {best:.3}) than with before itself ({:.3})",
-            self.kept
+            "after is {what}: it agrees with that better (mean Dice {better}) than with before itself ({kept})"
         );
         Some(Failure { limit: Limit::Sides, value: Some(self.kept), bound: best, sentence })
     }

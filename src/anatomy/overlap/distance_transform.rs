@@ -1,7 +1,7 @@
-//! The exact Euclidean distance transform: how far each voxel lies from a set of voxels.
+//! The exact Euclidean distance transform: how far each voxel lies from a set of voxels, and which of them is nearest.
 
 use ndarray::parallel::prelude::*;
-use ndarray::{Array3, ArrayView3, ArrayViewMut2, Axis};
+use ndarray::{Array3, ArrayView3, ArrayViewMut2, Axis, s};
 
 /// Lines that are transformed together, so that a plane is read and written along its memory.
 const LINES: usize = 16;
@@ -28,26 +28,82 @@ pub fn distance_transform_mm(set: ArrayView3<bool>, spacing_mm: [f64; 3]) -> Arr
             sweep(&mut (0..n).rev());
         }
     });
-    squared.axis_iter_mut(Axis(0)).into_par_iter().for_each(|plane| envelope_plane(plane, spacing_mm[1]));
-    squared.axis_iter_mut(Axis(1)).into_par_iter().for_each(|plane| envelope_plane(plane, spacing_mm[2]));
+    squared
+        .axis_iter_mut(Axis(0))
+        .into_par_iter()
+        .for_each(|plane| envelope_plane(plane, None, spacing_mm[1]));
+    squared
+        .axis_iter_mut(Axis(1))
+        .into_par_iter()
+        .for_each(|plane| envelope_plane(plane, None, spacing_mm[2]));
     squared.par_mapv_inplace(f32::sqrt);
     squared
 }
 
-/// Each column of a plane `[N, W]` becomes the lower envelope of the parabolas that stand on it.
-fn envelope_plane(mut plane: ArrayViewMut2<f32>, step_mm: f64) {
-    let n = plane.nrows();
+/// What stands in an array of numbers where there is no number.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Of voxels `[D, H, W]` some of which have a number, the others [`NONE`]: the number of the voxel nearest to each, its
+/// own where it has one; [`NONE`] everywhere where there is none. Of equally near ones it is any.
+pub(super) fn nearest(mut numbers: Array3<u32>, spacing_mm: [f64; 3]) -> Array3<u32> {
+    let mut squared = Array3::from_elem(numbers.raw_dim(), f32::INFINITY);
+    let planes = numbers.axis_iter_mut(Axis(0)).into_par_iter().zip(squared.axis_iter_mut(Axis(0)));
+    planes.for_each(|(mut numbers, mut squared)| {
+        for (mut numbers, mut squared) in numbers.rows_mut().into_iter().zip(squared.rows_mut()) {
+            let (own, n) = (numbers.to_vec(), numbers.len());
+            let mut sweep = |places: &mut dyn Iterator<Item = usize>| {
+                let (mut steps, mut number) = (f64::INFINITY, NONE);
+                for x in places {
+                    (steps, number) = if own[x] == NONE { (steps + 1.0, number) } else { (0.0, own[x]) };
+                    let square = (steps * spacing_mm[0]).powi(2) as f32;
+                    if square < squared[x] {
+                        (squared[x], numbers[x]) = (square, number);
+                    }
+                }
+            };
+            sweep(&mut (0..n));
+            sweep(&mut (0..n).rev());
+        }
+    });
+    for (axis, step_mm) in [(0, spacing_mm[1]), (1, spacing_mm[2])] {
+        let planes = squared.axis_iter_mut(Axis(axis)).into_par_iter();
+        planes
+            .zip(numbers.axis_iter_mut(Axis(axis)))
+            .for_each(|(plane, numbers)| envelope_plane(plane, Some(numbers), step_mm));
+    }
+    numbers
+}
+
+/// Each column of a plane `[N, W]` becomes the lower envelope of the parabolas that stand on it, each of its `numbers`
+/// that of the voxel whose parabola is the lowest there.
+fn envelope_plane(mut plane: ArrayViewMut2<f32>, mut numbers: Option<ArrayViewMut2<u32>>, step_mm: f64) {
+    let (n, width) = plane.dim();
     let mut heights = vec![0.0; n * LINES];
+    let mut vertices = vec![0; if numbers.is_some() { n * LINES } else { 0 }];
+    let mut line_numbers = vec![NONE; n];
     let mut envelope = Envelope::default();
-    for mut columns in plane.axis_chunks_iter_mut(Axis(1), LINES) {
+    for first in (0..width).step_by(LINES) {
+        let end = (first + LINES).min(width);
+        let mut columns = plane.slice_mut(s![.., first..end]);
         for (y, row) in columns.rows().into_iter().enumerate() {
             row.iter().enumerate().for_each(|(x, &height)| heights[x * n + y] = f64::from(height));
         }
-        for line in heights.chunks_exact_mut(n).take(columns.ncols()) {
-            envelope.of(line, step_mm * step_mm);
+        for (x, line) in heights.chunks_exact_mut(n).take(end - first).enumerate() {
+            match vertices.get_mut(x * n..(x + 1) * n) {
+                Some(vertices) => {
+                    envelope.of(line, step_mm * step_mm, |place, vertex| vertices[place] = vertex)
+                }
+                None => envelope.of(line, step_mm * step_mm, |_, _| ()),
+            }
         }
         for (y, mut row) in columns.rows_mut().into_iter().enumerate() {
             row.iter_mut().enumerate().for_each(|(x, height)| *height = heights[x * n + y] as f32);
+        }
+        for (x, vertices) in vertices.chunks_exact(n.max(1)).take(end - first).enumerate() {
+            let Some(numbers) = &mut numbers else { break };
+            let mut column = numbers.column_mut(first + x);
+            line_numbers.iter_mut().zip(&column).for_each(|(to, &number)| *to = number);
+            column.iter_mut().zip(vertices).for_each(|(to, &vertex)| *to = line_numbers[vertex]);
         }
     }
 }
@@ -60,8 +116,9 @@ struct Envelope {
 }
 
 impl Envelope {
-    /// `heights[x]` becomes the minimum over `y` of `heights[y] + square_mm2·(x − y)²`.
-    fn of(&mut self, heights: &mut [f64], square_mm2: f64) {
+    /// `heights[x]` becomes the minimum over `y` of `heights[y] + square_mm2·(x − y)²`; `lowest` is told every `x` and its
+    /// `y`, and nothing where all heights are infinite.
+    fn of(&mut self, heights: &mut [f64], square_mm2: f64, mut lowest: impl FnMut(usize, usize)) {
         self.parts.clear();
         for (place, &height) in heights.iter().enumerate().filter(|(_, height)| height.is_finite()) {
             let at = place as f64;
@@ -86,6 +143,7 @@ impl Envelope {
                 parts.next();
             }
             *height = low + square_mm2 * (at - vertex) * (at - vertex);
+            lowest(place, vertex as usize);
         }
     }
 }
@@ -120,6 +178,38 @@ mod tests {
                     f64::from(mm) == expected || (f64::from(mm) - expected).abs() <= 2e-7 * expected,
                     "{mm} for {expected}"
                 );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_nearest_is_as_far_as_the_distance_says(
+            dims in (1..7usize, 1..9usize, 1..40usize),
+            bits in prop::collection::vec(0..20u8, 7 * 9 * 40),
+            spacing_mm in (0.3..3.0f64, 0.3..3.0f64, 0.3..3.0f64),
+        ) {
+            let set = Array3::from_shape_fn(dims, |(z, y, x)| bits[(z * 9 + y) * 40 + x] == 0);
+            let spacing_mm = [spacing_mm.0, spacing_mm.1, spacing_mm.2];
+            let at = |number: u32| {
+                let number = number as usize;
+                [number / (dims.1 * dims.2), number / dims.2 % dims.1, number % dims.2]
+            };
+            let numbers = Array3::from_shape_fn(dims, |(z, y, x)| {
+                if set[[z, y, x]] { ((z * dims.1 + y) * dims.2 + x) as u32 } else { NONE }
+            });
+            let found = nearest(numbers, spacing_mm);
+            for ((z, y, x), &number) in found.indexed_iter() {
+                let expected = nearest_mm(&set, [z, y, x], spacing_mm);
+                if number == NONE {
+                    prop_assert!(expected.is_infinite());
+                    continue;
+                }
+                let (to, from) = (at(number), [z, y, x]);
+                let away = |axis: usize| (to[axis] as f64 - from[axis] as f64) * spacing_mm[2 - axis];
+                let mm = (0..3).map(|axis| away(axis).powi(2)).sum::<f64>().sqrt();
+                prop_assert!(set[at(number)] && (mm - expected).abs() <= 1e-6 * expected, "{mm} for {expected}");
             }
         }
     }

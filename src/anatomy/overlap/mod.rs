@@ -1,4 +1,4 @@
-//! How well two segmentations of one grid agree: Dice of structures and regions, distances between their surfaces.
+//! How well two segmentations agree: Dice of structures and regions, distances between their surfaces.
 
 use std::ops::Range;
 
@@ -11,11 +11,14 @@ use crate::error::{Error, Result};
 use crate::volume::{Volume, check_grids};
 
 mod distance_transform;
+mod fraction;
+mod regions;
 mod surface;
 #[cfg(test)]
 mod tests;
 
 pub use distance_transform::distance_transform_mm;
+pub use regions::{RegionOverlap, region_overlaps};
 pub use surface::SurfaceDistance;
 
 /// Dice's coefficient of two masks, 2|A∩B| / (|A| + |B|) (Dice 1945); none if both are empty, 0 if one is.
@@ -100,35 +103,6 @@ impl Overlap {
 
 /// The structures of the brain among all.
 pub(super) const BRAIN: Range<usize> = Structure::LeftLateralVentricle.index()..STRUCTURES;
-
-/// Distance between the surfaces of each region in two segmentations of one grid, in the order of `regions`; none for
-/// a region that either does not have (see [`SurfaceDistance`]).
-///
-/// # Errors
-/// As [`Overlap::of`].
-pub fn surface_distances(
-    before: &Segmentation,
-    after: &Segmentation,
-    regions: &[Region],
-) -> Result<Vec<Option<SurfaceDistance>>> {
-    check_same_grid(before, after)?;
-    let spacing_mm = before.spacing_mm();
-    // Air and head around what is asked for are left out once, not once a region.
-    let wanted =
-        regions.iter().flat_map(|region| region.parts).fold([false; STRUCTURES], |mut wanted, part| {
-            wanted[part.index()] = true;
-            wanted
-        });
-    let masks = [before, after].map(|one| one.labels.mapv(|label| wanted[usize::from(label)]));
-    let cut = surface::bounds([masks[0].view(), masks[1].view()]);
-    let labels = [before, after].map(|one| surface::cropped(one.labels.view(), cut));
-    let between = |region: &Region| {
-        let members = region.members();
-        let [one, other] = labels.map(|labels| labels.mapv(|label| members[usize::from(label)]));
-        SurfaceDistance::between(one.view(), other.view(), spacing_mm)
-    };
-    Ok(regions.par_iter().map(between).collect())
-}
 
 /// Checks that two segmentations lie on one grid.
 pub(super) fn check_same_grid(before: &Segmentation, after: &Segmentation) -> Result<()> {

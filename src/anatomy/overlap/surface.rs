@@ -1,109 +1,158 @@
-//! How far the surfaces of two masks lie apart.
+//! How far the surfaces of a region lie apart in two segmentations.
 
+use nalgebra::{Matrix4, Vector3};
+use ndarray::Array3;
 use ndarray::parallel::prelude::*;
-use ndarray::{Array3, ArrayView3, Axis, Slice, Zip};
 use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::distance_transform::distance_transform_mm;
+use super::distance_transform::{NONE, nearest};
+use super::fraction::Fraction;
 
 /// Share of a surface that lies within [`SurfaceDistance::hausdorff95_mm`] of the other.
 const SHARE: f64 = 0.95;
+/// How far around its point a piece of surface is taken to be flat, in voxels: half the diagonal of a voxel's face.
+const FLAT_VOXELS: f64 = 0.71;
+/// Least fall of the fraction over two voxels that gives a surface a direction: at a flat border it is 0.7, amid a sheet as thick
+/// as a voxel it is none.
+const FALL_MIN: f64 = 0.2;
+/// Fractions are cut to this far from 0 and 1.
+const FRACTION_MIN: f64 = 1e-4;
 
-/// How far two surfaces lie apart, in millimetres. A mask's surface is its voxels with a face neighbour outside it;
-/// the edge of the field of view counts as outside, so that where a mask is cut off it has a surface.
+/// How far two surfaces lie apart, in millimetres. A region's surface runs through its voxels with a face neighbour
+/// outside it, each taken to where its fraction falls to one half; the edge of the field of view counts as outside, so
+/// that where a region is cut off it has a surface.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SurfaceDistance {
-    /// 95 % Hausdorff distance: for each surface, the distance to the other that 95 % of its voxels lie within
+    /// 95 % Hausdorff distance: for each surface, the distance to the other that 95 % of its points lie within
     /// (linear between order statistics), and of the two the larger one (Maier-Hein, Reinke et al. 2024, "Metrics
     /// reloaded", and MONAI; medpy takes the percentile of both directions pooled, which is never larger).
     pub hausdorff95_mm: f64,
-    /// Mean distance of the voxels of both surfaces, pooled, to the other surface: the average symmetric surface
+    /// Mean distance of the points of both surfaces, pooled, to the other surface: the average symmetric surface
     /// distance of Heimann et al. 2009, "Comparison and evaluation of methods for liver segmentation from CT
     /// datasets".
     pub mean_mm: f64,
 }
 
 impl SurfaceDistance {
-    /// Between two masks `[D, H, W]` of one grid with voxels of `spacing_mm` along `(i, j, k) = (W, H, D)`; none if
-    /// either mask is empty, as there is then no surface to measure to.
-    ///
-    /// # Panics
-    /// If the masks differ in shape.
-    pub fn between(one: ArrayView3<bool>, other: ArrayView3<bool>, spacing_mm: [f64; 3]) -> Option<Self> {
-        assert_eq!(one.dim(), other.dim(), "masks of two grids");
-        if !one.iter().any(|&inside| inside) || !other.iter().any(|&inside| inside) {
-            return None;
-        }
-        // Every voxel of both surfaces is in the box, and so is the nearest to each.
-        let cut = bounds([one, other]);
-        let surfaces = [one, other].map(|mask| surface(cropped(mask, cut)));
-        let [forth, back] = [(0, 1), (1, 0)].map(|(from, to)| {
-            let distance_mm = distance_transform_mm(surfaces[to].view(), spacing_mm);
-            let pairs = surfaces[from].iter().zip(&distance_mm);
-            pairs.filter(|(on, _)| **on).map(|(_, &mm)| mm).collect::<Vec<f32>>()
+    /// Between the surfaces of two fractions, each of whose boxes holds both regions; none if either has no voxels, as
+    /// there is then no surface to measure to.
+    pub(super) fn between(one: &Fraction, other: &Fraction) -> Option<Self> {
+        let [one, other] = [Surface::of(one)?, Surface::of(other)?];
+        let [forth, back] = [(&one, &other), (&other, &one)].map(|(from, to)| {
+            from.pieces.par_iter().map(|piece| to.distance_mm(&piece.point)).collect::<Vec<f64>>()
         });
-        let sum: f64 = forth.iter().chain(&back).map(|&mm| f64::from(mm)).sum();
+        let sum: f64 = forth.iter().chain(&back).sum();
         let mean_mm = sum / (forth.len() + back.len()) as f64;
         Some(Self { mean_mm, hausdorff95_mm: quantile(forth).max(quantile(back)) })
     }
 }
 
-/// First and one past the last place along `[D, H, W]` of the voxels in either mask.
-pub(super) fn bounds(masks: [ArrayView3<bool>; 2]) -> [[usize; 2]; 3] {
-    let none = || [[usize::MAX, 0]; 3];
-    let join = |[first, end]: [usize; 2], [other, last]: [usize; 2]| [first.min(other), end.max(last)];
-    let planes = masks[0].axis_iter(Axis(0)).into_par_iter().zip(masks[1].axis_iter(Axis(0))).enumerate();
-    let found = planes.map(|(z, (one, other))| {
-        let rows = one.rows().into_iter().zip(other.rows()).enumerate();
-        rows.fold(none(), |[d, h, w], (y, (one, other))| {
-            let inside = |x: &usize| one[*x] || other[*x];
-            match ((0..one.len()).find(inside), (0..one.len()).rfind(inside)) {
-                (Some(first), Some(last)) => {
-                    [join(d, [z, z + 1]), join(h, [y, y + 1]), join(w, [first, last + 1])]
-                }
-                _ => [d, h, w],
+/// A piece of surface about the size of a voxel's face.
+struct Piece {
+    /// Its middle, in world millimetres.
+    point: Vector3<f64>,
+    /// The unit vector that points outwards; none where the region is too thin to have a direction.
+    normal: Option<Vector3<f64>>,
+}
+
+/// The surface of a region.
+struct Surface {
+    pieces: Vec<Piece>,
+    /// The nearest piece to each voxel of a box, `[D, H, W]`.
+    nearest: Array3<u32>,
+    /// World millimetres to a voxel `(i, j, k)` of the box.
+    to_voxel: Matrix4<f64>,
+    flat_mm: f64,
+}
+
+impl Surface {
+    /// Of a region in a box; none without voxels.
+    fn of(fraction: &Fraction) -> Option<Self> {
+        let columns = fraction.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+        let spacing_mm: Vector3<f64> = Vector3::from_fn(|axis, _| columns.column(axis).norm());
+        let mut pieces = Vec::new();
+        let mut numbers = Array3::from_elem(fraction.mask.raw_dim(), NONE);
+        for ((z, y, x), &inside) in fraction.mask.indexed_iter() {
+            if inside && neighbours([z, y, x]).iter().flatten().any(|&at| !fraction.mask[at]) {
+                numbers[[z, y, x]] = pieces.len() as u32;
+                pieces.push(piece(fraction, [z, y, x], &spacing_mm));
             }
+        }
+        if pieces.is_empty() {
+            return None;
+        }
+        Some(Self {
+            pieces,
+            nearest: nearest(numbers, spacing_mm.into()),
+            to_voxel: fraction.grid.affine.try_inverse()?,
+            flat_mm: FLAT_VOXELS * spacing_mm.max(),
         })
-    });
-    let all = found.reduce(none, |a, b| [join(a[0], b[0]), join(a[1], b[1]), join(a[2], b[2])]);
-    all.map(|[first, end]| [first.min(end), end])
-}
+    }
 
-/// The part of an array that lies within bounds along `[D, H, W]`.
-pub(super) fn cropped<T>(array: ArrayView3<T>, cut: [[usize; 2]; 3]) -> ArrayView3<T> {
-    let mut part = array;
-    cut.iter().enumerate().for_each(|(axis, &[first, end])| {
-        part.slice_axis_inplace(Axis(axis), Slice::from(first..end));
-    });
-    part
-}
-
-/// The voxels of a mask that have a face neighbour outside it or outside the array.
-fn surface(mask: ArrayView3<bool>) -> Array3<bool> {
-    let (d, h, w) = mask.dim();
-    let mut surface = Array3::from_elem(mask.raw_dim(), false);
-    surface.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(z, mut plane)| {
-        Zip::indexed(&mut plane).for_each(|(y, x), on| {
-            let within = |[z, y, x]: [usize; 3]| {
-                (1..d - 1).contains(&z) && (1..h - 1).contains(&y) && (1..w - 1).contains(&x)
+    /// Distance of a world point to the surface, in millimetres: to the nearest of the pieces that are nearest to the voxels
+    /// around it.
+    fn distance_mm(&self, point: &Vector3<f64>) -> f64 {
+        let voxel = self.to_voxel.transform_point(&(*point).into());
+        let (d, h, w) = self.nearest.dim();
+        let last = [w, h, d].map(|length| length - 1);
+        let corners = (0..8usize).map(|corner| {
+            let place = |axis: usize| {
+                let at = voxel[axis].floor() + ((corner >> axis) & 1) as f64;
+                (at.max(0.0) as usize).min(last[axis])
             };
-            *on = mask[[z, y, x]]
-                && !(within([z, y, x])
-                    && mask[[z - 1, y, x]]
-                    && mask[[z + 1, y, x]]
-                    && mask[[z, y - 1, x]]
-                    && mask[[z, y + 1, x]]
-                    && mask[[z, y, x - 1]]
-                    && mask[[z, y, x + 1]]);
+            self.nearest[[place(2), place(1), place(0)]]
         });
+        let distance = |number: u32| {
+            let Piece { point: middle, normal } = &self.pieces[number as usize];
+            let away = point - middle;
+            let Some(normal) = normal else { return away.norm() };
+            let off = away.dot(normal);
+            let beside = ((away.norm_squared() - off * off).max(0.0).sqrt() - self.flat_mm).max(0.0);
+            off.hypot(beside)
+        };
+        corners.map(distance).fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// The face neighbours of a voxel `[D, H, W]`, two an axis.
+fn neighbours(at: [usize; 3]) -> [[[usize; 3]; 2]; 3] {
+    [0, 1, 2].map(|axis| {
+        let (mut before, mut after) = (at, at);
+        before[axis] -= 1;
+        after[axis] += 1;
+        [before, after]
+    })
+}
+
+/// The surface at a voxel `[D, H, W]`: along the fall of the fraction from its middle, as far as a flat border lies from
+/// which the blur leaves this fraction there, and at most the size of the voxel.
+fn piece(fraction: &Fraction, at: [usize; 3], spacing_mm: &Vector3<f64>) -> Piece {
+    let directions = fraction.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+    let centre = directions * Vector3::new(at[2] as f64, at[1] as f64, at[0] as f64)
+        + fraction.grid.affine.fixed_view::<3, 1>(0, 3);
+    let around = neighbours(at);
+    let fall: Vector3<f64> = Vector3::from_fn(|axis, _| {
+        let [before, after] = around[2 - axis].map(|at| f64::from(fraction.values[at]));
+        before - after
     });
-    surface
+    if fall.norm() < FALL_MIN {
+        return Piece { point: centre, normal: None };
+    }
+    // Along the voxel axes, which stand at right angles.
+    let along = fall.component_div(spacing_mm).normalize();
+    let sigma_mm = Vector3::from(fraction.sigma_mm).component_mul(&along).norm();
+    let size_mm = spacing_mm.component_mul(&along).abs().sum();
+    let part = f64::from(fraction.values[at]).clamp(FRACTION_MIN, 1.0 - FRACTION_MIN);
+    let depth_mm = sigma_mm * Normal::standard().inverse_cdf(part);
+    let normal = (directions * along.component_div(spacing_mm)).normalize();
+    Piece { point: centre + normal * depth_mm.clamp(-0.5 * size_mm, size_mm), normal: Some(normal) }
 }
 
 /// The [`SHARE`] quantile, linear between order statistics, of at least one distance.
-fn quantile(mut distances_mm: Vec<f32>) -> f64 {
+fn quantile(mut distances_mm: Vec<f64>) -> f64 {
     let place = SHARE * (distances_mm.len() - 1) as f64;
-    let (_, &mut low, above) = distances_mm.select_nth_unstable_by(place as usize, f32::total_cmp);
-    let high = above.iter().copied().reduce(f32::min).unwrap_or(low);
-    f64::from(low) + place.fract() * f64::from(high - low)
+    let (_, &mut low, above) = distances_mm.select_nth_unstable_by(place as usize, f64::total_cmp);
+    let high = above.iter().copied().reduce(f64::min).unwrap_or(low);
+    low + place.fract() * (high - low)
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::derivatives::write_json;
 use super::structures::StructuresArgs;
-use crate::anatomy::gate::{Gate, Pair};
+use crate::anatomy::gate::{Gate, Pair, UnlikeGrids};
+use crate::config::in_file;
 use crate::error::{Error, Result};
-use crate::io::{bids, write_beside};
+use crate::io::{bids, nifti, write_beside};
 
 /// Check that a change of scans preserves their anatomy.
 ///
@@ -52,9 +53,11 @@ pub fn run(args: Args) -> Result<()> {
     let finder = args.structures.finder()?;
     let pair = |(before, after): (&PathBuf, &PathBuf)| {
         let name = before.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (_, before) = finder.read(before)?;
-        let after = finder.read(after)?.1.on(&before.grid());
-        Pair { name, before, after }.record()
+        let scans = [nifti::read(before)?, nifti::read(after)?];
+        let grids = UnlikeGrids::of((before, &scans[0]), (after, &scans[1]))?;
+        let [before, after] = [(before, &scans[0]), (after, &scans[1])]
+            .map(|(path, scan)| finder.of(scan).map_err(|error| in_file(error, path)));
+        Ok(Pair { name, before: before?, after: after?, grids }.record())
     };
     let records = before.iter().zip(&after).map(pair).collect::<Result<Vec<_>>>()?;
     let verdict = gate.judge(records);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{figure, mark, name_of, of, readable, section, table};
-use crate::anatomy::gate::{Estimate, RegionAgreement, Verdict};
+use crate::anatomy::gate::{Estimate, PairVerdict, RegionAgreement, Verdict};
 use crate::cli::anatomy::derivatives::read_json;
 use crate::error::Result;
 use crate::report::page::{Block, Cell, Page, Section};
@@ -23,7 +23,8 @@ pub fn page(path: &Path) -> Result<Page> {
     };
     let mut sections =
         vec![section("Outcome", vec![Block::Verdict(mark(verdict.passed), text), failures(&verdict)])];
-    sections.push(section("Changes", vec![changes(&verdict)]));
+    let known = notes(&verdict).into_iter().chain([changes(&verdict)]);
+    sections.push(section("Changes", known.collect()));
     sections.extend(agreement(&verdict)?);
     Ok(of(format!("Is the anatomy preserved? {}", name_of(path)), String::new(), sections))
 }
@@ -52,17 +53,32 @@ fn failures(verdict: &Verdict) -> Block {
     )
 }
 
+/// What is to be known of the pairs: unlike grids, and what is not judged and why; none where there is nothing.
+fn notes(verdict: &Verdict) -> Option<Block> {
+    let of_pair = |pair: &PairVerdict| {
+        pair.notes().into_iter().map(|note| vec![pair.name.clone(), note]).collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = verdict.pairs.iter().flat_map(of_pair).collect();
+    let caption = "Grids that differ, and regions that say nothing of the anatomy";
+    (!rows.is_empty()).then(|| table(caption, &["pair", "what is to be known"], 2, rows.into_iter()))
+}
+
 fn changes(verdict: &Verdict) -> Block {
     let number = |value: Option<f64>, digits: usize| value.map_or("n/a".into(), |v| format!("{v:.digits$}"));
     let rows = verdict.pairs.iter().flat_map(|pair| {
         pair.regions.iter().filter(|region| region.limited).map(|region| {
             let change = &region.change;
+            let percent = number(change.change_percent, 2);
+            let percent = match change.not_judged {
+                None => Cell::marked(mark(region.failures.is_empty()), percent),
+                Some(_) => Cell::from(format!("{percent} (not judged)")),
+            };
             vec![
                 Cell::from(pair.name.clone()),
                 readable(&change.region).into(),
                 format!("{:.2}", change.before_ml).into(),
                 format!("{:.2}", change.after_ml).into(),
-                Cell::marked(mark(region.failures.is_empty()), number(change.change_percent, 2)),
+                percent,
                 number(change.dice, 3).into(),
                 number(change.hausdorff95_mm, 2).into(),
             ]
@@ -85,7 +101,7 @@ fn agreement(verdict: &Verdict) -> Result<Option<Section>> {
         let Some(found) = &region.change_ml else { continue };
         let of_region = verdict.pairs.iter().flat_map(|pair| &pair.regions);
         let pairs = of_region
-            .filter(|one| one.change.region == region.region)
+            .filter(|one| one.change.region == region.region && one.change.not_judged.is_none())
             .map(|one| (one.change.before_ml, one.change.after_ml))
             .collect();
         let level = |estimate: &Estimate| Level {
