@@ -9,7 +9,8 @@ use crate::anatomy::STRUCTURES;
 
 /// Labels the voxels in doubt by the largest of what they hold, and counts what they hold of each structure, in voxels;
 /// a sure voxel counts for its structure, one that was not looked at by the network's probabilities.
-pub fn decide(prior: &mut Prior, probability: &[f32]) -> [f64; STRUCTURES] {
+/// The structures that are `kept` stay where the network has them.
+pub fn decide(prior: &mut Prior, probability: &[f32], kept: &[bool; STRUCTURES]) -> [f64; STRUCTURES] {
     let [_, h, w] = prior.shape;
     let plane = h * w;
     let groups = group_of_structure();
@@ -39,16 +40,23 @@ pub fn decide(prior: &mut Prior, probability: &[f32]) -> [f64; STRUCTURES] {
                 });
                 for (n, values) in likely.iter().enumerate() {
                     let (site, fraction) = (&found.sites[from + n], &found.fraction[from + n]);
+                    let label = &mut labels[site.at as usize - first];
+                    if kept[usize::from(*label)] {
+                        sums[usize::from(*label)] += 1.0;
+                        continue;
+                    }
                     let within = within(values, &groups);
+                    let held: [f32; STRUCTURES] =
+                        std::array::from_fn(|k| if kept[k] { 0.0 } else { fraction[groups[k]] * within[k] });
+                    let sum = held.iter().sum::<f32>().max(f32::MIN_POSITIVE);
                     let (mut best, mut greatest) = (0, f32::NEG_INFINITY);
-                    for k in 0..STRUCTURES {
-                        let p = fraction[groups[k]] * within[k];
-                        sums[k] += f64::from(p);
+                    for (k, p) in held.into_iter().enumerate() {
+                        sums[k] += f64::from(p / sum);
                         if p > greatest {
                             (best, greatest) = (k, p);
                         }
                     }
-                    labels[site.at as usize - first] = best as u8;
+                    *label = best as u8;
                 }
                 from = end;
             }

@@ -252,18 +252,20 @@ fn expect(
         let mut prior = site.prior;
         if let Some(held) = held {
             let around = around(held, at, shape);
-            for g in 0..GROUPS {
+            for g in (0..GROUPS).filter(|&g| site.prior[g] > 0.0) {
                 prior[g] *= (NEIGHBOURS * (f32::from(around[g]) / 255.0 - 3.0)).exp();
             }
         }
-        let mean = std::array::from_fn(|part| rows.mean(part, x));
-        let share = std::array::from_fn(|part| rows.share(part, x));
+        let (mut mean, mut share) = ([0.0; PARTS], [0.0; PARTS]);
+        for part in (0..PARTS).filter(|&part| prior[GROUP_OF_PART[part]] > 0.0) {
+            (mean[part], share[part]) = (rows.mean(part, x), rows.share(part, x));
+        }
         let value = image[at] - reference;
         let found = expectation.of(value, &prior, &mean, &share);
         layer.fraction[n] = found.fraction;
         layer.pure[n] = FLUID_PARTS.map(|part| found.pure[part]);
         let cell = cell(model.cells, row % h, x);
-        for part in 0..PARTS {
+        for part in (0..PARTS).filter(|&part| found.pure[part] > 0.0) {
             sums.add(part, cell, found.pure[part], value);
         }
     }

@@ -53,7 +53,7 @@ impl Expectation {
     pub fn of(&self, value: f32, prior: &[f32; GROUPS], mean: &[f32; PARTS], share: &[f32; PARTS]) -> Held {
         let (mut pure, mut sum) = ([0.0; PARTS], 0.0);
         let mut weight = [0.0; PARTS];
-        for k in 0..PARTS {
+        for k in (0..PARTS).filter(|&k| prior[GROUP_OF_PART[k]] > 0.0) {
             let z = (value - mean[k]) * self.narrow[k];
             weight[k] = prior[GROUP_OF_PART[k]] * share[k];
             pure[k] = weight[k] * (self.height[k] * (-0.5 * z * z).exp() + self.outlier);
@@ -61,7 +61,11 @@ impl Expectation {
         }
         let (mut fraction, mut mixed) = ([0.0; GROUPS], [0.0; GROUPS]);
         for (pair, &[a, b]) in self.pairs.iter().enumerate() {
-            let weight = MIXED * (weight[a] * weight[b]).sqrt();
+            let both = weight[a] * weight[b];
+            if both == 0.0 {
+                continue;
+            }
+            let weight = MIXED * both.sqrt();
             let apart = mean[a] - mean[b];
             if weight < WEIGHT_MIN || apart.abs() < APART * self.spread[pair] {
                 continue;

@@ -20,6 +20,12 @@ const DOUBT: f32 = 0.998;
 const START: f32 = 0.7;
 /// Millimetres around the network's brain that are looked at.
 const AROUND_MM: f32 = 3.0;
+/// Millimetres from the network's brain beyond which nothing becomes brain: dura and fat are as bright as cortex.
+const BRAIN_REACH_MM: f32 = 2.0;
+/// Millimetres from the network's ventricles beyond which nothing becomes ventricle: fluid of sulci is as dark.
+const VENTRICLE_REACH_MM: f32 = 6.0;
+/// Least prior of a group that is looked at.
+const PRIOR_MIN: f32 = 1e-4;
 /// No group.
 pub const NONE: u8 = u8::MAX;
 
@@ -51,6 +57,8 @@ pub struct Prior {
     pub labels: Vec<u8>,
     /// The network's mean probability of each structure where it is the likeliest.
     pub confidence: [f64; STRUCTURES],
+    /// The voxels that the network gives to each structure.
+    pub voxels: [f64; STRUCTURES],
     /// Sum over voxels of the probability of each structure.
     pub expected: [f64; STRUCTURES],
     /// The same over the voxels that are not looked at.
@@ -100,6 +108,7 @@ impl Prior {
             shape,
             labels,
             confidence: [0.0; STRUCTURES],
+            voxels: [0.0; STRUCTURES],
             expected: [0.0; STRUCTURES],
             expected_elsewhere: [0.0; STRUCTURES],
             measured: measured(image).into_raw_vec_and_offset().0,
@@ -112,7 +121,8 @@ impl Prior {
         for k in 0..STRUCTURES {
             let sum = |of: &dyn Fn(&Said) -> f64| said.iter().map(of).sum::<f64>();
             prior.expected[k] = sum(&|said| said.expected[k]);
-            prior.confidence[k] = sum(&|said| said.confidence[k]) / sum(&|said| said.voxels[k]).max(1.0);
+            prior.voxels[k] = sum(&|said| said.voxels[k]);
+            prior.confidence[k] = sum(&|said| said.confidence[k]) / prior.voxels[k].max(1.0);
         }
         let outer = [Group::Outside, Group::OuterFluid].map(Group::index);
         let brain: Vec<bool> =
@@ -139,12 +149,28 @@ impl Prior {
         probability
             .par_chunks_mut(plane)
             .for_each_init(Vec::new, |room, values| blur_plane(values, w, &taps, room));
-        prior.find_sites(probability, &groups);
+        let near_ventricles = prior.near(&groups, &[Group::Ventricles, Group::ChoroidPlexus], VENTRICLE_REACH_MM);
+        let near_brain: Vec<bool> = far.iter().map(|&far| far <= BRAIN_REACH_MM).collect();
+        prior.find_sites(probability, &groups, &near_ventricles, &near_brain);
         prior
     }
 
+    /// The voxels within so many millimetres of what the network takes for these groups.
+    fn near(&self, groups: &[usize; STRUCTURES], of: &[Group], reach_mm: f32) -> Vec<bool> {
+        let inside = |&label: &u8| of.iter().any(|group| group.index() == groups[usize::from(label)]);
+        let mask: Vec<bool> = self.labels.iter().map(inside).collect();
+        let mask = ArrayView3::from_shape(self.shape, &mask).expect("a value for each voxel");
+        distance_transform_mm(mask, [1.0; 3]).iter().map(|&far| far <= reach_mm).collect()
+    }
+
     /// Fills the layers with the voxels in doubt.
-    fn find_sites(&mut self, probability: &[f32], groups: &[usize; STRUCTURES]) {
+    fn find_sites(
+        &mut self,
+        probability: &[f32],
+        groups: &[usize; STRUCTURES],
+        near_ventricles: &[bool],
+        near_brain: &[bool],
+    ) {
         let [d, h, w] = self.shape;
         let plane = h * w;
         let (region, shape) = (&self.region, self.shape);
@@ -166,8 +192,23 @@ impl Prior {
                         sums.iter_mut().zip(values).for_each(|(sum, &p)| *sum += sharpened(p));
                     });
                     for at in (0..plane).filter(|&at| region[at]) {
-                        let prior: [f32; GROUPS] = std::array::from_fn(|g| sums[g * plane + at]);
+                        let mut prior: [f32; GROUPS] = std::array::from_fn(|g| sums[g * plane + at]);
+                        let whole: f32 = prior.iter().sum();
+                        for group in Group::ALL {
+                            let out = match group {
+                                Group::OuterFluid | Group::Outside => false,
+                                Group::Ventricles => !near_ventricles[z * plane + at],
+                                _ => !near_brain[z * plane + at],
+                            };
+                            let p = &mut prior[group.index()];
+                            if out || *p < PRIOR_MIN * whole {
+                                *p = 0.0;
+                            }
+                        }
                         let sum: f32 = prior.iter().sum();
+                        if sum <= 0.0 {
+                            continue;
+                        }
                         let prior = prior.map(|p| p / sum);
                         if prior.iter().all(|&p| p < DOUBT) {
                             doubtful[(z - layer * CELL) * plane + at] = true;
