@@ -1,6 +1,6 @@
 //! Expectation–maximisation: from the network's probabilities to what each voxel holds.
 
-use ndarray::ArrayView3;
+use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 
 use super::expectation::{Expectation, FLUID_PARTS};
@@ -71,10 +71,12 @@ impl Start {
 type Sure = (u32, u8, f32);
 
 /// The intensities of a scan fitted to `prior`, whose layers then say what each voxel in doubt holds.
-pub fn fit(image: ArrayView3<f32>, prior: &mut Prior, noise: f64) -> Model {
+///
+/// `inside` are the voxels of brain and fluid that were measured.
+pub fn fit(image: ArrayView3<f32>, inside: &Array3<bool>, prior: &mut Prior, noise: f64) -> Model {
     let cells = Cells::over(prior.shape);
+    let (mean, sd) = self::inside(&image, inside);
     let image = image.as_slice().expect("an image in the order of memory");
-    let (mean, sd) = inside(image, prior);
     let start = Start::of(image, prior, mean as f32);
     let mut model = Model::new(cells, mean, noise.max(1e-6 * sd).max(f64::from(f32::MIN_POSITIVE)));
     let outlier = OUTLIER / sd.max(1e-6);
@@ -115,19 +117,12 @@ pub fn fit(image: ArrayView3<f32>, prior: &mut Prior, noise: f64) -> Model {
     model
 }
 
-/// Mean and standard deviation of the intensities of what the network takes for brain and fluid.
-fn inside(image: &[f32], prior: &Prior) -> (f64, f64) {
-    let groups = super::groups::group_of_structure();
-    let (mut n, mut sum, mut squares) = (0.0, 0.0, 0.0);
-    for (at, &label) in prior.labels.iter().enumerate() {
-        if prior.measured[at] && groups[usize::from(label)] != Group::Outside.index() {
-            let x = f64::from(image[at]);
-            (n, sum, squares) = (n + 1.0, sum + x, squares + x * x);
-        }
-    }
-    let n: f64 = n;
-    let mean = sum / n.max(1.0);
-    (mean, (squares / n.max(1.0) - mean * mean).max(0.0).sqrt())
+/// Mean and standard deviation of the intensities inside; zero of nothing.
+pub fn inside(image: &ArrayView3<f32>, inside: &Array3<bool>) -> (f64, f64) {
+    let values = || image.iter().zip(inside).filter(|(_, inside)| **inside).map(|(&x, _)| f64::from(x));
+    let n = (values().count() as f64).max(1.0);
+    let mean = values().sum::<f64>() / n;
+    (mean, (values().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt())
 }
 
 /// Sums of what the voxels of a layer start as: of those that stay so, and of all.

@@ -8,7 +8,7 @@ use super::groups::{Group, group};
 use super::noise::noise_sd;
 use crate::anatomy::overlap::distance_transform_mm;
 use crate::anatomy::shape::{Connectivity, components};
-use crate::anatomy::{STRUCTURES, Side, Structure};
+use crate::anatomy::Structure;
 
 /// Rounds.
 const ROUNDS: usize = 3;
@@ -39,8 +39,6 @@ pub struct Walls {
     pub at: [usize; 3],
     /// The voxels in which the wall may lie, and all of the ventricles.
     pub near: Array3<bool>,
-    /// Whether the greater part of a voxel is ventricle.
-    pub inside: Array3<bool>,
     /// What part of a voxel is ventricle.
     pub fraction: Array3<f32>,
 }
@@ -51,14 +49,8 @@ pub fn is_lateral(structure: Structure) -> bool {
 }
 
 /// Whether tissue of this structure may stand at a ventricle's wall.
-fn is_wall(structure: Structure) -> bool {
+pub fn is_wall(structure: Structure) -> bool {
     matches!(group(structure), Group::Cortex | Group::WhiteMatter | Group::DeepGrey | Group::Hippocampus)
-}
-
-/// The ventricle of a side.
-fn lateral(side: Side) -> usize {
-    let all = [Structure::LeftLateralVentricle, Structure::RightLateralVentricle];
-    all.into_iter().find(|ventricle| ventricle.side() == Some(side)).expect("one of each side").index()
 }
 
 /// Finds the walls of the network's ventricles in `image` `[D, H, W]` at 1 mm; none of ventricles too small to say anything.
@@ -113,7 +105,7 @@ pub fn walls(image: ArrayView3<f32>, labels: ArrayView3<u8>) -> Option<Walls> {
             *fraction = 0.0;
         }
     });
-    Some(Walls { at, near, inside, fraction })
+    Some(Walls { at, near, fraction })
 }
 
 /// First voxel and end of a mask with [`MARGIN`] around; none of an empty one.
@@ -168,30 +160,13 @@ fn keep_what_hangs_on(mask: &mut Array3<bool>, deep: &Array3<bool>) {
 }
 
 impl Walls {
-    /// Moves the walls in `labels` `[D, H, W]` and in `volumes` (voxels by structure), which are the sums of `probability`
-    /// `[D, STRUCTURES, H, W]` as the network gave it. What a ventricle loses goes to the likeliest tissue.
-    pub fn apply(&self, labels: &mut Array3<u8>, volumes: &mut [f64; STRUCTURES], probability: &[f32]) {
-        let (_, h, w) = labels.dim();
-        let plane = h * w;
-        let [left, right] = [Side::Left, Side::Right].map(lateral);
-        let walls: Vec<usize> = (0..STRUCTURES).filter(|&k| is_wall(Structure::ALL[k])).collect();
-        for ((z, y, x), _) in self.near.indexed_iter().filter(|(_, near)| **near) {
-            let [z0, y0, x0] = [self.at[0] + z, self.at[1] + y, self.at[2] + x];
-            let of = |k: usize| probability[(z0 * STRUCTURES + k) * plane + y0 * w + x0];
-            let likelier = |best: usize, k: usize| if of(k) > of(best) { k } else { best };
-            let ventricle = if of(left) >= of(right) { left } else { right };
-            let tissue = walls.iter().copied().reduce(likelier).expect("tissue among the structures");
-            let fraction = f64::from(self.fraction[(z, y, x)]);
-            (0..STRUCTURES).for_each(|k| volumes[k] -= f64::from(of(k)));
-            volumes[ventricle] += fraction;
-            volumes[tissue] += 1.0 - fraction;
-            let label = &mut labels[(z0, y0, x0)];
-            if self.inside[(z, y, x)] {
-                *label = ventricle as u8;
-            } else if is_lateral(Structure::ALL[usize::from(*label)]) {
-                *label = tissue as u8;
-            }
+    /// What part of the scan's voxel `[z, y, x]` is ventricle; none where no wall can be.
+    pub fn at(&self, place: [usize; 3]) -> Option<f32> {
+        let mut here = [0; 3];
+        for axis in 0..3 {
+            here[axis] = place[axis].checked_sub(self.at[axis])?;
         }
+        self.near.get(here).is_some_and(|&near| near).then(|| self.fraction[here])
     }
 }
 
@@ -221,23 +196,19 @@ mod tests {
         });
         let (left, white) =
             (Structure::LeftLateralVentricle.index(), Structure::LeftCerebralWhiteMatter.index());
-        let mut labels = Array3::from_shape_fn((side, side, side), |(z, y, x)| {
+        let labels = Array3::from_shape_fn((side, side, side), |(z, y, x)| {
             let r2: f64 = [z, y, x].iter().map(|&c| (c as f64 - middle).powi(2)).sum();
             (if r2 < seen * seen { left } else { white }) as u8
         });
-        let mut probability = vec![0.0f32; side * STRUCTURES * side * side];
-        let mut volumes = [0.0; STRUCTURES];
-        for ((z, y, x), &label) in labels.indexed_iter() {
-            probability[((z * STRUCTURES + usize::from(label)) * side + y) * side + x] = 1.0;
-            volumes[usize::from(label)] += 1.0;
-        }
         let walls = walls(image.view(), labels.view()).unwrap();
-        walls.apply(&mut labels, &mut volumes, &probability);
         let truth = 4.0 / 3.0 * std::f64::consts::PI * radius.powi(3);
-        assert!((volumes[left] / truth - 1.0).abs() < 0.01, "{} {truth}", volumes[left]);
-        let counted = labels.iter().filter(|&&label| usize::from(label) == left).count() as f64;
+        let found = f64::from(walls.fraction.sum());
+        assert!((found / truth - 1.0).abs() < 0.01, "{found} {truth}");
+        let counted = walls.fraction.iter().filter(|&&part| part > 0.5).count() as f64;
         assert!((counted / truth - 1.0).abs() < 0.02, "{counted} {truth}");
-        assert!((volumes.iter().sum::<f64>() - (side as f64).powi(3)).abs() < 1e-3);
+        let far = (0.5f64 + radius).ceil() as usize;
+        assert_eq!(walls.at([side / 2, side / 2, side / 2]), Some(1.0));
+        assert_eq!((walls.at([0, 0, 0]), walls.at([side / 2, side / 2, side / 2 + far + 4])), (None, None));
     }
 
     /// Where nothing is to be seen the network's walls stay, and where there is no ventricle there are none.
@@ -249,7 +220,7 @@ mod tests {
                 as u8
         });
         let found = walls(Array3::from_elem((20, 20, 20), 3.0).view(), labels.view()).unwrap();
-        assert_eq!(count(&found.inside), 512);
+        assert_eq!(found.fraction.sum(), 512.0);
         assert!(walls(Array3::zeros((5, 5, 5)).view(), Array3::zeros((5, 5, 5)).view()).is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! The network's probabilities as a spatial prior: where it is in doubt, and what it starts from.
 
-use ndarray::{ArrayView3, ArrayViewMut3};
+use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 
 use super::blur::{blur_plane, taps};
@@ -224,9 +224,24 @@ impl Prior {
         debug_assert_eq!(self.layers.len(), Cells::over(self.shape).shape[0]);
     }
 
-    /// The network's labels `[D, H, W]`, to be changed.
-    pub fn labels_mut(&mut self) -> ArrayViewMut3<'_, u8> {
-        ArrayViewMut3::from_shape(self.shape, &mut self.labels).expect("a label for each voxel")
+    /// The labels `[D, H, W]`.
+    pub fn labels_view(&self) -> ArrayView3<'_, u8> {
+        ArrayView3::from_shape(self.shape, &self.labels).expect("a label for each voxel")
+    }
+
+    /// The labels `[D, H, W]`, which are gone from here.
+    pub fn take_labels(&mut self) -> Array3<u8> {
+        Array3::from_shape_vec(self.shape, std::mem::take(&mut self.labels)).expect("a label for each voxel")
+    }
+
+    /// What the network takes for brain and fluid, of what was measured.
+    pub fn inside(&self) -> Array3<bool> {
+        let groups = group_of_structure();
+        let labels = self.labels.iter().zip(&self.measured);
+        let inside = labels
+            .map(|(&label, &measured)| measured && groups[usize::from(label)] != Group::Outside.index())
+            .collect();
+        Array3::from_shape_vec(self.shape, inside).expect("a value for each voxel")
     }
 }
 
@@ -296,8 +311,6 @@ pub fn within(values: &[f32; STRUCTURES], groups: &[usize; STRUCTURES]) -> [f32;
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array3;
-
     use super::*;
     use crate::anatomy::Structure;
 

@@ -20,8 +20,12 @@ const SEPARATION_MIN: f64 = 1.0;
 const CONFIDENCE_MIN: f64 = 0.6;
 /// Voxels of a part in the ring below which it says nothing.
 const RING_LEAST: f64 = 50.0;
-/// Least part of a structure's sure voxels that the scan must leave to its group.
-const AGREEMENT_MIN: f64 = 0.25;
+/// Least part of a structure's sure voxels that the scan must leave to its group; less for what the network draws far too
+/// large and is sure of.
+const AGREEMENT_MIN: f64 = 0.4;
+const AGREEMENT_MIN_OF_HORNS: f64 = 0.25;
+/// Least distance of cortex and hindbrain from the fluid around them, in standard deviations.
+const SURFACE_MIN: f64 = 1.0;
 /// Sure voxels of a structure below which there is nothing to agree on.
 const SURE_LEAST: usize = 20;
 
@@ -45,8 +49,10 @@ pub struct Trust {
     /// The least distance of white matter or deep grey from fluid around the ventricles, in standard deviations; none
     /// without ventricles.
     pub separation: Option<f64>,
-    /// Part of the voxels that the network is sure of which the scan leaves to the structure's group.
-    pub agreement: [Option<f64>; STRUCTURES],
+    /// Whether the surface of the brain is to stay as the network has it.
+    pub surface_kept: bool,
+    /// The least distance of a part of cortex or hindbrain from outer fluid, in standard deviations.
+    pub surface: f64,
     /// The network's mean probability over its ventricles.
     pub confidence: Option<f64>,
 }
@@ -67,8 +73,9 @@ impl Trust {
         for structure in Structure::ALL {
             let k = structure.index();
             let to = &mut fallen_back[k];
-            let outside = group(structure) == Group::Outside;
-            if !outside && agreement[k].is_some_and(|agreement| agreement < AGREEMENT_MIN) {
+            let least = if is_horn(structure) { AGREEMENT_MIN_OF_HORNS } else { AGREEMENT_MIN };
+            let within = !matches!(group(structure), Group::Outside | Group::OuterFluid);
+            if within && agreement[k].is_some_and(|agreement| agreement < least) {
                 *to = Some(Reason::Contradiction);
             }
             if matches!(group(structure), Group::Ventricles | Group::ChoroidPlexus) {
@@ -80,8 +87,24 @@ impl Trust {
                 }
             }
         }
-        Self { fallen_back, separation, agreement, confidence }
+        let surface = surface_separation(model);
+        let surface_kept = surface < SURFACE_MIN;
+        Self { fallen_back, surface_kept, surface, separation, confidence }
     }
+}
+
+/// Whether a structure is a temporal horn.
+fn is_horn(structure: Structure) -> bool {
+    matches!(structure, Structure::LeftInferiorLateralVentricle | Structure::RightInferiorLateralVentricle)
+}
+
+/// How far the parts at the brain's surface are from the fluid around it: the least.
+fn surface_separation(model: &Model) -> f64 {
+    let fluid = Group::OuterFluid.first();
+    let parts = [Group::Cortex, Group::Hindbrain].into_iter().flat_map(Group::range);
+    let apart =
+        |part: usize| separation([model.mean[part], model.mean[fluid]], [model.sd[part], model.sd[fluid]]);
+    parts.map(apart).fold(f64::INFINITY, f64::min)
 }
 
 /// How far the parts of white matter and deep grey around the ventricles are from their fluid: the least.
