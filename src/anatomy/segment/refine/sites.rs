@@ -347,7 +347,7 @@ mod tests {
         let doubtful = prior.doubtful.iter().filter(|&&doubtful| doubtful).count();
         assert_eq!(sites, doubtful);
         for (at, &doubtful) in prior.doubtful.iter().enumerate() {
-            assert_eq!(doubtful, (8..12).contains(&(at % 20)), "{at}");
+            assert_eq!(doubtful, (9..11).contains(&(at % 20)), "{at}");
         }
         // Beside the wall G(0.7) leaves so much on this side of it.
         let weights = taps(BLUR);
