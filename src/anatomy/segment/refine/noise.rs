@@ -1,0 +1,86 @@
+//! What of a scan is a measurement at all, and how noisy it is.
+
+use ndarray::{Array3, ArrayView3, Axis};
+
+use crate::anatomy::shape::{Connectivity, components};
+
+/// What makes a median absolute deviation a standard deviation of normal noise.
+const NORMAL: f64 = 1.4826;
+
+/// The voxels that were measured, `[D, H, W]`: all but exact zeros that hang together and reach an edge of the array, as
+/// skull stripping and padding leave them. Zeros within a brain stay.
+pub fn measured(image: ArrayView3<f32>) -> Array3<bool> {
+    let mut measured = Array3::from_elem(image.dim(), true);
+    let zero = image.mapv(|x| x == 0.0);
+    let found = components(&zero, Connectivity::Faces);
+    let pieces = found.labels();
+    let mut at_edge = vec![false; found.pieces.len() + 1];
+    for axis in 0..3 {
+        let last = image.len_of(Axis(axis)).saturating_sub(1);
+        for plane in [0, last] {
+            pieces.index_axis(Axis(axis), plane).iter().for_each(|&piece| at_edge[piece as usize] = true);
+        }
+    }
+    at_edge[0] = false;
+    measured.zip_mut_with(&pieces, |measured, &piece| *measured = !at_edge[piece as usize]);
+    measured
+}
+
+/// Standard deviation of white noise in an image: that of second differences along W between voxels of `inside`, by their
+/// median absolute deviation (second differences of smooth anatomy nearly vanish). Zero where there are none.
+pub fn noise_sd(image: ArrayView3<f32>, inside: ArrayView3<bool>) -> f64 {
+    let mut bends = Vec::new();
+    for (row, inside) in image.rows().into_iter().zip(inside.rows()) {
+        for x in 2..row.len() {
+            if inside[x - 2] && inside[x - 1] && inside[x] {
+                bends.push(row[x - 2] - 2.0 * row[x - 1] + row[x]);
+            }
+        }
+    }
+    let Some(middle) = median(&mut bends) else { return 0.0 };
+    bends.iter_mut().for_each(|bend| *bend = (*bend - middle).abs());
+    // Of independent noise, a second difference has 1 + 4 + 1 times the variance.
+    NORMAL * f64::from(median(&mut bends).unwrap_or(0.0)) / 6f64.sqrt()
+}
+
+/// The median of values, which are reordered; none of none.
+pub fn median(values: &mut [f32]) -> Option<f32> {
+    quantile(values, 0.5)
+}
+
+/// The value below which this share of all lies, which are reordered; none of none.
+pub fn quantile(values: &mut [f32], share: f64) -> Option<f32> {
+    if values.is_empty() {
+        return None;
+    }
+    let place = (share * (values.len() - 1) as f64).round() as usize;
+    Some(*values.select_nth_unstable_by(place, f32::total_cmp).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal, stream};
+
+    #[test]
+    fn noise_on_a_ramp_is_found() {
+        let draws = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 30 * 30 * 30);
+        let image = Array3::from_shape_fn((30, 30, 30), |(z, y, x)| {
+            100.0 + 3.0 * x as f32 + z as f32 + 7.0 * draws[(z * 30 + y) * 30 + x]
+        });
+        let inside = Array3::from_elem(image.dim(), true);
+        let sd = noise_sd(image.view(), inside.view());
+        assert!((sd / 7.0 - 1.0).abs() < 0.03, "{sd}");
+        assert_eq!(noise_sd(image.view(), inside.mapv(|_| false).view()), 0.0);
+    }
+
+    #[test]
+    fn zeros_around_a_brain_are_no_measurement_and_zeros_in_it_are() {
+        let mut image = Array3::<f32>::zeros((12, 12, 12));
+        image.slice_mut(ndarray::s![2..10, 2..10, 2..10]).fill(5.0);
+        image[[5, 5, 5]] = 0.0;
+        let measured = measured(image.view());
+        assert_eq!(measured.iter().filter(|&&m| m).count(), 512);
+        assert!(measured[[5, 5, 5]] && !measured[[1, 5, 5]]);
+    }
+}
