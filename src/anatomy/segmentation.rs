@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, Axis};
 
+use super::segment::refine::Record;
 use super::structures::{Region, STRUCTURES, Structure};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
@@ -17,12 +18,14 @@ pub struct Segmentation {
     pub labels: Array3<u8>,
     /// Voxel `(i, j, k, 1)` to world millimetres, as [`Volume::affine`].
     pub affine: Matrix4<f64>,
-    /// Volume of each structure in millilitres, with partial volumes: the sum over voxels of its probability. Of labels
-    /// without probabilities, the volume of its voxels.
+    /// Volume of each structure in millilitres, with partial volumes: the sum over voxels of the part of each that it fills. Of
+    /// labels alone, the volume of its voxels.
     pub volume_ml: [f64; STRUCTURES],
     /// Mean probability of each structure over the voxels given to it; 1 for labels without probabilities, 0 for a
     /// structure without voxels.
     pub confidence: [f64; STRUCTURES],
+    /// How a network's labels were refined by the scan; none where they were not, and for label maps.
+    pub refinement: Option<Record>,
 }
 
 impl Segmentation {
@@ -39,6 +42,7 @@ impl Segmentation {
             affine,
             volume_ml: voxels.map(|n| n as f64 * voxel_ml),
             confidence: voxels.map(|n| if n > 0 { 1.0 } else { 0.0 }),
+            refinement: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::anatomy::derivatives::subject;
-use super::anatomy::structures::Finder;
+use super::anatomy::structures::{Finder, Refine};
 use super::device::on_device;
 use super::sampler::{OutputArgs, Sampler, SamplingArgs, Seeds, parse_seeds};
 use crate::anatomy::volumes::Volumes;
@@ -38,8 +38,11 @@ pub struct Args {
 /// # Errors
 /// What is wrong with the weights, the conditions, the device or the disk.
 pub fn run(args: Args) -> Result<()> {
-    let finder =
-        if args.check { Some(Finder::open(segmenter::EMBEDDED, args.sampling.device)?) } else { None };
+    let finder = if args.check {
+        Some(Finder::open(segmenter::EMBEDDED, args.sampling.device, Refine::Auto)?)
+    } else {
+        None
+    };
     let mut implausible = 0;
     on_device!(args.sampling.device, |B, device| {
         let sampler = Sampler::<B>::open(&args.sampling, device)?;

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::anatomy::strip::stripped;
-use super::anatomy::structures::Finder;
+use super::anatomy::structures::{Finder, Refine};
 use super::device::Device;
 use crate::anatomy::Region;
 use crate::error::{Error, Result};
@@ -108,7 +108,8 @@ enum InterpolationName {
 pub fn run(args: Args) -> Result<()> {
     let plan = args.plan();
     // One scan at a time: a segmentation takes all cores by itself.
-    let finder = if args.strip { Some(Finder::open(segmenter::EMBEDDED, Device::Cpu)?) } else { None };
+    let finder =
+        if args.strip { Some(Finder::open(segmenter::EMBEDDED, Device::Cpu, Refine::Auto)?) } else { None };
     let name = finder.as_ref().map(|finder| finder.name.clone());
     let finder = finder.map(Mutex::new);
     let correct = |volume: Volume| {

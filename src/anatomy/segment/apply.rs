@@ -10,6 +10,7 @@ use super::core::{core, extent};
 use super::look::Look;
 use super::loss::softmax;
 use super::network::{SegmentationNet, SegmentationNetConfig, unfolded};
+use super::refine::{Record, refine};
 use super::{rescale, tiles};
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
@@ -30,6 +31,7 @@ pub struct Segmenter<B: VolumeOps> {
     config: SegmentationNetConfig,
     tile: [usize; 3],
     name: String,
+    refines: bool,
     device: B::Device,
 }
 
@@ -43,7 +45,12 @@ impl<B: VolumeOps> Segmenter<B> {
         name: String,
         device: B::Device,
     ) -> Self {
-        Self { network, config, tile, name, device }
+        Self { network, config, tile, name, refines: true, device }
+    }
+
+    /// The same with its labels refined by the scan ([`refine()`]), as they are unless told otherwise, or without.
+    pub fn refining(self, refines: bool) -> Self {
+        Self { refines, ..self }
     }
 
     /// Which segmenter it is, with the SHA-256 of its weights.
@@ -59,7 +66,8 @@ impl<B: VolumeOps> Segmenter<B> {
     /// is looked at again along its own, on whose grid the structures then are. Around the core, blocks of the size that the network was trained on are looked
     /// at as they are and mirrored, and their probabilities are averaged: the network's features depend on how much of a
     /// head it sees, and so a head and its mirror image get the same structures.
-    /// What is found too far from the core of the brain so found is head or air.
+    /// What is found too far from the core of the brain so found is head or air. At last the scan itself moves the borders
+    /// ([`refine()`]).
     ///
     /// # Errors
     /// [`Error::Value`] for several channels, or a field of view beyond half a metre.
@@ -85,7 +93,7 @@ impl<B: VolumeOps> Segmenter<B> {
         };
         let Look { grid, image, part: [z, y, x], rough } = self.straightened(&volume, look);
         let part = s![z, y, x];
-        let (found, sums) = self.fine(image.slice(part), rough);
+        let (found, sums, refinement) = self.fine(image.slice(part), rough, volume.spacing_mm());
         let mut labels = Array3::<u8>::zeros(image.dim());
         labels.slice_mut(part).assign(&found);
         let mut segmentation = Segmentation::of_labels(labels, grid.affine);
@@ -97,6 +105,7 @@ impl<B: VolumeOps> Segmenter<B> {
         for k in 0..STRUCTURES {
             segmentation.confidence[k] = sums.sure[k] / sums.voxels[k].max(1.0);
         }
+        segmentation.refinement = refinement;
         Ok(segmentation)
     }
 
@@ -123,9 +132,14 @@ impl<B: VolumeOps> Segmenter<B> {
         labels
     }
 
-    /// The structures of an image around the brain of its rough labels, block by block, and sums over voxels. Beyond the
-    /// blocks there is head or nothing.
-    fn fine(&self, image: ArrayView3<f32>, rough: Array3<u8>) -> (Array3<u8>, Sums) {
+    /// The structures of an image around the brain of its rough labels, block by block, sums over voxels, and how they were
+    /// refined. Beyond the blocks there is head or nothing.
+    fn fine(
+        &self,
+        image: ArrayView3<f32>,
+        rough: Array3<u8>,
+        native_spacing_mm: [f64; 3],
+    ) -> (Array3<u8>, Sums, Option<Record>) {
         let shape: [usize; 3] = image.dim().into();
         let around = core(&rough).and_then(|core| extent(&core));
         let around = around.unwrap_or_else(|| shape.map(|length| [0, length / 2, length - 1]));
@@ -157,10 +171,16 @@ impl<B: VolumeOps> Segmenter<B> {
         inside.fill(0);
         let outside = labels.iter().filter(|&&label| label > 0).count() as f64;
         sums.expected[Structure::Head.index()] += outside;
-        let (found, within) = blend.finish();
+        let (mut found, mut within, mut probability) = blend.finish();
+        let blocks = s![first[0]..end[0], first[1]..end[1], first[2]..end[2]];
+        let record = self.refines.then(|| {
+            let refined = refine(image.slice(blocks), &mut probability, native_spacing_mm);
+            (found, within.expected) = (refined.labels, refined.voxels);
+            refined.record
+        });
         sums = sums.plus(&within);
-        labels.slice_mut(s![first[0]..end[0], first[1]..end[1], first[2]..end[2]]).assign(&found);
-        (labels, sums)
+        labels.slice_mut(blocks).assign(&found);
+        (labels, sums, record)
     }
 
     /// Probabilities of a block, folded as the network's logits are. A mirrored block that is shorter than the network's

@@ -96,9 +96,10 @@ impl Blend {
             });
     }
 
-    /// The most likely structure of each voxel, and sums over them. Brain and fluid that lie too far from the core of the brain
-    /// are taken for what of head and air is likelier, with all their probability.
-    pub fn finish(mut self) -> (Array3<u8>, Sums) {
+    /// The most likely structure of each voxel, sums over them, and the means of the probabilities, `[D, STRUCTURES, H, W]`. Brain
+    /// and fluid that lie too far from the core of the brain are taken for what of head and air is likelier, with all their
+    /// probability.
+    pub fn finish(mut self) -> (Array3<u8>, Sums, Vec<f32>) {
         let [d, h, w] = self.shape;
         let plane = h * w;
         let likeliest: Vec<u8> = self
@@ -127,17 +128,18 @@ impl Blend {
                         labels[at] = greatest(probability, plane, at, STRUCTURES) as u8;
                     }
                     let best = usize::from(labels[at]);
-                    for k in 0..STRUCTURES {
-                        sums.expected[k] += f64::from(probability[k * plane + at] / weight[at]);
-                    }
                     sums.voxels[best] += 1.0;
                     sums.sure[best] += f64::from(probability[best * plane + at] / weight[at]);
+                }
+                for (k, row) in probability.chunks_exact_mut(plane).enumerate() {
+                    row.iter_mut().zip(weight).for_each(|(p, weight)| *p /= weight);
+                    sums.expected[k] = row.iter().map(|&p| f64::from(p)).sum();
                 }
                 sums
             })
             .collect();
         let sums = parts.iter().fold(Sums::default(), |sums, part| sums.plus(part));
-        (labels, sums)
+        (labels, sums, self.probability)
     }
 }
 
@@ -201,7 +203,7 @@ mod tests {
                 blend.add(folded(tile, |c, b, a| mirrored(truth(z + c, b, x + 3 - a))), [z, 0, x], true);
             }
         }
-        let (labels, sums) = blend.finish();
+        let (labels, sums, _) = blend.finish();
         for ((z, y, x), &label) in labels.indexed_iter() {
             assert_eq!(usize::from(label), truth(z, y, x), "{z} {y} {x}");
         }
@@ -218,7 +220,7 @@ mod tests {
         blend.add(folded(tile, truth), [0; 3], false);
         // The mirrored part is the region's own, with air behind it.
         blend.add(folded(tile, |z, y, x| if x < 3 { truth(z, y, 2 - x) } else { 0 }), [0; 3], true);
-        let (labels, sums) = blend.finish();
+        let (labels, sums, _) = blend.finish();
         assert!(labels.indexed_iter().all(|((z, y, x), &label)| usize::from(label) == truth(z, y, x)));
         assert!((sums.expected[1] - 18.0).abs() < 1e-4, "{:?}", sums.expected);
     }

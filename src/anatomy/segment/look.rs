@@ -118,7 +118,9 @@ impl<B: VolumeOps> Segmenter<B> {
             let turned = resample_with(volume, &grid, Interpolation::Cubic, least).data;
             let Some(turned) = self.look(turned.index_axis_move(Axis(0), 0), grid) else { break };
             // A turn after which less looks like a head was wrong.
-            let Some(found) = turned.pose().filter(|found| found.agreement > pose.agreement - 0.1) else { break };
+            let Some(found) = turned.pose().filter(|found| found.agreement > pose.agreement - 0.1) else {
+                break;
+            };
             best = turned;
             if found.turned_deg(&pose.rotation) <= LEFT_MAX_DEG {
                 break;

@@ -8,6 +8,7 @@ mod intensity;
 mod look;
 mod loss;
 mod network;
+pub mod refine;
 mod tiles;
 
 pub use apply::Segmenter;

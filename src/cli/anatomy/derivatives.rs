@@ -69,6 +69,7 @@ impl Derivatives {
             "Sources": [source],
             "GeneratedBy": [{"Name": "voxgan", "Version": env!("CARGO_PKG_VERSION")}],
             "Segmenter": self.segmenter,
+            "Refinement": segmentation.refinement,
         });
         sidecar::write(&labels, &record)?;
         self.write(&names.label_table, &label_table())?;

@@ -31,6 +31,19 @@ pub struct SegmenterArgs {
     /// Where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     device: Device,
+    /// Whether the scan itself moves the borders that the network draws
+    #[arg(long, value_enum, default_value_t = Refine::Auto)]
+    refine: Refine,
+}
+
+/// Whether labels are refined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Refine {
+    /// Where the scan says enough
+    #[default]
+    Auto,
+    /// Not at all: the network alone
+    Off,
 }
 
 /// From a volume to its structures.
@@ -68,7 +81,7 @@ impl SegmenterArgs {
     /// # Errors
     /// What is wrong with weights or device.
     pub fn finder(&self) -> Result<Finder> {
-        Finder::open(&self.weights, self.device)
+        Finder::open(&self.weights, self.device, self.refine)
     }
 }
 
@@ -77,9 +90,9 @@ impl Finder {
     ///
     /// # Errors
     /// What is wrong with weights or device.
-    pub fn open(weights: &str, device: Device) -> Result<Self> {
+    pub fn open(weights: &str, device: Device, refine: Refine) -> Result<Self> {
         on_device!(device, |B, device| {
-            let segmenter = segmenter::open::<B>(weights, &device)?;
+            let segmenter = segmenter::open::<B>(weights, &device)?.refining(refine == Refine::Auto);
             Ok(Self {
                 name: segmenter.name().to_string(),
                 interpolation: Interpolation::Linear,

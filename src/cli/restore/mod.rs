@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array4, s};
 use serde_json::{Value, json};
 
-use super::anatomy::structures::Finder;
+use super::anatomy::structures::{Finder, Refine};
 use super::device::{Device, on_device};
 use super::sidecar;
 use crate::anatomy::volumes::Volumes;
@@ -176,7 +176,7 @@ fn write(args: &RestoreArgs, found: Found, output: &Path, scan: &Scan, grid: &Gr
 
 /// Volumes of the brain in the floor and in the result.
 pub(super) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<Value> {
-    let finder = Finder::open(segmenter::EMBEDDED, device)?;
+    let finder = Finder::open(segmenter::EMBEDDED, device, Refine::Auto)?;
     let of = |volume: &Volume| Ok::<_, Error>(Volumes::of("", &finder.of(volume)?, Some(&Grid::of(volume))));
     let (before, after) = (of(floor)?, of(restored)?);
     let mut told = serde_json::Map::new();

@@ -141,7 +141,9 @@ fn walled(held: &mut [f32; STRUCTURES], part: f32, values: &[f32; STRUCTURES], k
 
 /// The structure of the greatest value, of those that are asked for.
 fn greatest(values: &[f32; STRUCTURES], asked: impl Fn(usize) -> bool) -> usize {
-    let best = (0..STRUCTURES).filter(|&k| asked(k)).reduce(|best, k| if values[k] > values[best] { k } else { best });
+    let best = (0..STRUCTURES)
+        .filter(|&k| asked(k))
+        .reduce(|best, k| if values[k] > values[best] { k } else { best });
     best.unwrap_or(0)
 }
 
@@ -156,9 +158,12 @@ mod tests {
     #[test]
     fn a_wall_shares_a_voxel_between_the_ventricle_and_what_else_it_holds() {
         let kinds = Kinds::new();
-        let [ventricle, white, cortex] =
-            [Structure::RightLateralVentricle, Structure::RightCerebralWhiteMatter, Structure::RightCerebralCortex]
-                .map(index);
+        let [ventricle, white, cortex] = [
+            Structure::RightLateralVentricle,
+            Structure::RightCerebralWhiteMatter,
+            Structure::RightCerebralCortex,
+        ]
+        .map(index);
         let mut values = [0.0; STRUCTURES];
         (values[ventricle], values[white]) = (0.7, 0.3);
         let mut held = [0.0; STRUCTURES];

@@ -153,9 +153,24 @@ pub fn group(structure: Structure) -> Group {
         S::LeftChoroidPlexus | S::RightChoroidPlexus => ChoroidPlexus,
         S::LeftCerebralCortex | S::RightCerebralCortex => Cortex,
         S::LeftCerebralWhiteMatter | S::RightCerebralWhiteMatter => WhiteMatter,
-        S::LeftDeepGrey | S::RightDeepGrey => DeepGrey,
-        S::LeftHippocampusAmygdala | S::RightHippocampusAmygdala => Hippocampus,
-        S::LeftCerebellum | S::RightCerebellum | S::BrainStem => Hindbrain,
+        S::LeftThalamus
+        | S::RightThalamus
+        | S::LeftCaudate
+        | S::RightCaudate
+        | S::LeftPutamen
+        | S::RightPutamen
+        | S::LeftPallidum
+        | S::RightPallidum
+        | S::LeftAccumbens
+        | S::RightAccumbens
+        | S::LeftVentralDiencephalon
+        | S::RightVentralDiencephalon => DeepGrey,
+        S::LeftHippocampus | S::RightHippocampus | S::LeftAmygdala | S::RightAmygdala => Hippocampus,
+        S::LeftCerebellarCortex
+        | S::RightCerebellarCortex
+        | S::LeftCerebellarWhiteMatter
+        | S::RightCerebellarWhiteMatter
+        | S::BrainStem => Hindbrain,
     }
 }
 

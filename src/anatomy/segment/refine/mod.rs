@@ -132,8 +132,7 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
     let mut voxels = decision::decide(&mut prior, probability, &limits);
     let mut labels = prior.take_labels();
     islands::remove(&mut labels, &network, &mut voxels);
-    let method =
-        if limits.walls.is_some() { Method::IntensitiesAndMidpoints } else { Method::Intensities };
+    let method = if limits.walls.is_some() { Method::IntensitiesAndMidpoints } else { Method::Intensities };
     Refined { labels, voxels, record: Record::new(method, &model, &trust) }
 }
 
