@@ -70,7 +70,6 @@ mod tests {
                 "name": name,
                 "definition": "",
                 "volume_ml": volume_ml,
-                "label_volume_ml": volume_ml,
                 "intracranial_fraction": intracranial_ml.map(|all| volume_ml / all),
             })
         };

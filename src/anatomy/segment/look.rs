@@ -7,7 +7,7 @@ use ndarray::{Array3, Axis, s};
 
 use super::super::pose::Pose;
 use super::super::shape::{Connectivity, components};
-use super::super::{STRUCTURES, Structure};
+use super::super::STRUCTURES;
 use super::apply::Segmenter;
 use super::core::core;
 use super::rescale;

@@ -49,10 +49,8 @@ pub struct RegionVolume {
     pub name: String,
     /// What belongs to it.
     pub definition: String,
-    /// Volume with partial volumes: the sum over voxels of the probability of its structures.
+    /// Volume with partial volumes: the sum over voxels of the part of each that its structures fill.
     pub volume_ml: f64,
-    /// Volume of the voxels that are labelled with its structures.
-    pub label_volume_ml: f64,
     /// `volume_ml` over that of the intracranial region; none where the fluid around the brain is not in the scan
     /// ([`Flag::NoOuterFluid`]), so that the intracranial volume is unknown.
     pub intracranial_fraction: Option<f64>,
@@ -104,7 +102,7 @@ impl Volumes {
     pub fn of(subject: impl Into<String>, segmentation: &Segmentation, field_of_view: Option<&Grid>) -> Self {
         let grid = segmentation.grid();
         let survey = Survey::of(segmentation, field_of_view.unwrap_or(&grid));
-        let regions = region_volumes(segmentation, &survey);
+        let regions = region_volumes(segmentation);
         let mut measures = Vec::new();
         ratios(segmentation, &mut measures);
         asymmetries(segmentation, &mut measures);
@@ -131,17 +129,15 @@ fn region(name: &str) -> &'static Region {
     Region::named(name).expect("a name from REGIONS")
 }
 
-fn region_volumes(segmentation: &Segmentation, survey: &Survey) -> Vec<RegionVolume> {
+fn region_volumes(segmentation: &Segmentation) -> Vec<RegionVolume> {
     let intracranial_ml = segmentation.region_ml(region("intracranial"));
     let known = intracranial_ml > 0.0 && !plausibility::lacks_outer_fluid(segmentation);
     let volume = |region: &Region| {
         let volume_ml = segmentation.region_ml(region);
-        let voxels: u64 = region.parts.iter().map(|part| survey.voxels(*part)).sum();
         RegionVolume {
             name: region.name.into(),
             definition: region.definition.into(),
             volume_ml,
-            label_volume_ml: voxels as f64 * segmentation.voxel_ml(),
             intracranial_fraction: known.then(|| volume_ml / intracranial_ml),
         }
     };

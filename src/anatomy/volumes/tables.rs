@@ -34,17 +34,8 @@ impl Volumes {
             column("flags".into(), "", "reasons for doubt, separated by spaces".into(), names.join(" ")),
         ];
         for region in &self.regions {
-            let volume = format!("{}, by the probabilities of the voxels", region.definition);
+            let volume = format!("{}, with partial volumes", region.definition);
             columns.push(column(format!("{}_ml", region.name), "ml", volume, region.volume_ml.to_string()));
-        }
-        for region in &self.regions {
-            let volume = format!("{}, by the labels of the voxels", region.definition);
-            columns.push(column(
-                format!("{}_label_ml", region.name),
-                "ml",
-                volume,
-                region.label_volume_ml.to_string(),
-            ));
         }
         for region in self.regions.iter().filter(|region| region.name != "intracranial") {
             columns.push(column(
@@ -88,14 +79,14 @@ impl fmt::Display for Volumes {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let ([w, h, d], [x, y, z]) = (self.dims, self.spacing_mm);
         writeln!(f, "{}  ({w} x {h} x {d} voxels of {x:.3} x {y:.3} x {z:.3} mm)", self.subject)?;
-        writeln!(f, "\n{:<34}{:>10}{:>10}{:>8}  definition", "region", "ml", "labels ml", "% ICV")?;
+        writeln!(f, "\n{:<34}{:>10}{:>8}  definition", "region", "ml", "% ICV")?;
         for region in &self.regions {
             let share =
                 region.intracranial_fraction.map_or("n/a".into(), |part| format!("{:.2}", 100.0 * part));
             writeln!(
                 f,
-                "{:<34}{:>10.2}{:>10.2}{share:>8}  {}",
-                region.name, region.volume_ml, region.label_volume_ml, region.definition
+                "{:<34}{:>10.2}{share:>8}  {}",
+                region.name, region.volume_ml, region.definition
             )?;
         }
         writeln!(f, "\n{:<42}{:>12}  definition", "measure", "value")?;

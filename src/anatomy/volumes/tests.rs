@@ -101,7 +101,6 @@ fn volumes_ratios_and_asymmetry_of_known_shapes() {
     near("brain_stem", ellipsoid_ml(12.0, 12.0, 26.0), 0.02);
     near("third_ventricle", ellipsoid_ml(4.0, 8.0, 10.0), 0.01);
     for region in &found.regions {
-        assert!((region.volume_ml - region.label_volume_ml).abs() < 1e-9, "{}", region.name);
         assert_eq!(region.intracranial_fraction, Some(region.volume_ml / ml("intracranial")));
     }
     let ratio = |name: &str| found.measure(name).unwrap();
@@ -132,7 +131,7 @@ fn partial_volumes_and_confidence_count() {
     segmentation.confidence = segmentation.confidence.map(|c| 0.9 * c);
     let found = Volumes::of("s", &segmentation, None);
     let region = found.region("left_lateral_ventricle").unwrap();
-    assert!(region.volume_ml == 20.0 && region.label_volume_ml < 9.0);
+    assert!(region.volume_ml == 20.0);
     assert!((found.quality - 0.9).abs() < 1e-12);
     segmentation.confidence[BrainStem.index()] = 0.4;
     let found = Volumes::of("s", &segmentation, None);
