@@ -103,6 +103,7 @@ impl<B: VolumeOps> Segmenter<B> {
     pub(super) fn straightened(&self, volume: &Volume, look: Look) -> Look {
         let axes = look.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
         let mut seen = look.pose();
+        tracing::debug!("the rough look shows {seen:?}");
         let likely = seen.is_some_and(|pose| pose.turned_deg(&axes) <= Pose::TILT_MAX_DEG);
         if !likely && let Some(other) = self.pose_along_other_axes(&look) {
             seen = seen.into_iter().chain([other]).max_by(|a, b| a.agreement.total_cmp(&b.agreement));
@@ -117,6 +118,7 @@ impl<B: VolumeOps> Segmenter<B> {
             let least = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
             let turned = resample_with(volume, &grid, Interpolation::Cubic, least).data;
             let Some(turned) = self.look(turned.index_axis_move(Axis(0), 0), grid) else { break };
+            tracing::debug!("turned by {:.1} degrees: {:?}", pose.turned_deg(&axes), turned.pose());
             // A turn after which less looks like a head was wrong.
             let Some(found) = turned.pose().filter(|found| found.agreement > pose.agreement - 0.1) else {
                 break;
@@ -147,6 +149,7 @@ impl<B: VolumeOps> Segmenter<B> {
             let turned = from_ras(head.clone(), &axes);
             let grid = Grid::of(&turned);
             let found = self.look(turned.data.index_axis_move(Axis(0), 0), grid).and_then(|look| look.pose());
+            tracing::debug!("along {axes}: {found:?}");
             let least = best.map_or(0.0, |best| best.agreement);
             if let Some(found) = found.filter(|found| found.agreement > least) {
                 best = Some(found);
