@@ -242,11 +242,28 @@ fn a_check_names_other_grids_and_sees_through_them() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let (before, after, verdict) = (file("before.nii.gz"), file("after.nii.gz"), file("check.json"));
+    // At 4 mm surfaces are known to 2 mm: limits without distances.
+    let limits = file("limits.toml");
+    let limited = "mirrored_allowed = false\ncohort_pairs_min = 10\n\
+        [regions.lateral_ventricles]\nchange_max_percent = 5.0\ndice_min = 0.9\n\
+        [regions.brain]\nchange_max_percent = 2.0\ndice_min = 0.97\n\
+        [regions.csf]\nchange_max_percent = 4.0\n[regions.intracranial]\ndice_min = 0.99\n";
+    fs::write(&limits, limited).unwrap();
     let check = |one: &Volume, other: &Volume| {
         write(one, &before);
         write(other, &after);
-        voxgan(&["anatomy", "check", "--labels", text(&before), text(&after), "--out", text(&verdict)])
-            .assert()
+        voxgan(&[
+            "anatomy",
+            "check",
+            "--labels",
+            text(&before),
+            text(&after),
+            "--out",
+            text(&verdict),
+            "--limits",
+            text(&limits),
+        ])
+        .assert()
     };
     let told = |output: &[u8]| String::from_utf8_lossy(output).into_owned();
     let same = check(&head(1.0, 1.3), &head_moved(1.0, 1.3, 0.5)).success().get_output().clone();
