@@ -6,6 +6,7 @@ mod core;
 mod intensity;
 mod loss;
 mod network;
+pub mod refine;
 mod tiles;
 
 pub use apply::Segmenter;

@@ -151,7 +151,8 @@ mod tests {
     /// Against the integral over all parts.
     #[test]
     fn a_mixture_has_the_density_of_the_integral() {
-        for (value, apart, sd) in [(3.0f32, 10.0f32, 1.5f32), (-1.0, 10.0, 2.0), (-4.0, -6.0, 2.5), (12.0, 10.0, 1.0)]
+        for (value, apart, sd) in
+            [(3.0f32, 10.0f32, 1.5f32), (-1.0, 10.0, 2.0), (-4.0, -6.0, 2.5), (12.0, 10.0, 1.0)]
         {
             let (density, part) = mixture(value, apart, sd).unwrap();
             let steps = 20_000;

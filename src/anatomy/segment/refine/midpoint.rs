@@ -6,9 +6,9 @@ use ndarray::{Array3, ArrayView3, Zip, s};
 use super::blur::{blur, taps};
 use super::groups::{Group, group};
 use super::noise::noise_sd;
+use crate::anatomy::Structure;
 use crate::anatomy::overlap::distance_transform_mm;
 use crate::anatomy::shape::{Connectivity, components};
-use crate::anatomy::Structure;
 
 /// Rounds.
 const ROUNDS: usize = 3;
@@ -81,8 +81,7 @@ pub fn walls(image: ArrayView3<f32>, labels: ArrayView3<u8>) -> Option<Walls> {
         let wall = Zip::from(&tissue)
             .and(&away)
             .map_collect(|&tissue, &away| tissue && away > PURE_MM && away < TISSUE_MM);
-        let (Some(fluid), Some(wall)) =
-            (local(image, &core, FLUID_LOCAL), local(image, &wall, TISSUE_LOCAL))
+        let (Some(fluid), Some(wall)) = (local(image, &core, FLUID_LOCAL), local(image, &wall, TISSUE_LOCAL))
         else {
             return None;
         };
@@ -216,8 +215,8 @@ mod tests {
     fn without_contrast_the_walls_stay() {
         let labels = Array3::from_shape_fn((20, 20, 20), |(z, y, x)| {
             let inside = [z, y, x].iter().all(|c| (6..14).contains(c));
-            (if inside { Structure::RightLateralVentricle } else { Structure::RightCerebralWhiteMatter }).index()
-                as u8
+            (if inside { Structure::RightLateralVentricle } else { Structure::RightCerebralWhiteMatter })
+                .index() as u8
         });
         let found = walls(Array3::from_elem((20, 20, 20), 3.0).view(), labels.view()).unwrap();
         assert_eq!(found.fraction.sum(), 512.0);

@@ -95,11 +95,12 @@ impl Model {
             .map(|(part, local)| {
                 let group = GROUP_OF_PART[part];
                 let offset = mean[part] - reference;
-                let [total, value, square] = totals[part];
+                let [total, _, square] = totals[part];
                 if total < LEAST {
                     local.fill(offset as f32);
                     let [weight, value, square] = expected[group];
-                    let variance = (square - 2.0 * offset * value + offset * offset * weight) / weight.max(1e-6);
+                    let variance =
+                        (square - 2.0 * offset * value + offset * offset * weight) / weight.max(1e-6);
                     return variance.max(noise * noise).sqrt();
                 }
                 let weight = of_part(layers, part, |sums| &sums.weight);
@@ -116,7 +117,6 @@ impl Model {
                     let m = f64::from(*local);
                     variance += m * (m * f64::from(weight[cell]) - 2.0 * f64::from(values[cell]));
                 }
-                let _ = value;
                 (variance / total).max(noise * noise).sqrt()
             })
             .collect();
@@ -137,11 +137,13 @@ impl Model {
         let taps = taps(sigma);
         let around = ((2.0 * std::f64::consts::PI).powf(1.5) * sigma.powi(3)) as f32;
         let cells = self.cells;
-        self.share.par_iter_mut().enumerate().filter(|(_, share)| !share.is_empty()).for_each(|(part, share)| {
-            *share = of_part(layers, part, |sums| &sums.weight);
-            blur(share, cells.shape, &taps);
-            share.iter_mut().for_each(|share| *share = around * *share + SHARED);
-        });
+        self.share.par_iter_mut().enumerate().filter(|(_, share)| !share.is_empty()).for_each(
+            |(part, share)| {
+                *share = of_part(layers, part, |sums| &sums.weight);
+                blur(share, cells.shape, &taps);
+                share.iter_mut().for_each(|share| *share = around * *share + SHARED);
+            },
+        );
         for group in Group::ALL.into_iter().filter(|group| group.parts() > 1) {
             for cell in 0..cells.count() {
                 let sum: f32 = group.range().map(|part| self.share[part][cell]).sum();

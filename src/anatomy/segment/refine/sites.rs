@@ -102,7 +102,9 @@ impl Prior {
             .zip(labels.par_chunks_mut(plane))
             .zip(start.par_chunks_mut(plane))
             .zip(held.par_chunks_mut(plane * GROUPS))
-            .map(|(((probability, labels), start), held)| read_plane(probability, &groups, labels, start, held))
+            .map(|(((probability, labels), start), held)| {
+                read_plane(probability, &groups, labels, start, held)
+            })
             .collect();
         let mut prior = Self {
             shape,
@@ -131,7 +133,12 @@ impl Prior {
         let far = distance_transform_mm(brain, [1.0; 3]);
         prior.region =
             far.iter().zip(&prior.measured).map(|(&far, &measured)| far <= AROUND_MM && measured).collect();
-        prior.start.iter_mut().zip(&prior.region).filter(|(_, region)| !**region).for_each(|(s, _)| *s = NONE);
+        prior
+            .start
+            .iter_mut()
+            .zip(&prior.region)
+            .filter(|(_, region)| !**region)
+            .for_each(|(s, _)| *s = NONE);
         let elsewhere: Vec<[f64; STRUCTURES]> = probability
             .par_chunks(STRUCTURES * plane)
             .zip(prior.region.par_chunks(plane))
@@ -149,7 +156,8 @@ impl Prior {
         probability
             .par_chunks_mut(plane)
             .for_each_init(Vec::new, |room, values| blur_plane(values, w, &taps, room));
-        let near_ventricles = prior.near(&groups, &[Group::Ventricles, Group::ChoroidPlexus], VENTRICLE_REACH_MM);
+        let near_ventricles =
+            prior.near(&groups, &[Group::Ventricles, Group::ChoroidPlexus], VENTRICLE_REACH_MM);
         let near_brain: Vec<bool> = far.iter().map(|&far| far <= BRAIN_REACH_MM).collect();
         prior.find_sites(probability, &groups, &near_ventricles, &near_brain);
         prior
@@ -315,11 +323,7 @@ mod tests {
     use crate::anatomy::Structure;
 
     /// Probabilities `[D, STRUCTURES, H, W]` of a head whose structure is `of(z, y, x)`, with this probability.
-    pub fn certain(
-        shape: [usize; 3],
-        p: f32,
-        of: impl Fn(usize, usize, usize) -> Structure,
-    ) -> Vec<f32> {
+    pub fn certain(shape: [usize; 3], p: f32, of: impl Fn(usize, usize, usize) -> Structure) -> Vec<f32> {
         let [d, h, w] = shape;
         let mut probability = vec![(1.0 - p) / (STRUCTURES - 1) as f32; d * STRUCTURES * h * w];
         for z in 0..d {

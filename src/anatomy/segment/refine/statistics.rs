@@ -19,7 +19,12 @@ impl Sums {
     /// Nothing yet.
     pub fn new(cells: Cells) -> Self {
         let layer = cells.layer();
-        Self { weight: vec![0.0; PARTS * layer], value: vec![0.0; PARTS * layer], square: [0.0; PARTS], layer }
+        Self {
+            weight: vec![0.0; PARTS * layer],
+            value: vec![0.0; PARTS * layer],
+            square: [0.0; PARTS],
+            layer,
+        }
     }
 
     /// Adds an intensity, less the reference, of one part in one cell of the layer.
@@ -46,5 +51,9 @@ pub fn cell(cells: Cells, y: usize, x: usize) -> usize {
 
 /// The sums of one part over all layers, `[D, H, W]` in cells.
 pub fn of_part(layers: &[Sums], part: usize, values: impl Fn(&Sums) -> &[f32]) -> Vec<f32> {
-    layers.iter().flat_map(|sums| &values(sums)[part * sums.layer..(part + 1) * sums.layer]).copied().collect()
+    layers
+        .iter()
+        .flat_map(|sums| &values(sums)[part * sums.layer..(part + 1) * sums.layer])
+        .copied()
+        .collect()
 }
