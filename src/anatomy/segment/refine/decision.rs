@@ -15,6 +15,8 @@ pub struct Limits {
     pub kept: [bool; STRUCTURES],
     /// Whether the surface of the brain stays where the network has it.
     pub surface_kept: bool,
+    /// Whether the wall between cortex and white matter stays where the network has it.
+    pub mantle_kept: bool,
     /// Walls of the lateral ventricles that go before those of the fit.
     pub walls: Option<Walls>,
 }
@@ -26,6 +28,7 @@ type Open<'a> = (usize, Option<(&'a Site, &'a [f32; super::groups::GROUPS])>);
 struct Kinds {
     groups: [usize; STRUCTURES],
     outer: [bool; STRUCTURES],
+    mantle: [bool; STRUCTURES],
     wall: [bool; STRUCTURES],
     lateral: [usize; 2],
 }
@@ -38,7 +41,14 @@ impl Kinds {
             let of_side = |s: &Structure| is_lateral(*s) && s.side() == Some(side);
             Structure::ALL.into_iter().find(of_side).expect("one of each side").index()
         });
-        Self { outer: groups.map(|g| outer.contains(&g)), groups, wall: Structure::ALL.map(is_wall), lateral }
+        let mantle = [Group::Cortex, Group::WhiteMatter].map(Group::index);
+        Self {
+            outer: groups.map(|g| outer.contains(&g)),
+            mantle: groups.map(|g| mantle.contains(&g)),
+            groups,
+            wall: Structure::ALL.map(is_wall),
+            lateral,
+        }
     }
 }
 
@@ -112,10 +122,15 @@ impl Limits {
         let Some(mut held) = held.filter(|_| !(self.kept[label] || self.surface_kept && outer)) else {
             return network;
         };
-        for k in 0..STRUCTURES {
+        for (k, p) in held.iter_mut().enumerate() {
             if self.kept[k] || self.surface_kept && kinds.outer[k] {
-                held[k] = 0.0;
+                *p = 0.0;
             }
+        }
+        if self.mantle_kept && kinds.mantle[label] {
+            let both =
+                (0..STRUCTURES).filter(|&k| kinds.mantle[k]).map(|k| std::mem::take(&mut held[k])).sum();
+            held[label] = both;
         }
         let sum: f32 = held.iter().sum();
         if sum > 0.0 { held.map(|p| p / sum) } else { network }
@@ -182,13 +197,20 @@ mod tests {
         let kinds = Kinds::new();
         let [third, white, fluid] =
             [Structure::ThirdVentricle, Structure::LeftCerebralWhiteMatter, Structure::Csf].map(index);
-        let mut limits = Limits { kept: [false; STRUCTURES], surface_kept: false, walls: None };
+        let mut limits =
+            Limits { kept: [false; STRUCTURES], surface_kept: false, mantle_kept: false, walls: None };
         limits.kept[third] = true;
         let mut held = [0.0; STRUCTURES];
         (held[third], held[white], held[fluid]) = (0.6, 0.3, 0.1);
         assert_eq!(limits.applied(Some(held), third, &kinds)[third], 1.0);
         let other = limits.applied(Some(held), white, &kinds);
         assert!(other[third] == 0.0 && (other[white] - 0.75).abs() < 1e-6);
+        let cortex = index(Structure::LeftCerebralCortex);
+        let mut mantle = [0.0; STRUCTURES];
+        (mantle[cortex], mantle[white], mantle[fluid]) = (0.6, 0.3, 0.1);
+        limits.mantle_kept = true;
+        assert!((limits.applied(Some(mantle), white, &kinds)[white] - 0.9).abs() < 1e-6);
+        assert!((limits.applied(Some(mantle), fluid, &kinds)[cortex] - 0.6).abs() < 1e-6);
         limits.surface_kept = true;
         assert_eq!(limits.applied(Some(held), white, &kinds)[white], 1.0);
         assert_eq!(limits.applied(Some(held), fluid, &kinds)[fluid], 1.0);

@@ -137,8 +137,8 @@ fn gather(
     let [d, h, w] = prior.shape;
     let (mut kept, mut sure) = (Sums::new(cells), Vec::new());
     let mut doubtful = Vec::new();
-    for at in layer * CELL * h * w..((layer + 1) * CELL).min(d) * h * w {
-        let group = prior.start[at];
+    let voxels = layer * CELL * h * w..((layer + 1) * CELL).min(d) * h * w;
+    for (at, &group) in voxels.clone().zip(&prior.start[voxels]) {
         if group == NONE {
             continue;
         }

@@ -90,9 +90,9 @@ mod tests {
         for z in 1..7 {
             for y in 1..8 {
                 cells.row(&field, [z, y], &mut row);
-                for x in 1..11 {
+                for (x, column) in columns.iter().enumerate().take(11).skip(1) {
                     let expected = z as f32 - 2.0 * y as f32 + 0.5 * x as f32;
-                    assert!((columns[x].read(&row) - expected).abs() < 1e-4, "{z} {y} {x}");
+                    assert!((column.read(&row) - expected).abs() < 1e-4, "{z} {y} {x}");
                 }
             }
         }

@@ -43,7 +43,8 @@ const TABLE: [(Group, usize); 9] = [
 ];
 
 /// Groups of which a voxel may hold two.
-pub const PAIRS: [(Group, Group); 11] = [
+pub const PAIRS: [(Group, Group); 12] = [
+    (Cortex, WhiteMatter),
     (Ventricles, WhiteMatter),
     (Ventricles, DeepGrey),
     (Ventricles, Cortex),

@@ -40,6 +40,8 @@ use trust::Trust;
 
 /// Voxel size in millimetres beyond which a scan counts as coarse.
 const COARSE_MM: f64 = 1.2;
+/// Voxel size in millimetres beyond which a voxel is as thick as the cortex, and its wall to white matter is not to be seen.
+const THICK_MM: f64 = 3.0;
 /// Voxels of a brain below which there is nothing to fit.
 const BRAIN_LEAST: f64 = 1000.0;
 
@@ -69,6 +71,7 @@ pub enum Method {
 /// What a refinement found and did, for the files beside the labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
+    /// How.
     pub method: Method,
     /// Standard deviation of the scan's noise on the grid of 1 mm, in units of its intensities.
     pub noise_sd: f64,
@@ -82,6 +85,8 @@ pub struct Record {
     pub surface_separation: Option<f64>,
     /// Whether the surface of the brain stayed as the network had it.
     pub surface_kept: bool,
+    /// Whether the wall between cortex and white matter did.
+    pub mantle_kept: bool,
     /// Structures that stayed as the network had them, and why.
     pub fallen_back: BTreeMap<Structure, Reason>,
 }
@@ -118,6 +123,7 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
     let mut limits = Limits {
         kept: trust.fallen_back.map(|reason| reason.is_some()),
         surface_kept: trust.surface_kept,
+        mantle_kept: native_spacing_mm.iter().any(|&mm| mm > THICK_MM),
         walls: None,
     };
     let coarse = native_spacing_mm.iter().any(|&mm| mm > COARSE_MM);
@@ -133,7 +139,7 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
     let mut labels = prior.take_labels();
     islands::remove(&mut labels, &network, &mut voxels);
     let method = if limits.walls.is_some() { Method::IntensitiesAndMidpoints } else { Method::Intensities };
-    Refined { labels, voxels, record: Record::new(method, &model, &trust) }
+    Refined { labels, voxels, record: Record::new(method, &model, &trust, &limits) }
 }
 
 /// The network's labels and volumes as they are.
@@ -146,13 +152,14 @@ fn unrefined(labels: Array3<u8>, voxels: [f64; STRUCTURES]) -> Refined {
         ventricle_separation: None,
         surface_separation: None,
         surface_kept: true,
+        mantle_kept: true,
         fallen_back: BTreeMap::new(),
     };
     Refined { labels, voxels, record }
 }
 
 impl Record {
-    fn new(method: Method, model: &Model, trust: &Trust) -> Self {
+    fn new(method: Method, model: &Model, trust: &Trust, limits: &Limits) -> Self {
         let intensity = |part: usize| [model.mean[part], model.sd[part]];
         let of = |group: Group| (group, group.range().map(intensity).collect());
         let fallen_back = Structure::ALL
@@ -166,7 +173,8 @@ impl Record {
             ventricle_confidence: trust.confidence,
             ventricle_separation: trust.separation,
             surface_separation: Some(trust.surface),
-            surface_kept: trust.surface_kept,
+            surface_kept: limits.surface_kept,
+            mantle_kept: limits.mantle_kept,
             fallen_back,
         }
     }

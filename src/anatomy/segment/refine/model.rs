@@ -95,7 +95,7 @@ impl Model {
             .map(|(part, local)| {
                 let group = GROUP_OF_PART[part];
                 let offset = mean[part] - reference;
-                let [total, value, square] = totals[part];
+                let [total, _, square] = totals[part];
                 if total < LEAST {
                     local.fill(offset as f32);
                     let [weight, value, square] = expected[group];
@@ -117,7 +117,6 @@ impl Model {
                     let m = f64::from(*local);
                     variance += m * (m * f64::from(weight[cell]) - 2.0 * f64::from(values[cell]));
                 }
-                let _ = value;
                 (variance / total).max(noise * noise).sqrt()
             })
             .collect();
