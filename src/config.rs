@@ -25,7 +25,7 @@ pub use restoration::{
     RestorationTraining, RestorerRecipe, SuperresRecipe, TranslateRecipe, UnpairedRecipe, Upsampling,
 };
 pub use segmentation::{
-    SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,
+    DetailRecipe, SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,
 };
 
 /// Blocks a network may have; eight of them reach 512 voxels from a base of 4.

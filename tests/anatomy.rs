@@ -325,6 +325,71 @@ fn a_segmenter_is_trained_exported_and_used() {
     assert!(message.contains("nothing") && message.contains("anatomy"), "{message}");
 }
 
+/// Real scans with label maps beside those of whole heads, weights to start from, and a second network that corrects the first.
+#[test]
+fn a_segmenter_learns_from_scans_and_gets_a_second_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (maps, scans, labels) = (at("maps"), at("scans"), at("labels"));
+    cohort(&maps, &SIZES[..1]);
+    fs::create_dir_all(&scans).unwrap();
+    fs::create_dir_all(&labels).unwrap();
+    let mut truth = head(1.0, 1.0);
+    truth.data.iter_mut().filter(|x| **x == 502.0).for_each(|x| *x = 0.0);
+    let mut scan = truth.clone();
+    scan.data.mapv_inplace(|number| match number as u16 {
+        2 | 41 => 200.0,
+        3 | 42 => 120.0,
+        4 | 43 | 24 => 40.0,
+        _ => 0.0,
+    });
+    write(&scan, &scans.join("sub-07_T1w.nii.gz"));
+    let recipe = |extra: &str| {
+        format!(
+            "[segmenter]\nwidths = [4, 8]\n{extra}[training]\nsteps = 2\ncrop = [32, 32, 32]\n\
+             learning_rate = 0.001\n"
+        )
+    };
+    let (first, second) = (at("first.toml"), at("second.toml"));
+    fs::write(&first, recipe("")).unwrap();
+    fs::write(&second, recipe("[detail]\nwidths = [4, 6]\ncrop = [24, 24, 24]\n")).unwrap();
+    let run = at("run");
+    let train = ["train", text(&first), "--data", text(&maps), "--out", text(&run)];
+    let with_scans = ["--scans", text(&scans), "--scan-labels", text(&labels)];
+    // Scans without label maps are refused by name.
+    let message = refused(&[&train[..], &with_scans[..]].concat());
+    assert!(message.contains("sub-07"), "{message}");
+    write(&truth, &labels.join("sub-07_dseg.nii.gz"));
+    printed(&[&train[..], &with_scans[..]].concat());
+    let weights = at("first.safetensors");
+    printed(&["export", text(&run), text(&weights)]);
+
+    let (refined, both) = (at("second"), at("both.safetensors"));
+    let train = ["train", text(&second), "--data", text(&maps), "--out", text(&refined)];
+    let message = refused(&train);
+    assert!(message.contains("--from"), "{message}");
+    printed(&[&train[..], &["--from", text(&weights)]].concat());
+    printed(&["export", text(&refined), text(&both), "--half"]);
+    let (one, two) = (fs::read(&weights).unwrap(), fs::read(&both).unwrap());
+    let names = |bytes: &[u8]| -> Vec<String> {
+        let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+        file.names().iter().map(|name| name.to_string()).collect()
+    };
+    let (one, two) = (names(&one), names(&two));
+    assert!(one.iter().all(|name| two.contains(name)));
+    assert!(two.iter().any(|name| name == "D_ema.head.weight") && !one.contains(&"D_ema.head.weight".into()));
+    let out = at("out");
+    let input = scans.join("sub-07_T1w.nii.gz");
+    printed(&["anatomy", "volumes", text(&input), "--out", text(&out), "--weights", text(&both)]);
+    let record = json(&out.join("sub-07_space-orig_desc-voxgan_dseg.json"));
+    assert!(record["Refinement"]["method"].is_string(), "{record}");
+    let off = at("off");
+    let volumes = ["anatomy", "volumes", text(&input), "--weights", text(&both), "--refine", "off"];
+    printed(&[&volumes[..], &["--out", text(&off)]].concat());
+    let record = json(&off.join("sub-07_space-orig_desc-voxgan_dseg.json"));
+    assert!(record["Refinement"].is_null(), "{record}");
+}
+
 /// The segmenter inside finds the brain of a head with folded cortex, whose labels are known.
 #[test]
 fn the_segmenter_inside_strips_and_a_generated_head_is_measured() {

@@ -43,9 +43,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The segmenter that all parts use. A refinement is switched off here, once there is one.
+    /// The segmenter that all parts use.
     pub fn segmenter(&self) -> Result<Segmenter<Flex>> {
-        segmenter::open::<Flex>(&self.weights, &Default::default())
+        Ok(segmenter::open::<Flex>(&self.weights, &Default::default())?.refining(self.refine))
     }
 }
 

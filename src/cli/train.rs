@@ -24,7 +24,8 @@ use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 /// SIGTERM) finishes the step and saves; the same command goes on from there, exactly.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy; superres,
+    /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy,
+    /// anatomy-detail; superres,
     /// inpaint, motion, recon, translate, translate-unpaired, progress)
     #[arg(value_name = "CONFIG")]
     recipe: String,
@@ -111,6 +112,7 @@ fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
     recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
     no_kimg(args, "a segmenter's")?;
     let maps = label_maps(&args.data, &recipe.training.held_out)?;
+    let from = args.from.as_deref().map(checkpoint_at).transpose()?;
     let scans = match (&args.scans, &args.scan_labels) {
         (Some(scans), Some(labels)) => labelled_scans(scans, labels, &recipe.training.held_out)?,
         _ => Vec::new(),
@@ -125,7 +127,17 @@ fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
     }
     let stop = interrupts(&args.out)?;
     let screen = Screen::new();
-    let from = args.from.as_deref().map(checkpoint_at).transpose()?;
+    let tell = |event: Event| screen.show(event);
+    if let Some(detail) = &recipe.detail {
+        let from = from.as_deref().ok_or_else(|| {
+            let advice = "give the weights of the first network, which the second one corrects";
+            Error::value("--from", "a segmenter's weights", "none", advice)
+        })?;
+        let (maps, out) = (&maps, &args.out);
+        let job = train::detail::Job { recipe: &recipe, detail, maps, from, out, stop: &stop };
+        let ended = on_device!(args.device, |B, device| train::detail::run::<B>(&job, &device, &tell))?;
+        return screen.end(ended, &args.out);
+    }
     let job = train::segmenter::Job {
         recipe: &recipe,
         maps: &maps,
@@ -134,7 +146,6 @@ fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
         out: &args.out,
         stop: &stop,
     };
-    let tell = |event: Event| screen.show(event);
     let ended = on_device!(args.device, |B, device| train::segmenter::run::<B>(&job, &device, &tell))?;
     screen.end(ended, &args.out)
 }

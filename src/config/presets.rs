@@ -15,8 +15,9 @@ const GENERATORS: [(&str, &str); 6] = [
     ("tiny", include_str!("../../configs/tiny.toml")),
 ];
 /// Those of the segmenter and of heads.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 9] = [
     ("anatomy", include_str!("../../configs/anatomy.toml")),
+    ("anatomy-detail", include_str!("../../configs/anatomy-detail.toml")),
     ("inpaint", include_str!("../../configs/inpaint.toml")),
     ("motion", include_str!("../../configs/motion.toml")),
     ("progress", include_str!("../../configs/progress.toml")),

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 
 /// Levels a network may have: five of them reach 32 mm.
 const LEVELS_MAX: usize = 6;
+/// Shortest axis of a block of the second network: its borders are not used.
+const DETAIL_MIN: usize = 20;
 
 /// A segmenter and how it is trained: the whole of a recipe file that has a table `[segmenter]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +18,9 @@ const LEVELS_MAX: usize = 6;
 pub struct SegmentationRecipe {
     /// The network.
     pub segmenter: SegmenterRecipe,
+    /// The second network, of a recipe that trains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<DetailRecipe>,
     /// The images made of label maps.
     #[serde(default)]
     pub synthesis: SynthesisRecipe,
@@ -30,6 +35,16 @@ pub struct SegmentationRecipe {
 pub struct SegmenterRecipe {
     /// Channels of each level, from half the grid (2 mm) down.
     pub widths: Vec<usize>,
+}
+
+/// A second network that corrects the first one around ventricles and medial temporal lobes, voxel by voxel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetailRecipe {
+    /// Channels of each level, from 1 mm down.
+    pub widths: Vec<usize>,
+    /// Grid `[D, H, W]` of a block at 1 mm: the middle of what the first network sees.
+    pub crop: [usize; 3],
 }
 
 /// How an image is made of a label map (Billot et al. 2023, "SynthSeg"). Ranges are drawn from uniformly.
@@ -190,6 +205,18 @@ impl SegmentationRecipe {
         if training.crop.iter().any(|&n| n == 0 || !n.is_multiple_of(multiple)) {
             let (expected, found) = (format!("multiples of {multiple}"), format!("{:?}", training.crop));
             return Err(Error::value("training.crop", expected, found, advice));
+        }
+        if let Some(DetailRecipe { widths, crop }) = &self.detail {
+            if widths.is_empty() || widths.len() > LEVELS_MAX || widths.contains(&0) {
+                let (expected, found) = (format!("1 to {LEVELS_MAX} positive widths"), format!("{widths:?}"));
+                return Err(Error::value("detail.widths", expected, found, advice));
+            }
+            let multiple = 1usize << (widths.len() - 1);
+            let fits = |(n, whole): (&usize, &usize)| *n >= DETAIL_MIN && n.is_multiple_of(multiple) && n <= whole;
+            if !crop.iter().zip(&training.crop).all(fits) {
+                let expected = format!("multiples of {multiple} from {DETAIL_MIN} to training.crop");
+                return Err(Error::value("detail.crop", expected, format!("{crop:?}"), advice));
+            }
         }
         let key = |name: &str| format!("training.{name}");
         numbers(

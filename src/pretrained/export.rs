@@ -3,11 +3,15 @@
 use super::{Weights, model, restorer, segmenter};
 use crate::error::{Error, Result};
 
-/// For each kind of network, where its average stands among the arrays and what is told about it.
-const KINDS: [(&str, &[&str]); 3] = [
-    (model::AVERAGE, &["recipe", "space", "images", "version"]),
-    (segmenter::AVERAGE, &["recipe", "structures", "label_maps", "scans", "counters", "version"]),
-    (restorer::AVERAGE, &["recipe", "counters", "version"]),
+/// For each kind of network, where its average stands among the arrays (a segmenter may have a second network) and what is told
+/// about it.
+const KINDS: [(&[&str], &[&str]); 3] = [
+    (&[model::AVERAGE], &["recipe", "space", "images", "version"]),
+    (
+        &[segmenter::AVERAGE, segmenter::DETAIL],
+        &["recipe", "detail_recipe", "structures", "label_maps", "scans", "counters", "version"],
+    ),
+    (&[restorer::AVERAGE], &["recipe", "counters", "version"]),
 ];
 
 /// The averaged generator, segmenter or restoration network of `checkpoint` alone, as a safetensors file; as float16 if `half`.
@@ -15,9 +19,9 @@ const KINDS: [(&str, &[&str]); 3] = [
 /// # Errors
 /// [`Error::File`] if this is no checkpoint.
 pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
-    for (average, keys) in KINDS {
+    for (averages, keys) in KINDS {
         let mut weights = Weights { path: checkpoint.path.clone(), ..Weights::default() };
-        let arrays = checkpoint.arrays.iter().filter(|(name, _)| name.starts_with(average));
+        let arrays = checkpoint.arrays.iter().filter(|(name, _)| averages.iter().any(|average| name.starts_with(average)));
         weights.arrays = arrays.map(|(name, array)| (name.clone(), array.clone())).collect();
         if weights.arrays.is_empty() {
             continue;

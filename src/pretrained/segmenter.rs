@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::source::weights_of;
 use super::{Weights, load_weights, sha256};
+use crate::anatomy::segment::detail::{self, Detail};
 use crate::anatomy::segment::{Encoder, SegmentationNet, SegmentationNetConfig};
 use crate::anatomy::{STRUCTURES, Segmenter, Structure};
 use crate::config::SegmentationRecipe;
@@ -22,6 +23,9 @@ const FEATURES_BYTES: &[u8] = include_bytes!("../../benches/realism/features.saf
 
 /// Where the averaged network stands among the arrays of a checkpoint.
 pub const AVERAGE: &str = "S_ema.";
+/// Where the averaged second network stands, and the metadata with its recipe; files without are of the first alone.
+pub const DETAIL: &str = "D_ema.";
+pub const DETAIL_KEY: &str = "detail_recipe";
 /// The metadata that names the structures a network tells apart, in the order of its outputs.
 pub const STRUCTURES_KEY: &str = "structures";
 
@@ -66,7 +70,12 @@ pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segm
         let advice = "train it on: voxgan train anatomy --from FILE";
         return Err(Error::file(&path, "structures of the segmenter", expected, found, advice));
     }
-    Ok(Segmenter::new(read.network, read.config, read.recipe.training.crop, read.name, device.clone()))
+    let crop = read.recipe.training.crop;
+    let segmenter = Segmenter::new(read.network, read.config, crop, read.name, device.clone());
+    Ok(match read.detail {
+        Some(detail) => segmenter.corrected_by(detail),
+        None => segmenter,
+    })
 }
 
 /// The encoder in whose features realism is measured and perceptual losses are taken.
@@ -84,6 +93,7 @@ struct Read<B: VolumeOps> {
     structures: Vec<String>,
     config: SegmentationNetConfig,
     network: SegmentationNet<B>,
+    detail: Option<Detail<B>>,
     name: String,
 }
 
@@ -101,8 +111,20 @@ impl<B: VolumeOps> Read<B> {
         let network = load_weights(config.init(&mut Init::new(0), device), &weights, AVERAGE)?;
         let file = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("voxgan {file} sha256:{}", &sha256(bytes)[..12]);
-        Ok(Self { recipe, structures, config, network, name })
+        let detail = detail_of(&weights, device)?;
+        Ok(Self { recipe, structures, config, network, detail, name })
     }
+}
+
+/// The second network of a file that has one.
+fn detail_of<B: VolumeOps>(weights: &Weights, device: &B::Device) -> Result<Option<Detail<B>>> {
+    let Some(recipe) = weights.metadata.get(DETAIL_KEY) else { return Ok(None) };
+    let recipe = SegmentationRecipe::from_toml(recipe, &weights.path)?.detail.ok_or_else(|| {
+        let advice = "give a checkpoint of `voxgan train anatomy-detail`";
+        Error::file(&weights.path, "metadata detail_recipe", "a recipe with a table [detail]", "none", advice)
+    })?;
+    let network = detail::config(recipe.widths).init(&mut Init::new(0), device);
+    Ok(Some(Detail { network: load_weights(network, weights, DETAIL)?, tile: recipe.crop }))
 }
 
 /// The names of the structures that this version tells apart.

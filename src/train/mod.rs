@@ -8,6 +8,7 @@
 mod checkpoint;
 pub mod cycle;
 mod data;
+pub mod detail;
 mod estimate;
 pub mod generator;
 mod learner;

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::super::{STRUCTURES, Segmentation, Structure};
 use super::blend::{Blend, Sums};
 use super::core::{core, extent};
+use super::detail::Detail;
 use super::look::Look;
 use super::loss::softmax;
 use super::network::{SegmentationNet, SegmentationNetConfig, unfolded};
@@ -32,6 +33,7 @@ pub struct Segmenter<B: VolumeOps> {
     tile: [usize; 3],
     name: String,
     refines: bool,
+    detail: Option<Detail<B>>,
     device: B::Device,
 }
 
@@ -45,7 +47,12 @@ impl<B: VolumeOps> Segmenter<B> {
         name: String,
         device: B::Device,
     ) -> Self {
-        Self { network, config, tile, name, refines: true, device }
+        Self { network, config, tile, name, refines: true, detail: None, device }
+    }
+
+    /// The same with a second network that corrects it.
+    pub fn corrected_by(self, detail: Detail<B>) -> Self {
+        Self { detail: Some(detail), ..self }
     }
 
     /// The same with its labels refined by the scan ([`refine()`]), as they are unless told otherwise, or without.
@@ -173,6 +180,10 @@ impl<B: VolumeOps> Segmenter<B> {
         sums.expected[Structure::Head.index()] += outside;
         let (mut found, mut within, mut probability) = blend.finish();
         let blocks = s![first[0]..end[0], first[1]..end[1], first[2]..end[2]];
+        if let Some(detail) = &self.detail {
+            detail.correct(image.slice(blocks), &mut probability, &mut found, &self.device);
+            within = Sums::of(&probability, &found);
+        }
         let record = self.refines.then(|| {
             let refined = refine(image.slice(blocks), &mut probability, native_spacing_mm);
             (found, within.expected) = (refined.labels, refined.voxels);
@@ -181,6 +192,26 @@ impl<B: VolumeOps> Segmenter<B> {
         sums = sums.plus(&within);
         labels.slice_mut(blocks).assign(&found);
         (labels, sums, record)
+    }
+
+    /// Probabilities `[STRUCTURES, D·H·W]` of the part of a block of the training size that begins at `from` and has the shape
+    /// `crop` `[D, H, W]`.
+    pub fn probabilities_at(&self, block: ArrayView3<f32>, from: [usize; 3], crop: [usize; 3]) -> Vec<f32> {
+        let folded = self.probabilities(block);
+        let [_, th, tw] = self.tile;
+        let places = folded.len() / (self.config.folded() * STRUCTURES);
+        let [d, h, w] = crop;
+        let mut part = vec![0.0; STRUCTURES * d * h * w];
+        part.par_chunks_mut(h * w).enumerate().for_each(|(row, plane)| {
+            let (k, z) = (row / d, from[0] + row % d);
+            for (at, value) in plane.iter_mut().enumerate() {
+                let (y, x) = (from[1] + at / w, from[2] + at % w);
+                let s = (z % 2) * 4 + (y % 2) * 2 + x % 2;
+                let place = ((z / 2) * (th / 2) + y / 2) * (tw / 2) + x / 2;
+                *value = folded[(s * STRUCTURES + k) * places + place];
+            }
+        });
+        part
     }
 
     /// Probabilities of a block, folded as the network's logits are. A mirrored block that is shorter than the network's

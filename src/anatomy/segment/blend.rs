@@ -38,6 +38,29 @@ impl Default for Sums {
 }
 
 impl Sums {
+    /// Those of probabilities `[D, STRUCTURES, H, W]` and the labels chosen by them.
+    pub fn of(probability: &[f32], labels: &Array3<u8>) -> Self {
+        let (_, h, w) = labels.dim();
+        let labels = labels.as_slice().expect("labels are contiguous");
+        let parts: Vec<Self> = probability
+            .par_chunks(STRUCTURES * h * w)
+            .zip(labels.par_chunks(h * w))
+            .map(|(probability, labels)| {
+                let mut sums = Self::default();
+                for (k, row) in probability.chunks_exact(h * w).enumerate() {
+                    sums.expected[k] = row.iter().map(|&p| f64::from(p)).sum();
+                }
+                for (at, &label) in labels.iter().enumerate() {
+                    let label = usize::from(label);
+                    sums.voxels[label] += 1.0;
+                    sums.sure[label] += f64::from(probability[label * h * w + at]);
+                }
+                sums
+            })
+            .collect();
+        parts.iter().fold(Self::default(), |sums, part| sums.plus(part))
+    }
+
     /// Both.
     pub fn plus(mut self, other: &Self) -> Self {
         for k in 0..STRUCTURES {
@@ -113,32 +136,24 @@ impl Blend {
         let far = core(&labels).map(|core| distance_transform_mm(core.view(), [1.0; 3]));
         let far = far.as_ref().map(|far| far.as_slice().expect("distances are contiguous"));
         let labels_of = labels.as_slice_mut().expect("a new array is contiguous");
-        let parts: Vec<Sums> = self
-            .probability
+        self.probability
             .par_chunks_mut(STRUCTURES * plane)
             .zip(self.weight.par_chunks(plane))
             .zip(labels_of.par_chunks_mut(plane))
             .enumerate()
-            .map(|(z, ((probability, weight), labels))| {
-                let mut sums = Sums::default();
+            .for_each(|(z, ((probability, weight), labels))| {
                 for at in 0..plane {
                     let far = far.map_or(0.0, |far| far[z * plane + at]);
                     if far > BRAIN_MM {
                         move_out(probability, plane, at, if far > FLUID_MM { FLUID } else { FLUID + 1 });
                         labels[at] = greatest(probability, plane, at, STRUCTURES) as u8;
                     }
-                    let best = usize::from(labels[at]);
-                    sums.voxels[best] += 1.0;
-                    sums.sure[best] += f64::from(probability[best * plane + at] / weight[at]);
                 }
-                for (k, row) in probability.chunks_exact_mut(plane).enumerate() {
+                for row in probability.chunks_exact_mut(plane) {
                     row.iter_mut().zip(weight).for_each(|(p, weight)| *p /= weight);
-                    sums.expected[k] = row.iter().map(|&p| f64::from(p)).sum();
                 }
-                sums
-            })
-            .collect();
-        let sums = parts.iter().fold(Sums::default(), |sums, part| sums.plus(part));
+            });
+        let sums = Sums::of(&self.probability, &labels);
         (labels, sums, self.probability)
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod blend;
 mod core;
+pub mod detail;
 mod encoder;
 mod intensity;
 mod look;

@@ -1,7 +1,5 @@
 //! Gaussian blur of arrays with nothing beyond their edges.
 
-use rayon::prelude::*;
-
 /// Standard deviations at which the Gaussian ends.
 const TRUNCATED: f64 = 3.0;
 
@@ -60,11 +58,6 @@ pub fn blur(values: &mut [f32], shape: [usize; 3], taps: &[f32]) {
     let mut room = Vec::new();
     values.chunks_exact_mut(h * w).for_each(|plane| blur_plane(plane, w, taps, &mut room));
     along(values, h * w, taps, &mut room);
-}
-
-/// Volumes `[D, H, W]`, each blurred in place.
-pub fn blur_each(volumes: &mut [Vec<f32>], shape: [usize; 3], taps: &[f32]) {
-    volumes.par_iter_mut().for_each(|values| blur(values, shape, taps));
 }
 
 #[cfg(test)]

@@ -1,0 +1,222 @@
+//! Training of the segmenter's second network, which corrects what the first one says of ventricles and medial temporal
+//! lobes, on images made of label maps of 1 mm.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use burn::tensor::{Tensor, TensorData};
+use ndarray::s;
+
+use super::checkpoint::{from_json, insert_adam, json, restore_adam, write};
+use super::phases::clean;
+use super::record::RunFolder;
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
+use super::state::averaged;
+use super::subjects::turn;
+use crate::anatomy::segment::{APART, SegmentationNet, detail, loss};
+use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
+use crate::anatomy::{STRUCTURES, Segmenter, Structure};
+use crate::config::{DetailRecipe, SegmentationRecipe};
+use crate::error::Result;
+use crate::nn::Init;
+use crate::nn::adam::{Adam, AdamConfig};
+use crate::nn::parameters::gradients;
+use crate::nn::schedule::{cosine, decay};
+use crate::ops::{VolumeOps, tape};
+use crate::pretrained::segmenter::{self, DETAIL};
+use crate::pretrained::{Weights, load_weights};
+
+/// Where network and optimiser stand among the arrays of a checkpoint.
+const NETWORK: &str = "D.";
+const ADAM: &str = "adam";
+
+/// Ventricles of this many millilitres count once; smaller ones count for more, larger ones for less.
+const VENTRICLES_ML: f64 = 20.0;
+const WEIGHTS: [f64; 2] = [0.5, 2.0];
+
+/// A run that is to be started or resumed.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The recipe, with its table `[detail]`.
+    pub recipe: &'a SegmentationRecipe,
+    /// That table.
+    pub detail: &'a DetailRecipe,
+    /// The label maps to learn from.
+    pub maps: &'a [LabelMap],
+    /// The weights of the first network.
+    pub from: &'a Path,
+    /// The run's folder.
+    pub out: &'a Path,
+    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    pub stop: &'a AtomicBool,
+}
+
+/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+///
+/// # Errors
+/// [`crate::error::Error::Training`] for a loss that is not finite; errors of files as they are.
+pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
+    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
+    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
+}
+
+/// A second network in training.
+struct Training<'a, B: VolumeOps> {
+    job: &'a Job<'a>,
+    /// The file of the first network, and what it says.
+    first: Weights,
+    segmenter: Segmenter<B>,
+    network: SegmentationNet<Autodiff<B>>,
+    average: SegmentationNet<B>,
+    adam: Adam<Autodiff<B>>,
+    clock: Clock,
+    device: B::Device,
+}
+
+impl<'a, B: VolumeOps> Training<'a, B> {
+    fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
+        let training = &job.recipe.training;
+        let first = Weights::read(job.from)?;
+        let segmenter = segmenter::open::<B>(&job.from.to_string_lossy(), device)?;
+        let config = detail::config(job.detail.widths.clone());
+        let network: SegmentationNet<Autodiff<B>> = config.init(&mut Init::new(training.seed), device);
+        // It begins with no correction at all.
+        let mut start = Weights::default();
+        start.insert(&network.valid(), "");
+        for name in ["head.weight", "head.bias"] {
+            start.arrays.get_mut(name).expect("a network has a head").1.fill(0.0);
+        }
+        let network = load_weights(network, &start, "")?;
+        let (learning_rate, betas) = (training.learning_rate, training.adam_betas);
+        Ok(Self {
+            job,
+            first,
+            segmenter,
+            average: network.valid(),
+            network,
+            adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
+            clock: Clock::default(),
+            device: device.clone(),
+        })
+    }
+
+    /// Adam's step size after `step` steps.
+    fn rate(&self, step: u64) -> f64 {
+        let training = &self.job.recipe.training;
+        training.learning_rate * cosine(step, training.warm_up, training.steps)
+    }
+}
+
+/// How much an example counts whose ventricles have so many millilitres.
+fn weight(ventricles_ml: f64) -> f64 {
+    (VENTRICLES_ML / ventricles_ml.max(1.0)).sqrt().clamp(WEIGHTS[0], WEIGHTS[1])
+}
+
+impl<B: VolumeOps> Trainee for Training<'_, B> {
+    fn schedule(&self) -> Schedule {
+        let training = &self.job.recipe.training;
+        let checkpoint = training.checkpoint_every_steps;
+        Schedule { steps: training.steps, log: training.log_every_steps, picture: checkpoint, checkpoint }
+    }
+
+    fn done(&self) -> u64 {
+        self.clock.step
+    }
+
+    fn step(&mut self) -> Result<Numbers> {
+        let (job, training, at) = (self.job, &self.job.recipe.training, self.clock.step);
+        let map = &job.maps[turn(training.seed, 0, at, 0, job.maps.len())];
+        let address = [training.seed, at, 0];
+        let Example { image, target, .. } =
+            synthesise(map, View::Crop(training.crop), &job.recipe.synthesis, address);
+        let lateral = [Structure::LeftLateralVentricle, Structure::RightLateralVentricle].map(Structure::index);
+        let ventricles = target.iter().filter(|label| lateral.contains(&usize::from(**label))).count();
+        let weight = weight(ventricles as f64 / 1000.0);
+        // The middle of what the first network sees.
+        let crop = job.detail.crop;
+        let from = [0, 1, 2].map(|axis| (training.crop[axis] - crop[axis]) / 2);
+        let part = s![from[0]..from[0] + crop[0], from[1]..from[1] + crop[1], from[2]..from[2] + crop[2]];
+        let probability = self.segmenter.probabilities_at(image.view(), from, crop);
+        let (image, target) = (image.slice(part).to_owned(), target.slice(part).to_owned());
+        let _tape = tape();
+        let corrections = self.network.forward(detail::input(image, &probability, &self.device));
+        let values: Vec<f32> =
+            corrections.clone().inner().into_data().into_vec().expect("corrections are float32");
+        let logits = detail::corrected(&probability, &values);
+        let target = target.as_slice().expect("a copy is contiguous");
+        let loss = loss(&logits, target, crop, 1, training.cross_entropy, &APART);
+        finite(loss.dice + loss.cross_entropy, at)?;
+        let slope: Vec<f32> =
+            detail::of_corrections(&loss.gradient).into_iter().map(|x| x * weight as f32).collect();
+        let slope = Tensor::from_data(TensorData::new(slope, corrections.dims()), &self.device);
+        let found = gradients(&self.network, &(corrections * slope).sum().backward());
+        self.adam.set_learning_rate(self.rate(at));
+        self.network = self.adam.step(self.network.clone(), &clean(found));
+        self.clock.step += 1;
+        let beta = decay(training.average_steps, self.clock.step);
+        self.average = averaged(self.average.clone(), &self.network.valid(), beta);
+        let before = before(&probability, target, crop, training.cross_entropy);
+        let mut numbers = Numbers::from([
+            ("loss_dice".into(), loss.dice),
+            ("cross_entropy".into(), loss.cross_entropy),
+            ("loss_dice_before".into(), before),
+        ]);
+        for (structure, dice) in Structure::ALL.iter().zip(loss.structures) {
+            numbers.extend(dice.map(|dice| (format!("dice/{}", structure.name()), dice)));
+        }
+        Ok(numbers)
+    }
+
+    fn clock(&mut self, seconds: f64) {
+        self.clock.seconds += seconds;
+    }
+
+    fn complete(&self, line: &mut Numbers) {
+        line.insert("seconds".into(), self.clock.seconds);
+        line.insert("learning_rate".into(), self.rate(self.clock.step));
+    }
+
+    fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
+        Ok(())
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        let weights = Weights::read(path)?;
+        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
+        self.average = load_weights(self.average.clone(), &weights, DETAIL)?;
+        self.clock = from_json(&weights, "counters")?;
+        restore_adam(&mut self.adam, &weights, ADAM, &self.device)
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let mut weights = self.first.clone();
+        weights.path = path.to_path_buf();
+        weights.arrays.retain(|name, _| name.starts_with(segmenter::AVERAGE));
+        weights.insert(&self.network.valid(), NETWORK);
+        weights.insert(&self.average, DETAIL);
+        insert_adam(&mut weights, &self.adam, ADAM)?;
+        let metadata =
+            [(segmenter::DETAIL_KEY, self.job.recipe.to_toml()?), ("counters", json(path, &self.clock)?)];
+        write(weights, metadata)
+    }
+}
+
+/// The Dice loss of the first network alone.
+fn before(probability: &[f32], target: &[u8], crop: [usize; 3], cross_entropy: f64) -> f64 {
+    let none = vec![0.0; detail::config(vec![1]).outputs * probability.len() / STRUCTURES];
+    loss(&detail::corrected(probability, &none), target, crop, 1, cross_entropy, &APART).dice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_ventricles_count_for_more() {
+        assert_eq!(weight(20.0), 1.0);
+        assert!((weight(80.0) - 0.5).abs() < 1e-12 && (weight(0.0) - 2.0).abs() < 1e-12);
+        assert!(weight(10.0) > weight(12.0));
+    }
+}
