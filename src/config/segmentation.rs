@@ -212,7 +212,8 @@ impl SegmentationRecipe {
                 return Err(Error::value("detail.widths", expected, found, advice));
             }
             let multiple = 1usize << (widths.len() - 1);
-            let fits = |(n, whole): (&usize, &usize)| *n >= DETAIL_MIN && n.is_multiple_of(multiple) && n <= whole;
+            let fits =
+                |(n, whole): (&usize, &usize)| *n >= DETAIL_MIN && n.is_multiple_of(multiple) && n <= whole;
             if !crop.iter().zip(&training.crop).all(fits) {
                 let expected = format!("multiples of {multiple} from {DETAIL_MIN} to training.crop");
                 return Err(Error::value("detail.crop", expected, format!("{crop:?}"), advice));

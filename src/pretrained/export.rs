@@ -21,7 +21,10 @@ const KINDS: [(&[&str], &[&str]); 3] = [
 pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
     for (averages, keys) in KINDS {
         let mut weights = Weights { path: checkpoint.path.clone(), ..Weights::default() };
-        let arrays = checkpoint.arrays.iter().filter(|(name, _)| averages.iter().any(|average| name.starts_with(average)));
+        let arrays = checkpoint
+            .arrays
+            .iter()
+            .filter(|(name, _)| averages.iter().any(|average| name.starts_with(average)));
         weights.arrays = arrays.map(|(name, array)| (name.clone(), array.clone())).collect();
         if weights.arrays.is_empty() {
             continue;

@@ -131,7 +131,8 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let address = [training.seed, at, 0];
         let Example { image, target, .. } =
             synthesise(map, View::Crop(training.crop), &job.recipe.synthesis, address);
-        let lateral = [Structure::LeftLateralVentricle, Structure::RightLateralVentricle].map(Structure::index);
+        let lateral =
+            [Structure::LeftLateralVentricle, Structure::RightLateralVentricle].map(Structure::index);
         let ventricles = target.iter().filter(|label| lateral.contains(&usize::from(**label))).count();
         let weight = weight(ventricles as f64 / 1000.0);
         // The middle of what the first network sees.

@@ -90,11 +90,7 @@ pub fn config(widths: Vec<usize>) -> SegmentationNetConfig {
 
 /// What the network sees: the image `[D, H, W]`, on a scale of its own ([`rescale`]), and the probabilities of [`GUIDES`], from
 /// those of the structures `[STRUCTURES, D·H·W]`; `[1, C, D, H, W]`.
-pub fn input<B: VolumeOps>(
-    mut image: Array3<f32>,
-    probability: &[f32],
-    device: &B::Device,
-) -> Tensor<B, 5> {
+pub fn input<B: VolumeOps>(mut image: Array3<f32>, probability: &[f32], device: &B::Device) -> Tensor<B, 5> {
     let (d, h, w) = image.dim();
     let voxels = d * h * w;
     rescale(image.as_slice_mut().expect("a block is contiguous"));
@@ -293,7 +289,8 @@ mod tests {
             let bias = &mut weights.arrays.get_mut("head.bias").unwrap().1;
             bias.fill(0.0);
             bias[CORRECTION[ventricle]] = favoured;
-            let detail = Detail { network: load_weights(network.clone(), &weights, "").unwrap(), tile: [24; 3] };
+            let detail =
+                Detail { network: load_weights(network.clone(), &weights, "").unwrap(), tile: [24; 3] };
             let (mut after, mut found) = (probability.clone(), labels.clone());
             detail.correct(image.view(), &mut after, &mut found, &device);
             if favoured == 0.0 {

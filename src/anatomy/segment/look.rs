@@ -5,9 +5,9 @@ use std::ops::Range;
 use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::{Array3, Axis, s};
 
+use super::super::STRUCTURES;
 use super::super::pose::Pose;
 use super::super::shape::{Connectivity, components};
-use super::super::STRUCTURES;
 use super::apply::Segmenter;
 use super::core::core;
 use super::rescale;

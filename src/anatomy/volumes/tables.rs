@@ -83,11 +83,7 @@ impl fmt::Display for Volumes {
         for region in &self.regions {
             let share =
                 region.intracranial_fraction.map_or("n/a".into(), |part| format!("{:.2}", 100.0 * part));
-            writeln!(
-                f,
-                "{:<34}{:>10.2}{share:>8}  {}",
-                region.name, region.volume_ml, region.definition
-            )?;
+            writeln!(f, "{:<34}{:>10.2}{share:>8}  {}", region.name, region.volume_ml, region.definition)?;
         }
         writeln!(f, "\n{:<42}{:>12}  definition", "measure", "value")?;
         for measure in &self.measures {
