@@ -94,7 +94,8 @@ mod tests {
     /// Folds of 6 mm with gaps of 3 mm between them, as of a shrunken brain.
     #[test]
     fn gyri_stay() {
-        let fold = |p: [f64; 3]| radius(p) <= 28.0 && (radius(p) <= 16.0 || (p[0] + 100.0).rem_euclid(9.0) < 6.0);
+        let fold =
+            |p: [f64; 3]| radius(p) <= 28.0 && (radius(p) <= 16.0 || (p[0] + 100.0).rem_euclid(9.0) < 6.0);
         let plain = cortex(fold).labels.mapv(|label| label > 0);
         assert!(share(&mask(fold), &plain) < 0.02, "{}", share(&mask(fold), &plain));
     }

@@ -123,7 +123,13 @@ fn similarity(pairs: &[[Vector3<f64>; 2]], weights: &[f64]) -> Option<Pose> {
     let mirrored = axes.determinant() < 0.0;
     let rotation = if mirrored { axes * mirror() } else { axes };
     let centre_mm = to - scale * axes * from;
-    (scale > 0.0 && scale.is_finite()).then_some(Pose { rotation, mirrored, scale, centre_mm, agreement: 0.0 })
+    (scale > 0.0 && scale.is_finite()).then_some(Pose {
+        rotation,
+        mirrored,
+        scale,
+        centre_mm,
+        agreement: 0.0,
+    })
 }
 
 #[cfg(test)]
@@ -144,7 +150,8 @@ mod tests {
     #[test]
     fn the_mean_head_is_even() {
         for (structure, [x, y, z]) in MEAN_HEAD {
-            let other = MEAN_HEAD.iter().find(|(other, _)| *other == structure.mirrored()).expect("both sides");
+            let other =
+                MEAN_HEAD.iter().find(|(other, _)| *other == structure.mirrored()).expect("both sides");
             assert_eq!(other.1, [if x == 0.0 { 0.0 } else { -x }, y, z], "{structure:?}");
         }
     }
@@ -157,7 +164,10 @@ mod tests {
             let rotation = Rotation3::from_axis_angle(&axis, f64::to_radians(degrees)).into_inner();
             let mut centres = turned(&rotation, 0.93, centre);
             let pose = Pose::of(&centres).unwrap();
-            assert!((pose.rotation - rotation).norm() < 1e-9 && (pose.turned_deg(&Matrix3::identity()) - degrees).abs() < 1e-5);
+            assert!(
+                (pose.rotation - rotation).norm() < 1e-9
+                    && (pose.turned_deg(&Matrix3::identity()) - degrees).abs() < 1e-5
+            );
             assert!((pose.scale - 0.93).abs() < 1e-9 && (pose.centre_mm - centre).norm() < 1e-9);
             assert!((pose.agreement - 1.0).abs() < 1e-9 && !pose.mirrored);
             // Four structures out of place by up to 8 cm, four that are absent.
