@@ -115,10 +115,13 @@ impl<B: VolumeOps> Segmenter<B> {
             return look;
         }
         let least = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
+        // As blurred as straight heads are: those on a grid of 1 mm already were not interpolated at all.
+        let straight = look.grid == Grid::of(volume);
+        let interpolation = if straight { Interpolation::Cubic } else { Interpolation::Linear };
         let mut best = None;
         for _ in 0..TURNS {
             let grid = upright(&pose, &look);
-            let turned = resample_with(volume, &grid, Interpolation::Cubic, least).data;
+            let turned = resample_with(volume, &grid, interpolation, least).data;
             let Some(turned) = self.look(turned.index_axis_move(Axis(0), 0), grid) else { break };
             tracing::debug!("turned by {:.1} degrees: {:?}", pose.turned_deg(&axes), turned.pose());
             // A turn after which less looks like a head was wrong.
