@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nalgebra::{Matrix4, Rotation3, Vector3, Vector4};
+use nalgebra::{Matrix4, Rotation3, UnitQuaternion, Vector3, Vector4};
 use ndarray::{Array3, Axis, s};
 
 use super::super::STRUCTURES;
@@ -31,6 +31,8 @@ const STEP_DEG: f64 = 5.0;
 const TURNS: usize = 2;
 /// What is kept around the centre of the brain of a turned head, in millimetres.
 const REACH_MM: f64 = 130.0;
+/// What rounding may move the end of a grid by.
+const ROUNDING_MM: f64 = 1e-6;
 /// Voxels of 1 mm that a structure has at least to show how the head lies.
 const VOXELS_MIN: usize = 200;
 /// Brain in millilitres without which no other axes are tried.
@@ -116,8 +118,8 @@ impl<B: VolumeOps> Segmenter<B> {
         }
         let least = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
         // As blurred as straight heads are: those on a grid of 1 mm already were not interpolated at all.
-        let straight = look.grid == Grid::of(volume);
-        let interpolation = if straight { Interpolation::Cubic } else { Interpolation::Linear };
+        let uninterpolated = volume.spacing_mm().iter().all(|mm| (mm - 1.0).abs() < 0.01);
+        let interpolation = if uninterpolated { Interpolation::Cubic } else { Interpolation::Linear };
         let mut best = None;
         for _ in 0..TURNS {
             let grid = upright(&pose, &look);
@@ -175,7 +177,9 @@ impl<B: VolumeOps> Segmenter<B> {
 fn upright(pose: &Pose, look: &Look) -> Grid {
     let axes = look.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
     let first = look.grid.affine.fixed_view::<3, 1>(0, 3).into_owned();
-    let turn = Rotation3::from_matrix_unchecked(axes.transpose() * pose.rotation).scaled_axis();
+    let turn = Rotation3::from_matrix_unchecked(axes.transpose() * pose.rotation);
+    // A quaternion has an axis at half a turn, too.
+    let turn = UnitQuaternion::from_rotation_matrix(&turn).scaled_axis();
     let step = STEP_DEG.to_radians();
     let rotation = axes * Rotation3::new(turn.map(|angle| step * (angle / step).round())).into_inner();
     let to_head = rotation.transpose();
@@ -193,7 +197,7 @@ fn upright(pose: &Pose, look: &Look) -> Grid {
             *high = high.max(place[axis]).min(centre[axis] + REACH_MM);
         }
     }
-    let bounds = bounds.map(|[low, high]| [low.floor(), high.ceil()]);
+    let bounds = bounds.map(|[low, high]| [(low + ROUNDING_MM).floor(), (high - ROUNDING_MM).ceil()]);
     let dims = bounds.map(|[low, high]| (high - low).max(0.0) as usize + 1);
     let first = first + rotation * Vector3::from(bounds.map(|[low, _]| low));
     let affine = Matrix4::new_translation(&first) * rotation.to_homogeneous();
@@ -236,7 +240,7 @@ mod tests {
     #[test]
     fn an_upright_grid_lies_along_the_head_and_covers_what_was_seen() {
         let look = look();
-        for degrees in [[25.0, 0.0, 0.0], [-11.0, 3.0, 24.0], [0.0, 178.0, 3.0]] {
+        for degrees in [[25.0, 0.0, 0.0], [-11.0, 3.0, 24.0], [0.0, 178.0, 3.0], [0.0, 0.0, 180.0]] {
             let pose = pose(&look, degrees);
             let grid = upright(&pose, &look);
             let axes = grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
@@ -246,7 +250,7 @@ mod tests {
             let seen = grid.affine.try_inverse().unwrap() * look.grid.affine;
             for corner in [[0.0, 0.0, 0.0], [59.0, 69.0, 79.0], [59.0, 0.0, 79.0], [0.0, 69.0, 0.0]] {
                 let at = seen * Vector4::new(corner[0], corner[1], corner[2], 1.0);
-                let inside = (0..3).all(|a| at[a] > -1e-6 && at[a] < grid.dims[a] as f64 - 1.0 + 1e-6);
+                let inside = (0..3).all(|a| at[a] > -1e-5 && at[a] < grid.dims[a] as f64 - 1.0 + 1e-5);
                 assert!(inside, "{degrees:?} {at} {:?}", grid.dims);
                 // The first voxel of the look is one of the grid's.
                 assert!(corner != [0.0; 3] || at.iter().all(|x| (x - x.round()).abs() < 1e-9));
