@@ -166,7 +166,7 @@ mod tests {
             let pose = Pose::of(&centres).unwrap();
             assert!(
                 (pose.rotation - rotation).norm() < 1e-9
-                    && (pose.turned_deg(&Matrix3::identity()) - degrees).abs() < 1e-5
+                    && (pose.turned_deg(&Matrix3::identity()) - degrees).abs() < 1e-4
             );
             assert!((pose.scale - 0.93).abs() < 1e-9 && (pose.centre_mm - centre).norm() < 1e-9);
             assert!((pose.agreement - 1.0).abs() < 1e-9 && !pose.mirrored);
@@ -199,7 +199,7 @@ mod tests {
             let pose = Pose::of(&turned(&axes, 1.0, Vector3::zeros())).unwrap();
             assert_eq!((pose.seen().to_string().as_str(), pose.mirrored), (code, mirrored));
             let turned_deg = pose.turned_deg(&Matrix3::identity());
-            assert!((turned_deg - degrees).abs() < 1e-5, "{code}: {turned_deg}");
+            assert!((turned_deg - degrees).abs() < 1e-4, "{code}: {turned_deg}");
         }
     }
 
