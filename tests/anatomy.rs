@@ -11,6 +11,7 @@ use ndarray::{Array4, Axis};
 use program::{printed, refused, voxgan};
 use serde_json::Value;
 use voxgan::anatomy::Structure;
+use voxgan::anatomy::shape::{Connectivity, components, filled};
 use voxgan::io::nifti::{self, DataType, WriteOptions};
 use voxgan::volume::Volume;
 
@@ -412,6 +413,9 @@ fn the_segmenter_inside_strips_and_a_generated_head_is_measured() {
     let dice = 2.0 * both / sizes as f64;
     println!("Dice of the phantom's brain {dice:.3}");
     assert!(dice > 0.85, "{dice}");
+    let inside = mask.data.index_axis(Axis(0), 0).mapv(|m| m > 0.5);
+    assert_eq!(components(&inside, Connectivity::Faces).pieces.len(), 1);
+    assert_eq!(filled(&inside), inside);
     let stripped = nifti::read(&brain).unwrap();
     assert!(stripped.data.iter().zip(&mask.data).all(|(x, m)| *m > 0.5 || *x == 0.0));
     assert!(refused(&["anatomy", "strip", text(&scan), text(&brain), "--labels"]).contains("--labels"));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nalgebra::{Matrix4, Vector3, Vector4};
+use nalgebra::{Matrix4, Rotation3, UnitQuaternion, Vector3, Vector4};
 use ndarray::{Array3, Axis, s};
 
 use super::super::STRUCTURES;
@@ -25,10 +25,14 @@ const MARGIN: usize = 8;
 const TURNED_MAX_DEG: f64 = 10.0;
 /// After a turn, what may be left of it before another is made.
 const LEFT_MAX_DEG: f64 = 3.0;
+/// The axes of a turned grid are turned by whole steps of this about each axis.
+const STEP_DEG: f64 = 5.0;
 /// Turns at most.
 const TURNS: usize = 2;
 /// What is kept around the centre of the brain of a turned head, in millimetres.
 const REACH_MM: f64 = 130.0;
+/// What rounding may move the end of a grid by.
+const ROUNDING_MM: f64 = 1e-6;
 /// Voxels of 1 mm that a structure has at least to show how the head lies.
 const VOXELS_MIN: usize = 200;
 /// Brain in millilitres without which no other axes are tried.
@@ -112,24 +116,27 @@ impl<B: VolumeOps> Segmenter<B> {
         if pose.turned_deg(&axes) <= TURNED_MAX_DEG {
             return look;
         }
-        let mut best = look;
+        let least = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
+        // As blurred as straight heads are: those on a grid of 1 mm already were not interpolated at all.
+        let uninterpolated = volume.spacing_mm().iter().all(|mm| (mm - 1.0).abs() < 0.01);
+        let interpolation = if uninterpolated { Interpolation::Cubic } else { Interpolation::Linear };
+        let mut best = None;
         for _ in 0..TURNS {
-            let grid = upright(&pose, &best);
-            let least = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
-            let turned = resample_with(volume, &grid, Interpolation::Cubic, least).data;
+            let grid = upright(&pose, &look);
+            let turned = resample_with(volume, &grid, interpolation, least).data;
             let Some(turned) = self.look(turned.index_axis_move(Axis(0), 0), grid) else { break };
             tracing::debug!("turned by {:.1} degrees: {:?}", pose.turned_deg(&axes), turned.pose());
             // A turn after which less looks like a head was wrong.
             let Some(found) = turned.pose().filter(|found| found.agreement > pose.agreement - 0.1) else {
                 break;
             };
-            best = turned;
+            best = Some(turned);
             if found.turned_deg(&pose.rotation) <= LEFT_MAX_DEG {
                 break;
             }
             pose = found;
         }
-        best
+        best.unwrap_or(look)
     }
 
     /// The pose that a look along other axes shows, where one does.
@@ -162,9 +169,21 @@ impl<B: VolumeOps> Segmenter<B> {
     }
 }
 
-/// A grid of 1 mm along the axes of a head over what a look sees of it, at most 13 cm from the centre of its brain.
+/// A grid of 1 mm along the axes of a head, to within [`STEP_DEG`], over what a look sees of it, at most 13 cm from the centre of
+/// its brain.
+///
+/// Its axes are turned against those of the look by whole steps, and its voxels lie in a lattice about the look's first voxel,
+/// so that two scans of one head on one grid mostly share their voxels here, too.
 fn upright(pose: &Pose, look: &Look) -> Grid {
-    let to_head = pose.rotation.transpose();
+    let axes = look.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+    let first = look.grid.affine.fixed_view::<3, 1>(0, 3).into_owned();
+    let turn = Rotation3::from_matrix_unchecked(axes.transpose() * pose.rotation);
+    // A quaternion has an axis at half a turn, too.
+    let turn = UnitQuaternion::from_rotation_matrix(&turn).scaled_axis();
+    let step = STEP_DEG.to_radians();
+    let rotation = axes * Rotation3::new(turn.map(|angle| step * (angle / step).round())).into_inner();
+    let to_head = rotation.transpose();
+    let centre = to_head * (pose.centre_mm - first);
     let mut bounds = [[f64::INFINITY, f64::NEG_INFINITY]; 3];
     for corner in 0..8 {
         let at = |axis: usize| {
@@ -172,15 +191,16 @@ fn upright(pose: &Pose, look: &Look) -> Grid {
             if corner >> axis & 1 == 0 { range.start as f64 } else { range.end as f64 - 1.0 }
         };
         let world = look.grid.affine * Vector4::new(at(0), at(1), at(2), 1.0);
-        let place = to_head * (world.xyz() - pose.centre_mm);
+        let place = to_head * (world.xyz() - first);
         for (axis, [low, high]) in bounds.iter_mut().enumerate() {
-            *low = low.min(place[axis]).max(-REACH_MM);
-            *high = high.max(place[axis]).min(REACH_MM);
+            *low = low.min(place[axis]).max(centre[axis] - REACH_MM);
+            *high = high.max(place[axis]).min(centre[axis] + REACH_MM);
         }
     }
-    let dims = bounds.map(|[low, high]| (high - low).max(0.0).ceil() as usize + 1);
-    let first = pose.centre_mm + pose.rotation * Vector3::from(bounds.map(|[low, _]| low));
-    let affine = Matrix4::new_translation(&first) * pose.rotation.to_homogeneous();
+    let bounds = bounds.map(|[low, high]| [(low + ROUNDING_MM).floor(), (high - ROUNDING_MM).ceil()]);
+    let dims = bounds.map(|[low, high]| (high - low).max(0.0) as usize + 1);
+    let first = first + rotation * Vector3::from(bounds.map(|[low, _]| low));
+    let affine = Matrix4::new_translation(&first) * rotation.to_homogeneous();
     Grid { dims, affine }
 }
 
@@ -195,4 +215,63 @@ fn occupied(image: &Array3<f32>) -> Option<[Range<usize>; 3]> {
     });
     let [Some(z), Some(y), Some(x)] = ranges else { return None };
     Some([z, y, x])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A look at nothing on a grid of 60×70×80 voxels that lies across the world's axes.
+    fn look() -> Look {
+        let turn = Rotation3::from_euler_angles(0.1, -0.05, 0.2).to_homogeneous();
+        let affine = Matrix4::new_translation(&Vector3::new(-20.0, 5.0, 11.0)) * turn;
+        let grid = Grid { dims: [60, 70, 80], affine };
+        let image = Array3::zeros((80, 70, 60));
+        Look { grid, rough: Array3::zeros(image.dim()), image, part: [0..80, 0..70, 0..60] }
+    }
+
+    fn pose(look: &Look, degrees: [f64; 3]) -> Pose {
+        let turn = Rotation3::new(Vector3::from(degrees.map(f64::to_radians)));
+        let rotation = look.grid.affine.fixed_view::<3, 3>(0, 0) * turn.into_inner();
+        let centre_mm = (look.grid.affine * Vector4::new(30.0, 35.0, 40.0, 1.0)).xyz();
+        Pose { rotation, mirrored: false, scale: 1.0, centre_mm, agreement: 1.0 }
+    }
+
+    #[test]
+    fn an_upright_grid_lies_along_the_head_and_covers_what_was_seen() {
+        let look = look();
+        for degrees in [[25.0, 0.0, 0.0], [-11.0, 3.0, 24.0], [0.0, 178.0, 3.0], [0.0, 0.0, 180.0]] {
+            let pose = pose(&look, degrees);
+            let grid = upright(&pose, &look);
+            let axes = grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+            assert!((axes.transpose() * axes - nalgebra::Matrix3::identity()).norm() < 1e-12);
+            // Half a step about each of three axes.
+            assert!(pose.turned_deg(&axes) < 0.87 * STEP_DEG, "{degrees:?}: {}", pose.turned_deg(&axes));
+            let seen = grid.affine.try_inverse().unwrap() * look.grid.affine;
+            for corner in [[0.0, 0.0, 0.0], [59.0, 69.0, 79.0], [59.0, 0.0, 79.0], [0.0, 69.0, 0.0]] {
+                let at = seen * Vector4::new(corner[0], corner[1], corner[2], 1.0);
+                let inside = (0..3).all(|a| at[a] > -1e-5 && at[a] < grid.dims[a] as f64 - 1.0 + 1e-5);
+                assert!(inside, "{degrees:?} {at} {:?}", grid.dims);
+                // The first voxel of the look is one of the grid's.
+                assert!(corner != [0.0; 3] || at.iter().all(|x| (x - x.round()).abs() < 1e-9));
+            }
+        }
+        let [one, other] =
+            [[25.0, 0.0, 1.0], [24.0, 1.0, 0.0]].map(|degrees| upright(&pose(&look, degrees), &look));
+        assert_eq!(one.affine, other.affine);
+    }
+
+    #[test]
+    fn every_order_of_axes_is_right_handed_and_none_occurs_twice() {
+        let head = Volume::new(ndarray::Array4::zeros((1, 2, 3, 4)), Matrix4::identity());
+        let mut turns: Vec<_> =
+            AXES.iter().map(|axes| from_ras(head.clone(), &axes.parse().unwrap()).affine).collect();
+        turns.push(Matrix4::identity());
+        for (n, turn) in turns.iter().enumerate() {
+            assert!(turn.determinant() > 0.5, "{n}");
+            let same =
+                |other: &&Matrix4<f64>| other.fixed_view::<3, 3>(0, 0) == turn.fixed_view::<3, 3>(0, 0);
+            assert_eq!(turns.iter().filter(same).count(), 1, "{n}");
+        }
+    }
 }
