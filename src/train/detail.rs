@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::nn::Init;
 use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
-use crate::nn::schedule::{cosine, decay};
+use crate::nn::schedule::decay;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::segmenter::{self, DETAIL};
 use crate::pretrained::{Weights, load_weights};
@@ -101,12 +101,6 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             device: device.clone(),
         })
     }
-
-    /// Adam's step size after `step` steps.
-    fn rate(&self, step: u64) -> f64 {
-        let training = &self.job.recipe.training;
-        training.learning_rate * cosine(step, training.warm_up, training.steps)
-    }
 }
 
 /// How much an example counts whose ventricles have so many millilitres.
@@ -116,9 +110,7 @@ fn weight(ventricles_ml: f64) -> f64 {
 
 impl<B: VolumeOps> Trainee for Training<'_, B> {
     fn schedule(&self) -> Schedule {
-        let training = &self.job.recipe.training;
-        let checkpoint = training.checkpoint_every_steps;
-        Schedule { steps: training.steps, log: training.log_every_steps, picture: checkpoint, checkpoint }
+        (&self.job.recipe.training).into()
     }
 
     fn done(&self) -> u64 {
@@ -153,7 +145,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             detail::of_corrections(&loss.gradient).into_iter().map(|x| x * weight as f32).collect();
         let slope = Tensor::from_data(TensorData::new(slope, corrections.dims()), &self.device);
         let found = gradients(&self.network, &(corrections * slope).sum().backward());
-        self.adam.set_learning_rate(self.rate(at));
+        self.adam.set_learning_rate(training.rate(at));
         self.network = self.adam.step(self.network.clone(), &clean(found));
         self.clock.step += 1;
         let beta = decay(training.average_steps, self.clock.step);
@@ -176,7 +168,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn complete(&self, line: &mut Numbers) {
         line.insert("seconds".into(), self.clock.seconds);
-        line.insert("learning_rate".into(), self.rate(self.clock.step));
+        line.insert("learning_rate".into(), self.job.recipe.training.rate(self.clock.step));
     }
 
     fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {

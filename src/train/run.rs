@@ -8,8 +8,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::record::RunFolder;
-use crate::config::RestorationTraining;
+use crate::config::{RestorationTraining, SegmentationTraining};
 use crate::error::{Error, Result};
+use crate::nn::schedule::cosine;
 use crate::pretrained::latest_checkpoint;
 
 /// Numbers of a step or of the log, by name.
@@ -36,6 +37,25 @@ impl From<&RestorationTraining> for Schedule {
             picture: training.picture_every_steps,
             checkpoint: training.checkpoint_every_steps,
         }
+    }
+}
+
+/// A segmenter has no pictures.
+impl From<&SegmentationTraining> for Schedule {
+    fn from(training: &SegmentationTraining) -> Self {
+        Self {
+            steps: training.steps,
+            log: training.log_every_steps,
+            picture: training.checkpoint_every_steps,
+            checkpoint: training.checkpoint_every_steps,
+        }
+    }
+}
+
+impl SegmentationTraining {
+    /// Adam's step size after `step` steps.
+    pub(super) fn rate(&self, step: u64) -> f64 {
+        self.learning_rate * cosine(step, self.warm_up, self.steps)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::nn::Init;
 use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
-use crate::nn::schedule::{cosine, decay};
+use crate::nn::schedule::decay;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::segmenter::{self, AVERAGE};
 use crate::pretrained::{Weights, load_weights};
@@ -125,7 +125,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
         let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
         let found = gradients(&self.network, &(logits * slope).sum().backward());
-        self.adam.set_learning_rate(self.rate(at));
+        self.adam.set_learning_rate(training.rate(at));
         self.network = self.adam.step(self.network.clone(), &clean(found));
         self.clock.step += 1;
         let beta = decay(training.average_steps, self.clock.step);
@@ -137,19 +137,11 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         }
         Ok(numbers)
     }
-
-    /// Adam's step size after `step` steps.
-    fn rate(&self, step: u64) -> f64 {
-        let training = &self.job.recipe.training;
-        training.learning_rate * cosine(step, training.warm_up, training.steps)
-    }
 }
 
 impl<B: VolumeOps> Trainee for Training<'_, B> {
     fn schedule(&self) -> Schedule {
-        let training = &self.job.recipe.training;
-        let checkpoint = training.checkpoint_every_steps;
-        Schedule { steps: training.steps, log: training.log_every_steps, picture: checkpoint, checkpoint }
+        (&self.job.recipe.training).into()
     }
 
     fn done(&self) -> u64 {
@@ -174,7 +166,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn complete(&self, line: &mut Numbers) {
         line.insert("seconds".into(), self.clock.seconds);
-        line.insert("learning_rate".into(), self.rate(self.clock.step));
+        line.insert("learning_rate".into(), self.job.recipe.training.rate(self.clock.step));
     }
 
     fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
