@@ -17,18 +17,24 @@ pub fn voted(found: &Segmentation, grid: &Grid) -> Segmentation {
     let [w, h, d] = grid.dims;
     let labels = Array3::from_shape_fn((d, h, w), |(z, y, x)| {
         let mut votes = [0u32; STRUCTURES];
-        for k in 0..voters[2] {
-            for j in 0..voters[1] {
-                for i in 0..voters[0] {
-                    let at = (z * voters[2] + k, y * voters[1] + j, x * voters[0] + i);
-                    votes[usize::from(fine.labels[at])] += 1;
+        // The voxels just around vote where those within are at odds: together they weigh less than one of them.
+        let reach = |axis: usize, at: usize| {
+            let (first, n) = ((at * voters[axis]) as isize, voters[axis] as isize);
+            (first - 1..=first + n).map(move |place| (place, (first..first + n).contains(&place)))
+        };
+        let around: u32 = voters.iter().map(|&n| n as u32 + 2).product();
+        for (k, k_within) in reach(2, z) {
+            for (j, j_within) in reach(1, y) {
+                for (i, i_within) in reach(0, x) {
+                    // Beyond the first voxel a place wraps to one far beyond the last.
+                    if let Some(&label) = fine.labels.get((k as usize, j as usize, i as usize)) {
+                        let within = k_within && j_within && i_within;
+                        votes[usize::from(label)] += if within { around } else { 1 };
+                    }
                 }
             }
         }
-        // Of equal numbers the lower index wins in every second voxel: neither side of a border is favoured.
-        let key =
-            |label: usize| (votes[label], if (x + y + z) % 2 == 0 { STRUCTURES - label } else { label });
-        (0..STRUCTURES).max_by_key(|&label| key(label)).expect("structures") as u8
+        (0..STRUCTURES).rev().max_by_key(|&label| votes[label]).expect("structures") as u8
     });
     Segmentation { labels, affine: grid.affine, ..found.clone() }
 }
