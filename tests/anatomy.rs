@@ -358,6 +358,7 @@ fn a_segmenter_learns_from_scans_and_gets_a_second_network() {
     let train = ["train", text(&first), "--data", text(&maps), "--out", text(&run)];
     let with_scans = ["--scans", text(&scans), "--scan-labels", text(&labels)];
     // Scans without label maps are refused by name.
+    write(&truth, &labels.join("sub-08_dseg.nii.gz"));
     let message = refused(&[&train[..], &with_scans[..]].concat());
     assert!(message.contains("sub-07"), "{message}");
     write(&truth, &labels.join("sub-07_dseg.nii.gz"));

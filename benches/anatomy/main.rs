@@ -11,6 +11,7 @@ mod neuromorphometrics;
 mod peer;
 mod pictures;
 mod place;
+mod plexus;
 mod protocols;
 mod scans;
 mod score;
@@ -18,7 +19,6 @@ mod statistics;
 mod steady;
 mod table;
 mod targets;
-mod votes;
 
 use std::path::Path;
 

@@ -10,9 +10,9 @@ use voxgan::volume::Volume;
 use crate::labelled::{SEEN_SCANS, UNSEEN_SCANS, open, people};
 use crate::neuromorphometrics::segmentation;
 use crate::place::Place;
+use crate::plexus::with_plexus_as_ventricle;
 use crate::statistics::{mean, median};
 use crate::targets::GROUPS;
-use crate::votes::with_plexus_as_ventricle;
 
 /// Label maps of FreeSurfer's protocol.
 const MAPS: [&str; 16] =

@@ -18,7 +18,6 @@ use crate::peer::as_reference;
 use crate::pictures::outlines;
 use crate::place::{Options, Place};
 use crate::table::agreement;
-use crate::votes::voted;
 
 /// Scans that no training saw: subjects at 1 mm and at 2 mm.
 pub const AT_1_MM: [&str; 5] = ["22", "25", "26", "27", "28"];
@@ -48,7 +47,7 @@ pub fn run(place: &Place) -> Result<()> {
     let mut scores = Vec::new();
     for (name, scan, labels) in kept(place)?.into_iter().take(place.options.only) {
         let ours = place.segmenter.segment(&scan)?;
-        let rows = as_reference(&labels, &voted(&ours, &Grid::of(&labels)), &name);
+        let rows = as_reference(&labels, &ours.on(&Grid::of(&labels)), &name);
         let score = mean_dice(&rows);
         eprintln!("{name}: mean Dice {score:.3}");
         found.extend(rows);

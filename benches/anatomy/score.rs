@@ -8,10 +8,10 @@ use voxgan::volume::Volume;
 use crate::found::{Found, csv, mean_dice, read};
 use crate::pictures::Worst;
 use crate::place::Place;
+use crate::plexus::with_plexus_as_ventricle;
 use crate::statistics::mean;
 use crate::table::{STRUCTURES_MEAN, print};
 use crate::targets::{GROUPS, Set};
-use crate::votes::{voted, with_plexus_as_ventricle};
 
 /// A scan and its truth, which may be on another grid.
 pub struct Case {
@@ -28,7 +28,7 @@ pub fn part(
     sets: &[&'static Set],
     cases: impl Iterator<Item = Result<Case>>,
 ) -> Result<()> {
-    let (mut found, mut nearest) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     let mut worst = Worst::default();
     for case in cases.take(place.options.only) {
         let case = case?;
@@ -39,34 +39,16 @@ pub fn part(
             let truth = with_plexus_as_ventricle(case.truth);
             (Case { truth, ..case }, with_plexus_as_ventricle(whole))
         };
-        let there = voted(&whole, &case.truth.grid());
+        let there = whole.on(&case.truth.grid());
         let rows = rows(&case, &whole, &there)?;
         let score = mean_dice(rows.iter().filter(|row| GROUPS.contains(&row.region.as_str())));
         eprintln!("{}, {}: mean Dice {score:.3}", case.set.name, case.name);
-        let by_nearest = whole.on(&case.truth.grid());
-        if by_nearest.labels != there.labels {
-            let overlap = Overlap::of(&case.truth, &by_nearest)?;
-            let of_groups = REGIONS.iter().filter(|region| GROUPS.contains(&region.name));
-            let dice: Vec<f64> = of_groups.filter_map(|region| overlap.dice(region)).collect();
-            nearest.push((case.set.name, score, mean(&dice)));
-        }
         found.extend(rows);
         worst.add(score, case, there);
     }
     let before = place.options.against.as_ref().map(|folder| read(&folder.join(file))).unwrap_or_default();
     for set in sets {
         print(set, &found, &before);
-        let of_set = || nearest.iter().filter(|one| one.0 == set.name);
-        if of_set().next().is_some() {
-            let [votes, nearest] = [
-                mean(&of_set().map(|one| one.1).collect::<Vec<_>>()),
-                mean(&of_set().map(|one| one.2).collect::<Vec<_>>()),
-            ];
-            println!(
-                "Voxels of the labels' grid hold several of the segmenter's: mean Dice of the groups {votes:.3} where these \
-                 vote, {nearest:.3} where the nearest one is taken.\n"
-            );
-        }
     }
     place.write(file, &csv(&found));
     worst.draw(&place.options.pictures, file.trim_end_matches(".csv"))

@@ -12,6 +12,8 @@ use super::structures::Region;
 const THIN_MM: f32 = 2.0;
 /// How far the surface is left standing beyond what a ball of [`THIN_MM`] rounds off: edges of gyri.
 const EDGE_MM: f32 = 1.5;
+/// Thick pieces of less are knots of sheets, in cubic millimetres.
+const KNOT_MM3: f64 = 50.0;
 /// Thick pieces beyond bridges belong to the brain if they reach no further from the main one: eyes and muscle do.
 const NEAR_MM: f32 = 8.0;
 
@@ -35,7 +37,13 @@ pub fn brain_mask(segmentation: &Segmentation, region: &Region) -> Array3<bool> 
     Zip::from(&labels).and(&far).for_each(|&piece, &far| {
         reach_mm[piece as usize] = reach_mm[piece as usize].max(far);
     });
-    let kept = labels.mapv(|piece| piece > 0 && reach_mm[piece as usize] <= NEAR_MM);
+    let voxel_mm3 = 1000.0 * segmentation.voxel_ml();
+    let belongs: Vec<bool> = std::iter::once(false)
+        .chain(pieces.pieces.iter().zip(&reach_mm[1..]).map(|(piece, &reach_mm)| {
+            reach_mm <= NEAR_MM && (reach_mm == 0.0 || piece.voxels as f64 * voxel_mm3 >= KNOT_MM3)
+        }))
+        .collect();
+    let kept = labels.mapv(|piece| belongs[piece as usize]);
     let near = distance_transform_mm(kept.view(), spacing_mm);
     whole(&Zip::from(&mask).and(&near).map_collect(|&inside, &near| inside && near <= THIN_MM + EDGE_MM))
 }
@@ -91,11 +99,13 @@ mod tests {
         assert!(share(&found, &brain) < 0.005, "{}", share(&found, &brain));
     }
 
-    /// Folds of 6 mm with gaps of 3 mm between them, as of a shrunken brain.
+    /// Folds of 6 mm with gaps of 3 mm between them, as of a shrunken brain, on a core that all of them reach.
     #[test]
     fn gyri_stay() {
-        let fold =
-            |p: [f64; 3]| radius(p) <= 28.0 && (radius(p) <= 16.0 || (p[0] + 100.0).rem_euclid(9.0) < 6.0);
+        let fold = |p: [f64; 3]| {
+            let fold = p[0].abs() < 13.0 && (p[0] + 100.0).rem_euclid(9.0) < 6.0;
+            radius(p) <= 16.0 || (fold && radius(p) <= 28.0)
+        };
         let plain = cortex(fold).labels.mapv(|label| label > 0);
         assert!(share(&mask(fold), &plain) < 0.02, "{}", share(&mask(fold), &plain));
     }

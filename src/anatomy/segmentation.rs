@@ -109,14 +109,54 @@ impl Segmentation {
         Volume::new(numbers.insert_axis(Axis(0)), self.affine)
     }
 
-    /// The labels on another grid, each of its voxels by the nearest one of this; volumes and confidence stay those of
-    /// this grid.
+    /// The labels on another grid; volumes and confidence stay those of this grid.
+    ///
+    /// Each voxel takes the label of the nearest one here, or, where it holds several, the one that most of them have: taken by
+    /// the nearest, labels at 1 mm would move by half a millimetre along every axis of a grid of 2 mm, whose centres lie between
+    /// voxels.
     pub fn on(&self, grid: &Grid) -> Self {
+        let fine_mm = self.spacing_mm();
+        let coarse_mm = [0, 1, 2].map(|axis| grid.affine.fixed_view::<3, 1>(0, axis).norm());
+        let voters = [0, 1, 2].map(|axis| (coarse_mm[axis] / fine_mm[axis]).round().max(1.0) as usize);
+        if voters == [1; 3] {
+            return self.nearest(grid);
+        }
+        let spacing_mm = [0, 1, 2].map(|axis| coarse_mm[axis] / voters[axis] as f64);
+        let fine = self.nearest(&grid.with_spacing(spacing_mm)).labels;
+        let [w, h, d] = grid.dims;
+        let labels = Array3::from_shape_fn((d, h, w), |place| elected(&fine, place, voters));
+        Self { labels, affine: grid.affine, ..self.clone() }
+    }
+
+    fn nearest(&self, grid: &Grid) -> Self {
         let volume = Volume::new(self.labels.mapv(f32::from).insert_axis(Axis(0)), self.affine);
         let moved: Array4<f32> = resample(&volume, grid, Interpolation::Nearest).data;
         let labels = moved.index_axis(Axis(0), 0).mapv(|label| label as u8);
         Self { labels, affine: grid.affine, ..self.clone() }
     }
+}
+
+/// The label that most of the `voters` (along W, H, D) of a voxel of a coarse grid have. Where they are at odds the voxels just around
+/// them decide, which together weigh less than one of them.
+fn elected(fine: &Array3<u8>, (z, y, x): (usize, usize, usize), voters: [usize; 3]) -> u8 {
+    let mut votes = [0u32; STRUCTURES];
+    let reach = |axis: usize, at: usize| {
+        let (first, n) = ((at * voters[axis]) as isize, voters[axis] as isize);
+        (first - 1..=first + n).map(move |place| (place, (first..first + n).contains(&place)))
+    };
+    let around: u32 = voters.iter().map(|&n| n as u32 + 2).product();
+    for (k, k_within) in reach(2, z) {
+        for (j, j_within) in reach(1, y) {
+            for (i, i_within) in reach(0, x) {
+                // Beyond the first voxel a place wraps to one far beyond the last.
+                if let Some(&label) = fine.get((k as usize, j as usize, i as usize)) {
+                    let within = k_within && j_within && i_within;
+                    votes[usize::from(label)] += if within { around } else { 1 };
+                }
+            }
+        }
+    }
+    (0..STRUCTURES).rev().max_by_key(|&label| votes[label]).expect("structures") as u8
 }
 
 #[cfg(test)]
@@ -147,6 +187,21 @@ mod tests {
     fn unknown_numbers_are_named() {
         let error = Segmentation::of_numbers(&map(&[0.0, 77.0, 2.5])).unwrap_err().to_string();
         assert!(error.contains("77") && error.contains("2.5"), "{error}");
+    }
+
+    /// A plane between two structures stays where it is: of the voxels that hold both, the larger part decides.
+    #[test]
+    fn voxels_that_hold_several_take_what_most_of_them_have() {
+        for wall in [6, 7] {
+            let labels = Array3::from_shape_fn((8, 8, 12), |(_, _, x)| if x < wall { 3 } else { 4 });
+            let fine = Segmentation::of_labels(labels, Matrix4::identity());
+            let coarse = fine.on(&fine.grid().with_spacing([3.0, 2.0, 2.0]));
+            assert_eq!(coarse.labels.dim(), (4, 4, 4));
+            // A third of the third voxel is no majority.
+            assert!(
+                coarse.labels.indexed_iter().all(|((_, _, x), &label)| label == if x < 2 { 3 } else { 4 })
+            );
+        }
     }
 
     #[test]

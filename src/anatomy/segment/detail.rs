@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::nn::Init;
-    use crate::pretrained::{Weights, load_weights};
+    use crate::nn::parameters::replace;
 
     #[test]
     fn both_sides_share_a_correction() {
@@ -283,14 +283,16 @@ mod tests {
         let network: SegmentationNet<Flex> = config.init(&mut Init::new(3), &device);
         let image = Array3::from_shape_fn(shape, |(z, y, x)| ((z * y + x) % 7) as f32);
         for favoured in [0.0, 6.0] {
-            let mut weights = Weights::default();
-            weights.insert(&network, "");
-            weights.arrays.get_mut("head.weight").unwrap().1.fill(0.0);
-            let bias = &mut weights.arrays.get_mut("head.bias").unwrap().1;
-            bias.fill(0.0);
-            bias[CORRECTION[ventricle]] = favoured;
-            let detail =
-                Detail { network: load_weights(network.clone(), &weights, "").unwrap(), tile: [24; 3] };
+            let network = replace(network.clone(), |name, values: Tensor<Flex, 1>| match name {
+                "head.weight" => values.zeros_like(),
+                "head.bias" => {
+                    let mut bias = vec![0.0f32; CORRECTIONS];
+                    bias[CORRECTION[ventricle]] = favoured;
+                    Tensor::from_data(TensorData::new(bias, [CORRECTIONS]), &values.device())
+                }
+                _ => values,
+            });
+            let detail = Detail { network, tile: [24; 3] };
             let (mut after, mut found) = (probability.clone(), labels.clone());
             detail.correct(image.view(), &mut after, &mut found, &device);
             if favoured == 0.0 {

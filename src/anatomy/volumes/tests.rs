@@ -47,12 +47,19 @@ fn label([x, y, z]: [f64; 3]) -> Structure {
     } else if inside([0.0, -5.0, 0.0], [4.0, 8.0, 10.0]) {
         ThirdVentricle
     } else if inside([18.0, 0.0, 0.0], [14.0, 24.0, 14.0]) {
-        sided(LeftThalamus)
+        sided(match (y > 12.0, y > 0.0) {
+            (true, _) if z > 0.0 => LeftCaudate,
+            (true, _) => LeftAccumbens,
+            (_, true) if a > 18.0 => LeftPutamen,
+            (_, true) => LeftPallidum,
+            _ if z < -6.0 => LeftVentralDiencephalon,
+            _ => LeftThalamus,
+        })
     } else if inside([32.0, -18.0, -18.0], [7.0, 14.0, 8.0]) {
         if inside([32.0, -22.0, -16.0], [2.0, 8.0, 2.0]) {
             sided(LeftInferiorLateralVentricle)
         } else {
-            sided(LeftHippocampus)
+            sided(if y > -8.0 { LeftAmygdala } else { LeftHippocampus })
         }
     } else if inside([0.0, 0.0, 12.0], [52.0, 66.0, 42.0]) {
         sided(LeftCerebralWhiteMatter)
