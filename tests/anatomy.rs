@@ -167,7 +167,7 @@ fn cohorts_are_compared_at_equal_age_and_head_size() {
         let row = |i: usize| {
             let age =
                 if older > 0 && i == 8 { "n/a".to_string() } else { (30 + 5 * (i + older)).to_string() };
-            format!("sub-{i:02}\t{age}\t{}\r\n", if i % 2 == 0 { "F" } else { "M" })
+            format!("sub-{i:02}\t{age}\t{}\r\n", if i.is_multiple_of(2) { "F" } else { "M" })
         };
         let rows: String = (0..9).map(row).collect();
         fs::write(path, format!("\u{feff}participant_id\tage\tsex\r\n{rows}")).unwrap();

@@ -12,10 +12,13 @@ use crate::alterations::{biased, half_a_voxel_away, noisy};
 /// Air added at every side of a turned scan in millimetres, so that no brain leaves the field of view.
 const AROUND_MM: f64 = 44.0;
 
+/// Makes a copy of a scan.
+type Make = Box<dyn Fn(&Volume) -> Result<Volume>>;
+
 /// A change of a scan that leaves the anatomy as it is.
 pub struct Copy {
     pub name: String,
-    pub make: Box<dyn Fn(&Volume) -> Result<Volume>>,
+    pub make: Make,
 }
 
 fn copy(name: impl Into<String>, make: impl Fn(&Volume) -> Result<Volume> + 'static) -> Copy {

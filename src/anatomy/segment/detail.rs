@@ -88,7 +88,7 @@ pub fn config(widths: Vec<usize>) -> SegmentationNetConfig {
     SegmentationNetConfig { widths, inputs: 1 + GUIDES.len(), outputs: CORRECTIONS, fold: 1 }
 }
 
-/// What the network sees: the image `[D, H, W]`, on a scale of its own ([`rescale`]), and the probabilities of [`GUIDES`], from
+/// What the network sees: the image `[D, H, W]`, on a scale of its own ([`rescale`]), and the probabilities of `GUIDES`, from
 /// those of the structures `[STRUCTURES, D·H·W]`; `[1, C, D, H, W]`.
 pub fn input<B: VolumeOps>(mut image: Array3<f32>, probability: &[f32], device: &B::Device) -> Tensor<B, 5> {
     let (d, h, w) = image.dim();

@@ -40,7 +40,7 @@ pub struct LabelledScan {
 
 impl LabelledScan {
     /// The scan and its label map, numbered as FreeSurfer's. A structure that the map has nowhere, and that protocols count as
-    /// part of another ([`UNIONS`]), is not told apart from it.
+    /// part of another (choroid plexus, of its ventricle), is not told apart from it.
     ///
     /// # Errors
     /// [`Error::Value`] for several channels, other grids, voxels that are no cubes, unknown numbers or a map without a
