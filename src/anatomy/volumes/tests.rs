@@ -143,7 +143,7 @@ fn partial_volumes_and_confidence_count() {
     segmentation.confidence[BrainStem.index()] = 0.4;
     let found = Volumes::of("s", &segmentation, None);
     assert_eq!(found.flags, [Flag::Unsure { structure: BrainStem, confidence: 0.4 }]);
-    assert!((found.quality - (18.0 * 0.9 + 0.4) / 19.0 * 0.9).abs() < 1e-12);
+    assert!((found.quality - (32.0 * 0.9 + 0.4) / 33.0 * 0.9).abs() < 1e-12);
 }
 
 #[test]
@@ -282,5 +282,5 @@ fn records_and_tables() {
     for limit in &LIMITS {
         assert!(Region::named(limit.region).is_some() && limit.min_ml < limit.max_ml, "{limit:?}");
     }
-    assert_eq!(STRUCTURES, 22);
+    assert_eq!(STRUCTURES, 36);
 }
