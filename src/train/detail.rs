@@ -17,7 +17,7 @@ use super::state::averaged;
 use super::subjects::turn;
 use crate::anatomy::segment::{APART, SegmentationNet, detail, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
-use crate::anatomy::{STRUCTURES, Segmenter, Structure};
+use crate::anatomy::{Segmenter, Structure};
 use crate::config::{DetailRecipe, SegmentationRecipe};
 use crate::error::Result;
 use crate::nn::Init;
@@ -139,7 +139,9 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             corrections.clone().inner().into_data().into_vec().expect("corrections are float32");
         let logits = detail::corrected(&probability, &values);
         let target = target.as_slice().expect("a copy is contiguous");
-        let loss = loss(&logits, target, crop, 1, training.cross_entropy, &APART);
+        let of = |logits: &[f32]| loss(logits, target, crop, 1, training.cross_entropy, &APART);
+        let before = of(&detail::corrected(&probability, &vec![0.0; values.len()])).dice;
+        let loss = of(&logits);
         finite(loss.dice + loss.cross_entropy, at)?;
         let slope: Vec<f32> =
             detail::of_corrections(&loss.gradient).into_iter().map(|x| x * weight as f32).collect();
@@ -150,7 +152,6 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         self.clock.step += 1;
         let beta = decay(training.average_steps, self.clock.step);
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
-        let before = before(&probability, target, crop, training.cross_entropy);
         let mut numbers = Numbers::from([
             ("loss_dice".into(), loss.dice),
             ("cross_entropy".into(), loss.cross_entropy),
@@ -194,12 +195,6 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             [(segmenter::DETAIL_KEY, self.job.recipe.to_toml()?), ("counters", json(path, &self.clock)?)];
         write(weights, metadata)
     }
-}
-
-/// The Dice loss of the first network alone.
-fn before(probability: &[f32], target: &[u8], crop: [usize; 3], cross_entropy: f64) -> f64 {
-    let none = vec![0.0; detail::config(vec![1]).outputs * probability.len() / STRUCTURES];
-    loss(&detail::corrected(probability, &none), target, crop, 1, cross_entropy, &APART).dice
 }
 
 #[cfg(test)]

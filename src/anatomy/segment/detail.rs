@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Tensor, TensorData};
-use ndarray::{Array3, ArrayView3, s};
+use ndarray::{Array3, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use super::super::{STRUCTURES, Structure};
@@ -141,11 +141,22 @@ impl<B: VolumeOps> Detail<B> {
     ) {
         let Some(region) = region(labels) else { return };
         let starts = [0, 1, 2].map(|axis| starts(&region[axis], self.tile[axis], labels.shape()[axis]));
-        let before = probability.to_vec();
+        // Blocks see what the first network said, not each other's corrections: of the planes that they reach.
+        let row = STRUCTURES * labels.len() / labels.len_of(Axis(0));
+        let last = (starts[0][starts[0].len() - 1] + self.tile[0]).min(labels.len_of(Axis(0)));
+        let before = probability[row * starts[0][0]..row * last].to_vec();
         for &z in &starts[0] {
             for &y in &starts[1] {
                 for &x in &starts[2] {
-                    self.block(image, &before, probability, labels, [z, y, x], &region, device);
+                    self.block(
+                        image,
+                        (&before, starts[0][0]),
+                        probability,
+                        labels,
+                        [z, y, x],
+                        &region,
+                        device,
+                    );
                 }
             }
         }
@@ -155,7 +166,7 @@ impl<B: VolumeOps> Detail<B> {
     fn block(
         &self,
         image: ArrayView3<f32>,
-        before: &[f32],
+        (before, first): (&[f32], usize),
         probability: &mut [f32],
         labels: &mut Array3<u8>,
         start: [usize; 3],
@@ -178,7 +189,8 @@ impl<B: VolumeOps> Detail<B> {
         for k in 0..STRUCTURES {
             for z in 0..sd {
                 for y in 0..sh {
-                    let from = ((start[0] + z) * STRUCTURES + k) * plane + (start[1] + y) * width + start[2];
+                    let from =
+                        ((start[0] - first + z) * STRUCTURES + k) * plane + (start[1] + y) * width + start[2];
                     let to = k * voxels + (z * h + y) * w;
                     p[to..to + sw].copy_from_slice(&before[from..from + sw]);
                 }

@@ -131,6 +131,7 @@ mod tests {
     use nalgebra::{Matrix4, Vector3};
     use ndarray::Array4;
 
+    use super::super::tests::still;
     use super::*;
 
     /// A head of 2 mm: a ball of white matter whose left half is at low x, a ventricle in its middle, fluid around it.
@@ -168,28 +169,16 @@ mod tests {
         (Volume::new(image, affine), Volume::new(labels, affine))
     }
 
-    fn still() -> SynthesisRecipe {
-        SynthesisRecipe {
-            rotation_deg: 0.0,
-            scaling: 0.0,
-            shear: 0.0,
-            elastic_mm: 0.0,
-            mirrored: 0.0,
-            stripped_to_brain: 0.0,
-            cut: 0.0,
-            bias: 0.0,
-            coarse: 0.0,
-            noise: 0.0,
-            gamma: 0.0,
-            ..SynthesisRecipe::default()
-        }
+    /// Nothing moves, nothing is coarse, nothing is cut away.
+    fn whole() -> SynthesisRecipe {
+        SynthesisRecipe { stripped_to_brain: 0.0, ..still() }
     }
 
     #[test]
     fn a_scan_of_2_mm_keeps_its_volumes_at_1_mm_and_its_image_fits_its_labels() {
         let (image, labels) = scan();
         let scan = LabelledScan::new("s", image, &labels).unwrap();
-        let Example { image, target, classes } = scan.example(View::Centred([64; 3]), &still(), [0; 3]);
+        let Example { image, target, classes } = scan.example(View::Centred([64; 3]), &whole(), [0; 3]);
         let ball = |r: f64| 4.0 / 3.0 * std::f64::consts::PI * r.powi(3);
         let voxels = |structure: Structure| {
             target.iter().filter(|label| usize::from(**label) == structure.index()).count()
@@ -226,7 +215,7 @@ mod tests {
     fn mirrored_and_without_fluid() {
         let (image, labels) = scan();
         let scan = LabelledScan::new("s", image, &labels).unwrap();
-        let recipe = SynthesisRecipe { mirrored: 1.0, stripped_to_brain: 1.0, ..still() };
+        let recipe = SynthesisRecipe { mirrored: 1.0, stripped_to_brain: 1.0, ..whole() };
         let Example { image, target, .. } = scan.example(View::Centred([64; 3]), &recipe, [0; 3]);
         let left = Structure::LeftCerebralWhiteMatter.index();
         let columns = target.indexed_iter().filter(|(_, label)| usize::from(**label) == left);
