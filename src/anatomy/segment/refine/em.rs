@@ -5,11 +5,12 @@ use rayon::prelude::*;
 
 use super::expectation::{Expectation, FLUID_PARTS};
 use super::field::{CELL, Cells};
-use super::groups::{GROUP_OF_PART, GROUPS, Group, PARTS};
+use super::groups::{GROUP_OF_PART, GROUPS, Group, PARTS, group_of_structure};
 use super::model::{Expected, Model};
 use super::noise::{median, quantile};
 use super::sites::{Layer, NONE, Prior};
 use super::statistics::{Sums, cell};
+use crate::anatomy::overlap::distance_transform_mm;
 
 /// Rounds. The fit drifts if it runs on: boundaries move to where intensities alone would have them.
 const ITERATIONS: usize = 4;
@@ -23,6 +24,9 @@ const FLUID_LEAST: f32 = 100.0;
 const SIDE_LEAST: f64 = 20.0;
 /// Sure voxels of white matter that say how bright tissue is.
 const WHITE_LEAST: f32 = 30.0;
+/// Millimetres from its borders beyond which white matter is deep, and how many such voxels say how wide its intensities are.
+const DEEP_MM: f32 = 3.0;
+const DEEP_LEAST: f64 = 1000.0;
 
 /// How the parts look at the start.
 struct Start {
@@ -93,6 +97,7 @@ pub fn fit(image: ArrayView3<f32>, inside: &Array3<bool>, prior: &mut Prior, noi
         sure.push(fluid);
     }
     let expected = expectations(image, prior, reference);
+    let deep = deep_white_sd(image, prior);
     let mut layers = std::mem::take(&mut prior.layers);
     for iteration in 0..ITERATIONS {
         model.maximise(&sums, &expected, iteration);
@@ -100,6 +105,9 @@ pub fn fit(image: ArrayView3<f32>, inside: &Array3<bool>, prior: &mut Prior, noi
             narrow_fluid(&mut model, image, prior.shape, &layers, &sure);
         }
         model.bound_plexus();
+        if let Some(deep) = deep {
+            model.bound_tissues(deep);
+        }
         let expectation = Expectation::new(&model.sd, model.noise, outlier);
         let held = (iteration > 0).then_some(&prior.held[..]);
         layers.par_iter_mut().zip(sums.par_iter_mut()).zip(&base).for_each(|((layer, sums), base)| {
@@ -115,6 +123,16 @@ pub fn fit(image: ArrayView3<f32>, inside: &Array3<bool>, prior: &mut Prior, noi
     }
     prior.layers = layers;
     model
+}
+
+/// Standard deviation of the network's white matter far from its borders; none where there is too little.
+fn deep_white_sd(image: &[f32], prior: &Prior) -> Option<f64> {
+    let groups = group_of_structure();
+    let other = prior.labels_view().mapv(|label| groups[usize::from(label)] != Group::WhiteMatter.index());
+    let deep = distance_transform_mm(other.view(), [1.0; 3]).mapv(|far| far > DEEP_MM);
+    let voxels = deep.iter().filter(|&&deep| deep).count() as f64;
+    let image = ArrayView3::from_shape(prior.shape, image).expect("an image of the prior's grid");
+    (voxels >= DEEP_LEAST).then(|| inside(&image, &deep).1)
 }
 
 /// Mean and standard deviation of the intensities inside; zero of nothing.

@@ -137,6 +137,11 @@ impl Group {
     pub fn is_fluid(self) -> bool {
         matches!(self, Ventricles | OuterFluid)
     }
+
+    /// Whether it is tissue of the brain.
+    pub fn is_tissue(self) -> bool {
+        !self.is_fluid() && !matches!(self, ChoroidPlexus | Outside)
+    }
 }
 
 /// The group of a structure.

@@ -5,7 +5,7 @@ use ndarray::{Array3, ArrayView3, Zip, s};
 
 use super::blur::{blur, taps};
 use super::groups::{Group, group};
-use super::noise::noise_sd;
+use super::noise::{median, noise_sd};
 use crate::anatomy::Structure;
 use crate::anatomy::overlap::distance_transform_mm;
 use crate::anatomy::shape::{Connectivity, components};
@@ -27,6 +27,8 @@ const TISSUE_MM: f32 = 6.0;
 /// Standard deviations of the Gaussians of local means in fluid and tissue, in voxels.
 const FLUID_LOCAL: f64 = 8.0;
 const TISSUE_LOCAL: f64 = 2.5;
+/// How far the mean of a normal distribution lies from that of its outer half, in standard deviations: √(2/π).
+const HALF: f32 = 0.797_884_6;
 /// Weight of the global mean in a local one.
 const PULL: f32 = 1e-4;
 /// Least contrast of fluid and tissue, in noise.
@@ -81,6 +83,7 @@ pub fn walls(image: ArrayView3<f32>, labels: ArrayView3<u8>) -> Option<Walls> {
         let wall = Zip::from(&tissue)
             .and(&away)
             .map_collect(|&tissue, &away| tissue && away > PURE_MM && away < TISSUE_MM);
+        let side = outer_half(image, &mut core, &wall)?;
         let (Some(fluid), Some(wall)) = (local(image, &core, FLUID_LOCAL), local(image, &wall, TISSUE_LOCAL))
         else {
             return None;
@@ -88,7 +91,7 @@ pub fn walls(image: ArrayView3<f32>, labels: ArrayView3<u8>) -> Option<Walls> {
         fraction = network.mapv(|fluid| f32::from(u8::from(fluid)));
         Zip::from(&mut fraction).and(&near).and(image).and(&fluid).and(&wall).for_each(
             |fraction, &near, &value, &fluid, &wall| {
-                let contrast = fluid - wall;
+                let contrast = fluid - side * HALF * noise - wall;
                 if near && contrast.abs() > (CONTRAST * noise).max(f32::MIN_POSITIVE) {
                     *fraction = ((value - wall) / contrast).clamp(0.0, 1.0);
                 }
@@ -123,6 +126,19 @@ fn bounds(mask: ArrayView3<bool>) -> Option<([usize; 3], [usize; 3])> {
         let end = [0, 1, 2].map(|axis| (high[axis] + 1 + MARGIN).min(shape[axis]));
         (low.map(|low| low.saturating_sub(MARGIN)), end)
     })
+}
+
+/// Keeps the half of `core` that is farther from the tissue of `wall` in intensity, since voxels of small ventricles hold tissue or
+/// plexus nearly everywhere; the sign of fluid's intensity less that of tissue. None where there is nothing of either.
+fn outer_half(image: ArrayView3<f32>, core: &mut Array3<bool>, wall: &Array3<bool>) -> Option<f32> {
+    let median_of = |mask: &Array3<bool>| {
+        let inside = image.iter().zip(mask).filter(|(_, inside)| **inside);
+        median(&mut inside.map(|(&x, _)| x).collect::<Vec<_>>())
+    };
+    let (middle, tissue) = (median_of(core)?, median_of(wall)?);
+    let side = if middle < tissue { -1.0 } else { 1.0 };
+    Zip::from(core).and(image).for_each(|core, &x| *core &= side * (x - middle) >= 0.0);
+    Some(side)
 }
 
 fn count(mask: &Array3<bool>) -> usize {
@@ -208,6 +224,30 @@ mod tests {
         let far = (0.5f64 + radius).ceil() as usize;
         assert_eq!(walls.at([side / 2, side / 2, side / 2]), Some(1.0));
         assert_eq!((walls.at([0, 0, 0]), walls.at([side / 2, side / 2, side / 2 + far + 4])), (None, None));
+    }
+
+    /// A ventricle so small that scarcely a voxel of it, blurred to 3 mm, is nothing but fluid.
+    #[test]
+    fn a_small_ball_in_a_blurred_scan_gets_its_volume() {
+        let (side, radius, seen) = (32, 4.0, 5.0);
+        let middle = (side as f64 - 1.0) / 2.0;
+        let mut values: Vec<f32> = (0..side * side * side)
+            .map(|n| {
+                (100.0 - 70.0 * ball_share([n / side / side, n / side % side, n % side], middle, radius))
+                    as f32
+            })
+            .collect();
+        blur(&mut values, [side; 3], &taps(1.27));
+        let image = Array3::from_shape_vec((side, side, side), values).unwrap();
+        let [left, white] =
+            [Structure::LeftLateralVentricle, Structure::LeftCerebralWhiteMatter].map(Structure::index);
+        let labels = Array3::from_shape_fn((side, side, side), |(z, y, x)| {
+            let r2: f64 = [z, y, x].iter().map(|&c| (c as f64 - middle).powi(2)).sum();
+            (if r2 < seen * seen { left } else { white }) as u8
+        });
+        let truth = 4.0 / 3.0 * std::f64::consts::PI * radius.powi(3);
+        let found = f64::from(walls(image.view(), labels.view()).unwrap().fraction.sum());
+        assert!((found / truth - 1.0).abs() < 0.1, "{found} {truth}");
     }
 
     /// Where nothing is to be seen the network's walls stay, and where there is no ventricle there are none.

@@ -40,6 +40,8 @@ use trust::Trust;
 
 /// Voxel size in millimetres beyond which a scan counts as coarse.
 const COARSE_MM: f64 = 1.2;
+/// Detail below which it does too, whatever its header says: it was interpolated from coarser voxels ([`noise::sharpness`]).
+const SHARPNESS_MIN: f64 = 0.125;
 /// Voxel size in millimetres beyond which a voxel is as thick as the cortex, and its wall to white matter is not to be seen.
 const THICK_MM: f64 = 3.0;
 /// Voxels of a brain below which there is nothing to fit.
@@ -75,6 +77,8 @@ pub struct Record {
     pub method: Method,
     /// Standard deviation of the scan's noise on the grid of 1 mm, in units of its intensities.
     pub noise_sd: f64,
+    /// How fine its detail is there: below 0.125 it was interpolated from coarser voxels.
+    pub sharpness: Option<f64>,
     /// Mean and standard deviation of the intensity of each group's parts.
     pub intensities: BTreeMap<Group, Vec<[f64; 2]>>,
     /// The network's mean probability over its ventricles.
@@ -117,6 +121,7 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
         return unrefined(prior.take_labels(), prior.expected);
     }
     let noise = noise::noise_sd(image, inside.view());
+    let sharpness = noise::sharpness(image, inside.view());
     let network = prior.labels.clone();
     let model = em::fit(image, &inside, &mut prior, noise);
     let trust = Trust::of(&prior, &model);
@@ -126,7 +131,8 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
         mantle_kept: native_spacing_mm.iter().any(|&mm| mm > THICK_MM),
         walls: None,
     };
-    let coarse = native_spacing_mm.iter().any(|&mm| mm > COARSE_MM);
+    let coarse = native_spacing_mm.iter().any(|&mm| mm > COARSE_MM)
+        || sharpness.is_some_and(|sharpness| sharpness < SHARPNESS_MIN);
     if coarse && !Structure::ALL.iter().any(|s| midpoint::is_lateral(*s) && limits.kept[s.index()]) {
         limits.walls = midpoint::walls(image, prior.labels_view());
     }
@@ -139,7 +145,7 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
     let mut labels = prior.take_labels();
     islands::remove(&mut labels, &network, &mut voxels);
     let method = if limits.walls.is_some() { Method::IntensitiesAndMidpoints } else { Method::Intensities };
-    Refined { labels, voxels, record: Record::new(method, &model, &trust, &limits) }
+    Refined { labels, voxels, record: Record::new(method, sharpness, &model, &trust, &limits) }
 }
 
 /// The network's labels and volumes as they are.
@@ -147,6 +153,7 @@ fn unrefined(labels: Array3<u8>, voxels: [f64; STRUCTURES]) -> Refined {
     let record = Record {
         method: Method::None,
         noise_sd: 0.0,
+        sharpness: None,
         intensities: BTreeMap::new(),
         ventricle_confidence: None,
         ventricle_separation: None,
@@ -159,7 +166,7 @@ fn unrefined(labels: Array3<u8>, voxels: [f64; STRUCTURES]) -> Refined {
 }
 
 impl Record {
-    fn new(method: Method, model: &Model, trust: &Trust, limits: &Limits) -> Self {
+    fn new(method: Method, sharpness: Option<f64>, model: &Model, trust: &Trust, limits: &Limits) -> Self {
         let intensity = |part: usize| [model.mean[part], model.sd[part]];
         let of = |group: Group| (group, group.range().map(intensity).collect());
         let fallen_back = Structure::ALL
@@ -169,6 +176,7 @@ impl Record {
         Self {
             method,
             noise_sd: model.noise,
+            sharpness,
             intensities: Group::ALL.into_iter().map(of).collect(),
             ventricle_confidence: trust.confidence,
             ventricle_separation: trust.separation,

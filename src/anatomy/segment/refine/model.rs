@@ -16,6 +16,8 @@ const PULL_OF_FLUID: f32 = 300.0;
 const LEAST: f64 = 20.0;
 /// Greatest spread of choroid plexus beside that of the wider of ventricle and white matter.
 const PLEXUS_SPREAD: f64 = 1.5;
+/// Greatest spread of a tissue beside that of deep white matter.
+const TISSUE_SPREAD: f64 = 1.3;
 /// Voxels that each part of a group is given everywhere.
 const SHARED: f32 = 5.0;
 /// From this iteration on the mean of fluid moves only away from that of white matter.
@@ -129,6 +131,17 @@ impl Model {
         let [plexus, ventricles, white] =
             [Group::ChoroidPlexus, Group::Ventricles, Group::WhiteMatter].map(Group::first);
         self.sd[plexus] = self.sd[plexus].min(PLEXUS_SPREAD * self.sd[ventricles].max(self.sd[white]));
+    }
+
+    /// Bounds the spread of tissues by `deep`, the standard deviation of white matter far from its borders: a cortex as thin as a
+    /// coarse voxel would take voxels of two tissues for its own otherwise.
+    pub fn bound_tissues(&mut self, deep: f64) {
+        let most = (TISSUE_SPREAD * deep).max(self.noise);
+        for (sd, group) in self.sd.iter_mut().zip(GROUP_OF_PART) {
+            if Group::ALL[group].is_tissue() {
+                *sd = sd.min(most);
+            }
+        }
     }
 
     /// Shares of the parts of groups that have several.

@@ -43,6 +43,26 @@ pub fn noise_sd(image: ArrayView3<f32>, inside: ArrayView3<bool>) -> f64 {
     NORMAL * f64::from(median(&mut bends).unwrap_or(0.0)) / 6f64.sqrt()
 }
 
+/// How fine the detail of an image is: the mean square of its second differences over one voxel beside those over two, the median of
+/// the three axes, between voxels of `inside`. 1 of white noise, 1/16 of what is smooth: T1-weighted brains acquired
+/// at the grid's 1 mm have 0.17 to 0.2, resampled by a tenth 0.135 to 0.15, and interpolated from 2 mm 0.09 to 0.115. None where there is nothing.
+pub fn sharpness(image: ArrayView3<f32>, inside: ArrayView3<bool>) -> Option<f64> {
+    let of_axis = |axis: usize| {
+        let (mut over_one, mut over_two) = (0.0, 0.0);
+        for (line, inside) in image.lanes(Axis(axis)).into_iter().zip(inside.lanes(Axis(axis))) {
+            for x in (2..line.len().saturating_sub(2)).filter(|&x| (x - 2..=x + 2).all(|x| inside[x])) {
+                let bend = |step: usize| f64::from(line[x - step] - 2.0 * line[x] + line[x + step]).powi(2);
+                over_one += bend(1);
+                over_two += bend(2);
+            }
+        }
+        (over_two > 0.0).then(|| over_one / over_two)
+    };
+    let mut axes = [of_axis(0)?, of_axis(1)?, of_axis(2)?];
+    axes.sort_by(f64::total_cmp);
+    Some(axes[1])
+}
+
 /// The median of values, which are reordered; none of none.
 pub fn median(values: &mut [f32]) -> Option<f32> {
     quantile(values, 0.5)
@@ -60,6 +80,17 @@ pub fn quantile(values: &mut [f32], share: f64) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sharpness_of_noise_is_one_and_that_of_a_parabola_a_sixteenth() {
+        let inside = Array3::from_elem((24, 24, 24), true);
+        let values = normal(&mut stream(3, 0, 0, 0, Purpose::Noise), 24 * 24 * 24);
+        let noise = Array3::from_shape_vec((24, 24, 24), values).unwrap();
+        assert!((sharpness(noise.view(), inside.view()).unwrap() - 1.0).abs() < 0.05);
+        let smooth = Array3::from_shape_fn((24, 24, 24), |(z, y, x)| (z * z + 2 * y * y + x * x) as f32);
+        assert!((sharpness(smooth.view(), inside.view()).unwrap() - 1.0 / 16.0).abs() < 1e-6);
+        assert_eq!(sharpness(smooth.view(), inside.mapv(|_| false).view()), None);
+    }
     use crate::random::{Purpose, normal, stream};
 
     #[test]
