@@ -23,11 +23,8 @@ const UNIONS: [(Structure, Structure); 2] = [
     (Structure::RightChoroidPlexus, Structure::RightLateralVentricle),
 ];
 
-/// Structures with sulci that are thinner than a voxel: some protocols count the fluid in them as theirs.
-const FOLDED: [[Structure; 2]; 2] = [
-    [Structure::LeftCerebralCortex, Structure::RightCerebralCortex],
-    [Structure::LeftCerebellarCortex, Structure::RightCerebellarCortex],
-];
+/// The cerebral cortex, whose sulci some protocols count as cortex. The cerebellum is drawn as a whole by all.
+const CORTEX: [Structure; 2] = [Structure::LeftCerebralCortex, Structure::RightCerebralCortex];
 /// Voxels of fluid, and of a structure, that say how bright it is.
 const SAMPLE_LEAST: usize = 100;
 
@@ -48,8 +45,7 @@ pub struct LabelledScan {
 
 impl LabelledScan {
     /// The scan and its label map, numbered as FreeSurfer's. A structure that the map has nowhere, and that protocols count as
-    /// part of another (choroid plexus, of its ventricle), is not told apart from it. Voxels of cerebral and cerebellar cortex that
-    /// are nearer to fluid than to cortex in intensity become fluid ([`open_sulci`]).
+    /// part of another (choroid plexus, of its ventricle), is not told apart from it. Voxels of cerebral cortex that are nearer to fluid than to cortex in intensity become fluid ([`open_sulci`]).
     ///
     /// # Errors
     /// [`Error::Value`] for several channels, other grids, voxels that are no cubes, unknown numbers or a map without a
@@ -137,9 +133,9 @@ impl LabelledScan {
     }
 }
 
-/// Gives the voxels of cerebral and of cerebellar cortex that lie on fluid's side of the mean of both medians to fluid. At 2 mm
-/// DLMUSE counts whole sulci as cortex: a fifth of its voxels are that dark, and a network that learns from them finds a cortex
-/// too large wherever it is measured. Label maps of other protocols leave such voxels to fluid already.
+/// Gives the voxels of cerebral cortex that lie on fluid's side of the mean of both medians to fluid. At 2 mm DLMUSE counts
+/// whole sulci as cortex: a fifth of its voxels are that dark, and a network that learns from them finds a cortex too large
+/// wherever it is measured. Label maps of other protocols leave such voxels to fluid already.
 fn open_sulci(labels: &mut Array3<u8>, image: &Array3<f32>) {
     let csf = Structure::Csf.index() as u8;
     let level = |labels: &Array3<u8>, of: &[u8]| -> Option<f32> {
@@ -148,13 +144,11 @@ fn open_sulci(labels: &mut Array3<u8>, image: &Array3<f32>) {
         let middle = values.len() / 2;
         (values.len() >= SAMPLE_LEAST).then(|| *values.select_nth_unstable_by(middle, f32::total_cmp).1)
     };
-    let Some(fluid) = level(labels, &[csf]) else { return };
-    for cortex in FOLDED.map(|sides| sides.map(|side| side.index() as u8)) {
-        let Some(tissue) = level(labels, &cortex) else { continue };
-        for (label, &x) in labels.iter_mut().zip(image).filter(|(label, _)| cortex.contains(label)) {
-            if (x - fluid).abs() < (x - tissue).abs() {
-                *label = csf;
-            }
+    let cortex = CORTEX.map(|side| side.index() as u8);
+    let (Some(fluid), Some(tissue)) = (level(labels, &[csf]), level(labels, &cortex)) else { return };
+    for (label, &x) in labels.iter_mut().zip(image).filter(|(label, _)| cortex.contains(label)) {
+        if (x - fluid).abs() < (x - tissue).abs() {
+            *label = csf;
         }
     }
 }
