@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::ahead::Ahead;
 use super::checkpoint;
-use super::data::Reals;
+use super::data::{Batch, Reals};
 use super::phases::{Context, MicroBatch, Outcome, add, clean};
 use super::record::RunFolder;
 use super::run::{Ended, Event, Numbers, Place, Schedule, Trainee, go_on};
@@ -60,7 +61,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
     } else {
         None
     };
-    let training = Training { job, space, state, segmenter, device: device.clone() };
+    let training = Training { job, space, state, segmenter, ahead: Ahead::default(), device: device.clone() };
     let place = Place { out: job.out, recipe: recipe.to_toml()?, device: B::name(device) };
     go_on(training, &place, job.stop, tell)
 }
@@ -72,6 +73,7 @@ struct Training<'a, B: VolumeOps> {
     state: State<B>,
     /// Measures samples for the log.
     segmenter: Option<Segmenter<B>>,
+    ahead: Ahead<Batch>,
     device: B::Device,
 }
 
@@ -92,8 +94,14 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     fn step(&mut self) -> Result<Numbers> {
-        let numbers = step(&mut self.state, self.job, &self.device)?;
-        Ok(numbers.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
+        let (job, samples) = (self.job, self.job.recipe.training.batch);
+        let Counters { step: at, images, .. } = self.state.counters;
+        let batch = self.ahead.take(at, |at| job.reals.batch(at, images, samples))?;
+        let next = |next| job.reals.batch(next, images + samples as u64, samples);
+        let (numbers, ahead) =
+            Ahead::beside(at + 1, next, || step(&mut self.state, job, batch, &self.device));
+        self.ahead = ahead;
+        Ok(numbers?.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
     }
 
     fn clock(&mut self, seconds: f64) {
@@ -137,10 +145,11 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 }
 
-/// One step: every phase that is due, and what follows it.
+/// One step on a batch of real volumes: every phase that is due, and what follows it.
 fn step<B: VolumeOps>(
     state: &mut State<B>,
     job: &Job,
+    batch: Batch,
     device: &B::Device,
 ) -> Result<BTreeMap<&'static str, f64>> {
     let _tape = tape();
@@ -154,9 +163,9 @@ fn step<B: VolumeOps>(
     let context = Context { recipe, augmentation: &augmentation, step: at };
     let micro = training.micro_batch.unwrap_or(training.batch);
     let rounds = training.batch / micro;
-    let batches: Vec<MicroBatch<B>> = (0..rounds)
-        .map(|round| job.reals.batch(at, state.counters.images, round * micro, micro, device))
-        .collect::<Result<_>>()?;
+    let batches: Vec<MicroBatch<B>> =
+        (0..rounds).map(|round| batch.part(round * micro, micro, device)).collect();
+    drop(batch);
     let mut numbers = BTreeMap::new();
     let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
     type Run<B> = fn(&mut State<B>, &Context, &MicroBatch<B>) -> Outcome<B>;

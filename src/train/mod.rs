@@ -5,6 +5,7 @@
 //! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
 //! a label map, that of [`restorer`] from a problem made of a true image, and that of [`cycle`] from two images that are no pair.
 
+mod ahead;
 mod checkpoint;
 pub mod cycle;
 mod data;
@@ -22,7 +23,7 @@ pub mod segmenter;
 mod state;
 mod subjects;
 
-pub use data::Reals;
+pub use data::{Batch, Reals};
 pub use estimate::Estimate;
 pub use phases::{Context, MicroBatch, Phase};
 pub use record::RunFolder;
