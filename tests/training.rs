@@ -398,6 +398,61 @@ fn the_two_last_checkpoints_are_kept() {
     assert_eq!(written, recipe);
 }
 
+/// Reads the event files of a run with TensorBoard's own reader.
+const READER: &str = "
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0, 'images': 0, 'histograms': 0}).Reload()
+tags = events.Tags()
+print(json.dumps({
+    'scalars': {tag: [[e.step, e.value] for e in events.Scalars(tag)] for tag in tags['scalars']},
+    'images': {tag: [[e.step, e.width, e.height, e.encoded_image_string[:4].hex()] for e in events.Images(tag)]
+               for tag in tags['images']},
+    'histograms': {tag: [[e.step, e.histogram_value.num, sum(e.histogram_value.bucket)] for e in events.Histograms(tag)]
+                   for tag in tags['histograms']},
+}))";
+
+/// Interrupted after its tenth step, with what was told of later ones lost; what TensorBoard shows is what `stats.jsonl` says.
+#[test]
+fn tensorboard_reads_what_a_run_tells() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let there = std::process::Command::new(&python).args(["-c", "import tensorboard"]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {python} has no tensorboard");
+        return;
+    }
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    recipe.output.checkpoint_kimg = 0.04;
+    place.train(&recipe, "run", 15).unwrap();
+    fs::remove_file(place.latest("run")).unwrap();
+    place.train(&recipe, "run", 20).unwrap();
+    let read =
+        std::process::Command::new(&python).args(["-c", READER]).arg(place.out("run")).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let read: Value = serde_json::from_slice(&read.stdout).unwrap();
+    let text = fs::read_to_string(place.out("run").join("stats.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [5, 10, 15, 20]);
+    for name in ["loss_g", "loss_d", "r_t", "images", "seconds_per_kimg"] {
+        let told = read["scalars"][name].as_array().unwrap_or_else(|| panic!("no {name} in {read}"));
+        assert_eq!(told.len(), 4, "{name}: {told:?}");
+        for (event, line) in told.iter().zip(&lines) {
+            assert_eq!(event[0], line["step"]);
+            assert_eq!(event[1].as_f64().unwrap() as f32, line[name].as_f64().unwrap() as f32, "{name}");
+        }
+    }
+    let steps = |kind: &str, name: &str| {
+        let events = read[kind][name].as_array().unwrap_or_else(|| panic!("no {name} in {read}"));
+        events.iter().map(|event| event[0].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((steps("images", "reals"), steps("images", "samples")), (vec![0], vec![0, 20]));
+    let picture = image::image_dimensions(place.out("run").join("samples/reals.png")).unwrap();
+    assert_eq!(read["images"]["reals"][0], serde_json::json!([0, picture.0, picture.1, "89504e47"]));
+    assert_eq!(steps("histograms", "intensities/samples"), [0, 20]);
+    assert_eq!(read["histograms"]["intensities/reals"][0], serde_json::json!([0, 1024.0, 1024.0]));
+}
+
 /// `tiny` with a class and a covariate.
 fn conditional() -> Recipe {
     let mut recipe = tiny();

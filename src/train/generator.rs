@@ -24,7 +24,7 @@ use crate::nn::parameters::Named;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::{TrainingSpace, segmenter};
 use crate::random::{Purpose, normal, stream};
-use crate::report::{Montage, write_png};
+use crate::report::Montage;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 
@@ -122,10 +122,12 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
         let (recipe, counters) = (self.job.recipe, &self.state.counters);
         if counters.step == 0 {
-            picture(folder, "reals", &self.job.reals.first(recipe.output.sample_grid)?, tell)?;
+            let reals = self.job.reals.first(recipe.output.sample_grid)?;
+            picture(folder, "reals", "reals", 0, &reals, tell)?;
         }
         let volumes = samples(&self.state, recipe, &self.space, self.job.reals, &self.device)?;
-        picture(folder, &format!("kimg-{:07.1}", counters.images as f64 / 1000.0), &volumes, tell)?;
+        let name = format!("kimg-{:07.1}", counters.images as f64 / 1000.0);
+        picture(folder, &name, "samples", counters.step, &volumes, tell)?;
         match &self.segmenter {
             Some(segmenter) if counters.step > 0 => {
                 let measured = &volumes[..recipe.output.anatomy_samples.min(volumes.len())];
@@ -254,11 +256,18 @@ fn anatomy<B: VolumeOps>(volumes: &[Volume], segmenter: &Segmenter<B>, counters:
     line
 }
 
-fn picture(folder: &RunFolder, name: &str, volumes: &[Volume], tell: &dyn Fn(Event)) -> Result<()> {
+/// A picture of `volumes`, and the histogram of their intensities.
+fn picture(
+    folder: &mut RunFolder,
+    name: &str,
+    kind: &str,
+    step: u64,
+    volumes: &[Volume],
+    tell: &dyn Fn(Event),
+) -> Result<()> {
     // The range that volumes are normalised to, so that pictures of different steps compare.
     let montage = Montage { window: (-1.0, 1.0), ..Montage::fit(volumes)? };
-    let path = folder.sample(name);
-    write_png(&path, &montage.render(volumes)?)?;
-    tell(Event::Wrote(&path));
-    Ok(())
+    folder.picture(name, kind, step, &montage.render(volumes)?, tell)?;
+    let intensities: Vec<f32> = volumes.iter().flat_map(|volume| volume.data.iter().copied()).collect();
+    folder.histogram(&format!("intensities/{kind}"), step, &intensities)
 }

@@ -11,6 +11,7 @@ pub mod cycle;
 mod data;
 pub mod detail;
 mod estimate;
+mod events;
 pub mod generator;
 mod learner;
 mod opponent;

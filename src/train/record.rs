@@ -5,10 +5,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use image::GrayImage;
 use serde_json::{Value, json};
 
+use super::events::EventFile;
+use super::run::Event;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
+use crate::report::png_bytes;
 
 /// Checkpoints that are kept: the last, and one in case the last is damaged.
 const KEPT: usize = 2;
@@ -19,6 +23,7 @@ const KEPT: usize = 2;
 /// run/recipe.toml        the resolved recipe
 /// run/versions.json      program, backend, machine
 /// run/stats.jsonl        one line each few steps
+/// run/events.out.tfevents.*   the same, and the pictures, for TensorBoard
 /// run/samples/*.png      reals, and samples at intervals
 /// run/checkpoints/*.safetensors
 /// ```
@@ -27,6 +32,7 @@ pub struct RunFolder {
     /// The folder.
     pub path: PathBuf,
     log: File,
+    events: EventFile,
 }
 
 impl RunFolder {
@@ -64,7 +70,8 @@ impl RunFolder {
             write_beside(&stats, |file| kept.iter().try_for_each(|line| writeln!(file, "{line}")))?;
         }
         let log = OpenOptions::new().create(true).append(true).open(&stats);
-        Ok(Self { path: path.to_path_buf(), log: log.map_err(|e| Error::io(&stats, "open the log", e))? })
+        let log = log.map_err(|e| Error::io(&stats, "open the log", e))?;
+        Ok(Self { path: path.to_path_buf(), log, events: EventFile::create(path, step)? })
     }
 
     /// Appends a line of numbers to the log; what is not finite is written as null.
@@ -81,12 +88,36 @@ impl RunFolder {
             .collect();
         writeln!(self.log, "{}", Value::Object(line))
             .and_then(|()| self.log.flush())
-            .map_err(|e| Error::io(&self.path.join("stats.jsonl"), "append to the log", e))
+            .map_err(|e| Error::io(&self.path.join("stats.jsonl"), "append to the log", e))?;
+        self.events.scalars(numbers.get("step").map_or(0, |&step| step as u64), numbers)
     }
 
-    /// Where the picture `name` goes.
-    pub fn sample(&self, name: &str) -> PathBuf {
-        self.path.join("samples").join(format!("{name}.png"))
+    /// Writes the picture `name` of `step`; `kind` is what pictures of other steps share.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for instance on a full disk.
+    pub fn picture(
+        &mut self,
+        name: &str,
+        kind: &str,
+        step: u64,
+        image: &GrayImage,
+        tell: &dyn Fn(Event),
+    ) -> Result<()> {
+        let path = self.path.join("samples").join(format!("{name}.png"));
+        let png = png_bytes(image)?;
+        write_beside(&path, |file| file.write_all(&png))?;
+        self.events.picture(step, kind, [image.width(), image.height()], &png)?;
+        tell(Event::Wrote(&path));
+        Ok(())
+    }
+
+    /// Adds the histogram of `values` to the event file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for instance on a full disk.
+    pub fn histogram(&mut self, name: &str, step: u64, values: &[f32]) -> Result<()> {
+        self.events.histogram(step, name, values)
     }
 
     /// Where the checkpoint of `step` goes.
