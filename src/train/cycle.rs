@@ -295,6 +295,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         self.clock.step
     }
 
+    fn images_per_step(&self) -> usize {
+        2 * self.job.recipe.training.batch
+    }
+
     fn step(&mut self) -> Result<Numbers> {
         let at = self.clock.step;
         let source = Rc::clone(&self.source);
@@ -326,7 +330,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     /// Images, the same through a run, a row each: as they are, there, and back; and the truth, where it is known.
-    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+    fn picture(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
         let mut images = Vec::new();
         for Pictured { image, truth } in &self.pictured {
             let through = |side: usize, x: Tensor<B, 5>| {

@@ -102,12 +102,12 @@ impl Reals {
         }
     }
 
-    /// The first `count` volumes, for pictures.
+    /// The first `count` volumes, read one by one; all of them if there are fewer.
     ///
     /// # Errors
-    /// As [`Dataset::volume`].
-    pub fn first(&self, count: usize) -> Result<Vec<Volume>> {
-        (0..count.min(self.len())).map(|i| self.dataset.volume(i)).collect()
+    /// Those of [`Dataset::volume`].
+    pub fn volumes(&self, count: usize) -> impl Iterator<Item = Result<Volume>> {
+        (0..count.min(self.len())).map(|i| self.dataset.volume(i))
     }
 
     /// The condition of volume `index` as `[1, width]`; none without conditions.

@@ -23,6 +23,8 @@ mod run;
 pub mod segmenter;
 mod state;
 mod subjects;
+mod validation;
+mod watch;
 
 pub use data::{Batch, Reals};
 pub use estimate::Estimate;
@@ -30,3 +32,5 @@ pub use phases::{Context, MicroBatch, Phase};
 pub use record::RunFolder;
 pub use run::{Ended, Event, Numbers, Schedule, Trainee, train};
 pub use state::{Counters, State};
+pub use validation::Best;
+pub use watch::Warning;

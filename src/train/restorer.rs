@@ -166,6 +166,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         self.clock.step
     }
 
+    fn images_per_step(&self) -> usize {
+        self.job.recipe.training.batch
+    }
+
     fn step(&mut self) -> Result<Numbers> {
         let at = self.clock.step;
         let source = Rc::clone(&self.source);
@@ -187,7 +191,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     /// Problems, the same through a run, a row each: where restoration starts, the result, the truth.
-    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+    fn picture(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
         let training = &self.job.recipe.training;
         let mut images = Vec::new();
         for sample in 0..PICTURED.min(self.job.subjects.len() as u64) {

@@ -157,6 +157,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         self.clock.step
     }
 
+    fn images_per_step(&self) -> usize {
+        1
+    }
+
     fn step(&mut self) -> Result<Numbers> {
         let (job, at) = (self.job, self.clock.step);
         let order = Rc::clone(&self.order);
@@ -177,7 +181,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         line.insert("learning_rate".into(), self.job.recipe.training.rate(self.clock.step));
     }
 
-    fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
+    fn picture(&mut self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
         Ok(())
     }
 
