@@ -104,7 +104,7 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
     };
     if args.dry_run {
         return on_device!(args.device, |B, device| {
-            plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), args);
+            plan(&recipe, &reals, validation.as_ref(), &Estimate::new::<B>(&recipe, &device), args);
             Ok(())
         });
     }
@@ -313,7 +313,7 @@ fn interrupts(out: &Path) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn plan(recipe: &Recipe, reals: &Reals, estimate: &Estimate, args: &Args) {
+fn plan(recipe: &Recipe, reals: &Reals, validation: Option<&Reals>, estimate: &Estimate, args: &Args) {
     let (network, training) = (&recipe.network, &recipe.training);
     println!("grid [D, H, W]     {:?} at {:?} mm", network.shape(), reals.spacing_mm());
     let channels: Vec<usize> = (0..network.blocks()).map(|i| network.channels(i)).collect();
@@ -321,6 +321,9 @@ fn plan(recipe: &Recipe, reals: &Reals, estimate: &Estimate, args: &Args) {
     println!("generator          {} parameters", estimate.generator_parameters);
     println!("discriminator      {} parameters", estimate.discriminator_parameters);
     println!("training set       {} volumes in {}", reals.len(), args.data.display());
+    if let Some(people) = validation {
+        println!("validation         {} volumes", people.len());
+    }
     println!(
         "steps              {} of {} volumes ({} at once)",
         estimate.steps,
