@@ -361,6 +361,36 @@ pub struct OutputRecipe {
     pub checkpoint_kimg: f64,
     /// Steps from one line of `stats.jsonl` to the next.
     pub log_every_steps: usize,
+    /// Thousands of volumes from one validation to the next, where there are people to validate on.
+    pub validation_kimg: f64,
+    /// Synthetic volumes of a validation; more than three.
+    pub validation_volumes: usize,
+    /// What the best checkpoint is chosen by.
+    pub best_by: BestBy,
+}
+
+/// A measure on people of validation, by which the best checkpoint of a run is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BestBy {
+    /// Fréchet distance in the segmenter's features; the lower, the better.
+    #[default]
+    FrechetDistance,
+    /// Harmonic mean of precision and recall in them; the higher, the better.
+    PrecisionRecall,
+    /// Mean |Cohen's d| of the volumes of brain, ventricles, cortex, white matter and cerebellum; the lower, the better.
+    Anatomy,
+}
+
+impl BestBy {
+    /// What it is called in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FrechetDistance => "Fréchet distance",
+            Self::PrecisionRecall => "precision and recall",
+            Self::Anatomy => "difference of anatomy",
+        }
+    }
 }
 
 impl Default for OutputRecipe {
@@ -371,6 +401,9 @@ impl Default for OutputRecipe {
             snapshot_kimg: 4.0,
             checkpoint_kimg: 10.0,
             log_every_steps: 10,
+            validation_kimg: 4.0,
+            validation_volumes: 16,
+            best_by: BestBy::default(),
         }
     }
 }

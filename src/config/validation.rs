@@ -1,7 +1,7 @@
 //! What a recipe's types alone do not ensure: ranges, divisibility, sizes. Every error names the key by its path.
 
 use super::{
-    AXIS_MAX, AugmentationRecipe, BLOCKS_MAX, ConditionsRecipe, Encoding, NetworkRecipe, Recipe,
+    AXIS_MAX, AugmentationRecipe, BLOCKS_MAX, BestBy, ConditionsRecipe, Encoding, NetworkRecipe, Recipe,
     TrainingRecipe,
 };
 use crate::error::{Error, Result};
@@ -20,7 +20,24 @@ impl Recipe {
         at_least_one("output.sample_grid", output.sample_grid)?;
         at_least_one("output.log_every_steps", output.log_every_steps)?;
         above_zero("output.snapshot_kimg", output.snapshot_kimg)?;
-        above_zero("output.checkpoint_kimg", output.checkpoint_kimg)
+        above_zero("output.checkpoint_kimg", output.checkpoint_kimg)?;
+        above_zero("output.validation_kimg", output.validation_kimg)?;
+        if output.validation_volumes < 4 {
+            let (found, advice) = (output.validation_volumes.to_string(), "16 is usual");
+            return Err(Error::value("output.validation_volumes", "4 or more", found, advice));
+        }
+        if output.best_by == BestBy::Anatomy && (output.anatomy_samples == 0 || self.network.shape()[0] == 1)
+        {
+            let found = format!("{} of slices or none", output.anatomy_samples);
+            let advice = "choose another output.best_by, or measure samples of whole heads";
+            return Err(Error::value(
+                "output.best_by",
+                "anatomy_samples above 0 and a grid of volumes",
+                found,
+                advice,
+            ));
+        }
+        Ok(())
     }
 }
 

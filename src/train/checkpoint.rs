@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::state::{Counters, State};
+use super::validation::Best;
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
@@ -24,7 +25,7 @@ const DISCRIMINATOR: &str = "D.";
 const ADAM_G: &str = "adam_g";
 const ADAM_D: &str = "adam_d";
 
-/// Writes `state` to `path`, beside and renamed.
+/// Writes `state` to `path`, beside and renamed; of the best checkpoint also by what it is.
 ///
 /// # Errors
 /// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.
@@ -33,6 +34,7 @@ pub fn save<B: VolumeOps>(
     state: &State<B>,
     recipe: &Recipe,
     space: &TrainingSpace,
+    best: Option<&Best>,
 ) -> Result<()> {
     let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
     weights.insert(&state.generator.valid(), GENERATOR);
@@ -40,6 +42,9 @@ pub fn save<B: VolumeOps>(
     weights.insert(&state.average, AVERAGE);
     insert_adam(&mut weights, &state.adam_g, ADAM_G)?;
     insert_adam(&mut weights, &state.adam_d, ADAM_D)?;
+    if let Some(best) = best {
+        weights.metadata.insert(Best::KEY.into(), json(path, best)?);
+    }
     let metadata = [
         ("recipe", recipe.to_toml()?),
         ("space", json(path, space)?),
