@@ -16,6 +16,7 @@ use crate::io::{bids, nifti};
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::train::cycle::Domains;
 use crate::train::restorer::Subjects;
+use crate::train::transfer::Source;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
 /// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.
@@ -42,7 +43,9 @@ pub struct Args {
     /// The label maps of these scans, on their grids: sub-01_dseg.nii.gz belongs to sub-01_T1w.nii.gz
     #[arg(long, value_name = "FOLDER", requires = "scans")]
     scan_labels: Option<PathBuf>,
-    /// For a segmenter, the weights to start from
+    /// For a generator or a segmenter, the weights to start from: a run, a checkpoint or exported weights; for a generator also a
+    /// name inside the program (brain-4mm). A generator may have more blocks, wider ones and more conditions than they have: its
+    /// first image is theirs, up-sampled
     #[arg(long, value_name = "WEIGHTS")]
     from: Option<PathBuf>,
     /// The run's folder; a run that is there is resumed
@@ -88,17 +91,23 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
     recipe.validate()?;
     let recipe = recipe.resolved();
     let reals = Reals::new(Dataset::open(&args.data)?, &recipe)?;
+    let from = args.from.as_ref().map(|from| Source::open(&from.to_string_lossy())).transpose()?;
+    let taken = from.as_ref().map_or(Ok(Vec::new()), |source| source.report(&recipe))?;
     if args.dry_run {
         return on_device!(args.device, |B, device| {
-            plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), args);
+            plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), &taken, args);
             Ok(())
         });
     }
     let stop = interrupts(&args.out)?;
     let screen = Screen::new();
+    if latest_checkpoint(&args.out)?.is_none() {
+        taken.iter().for_each(|line| screen.say(format!("from: {line}")));
+    }
     let job = train::generator::Job {
         recipe: &recipe,
         reals: &reals,
+        from: from.as_ref(),
         out: &args.out,
         stop: &stop,
         last_step: None,
@@ -281,13 +290,23 @@ fn interrupts(out: &Path) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn plan(recipe: &Recipe, reals: &Reals, estimate: &Estimate, args: &Args) {
+fn plan(recipe: &Recipe, reals: &Reals, estimate: &Estimate, taken: &[String], args: &Args) {
     let (network, training) = (&recipe.network, &recipe.training);
     println!("grid [D, H, W]     {:?} at {:?} mm", network.shape(), reals.spacing_mm());
     let channels: Vec<usize> = (0..network.blocks()).map(|i| network.channels(i)).collect();
     println!("channels           {channels:?}");
+    let discriminator: Vec<usize> =
+        (0..network.blocks()).map(|i| network.discriminator_channels(i)).collect();
+    if discriminator != channels {
+        println!("discriminator's    {discriminator:?}");
+    }
     println!("generator          {} parameters", estimate.generator_parameters);
-    println!("discriminator      {} parameters", estimate.discriminator_parameters);
+    println!(
+        "discriminator      {} parameters, {} of them in its fully connected layer",
+        estimate.discriminator_parameters,
+        network.fully_connected_parameters()
+    );
+    taken.iter().for_each(|line| println!("from               {line}"));
     println!("training set       {} volumes in {}", reals.len(), args.data.display());
     println!(
         "steps              {} of {} volumes ({} at once)",

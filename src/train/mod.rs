@@ -21,6 +21,7 @@ mod run;
 pub mod segmenter;
 mod state;
 mod subjects;
+pub mod transfer;
 
 pub use data::Reals;
 pub use estimate::Estimate;
