@@ -92,7 +92,7 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
     let recipe = recipe.resolved();
     let reals = Reals::new(Dataset::open(&args.data)?, &recipe)?;
     let from = args.from.as_ref().map(|from| Source::open(&from.to_string_lossy())).transpose()?;
-    let taken = from.as_ref().map_or(Ok(Vec::new()), |source| source.report(&recipe))?;
+    let taken = from.as_ref().map_or(Ok(Vec::new()), |source| source.report(&recipe, reals.spacing_mm()))?;
     if args.dry_run {
         return on_device!(args.device, |B, device| {
             plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), &taken, args);

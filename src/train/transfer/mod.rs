@@ -13,7 +13,7 @@ use crate::config::{NetworkRecipe, Recipe};
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
 use crate::pretrained::model::{self, AVERAGE};
-use crate::pretrained::{Weights, load_weights};
+use crate::pretrained::{TrainingSpace, Weights, load_weights};
 
 mod arrays;
 mod discriminator;
@@ -72,6 +72,8 @@ pub struct Source {
     recipe: Recipe,
     /// Mean path length of that run; 0 if it is not told.
     path_mean: f64,
+    /// Voxels of its volumes, `[D, H, W]`, if they are told.
+    spacing_mm: Option<[f64; 3]>,
     /// SHA-256 of the file.
     pub sha256: String,
 }
@@ -95,7 +97,13 @@ impl Source {
         let counters: Option<serde_json::Value> =
             weights.metadata.get("counters").and_then(|text| serde_json::from_str(text).ok());
         let path_mean = counters.and_then(|counters| counters["path_mean"].as_f64()).unwrap_or(0.0);
-        Ok(Self { weights, recipe, path_mean, sha256 })
+        let space: Option<TrainingSpace> =
+            weights.metadata.get("space").and_then(|text| serde_json::from_str(text).ok());
+        let spacing_mm = space.map(|space| {
+            let affine = space.affine();
+            [2, 1, 0].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm())
+        });
+        Ok(Self { weights, recipe, path_mean, spacing_mm, sha256 })
     }
 
     /// What the networks of `recipe` can take.
@@ -166,11 +174,11 @@ impl Source {
         Ok(())
     }
 
-    /// What is taken and what is new, in words, a line each.
+    /// What is taken and what is new, in words, a line each; `spacing_mm` are the voxels of the new grid, `[D, H, W]`.
     ///
     /// # Errors
     /// As [`Self::fit`].
-    pub fn report(&self, recipe: &Recipe) -> Result<Vec<String>> {
+    pub fn report(&self, recipe: &Recipe, spacing_mm: [f64; 3]) -> Result<Vec<String>> {
         let origin = self.fit(recipe)?;
         let (old, new) = (&self.recipe.network, &recipe.network);
         let blocks = |taken: usize| format!("{taken} of {} blocks", new.blocks());
@@ -178,6 +186,17 @@ impl Source {
             vec![format!("{} from {}", blocks(origin.generator_blocks), self.weights.path.display())];
         if old.base != new.base {
             lines.push(format!("base stretched from {:?} to {:?}", old.base, new.base));
+        }
+        let extent = |network: &NetworkRecipe, spacing_mm: [f64; 3]| {
+            [0, 1, 2].map(|axis| network.shape()[axis] as f64 * spacing_mm[axis])
+        };
+        if let Some(before) = self.spacing_mm {
+            let [before, after] = [extent(old, before), extent(new, spacing_mm)];
+            if (0..3).any(|axis| (before[axis] / after[axis] - 1.0).abs() > 1e-3) {
+                lines.push(format!(
+                    "the first images are of another size: {before:.0?} mm become {after:.0?}, [D, H, W]"
+                ));
+            }
         }
         let discriminator = match origin.discriminator_blocks {
             0 if self.weights.arrays.keys().any(|name| name.starts_with(DISCRIMINATOR)) => {

@@ -149,7 +149,6 @@ fn new_blocks_begin_with_the_old_logit_of_the_image_down_sampled() {
                 added.iter().rev().fold(Features::from_volumes(scans.clone()), |x, &f| downsample(x, f));
             let expected = logits(&before, small.into_volumes(), None);
             let error = error(logits(&after, scans, None), expected);
-            println!("{images} channels, {added:?}: {error:.1e}");
             assert!(error < 1e-5, "{images} channels, {added:?}: {error:.1e}");
         }
     }
@@ -187,7 +186,6 @@ fn wider_layers_keep_their_function() {
     // The new channels' own minibatch deviation is the root of its ε, 1e-4, not nothing.
     let scans = scans(&new);
     let error = error(logits(&after, scans.clone(), None), logits(&before, scans, None));
-    println!("logits of a wider discriminator: {error:.1e}");
     assert!(error < 1e-4, "{error:.1e}");
 }
 
@@ -260,7 +258,7 @@ fn a_generator_alone_gets_a_new_discriminator() {
     for generator in [&after.generator.valid(), &after.average] {
         assert!(error(image(generator, None, Noise::None), expected.clone()) < 1e-6);
     }
-    let lines = source.report(&new).unwrap().join("\n");
+    let lines = source.report(&new, [1.0; 3]).unwrap().join("\n");
     assert!(lines.contains("discriminator new: the weights have none"), "{lines}");
     let frozen = recipe(OLD, "[transfer]\nfreeze_d = 1\n");
     let message = source.fit(&frozen).unwrap_err().to_string();
