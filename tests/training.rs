@@ -102,7 +102,7 @@ impl Place {
         let job = Job {
             recipe,
             reals: &reals,
-            from: None,
+            from,
             out: &self.out(name),
             stop: &stop,
             last_step: Some(last_step),
