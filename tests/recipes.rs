@@ -143,9 +143,9 @@ fn widths_are_listed_or_follow_a_rule() {
     assert_eq!(parse(&recipe.to_toml().unwrap()).unwrap(), recipe);
     let lists =
         "channels = [24, 12, 6]\ndiscriminator_channels = [16, 8, 8]\ndiscriminator_fc_channels = 4\n";
-    let network_of_two = parse(&network(lists)).unwrap().resolved().network;
-    assert_eq!(network_of_two.discriminator_channels(0), 16);
-    assert_eq!(network_of_two.fully_connected_parameters(), (4 * 64 + 1) * 16);
+    let two = parse(&network(lists)).unwrap().resolved().network;
+    assert_eq!(two.discriminator_channels(0), 16);
+    assert_eq!(two.fully_connected_parameters(), (4 * 64 + 1) * 16);
     for (lines, key, found) in [
         ("channels = [24, 12, 6]\nchannel_base = 64\n", "network.channels", "both"),
         ("channels = [24, 12]\n", "network.channels", "2 in [24, 12]"),

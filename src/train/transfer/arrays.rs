@@ -47,7 +47,7 @@ impl Pair<'_> {
     }
 
     /// The new array `name`.
-    pub fn new(&mut self, name: &str) -> &mut (Vec<usize>, Vec<f32>) {
+    pub fn fresh(&mut self, name: &str) -> &mut (Vec<usize>, Vec<f32>) {
         let name = format!("{}{name}", self.to);
         self.new.arrays.get_mut(&name).unwrap_or_else(|| panic!("the new network has no {name}"))
     }
@@ -74,7 +74,7 @@ impl Pair<'_> {
         rest: f64,
     ) {
         let old_row = old.len() / shape[0];
-        let (shape, new) = self.new(name);
+        let (shape, new) = self.fresh(name);
         let new_row = new.len() / shape[0];
         for (old, new) in old.chunks(old_row).zip(new.chunks_mut(new_row)) {
             new.iter_mut().for_each(|value| *value *= rest as f32);
@@ -93,13 +93,13 @@ impl Pair<'_> {
     /// As [`Self::old`].
     pub fn vector(&mut self, name: &str, gain: f64) -> Result<()> {
         let old = self.old(name)?.1.clone();
-        self.new(name).1.iter_mut().zip(old).for_each(|(new, old)| *new = old * gain as f32);
+        self.fresh(name).1.iter_mut().zip(old).for_each(|(new, old)| *new = old * gain as f32);
         Ok(())
     }
 
     /// Sets the rows of the new array `name` from number `first` on to zero.
     pub fn clear(&mut self, name: &str, first: usize) {
-        let (shape, values) = self.new(name);
+        let (shape, values) = self.fresh(name);
         let row = values.len() / shape[0];
         values[first * row..].fill(0.0);
     }

@@ -86,8 +86,8 @@ fn epilogue(pair: &mut Pair, old: &Recipe, new: &Recipe) -> Result<()> {
             pair.weight("b4.out.weight", 1, &Run::first(width), gain * root, 0.0)?;
             pair.vector("b4.out.bias", root)?;
             let last = format!("mapping.fc{}", layers(pair) - 1);
-            pair.new(&format!("{last}.weight")).1[..wider].fill(0.0);
-            pair.new(&format!("{last}.bias")).1[0] = (1.0 / (LRELU_GAIN * MAPPING_LR_MULTIPLIER)) as f32;
+            pair.fresh(&format!("{last}.weight")).1[..wider].fill(0.0);
+            pair.fresh(&format!("{last}.bias")).1[0] = (1.0 / (LRELU_GAIN * MAPPING_LR_MULTIPLIER)) as f32;
             Ok(())
         }
         [true, false] => Ok(()),
@@ -118,11 +118,11 @@ fn carry(pair: &mut Pair, network: &NetworkRecipe, blocks: usize) -> Result<()> 
         .map(|row| row.iter().map(|&weight| f64::from(weight) / root).collect())
         .collect();
     let name = format!("{}.fromrgb.weight", block(finest));
-    for (row, signs) in pair.new(&name).1.chunks_mut(images).zip(&signs) {
+    for (row, signs) in pair.fresh(&name).1.chunks_mut(images).zip(&signs) {
         row.iter_mut().zip(signs).for_each(|(weight, sign)| *weight = (sign * root) as f32);
     }
     let mut write = |name: String, rows: &[Vec<f64>], gain: f64| {
-        let (shape, values) = pair.new(&name);
+        let (shape, values) = pair.fresh(&name);
         let taps: usize = shape[2..].iter().product();
         let scale = gain * read * ((shape[1] * taps) as f64).sqrt();
         for (row, factors) in values.chunks_mut(shape[1] * taps).zip(rows) {
@@ -142,7 +142,7 @@ fn carry(pair: &mut Pair, network: &NetworkRecipe, blocks: usize) -> Result<()> 
         write(format!("{}.skip.weight", block(i)), rows, 0.0);
     }
     let bias = pair.old(&format!("{from_image}.bias"))?.1.clone();
-    let (_, new) = pair.new(&format!("{}.conv1.bias", block(blocks)));
+    let (_, new) = pair.fresh(&format!("{}.conv1.bias", block(blocks)));
     new.iter_mut().zip(bias).for_each(|(new, old)| *new = old * branch as f32);
     Ok(())
 }

@@ -24,7 +24,7 @@ pub fn generator(pair: &mut Pair, old: &Recipe, new: &Recipe, blocks: usize) -> 
     pair.vector("mapping.w_avg", 1.0)?;
     let name = "synthesis.b4.const";
     let constant = stretched(&pair.old(name)?.1, a.base, b.base);
-    pair.new(name).1[..constant.len()].copy_from_slice(&constant);
+    pair.fresh(name).1[..constant.len()].copy_from_slice(&constant);
     for i in 0..blocks {
         let block = format!("synthesis.{}", block(i));
         if i > 0 {
@@ -58,7 +58,7 @@ fn layer(pair: &mut Pair, name: &str, inputs: usize, w: [usize; 2]) -> Result<()
     pair.vector(&format!("{name}.noise_strength"), 1.0)?;
     // The fixed noise of this layer, where it has the same grid.
     let noise = format!("{name}.noise_const");
-    let grid = pair.new(&noise).0.clone();
+    let grid = pair.fresh(&noise).0.clone();
     if pair.old(&noise)?.0 == grid {
         pair.vector(&noise, 1.0)?;
     }
