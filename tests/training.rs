@@ -18,8 +18,9 @@ use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::pretrained::latest_checkpoint;
-use voxgan::pretrained::{Model, Weights};
+use voxgan::pretrained::{Model, Weights, export, export_for_training};
 use voxgan::train::generator::{self, Job};
+use voxgan::train::transfer::Source;
 use voxgan::train::{Best, Ended, Event, Reals};
 use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
@@ -89,9 +90,20 @@ impl Place {
 
     /// The run `name` up to `last_step`.
     fn train(&self, recipe: &Recipe, name: &str, last_step: u64) -> Result<Ended> {
+        self.train_from(None, recipe, name, last_step)
+    }
+
+    /// The run `name`, which starts from other weights, up to `last_step`.
+    fn train_from(
+        &self,
+        from: Option<&Source>,
+        recipe: &Recipe,
+        name: &str,
+        last_step: u64,
+    ) -> Result<Ended> {
         let (reals, stop) = (self.reals(recipe), AtomicBool::new(false));
         let out = self.out(name);
-        let job = job(recipe, &reals, &out, &stop, last_step);
+        let job = Job { from, ..job(recipe, &reals, &out, &stop, last_step) };
         generator::run::<Flex>(&job, &Default::default(), &|_| {})
     }
 
@@ -124,7 +136,7 @@ fn job<'a>(
     stop: &'a AtomicBool,
     last_step: u64,
 ) -> Job<'a> {
-    Job { recipe, reals, validation: None, out, stop, last_step: Some(last_step) }
+    Job { recipe, reals, validation: None, from: None, out, stop, last_step: Some(last_step) }
 }
 
 /// `tiny`, with augmentation from the start and a line of log every five steps.
@@ -659,4 +671,127 @@ fn a_label_outside_the_recipe_names_the_volume() {
     refuse(|r| r.conditions.covariates[0].max = 50.0, &["age_years", "sub-05", "`55`", "from 20 to 50"]);
     refuse(|r| r.conditions.classes[0].values = vec!["F".into(), "X".into()], &["sex", "sub-01", "`M`"]);
     refuse(|r| r.conditions.classes[0].label = "site".into(), &["site", "sub-00", "none"]);
+}
+
+/// `tiny` with one more block of the same grid, wider, conditional, with everything of `[transfer]`.
+fn grown() -> Recipe {
+    let mut recipe = conditional();
+    let network = &mut recipe.network;
+    (network.channel_base, network.channel_max) = (None, None);
+    (network.discriminator_channel_base, network.discriminator_channel_max) = (None, None);
+    network.factors.push([1; 3]);
+    (network.channels, network.discriminator_channels) = (Some(vec![12, 8, 4]), Some(vec![10, 8, 6]));
+    recipe.transfer.freeze_d = 2;
+    recipe.transfer.ramp_kimg = 0.02;
+    recipe.validate().unwrap();
+    recipe.resolved()
+}
+
+#[test]
+fn a_run_that_started_from_other_weights_resumes_bit_for_bit_and_freezes_layers() {
+    let place = Place::new(0, 6);
+    place.train(&tiny(), "old", 3).unwrap();
+    let source = Source::open(place.out("old").to_str().unwrap()).unwrap();
+    let recipe = grown();
+    place.train_from(Some(&source), &recipe, "whole", 9).unwrap();
+    place.train_from(Some(&source), &recipe, "parts", 4).unwrap();
+    // The weights are needed no more.
+    place.train(&recipe, "parts", 6).unwrap();
+    place.train_from(Some(&source), &recipe, "parts", 9).unwrap();
+    assert_same_checkpoints(&place.latest("whole"), &place.latest("parts"));
+    place.train_from(Some(&source), &recipe, "first", 1).unwrap();
+    let ((first, text), (last, _)) = (content(&place.latest("first")), content(&place.latest("whole")));
+    assert!(text["origin"].contains("\"generator_blocks\":2"), "{}", text["origin"]);
+    // Of the old finest block, conv0 and conv1; what is new learns, and so does the skip.
+    let old = content(&place.latest("old")).0;
+    for name in ["D.b8.conv0.weight", "D.b8.conv0.bias", "D.b8.conv1.weight", "D.b8.conv1.bias"] {
+        assert_eq!(first[name], last[name], "{name}");
+        assert!(!last.contains_key(&format!("adam_d.first.{name}")), "{name}");
+    }
+    assert_eq!(old["D.b8.conv0.weight"], last["D.b8.conv0.weight"], "as wide as it was");
+    for name in ["D.b8.skip.weight", "D.b16.fromrgb.weight", "D.b16.conv1.weight", "D.b4.fc.weight"] {
+        assert_ne!(first[name], last[name], "{name}");
+    }
+    // Others than those it began with, or any for a run that began with none, are refused.
+    let other = Source::open(place.out("first").to_str().unwrap()).unwrap();
+    words(&place.train_from(Some(&other), &recipe, "parts", 10).unwrap_err(), &["origin", "--out"]);
+    words(&place.train_from(Some(&source), &tiny(), "old", 4).unwrap_err(), &["origin", "--out"]);
+    // Without weights, there is nothing to freeze.
+    words(&place.train(&recipe, "none", 1).unwrap_err(), &["--from", "[transfer]"]);
+}
+
+#[test]
+fn a_frozen_mapping_network_stays() {
+    let place = Place::new(0, 6);
+    place.train(&tiny(), "old", 3).unwrap();
+    let source = Source::open(place.out("old").to_str().unwrap()).unwrap();
+    let mut recipe = tiny();
+    recipe.transfer.freeze_mapping = true;
+    place.train_from(Some(&source), &recipe, "new", 5).unwrap();
+    let (old, new) = (content(&place.latest("old")).0, content(&place.latest("new")).0);
+    for name in ["G.mapping.fc0.weight", "G.mapping.fc0.bias", "G.mapping.fc1.weight"] {
+        assert_eq!(old[name], new[name], "{name}");
+    }
+    assert_ne!(old["G.synthesis.b4.const"], new["G.synthesis.b4.const"]);
+}
+
+/// With β₁ = 0, Adam's first step is a step size long in every parameter that has a gradient.
+#[test]
+fn step_sizes_rise_from_nothing() {
+    let place = Place::new(0, 6);
+    place.train(&tiny(), "old", 3).unwrap();
+    let source = Source::open(place.out("old").to_str().unwrap()).unwrap();
+    let start = Weights::read(&place.latest("old")).unwrap();
+    let longest = |ramp_kimg: f64| {
+        let mut recipe = tiny();
+        recipe.transfer.ramp_kimg = ramp_kimg;
+        (recipe.training.r1_interval, recipe.training.path_length_interval) = (0, 0);
+        let name = format!("ramp-{ramp_kimg}");
+        place.train_from(Some(&source), &recipe, &name, 1).unwrap();
+        let end = Weights::read(&place.latest(&name)).unwrap();
+        let (before, after) = (&start.arrays["D.b4.fc.weight"].1, &end.arrays["D.b4.fc.weight"].1);
+        let steps = before.iter().zip(after).map(|(a, b)| f64::from((a - b).abs()));
+        steps.fold(0.0, f64::max)
+    };
+    let rate = tiny().training.learning_rate_discriminator;
+    let (full, tenth) = (longest(0.0), longest(0.04));
+    assert!((full / rate - 1.0).abs() < 1e-2, "{full}");
+    assert!((tenth / rate - 0.1).abs() < 1e-2, "{tenth}");
+}
+
+#[test]
+fn exported_weights_are_those_of_the_checkpoint_in_float16() {
+    let place = Place::new(0, 6);
+    place.train(&conditional(), "old", 5).unwrap();
+    let checkpoint = Weights::read(&place.latest("old")).unwrap();
+    let bytes = export_for_training(&checkpoint).unwrap();
+    let file = place.out("old.safetensors");
+    fs::write(&file, &bytes).unwrap();
+    let weights = Weights::read(&file).unwrap();
+    let of = |prefix: &str| weights.arrays.keys().filter(|name| name.starts_with(prefix)).count();
+    assert!(of("G.") > 0 && of("D.") > 0 && of("G_ema.") > of("G.") && of("adam") == 0);
+    for (name, (shape, values)) in &weights.arrays {
+        let (there, exact) = &checkpoint.arrays[name];
+        assert_eq!(shape, there, "{name}");
+        let near = values.iter().zip(exact).all(|(a, b)| (a - b).abs() <= b.abs() * 5e-4 + 1e-7);
+        assert!(near, "{name}");
+    }
+    // It is a generator as well, and the same run starts from it as from the checkpoint.
+    Model::<Flex>::open(file.to_str().unwrap(), &Default::default()).unwrap();
+    let mut recipe = conditional();
+    recipe.transfer.ramp_kimg = 1e9;
+    for (name, from) in [("a", &file), ("b", &place.out("old"))] {
+        let source = Source::open(from.to_str().unwrap()).unwrap();
+        place.train_from(Some(&source), &recipe, name, 1).unwrap();
+    }
+    let [a, b] = ["a", "b"].map(|name| Weights::read(&place.latest(name)).unwrap().arrays);
+    for (name, (_, values)) in
+        a.iter().filter(|(name, _)| !name.starts_with("adam") && !name.ends_with("w_avg"))
+    {
+        let near = values.iter().zip(&b[name].1).all(|(a, b)| (a - b).abs() <= b.abs() * 5e-4 + 1e-6);
+        assert!(near, "{name}");
+    }
+    // The average alone is no start for a discriminator, and no export for training can be made of it.
+    let alone = Weights::from_bytes(&export(&checkpoint, true).unwrap(), &file).unwrap();
+    words(&export_for_training(&alone).unwrap_err(), &["G.*", "none"]);
 }

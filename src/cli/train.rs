@@ -17,6 +17,7 @@ use crate::io::{bids, nifti};
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::train::cycle::Domains;
 use crate::train::restorer::Subjects;
+use crate::train::transfer::Source;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
 /// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.
@@ -44,7 +45,9 @@ pub struct Args {
     /// The label maps of these scans, on their grids: sub-01_dseg.nii.gz belongs to sub-01_T1w.nii.gz
     #[arg(long, value_name = "FOLDER", requires = "scans")]
     scan_labels: Option<PathBuf>,
-    /// For a segmenter, the weights to start from
+    /// For a generator or a segmenter, the weights to start from: a run, a checkpoint or exported weights; for a generator also a
+    /// name inside the program (brain-4mm). A generator may have more blocks, wider ones and more conditions than they have: its
+    /// first image is theirs, up-sampled
     #[arg(long, value_name = "WEIGHTS")]
     from: Option<PathBuf>,
     /// For a generator, a dataset of people who are not in --data: samples are compared with them at intervals, and the best
@@ -102,18 +105,24 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
         Some(folder) => Some(others(Reals::new(Dataset::open(folder)?, &recipe)?, &reals)?),
         None => None,
     };
+    let from = args.from.as_ref().map(|from| Source::open(&from.to_string_lossy())).transpose()?;
+    let taken = from.as_ref().map_or(Ok(Vec::new()), |source| source.report(&recipe, reals.spacing_mm()))?;
     if args.dry_run {
         return on_device!(args.device, |B, device| {
-            plan(&recipe, &reals, validation.as_ref(), &Estimate::new::<B>(&recipe, &device), args);
+            plan(&recipe, &reals, validation.as_ref(), &Estimate::new::<B>(&recipe, &device), &taken, args);
             Ok(())
         });
     }
     let stop = interrupts(&args.out)?;
     let screen = Screen::new();
+    if latest_checkpoint(&args.out)?.is_none() {
+        taken.iter().for_each(|line| screen.say(format!("from: {line}")));
+    }
     let job = train::generator::Job {
         recipe: &recipe,
         reals: &reals,
         validation: validation.as_ref(),
+        from: from.as_ref(),
         out: &args.out,
         stop: &stop,
         last_step: None,
@@ -313,13 +322,30 @@ fn interrupts(out: &Path) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn plan(recipe: &Recipe, reals: &Reals, validation: Option<&Reals>, estimate: &Estimate, args: &Args) {
+fn plan(
+    recipe: &Recipe,
+    reals: &Reals,
+    validation: Option<&Reals>,
+    estimate: &Estimate,
+    taken: &[String],
+    args: &Args,
+) {
     let (network, training) = (&recipe.network, &recipe.training);
     println!("grid [D, H, W]     {:?} at {:?} mm", network.shape(), reals.spacing_mm());
     let channels: Vec<usize> = (0..network.blocks()).map(|i| network.channels(i)).collect();
     println!("channels           {channels:?}");
+    let discriminator: Vec<usize> =
+        (0..network.blocks()).map(|i| network.discriminator_channels(i)).collect();
+    if discriminator != channels {
+        println!("discriminator's    {discriminator:?}");
+    }
     println!("generator          {} parameters", estimate.generator_parameters);
-    println!("discriminator      {} parameters", estimate.discriminator_parameters);
+    println!(
+        "discriminator      {} parameters, {} of them in its fully connected layer",
+        estimate.discriminator_parameters,
+        network.fully_connected_parameters()
+    );
+    taken.iter().for_each(|line| println!("from               {line}"));
     println!("training set       {} volumes in {}", reals.len(), args.data.display());
     if let Some(people) = validation {
         println!("validation         {} volumes", people.len());

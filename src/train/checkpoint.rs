@@ -20,8 +20,8 @@ use crate::pretrained::model::AVERAGE;
 use crate::pretrained::{TrainingSpace, Weights, load_weights};
 
 /// Where the networks and their optimisers stand among the arrays.
-const GENERATOR: &str = "G.";
-const DISCRIMINATOR: &str = "D.";
+pub(super) const GENERATOR: &str = "G.";
+pub(super) const DISCRIMINATOR: &str = "D.";
 const ADAM_G: &str = "adam_g";
 const ADAM_D: &str = "adam_d";
 
@@ -51,6 +51,9 @@ pub fn save<B: VolumeOps>(
         ("counters", json(path, &state.counters)?),
         ("images", state.counters.images.to_string()),
     ];
+    if let Some(origin) = &state.origin {
+        weights.metadata.insert("origin".into(), json(path, origin)?);
+    }
     write(weights, metadata)
 }
 
@@ -120,6 +123,9 @@ pub fn load<B: VolumeOps>(
     state.discriminator = load_weights(state.discriminator, &weights, DISCRIMINATOR)?;
     state.average = load_weights(state.average, &weights, AVERAGE)?;
     state.counters = from_json::<Counters>(&weights, "counters")?;
+    if weights.metadata.contains_key("origin") {
+        state.origin = Some(from_json(&weights, "origin")?);
+    }
     restore_adam(&mut state.adam_g, &weights, ADAM_G, device)?;
     restore_adam(&mut state.adam_d, &weights, ADAM_D, device)?;
     Ok(state)

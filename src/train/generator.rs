@@ -12,7 +12,8 @@ use super::data::{Batch, Reals};
 use super::phases::{Context, MicroBatch, Outcome, add, clean};
 use super::record::RunFolder;
 use super::run::{Ended, Event, Numbers, Place, Schedule, Trainee, go_on};
-use super::state::{Counters, State};
+use super::state::{Counters, State, optimisers};
+use super::transfer::{Origin, Source};
 use super::validation::{Best, REGIONS, Validation, measured};
 use super::watch::{Warning, Watch, memorised, unlikeness};
 use crate::anatomy::Segmenter;
@@ -23,8 +24,9 @@ use crate::error::{Error, Result};
 use crate::gan::{Augmentation, Truncation};
 use crate::nn::Noise;
 use crate::nn::parameters::Named;
+use crate::nn::schedule::rise;
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::{TrainingSpace, segmenter};
+use crate::pretrained::{TrainingSpace, latest_checkpoint, segmenter};
 use crate::random::{Purpose, normal, stream};
 use crate::report::Montage;
 use crate::volume::Volume;
@@ -39,6 +41,8 @@ pub struct Job<'a> {
     pub reals: &'a Reals,
     /// People to validate on, none of the training set.
     pub validation: Option<&'a Reals>,
+    /// Another network's weights to start from, instead of initial values.
+    pub from: Option<&'a Source>,
     /// The run's folder.
     pub out: &'a Path,
     /// Set from outside (a signal): the run finishes its step, saves and ends.
@@ -55,7 +59,16 @@ pub struct Job<'a> {
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let recipe = job.recipe;
     let space = job.reals.space();
-    let state = State::<B>::new(recipe, recipe.conditions.width(), device);
+    let mut state = State::<B>::new(recipe, recipe.conditions.width(), device);
+    match job.from {
+        Some(source) => state = source.start(state, recipe)?,
+        None if !recipe.transfer.is_default() && latest_checkpoint(job.out)?.is_none() => {
+            let (expected, advice) =
+                ("weights to start from, as [transfer] is set", "give them, or remove the table");
+            return Err(Error::value("--from", expected, "none", advice));
+        }
+        None => {}
+    }
     let segmenter = if recipe.output.anatomy_samples > 0 && recipe.network.shape()[0] > 1 {
         Some(segmenter::open::<B>(segmenter::EMBEDDED, device)?)
     } else {
@@ -200,6 +213,12 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn restore(&mut self, path: &Path) -> Result<()> {
         self.state = checkpoint::load::<B>(path, self.job.recipe, &self.space, &self.device)?;
+        let (began, given) = (self.state.origin.as_ref(), self.job.from);
+        if given.is_some_and(|given| began.is_none_or(|origin| origin.sha256 != given.sha256)) {
+            let found = began.map_or("no weights", |_| "others");
+            let advice = "leave out --from to go on, or give another --out for a new run";
+            return Err(Error::file(path, "origin", "the weights of --from", found, advice));
+        }
         Ok(())
     }
 
@@ -238,6 +257,8 @@ fn step<B: VolumeOps>(
         (true, false, State::discriminator_main),
         (due(training.r1_interval), false, State::discriminator_r1),
     ];
+    let frozen = state.origin.as_ref().map_or(Vec::new(), |origin| origin.frozen_in_discriminator(recipe));
+    set_rates(state, recipe);
     for (due, of_generator, run) in phases {
         if !due {
             continue;
@@ -256,6 +277,11 @@ fn step<B: VolumeOps>(
                 *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
             }
         }
+        if of_generator {
+            sum.retain(|path, _| !Origin::freezes_in_generator(recipe, path));
+        } else {
+            sum.retain(|path, _| !frozen.iter().any(|layer| path.starts_with(layer)));
+        }
         let gradients = clean(sum);
         if of_generator {
             state.generator = state.adam_g.step(state.generator.clone(), &gradients);
@@ -266,9 +292,20 @@ fn step<B: VolumeOps>(
     let ema_kimg = training.ema_kimg.expect("a resolved recipe has ema_kimg");
     state.counters.step += 1;
     state.counters.images += training.batch as u64;
-    state.update_average(training.batch, ema_kimg, training.ema_rampup);
+    // What came from elsewhere is worth its average from the first step on.
+    let rampup = if state.origin.is_some() { 0.0 } else { training.ema_rampup };
+    state.update_average(training.batch, ema_kimg, rampup);
     state.counters.augmentation.end_step(&recipe.augmentation);
     Ok(numbers)
+}
+
+/// Sets the step sizes of a run that began with another network's weights, while they rise.
+fn set_rates<B: VolumeOps>(state: &mut State<B>, recipe: &Recipe) {
+    let ramp = recipe.transfer.ramp_kimg * 1000.0 / recipe.training.batch as f64;
+    let part = rise(state.counters.step, ramp.round() as u64);
+    let [generator, discriminator] = optimisers(&recipe.training);
+    state.adam_g.set_learning_rate(generator.learning_rate * part);
+    state.adam_d.set_learning_rate(discriminator.learning_rate * part);
 }
 
 impl<B: VolumeOps> Training<'_, B> {

@@ -23,6 +23,7 @@ mod run;
 pub mod segmenter;
 mod state;
 mod subjects;
+pub mod transfer;
 mod validation;
 mod watch;
 

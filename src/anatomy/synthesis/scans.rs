@@ -268,11 +268,9 @@ mod tests {
         for levels in [[60.0, 130.0, 200.0], [200.0, 120.0, 80.0]] {
             let image =
                 truth.mapv(|label| levels[[csf, cortex, white].iter().position(|l| *l == label).unwrap()]);
-            let mut labels =
-                Array3::from_shape_fn(
-                    truth.dim(),
-                    |(z, y, x)| if x < 3 || x > 18 { truth[[z, y, x]] } else { cortex },
-                );
+            let mut labels = Array3::from_shape_fn(truth.dim(), |(z, y, x)| {
+                if !(3..=18).contains(&x) { truth[[z, y, x]] } else { cortex }
+            });
             assert_ne!(labels, truth);
             open_sulci(&mut labels, &image);
             assert_eq!(labels, truth);
