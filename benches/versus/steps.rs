@@ -73,6 +73,7 @@ impl<B: VolumeOps> Bench<B> {
             network,
             conditions: Default::default(),
             training: Default::default(),
+            transfer: Default::default(),
             augmentation: Default::default(),
             output: Default::default(),
         };
