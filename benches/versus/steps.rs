@@ -72,7 +72,6 @@ impl<B: VolumeOps> Bench<B> {
         let recipe = Recipe {
             network,
             conditions: Default::default(),
-            transfer: Default::default(),
             training: Default::default(),
             transfer: Default::default(),
             augmentation: Default::default(),
