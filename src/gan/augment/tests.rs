@@ -280,7 +280,7 @@ fn check_gradients(name: &str, draw: &Draw) {
             let bump = TensorData::new(bump, start.dims());
             f(start.clone() + Tensor::from_data(bump, (&Default::default(), DType::F64)))
         };
-        (8.0 * (moved(0.25) - moved(-0.25)) - (moved(0.5) - moved(-0.5))) / 3.0
+        (8.0 * (moved(1.0) - moved(-1.0)) - (moved(2.0) - moved(-2.0))) / 12.0
     };
     let largest = |x: &[f64]| x.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     for at in [5, 333, 517, 960, 1400, 1919] {
