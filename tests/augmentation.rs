@@ -25,11 +25,16 @@ use voxgan::volume::resample::Interpolation;
 
 /// Samples that a generator is judged by.
 const SAMPLES: usize = 200;
+/// Volumes that it learns from.
+const VOLUMES: u64 = 48;
+/// Steps of eight volumes.
+const STEPS: u64 = 300;
 
-/// A bright blob in the right half of a grid of 8³.
-fn right_handed(number: u64) -> Volume {
+/// A bright blob in the right half of a grid of 8³, or in the left.
+fn blob(number: u64, right: bool) -> Volume {
     let place = normal(&mut stream(1, 0, 0, number, Purpose::Start), 3);
     let [x, y, z] = [5.6 + 0.3 * place[0], 3.5 + 0.6 * place[1], 3.5 + 0.6 * place[2]];
+    let x = if right { x } else { 7.0 - x };
     let data = Array4::from_shape_fn((1, 8, 8, 8), |(_, k, j, i)| {
         let distance2 = [(i, x), (j, y), (k, z)].map(|(n, at)| (n as f32 - at).powi(2)).iter().sum::<f32>();
         100.0 * (-distance2 / 3.0).exp()
@@ -38,12 +43,12 @@ fn right_handed(number: u64) -> Volume {
 }
 
 /// Prepared volumes in `folder`.
-fn dataset(folder: &Path) -> Dataset {
+fn dataset(folder: &Path, right: bool) -> Dataset {
     let scans = folder.join("scans");
     fs::create_dir_all(&scans).unwrap();
-    for number in 0..48 {
+    for number in 0..VOLUMES {
         let path = scans.join(format!("{number:02}.nii.gz"));
-        nifti::write(&path, &right_handed(number), &WriteOptions::default()).unwrap();
+        nifti::write(&path, &blob(number, right), &WriteOptions::default()).unwrap();
     }
     let plan = Plan {
         inputs: vec![scans],
@@ -57,7 +62,7 @@ fn dataset(folder: &Path) -> Dataset {
         frame: None,
         strict: true,
     };
-    assert_eq!(prepare(&plan, None, &folder.join("data"), &|_| {}).unwrap().prepared, 48);
+    prepare(&plan, None, &folder.join("data"), &|_| {}).unwrap();
     Dataset::open(&folder.join("data")).unwrap()
 }
 
@@ -71,8 +76,10 @@ fn handedness(volume: &[f32]) -> f32 {
     (right - left) / (right + left)
 }
 
-/// Handedness of what a generator makes that was trained with flips at probability `p`.
-fn trained(folder: &Path, p: f64, steps: u64) -> Vec<f32> {
+/// Handedness of what a generator makes that was trained on such blobs with flips at probability `p`.
+fn trained(right: bool, p: f64) -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path(), right);
     let mut recipe = Recipe::preset("tiny").unwrap();
     recipe.augmentation = AugmentationRecipe {
         fixed_p: Some(p),
@@ -84,22 +91,18 @@ fn trained(folder: &Path, p: f64, steps: u64) -> Vec<f32> {
         contrast_sigma: 0.0,
         ..Default::default()
     };
-    recipe.training.batch = 16;
-    recipe.training.total_kimg = 1000.0;
-    recipe.training.path_length_interval = 0;
-    let env = |k: &str, d: f64| std::env::var(k).ok().map_or(d, |v| v.parse().unwrap());
-    recipe.training.gamma = Some(env("GAMMA", 0.1));
-    recipe.training.batch = env("BATCH", 16.0) as usize;
-    recipe.training.learning_rate_generator = env("LRG", 0.0025);
-    recipe.training.learning_rate_discriminator = env("LRD", 0.0025);
-    recipe.training.ema_kimg = Some(env("EMA", 1.0));
+    let training = &mut recipe.training;
+    training.batch = 8;
+    (training.gamma, training.ema_kimg, training.path_length_interval) = (Some(0.1), Some(1.0), 0);
+    training.total_kimg = 1000.0;
+    // Nothing but the last checkpoint.
     (recipe.output.snapshot_kimg, recipe.output.checkpoint_kimg) = (1000.0, 1000.0);
     recipe.output.sample_grid = 1;
     let recipe = recipe.resolved();
     recipe.validate().unwrap();
-    let reals = Reals::new(Dataset::open(&folder.join("data")).unwrap(), &recipe).unwrap();
-    let (out, stop) = (folder.join(format!("run-{p}-{steps}")), AtomicBool::new(false));
-    let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(steps) };
+    let reals = Reals::new(dataset, &recipe).unwrap();
+    let (out, stop) = (folder.path().join("run"), AtomicBool::new(false));
+    let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(STEPS) };
     generator::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap();
     let device = Default::default();
     let model = Model::<Flex>::open(out.to_str().unwrap(), &device).unwrap();
@@ -110,29 +113,14 @@ fn trained(folder: &Path, p: f64, steps: u64) -> Vec<f32> {
     values.chunks(512).map(handedness).collect()
 }
 
+/// Of the same seed, the generator follows its data, though the discriminator sees 40 % of the volumes flipped. Where half
+/// are flipped the two kinds cannot be told apart, and the seed decides: here for the right-handed one.
 #[test]
-fn flips_below_probability_one_do_not_leak() {
-    let folder = tempfile::tempdir().unwrap();
-    dataset(folder.path());
-    let steps: Vec<u64> =
-        std::env::var("STEPS").unwrap_or("300".into()).split(',').map(|s| s.parse().unwrap()).collect();
-    for p in std::env::var("PS").unwrap_or("0.8".into()).split(',') {
-        for &steps in &steps {
-            let start = std::time::Instant::now();
-            let h = trained(folder.path(), p.parse().unwrap(), steps);
-            let share = |f: &dyn Fn(f32) -> bool| h.iter().filter(|h| f(**h)).count();
-            let stats =
-                fs::read_to_string(folder.path().join(format!("run-{p}-{steps}/stats.jsonl"))).unwrap();
-            println!(
-                "p {p} steps {steps}: right {} clear right {} clear left {} mean {:.2} min {:.2}; {:.1} s {}",
-                share(&|h| h > 0.0),
-                share(&|h| h > 0.5),
-                share(&|h| h < -0.5),
-                h.iter().sum::<f32>() / 200.0,
-                h.iter().cloned().fold(1.0, f32::min),
-                start.elapsed().as_secs_f64(),
-                stats.lines().last().unwrap()
-            );
-        }
-    }
+fn flips_leak_at_probability_one_only() {
+    let right = trained(true, 0.8);
+    assert!(right.iter().all(|&h| h > 0.0), "{right:?}");
+    let left = trained(false, 0.8);
+    assert!(left.iter().all(|&h| h < 0.0), "{left:?}");
+    let leaked = trained(false, 1.0);
+    assert!(leaked.iter().any(|&h| h > 0.0), "{leaked:?}");
 }
