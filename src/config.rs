@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 
 mod any;
+mod augmentation;
 mod network;
 mod parse;
 mod presets;
@@ -19,6 +20,7 @@ mod transfer;
 mod validation;
 
 pub use any::AnyRecipe;
+pub use augmentation::{AugmentationPolicy, AugmentationRecipe};
 pub use network::{NetworkRecipe, block_channels};
 pub use parse::{in_file, parse, to_toml};
 use presets::{preset, read, source};
@@ -52,7 +54,7 @@ pub struct Recipe {
     /// How a run goes on from another network's weights.
     #[serde(default, skip_serializing_if = "TransferRecipe::is_default")]
     pub transfer: TransferRecipe,
-    /// Adaptive discriminator augmentation.
+    /// Augmentation of what the discriminator sees.
     #[serde(default)]
     pub augmentation: AugmentationRecipe,
     /// What a run writes, and how often.
@@ -204,60 +206,6 @@ impl Default for TrainingRecipe {
             ema_rampup: 0.05,
             w_avg_beta: 0.995,
             seed: 0,
-        }
-    }
-}
-
-/// Adaptive discriminator augmentation (arXiv 2006.06676): the part of it that leaves a brain a brain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AugmentationRecipe {
-    /// Whether real and synthetic volumes are augmented before the discriminator sees them.
-    pub enabled: bool,
-    /// `r_t`, the mean sign of the discriminator on reals, that the probability is steered towards.
-    pub target: f64,
-    /// Thousands of volumes over which the probability can move from 0 to 1.
-    pub adjust_kimg: f64,
-    /// Steps from one adjustment to the next.
-    pub interval: usize,
-    /// Probability at the start of a run.
-    pub initial_p: f64,
-    /// A probability that stays as it is, instead of the adaptive one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fixed_p: Option<f64>,
-    /// Flips along W, the only axis a brain is nearly symmetric about.
-    pub flip_left_right: bool,
-    /// Standard deviation of a rotation about a random axis, in degrees; the voxels' size comes with the data.
-    pub rotation_sigma_deg: f64,
-    /// σ of isotropic scaling by `2^N(0, σ)`.
-    pub scale_sigma: f64,
-    /// σ of scaling each axis by `2^N(0, σ)`. Half of the 0.2 used for photographs: heads differ in size more than
-    /// in proportion.
-    pub anisotropic_sigma: f64,
-    /// Standard deviation of a shift, as a part of each axis.
-    pub shift_sigma: f64,
-    /// σ of added brightness `N(0, σ)`.
-    pub brightness_sigma: f64,
-    /// σ of contrast scaling by `2^N(0, σ)`.
-    pub contrast_sigma: f64,
-}
-
-impl Default for AugmentationRecipe {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            target: 0.6,
-            adjust_kimg: 500.0,
-            interval: 4,
-            initial_p: 0.0,
-            fixed_p: None,
-            flip_left_right: true,
-            rotation_sigma_deg: 10.0,
-            scale_sigma: 0.2,
-            anisotropic_sigma: 0.1,
-            shift_sigma: 0.125,
-            brightness_sigma: 0.2,
-            contrast_sigma: 0.5,
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum Purpose {
     Restoration = 16,
     /// A fit to a measurement: latents that its prior is estimated from, draws of its steps, samples of its posterior.
     Posterior = 17,
+    /// Noise added by augmentation.
+    AugmentationNoise = 18,
 }
 
 /// The generator at this address.

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("bridge", &["error", "volume"]),
     ("report", &["error", "volume"]),
     ("metrics", &["csv", "error", "random", "volume"]),
-    ("anatomy", &["bridge", "config", "csv", "error", "nn", "ops", "random", "volume"]),
+    ("anatomy", &["bridge", "config", "csv", "error", "nn", "ops", "random", "volume", "warp"]),
     (
         "heads",
         &[

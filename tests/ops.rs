@@ -461,7 +461,7 @@ proptest! {
             row[axis - 2] = coefficients[0];
             row
         });
-        let pass = WarpPass { axis, rows: rows.collect(), adjoint: false };
+        let pass = WarpPass::affine(axis, rows.collect());
         let [x, y] = ChannelDot { shape }.draw(seed);
         for (dtype, tolerance) in [(DType::F32, TOLERANCE), (DType::F64, TOLERANCE_F64)] {
             let warp = |v: &[f32], pass: &WarpPass| {

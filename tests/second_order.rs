@@ -132,7 +132,9 @@ impl Kind {
             }
             Self::Warp { adjoint } => {
                 let rows = vec![[0.1, 0.9, -0.2, 0.3], [-0.1, 1.2, 0.1, -0.7]];
-                ops::warp(x, &WarpPass { axis: 3, rows, adjoint }).flatten(0, 4)
+                let bend = (0..60).map(|i| (f64::from(i) * 0.7).sin() as f32).collect();
+                let pass = WarpPass { bends: vec![None, Some(bend)], ..WarpPass::affine(3, rows) };
+                ops::warp(x, &if adjoint { pass.transposed() } else { pass }).flatten(0, 4)
             }
             Self::Layer { layer, full } => {
                 let [d, h, w] = layer.blur.output(layer.convolved());

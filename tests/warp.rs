@@ -11,15 +11,23 @@ fn cases() -> impl Strategy<Value = ([usize; 5], WarpPass, Vec<f32>, Vec<f32>)> 
     let row = prop::array::uniform3(-0.4f64..0.4);
     let row = (row, 0.4f64..2.6, any::<bool>(), -12.0f64..12.0);
     let shape = (1usize..3, 1usize..3, 1usize..8, 1usize..8, 1usize..8);
-    (shape, 2usize..5, prop::collection::vec(row, 2)).prop_flat_map(|((n, c, d, h, w), axis, rows)| {
-        let rows = rows.into_iter().take(n).map(|(mut shear, scale, reflected, shift)| {
-            shear[axis - 2] = if reflected { -scale } else { scale };
-            [shear[0], shear[1], shear[2], shift]
-        });
-        let pass = WarpPass { axis, rows: rows.collect(), adjoint: false };
-        let image = || prop::collection::vec(-1.0f32..1.0, n * c * d * h * w);
-        (Just([n, c, d, h, w]), Just(pass), image(), image())
-    })
+    (shape, 2usize..5, prop::collection::vec(row, 2), any::<bool>()).prop_flat_map(
+        |((n, c, d, h, w), axis, rows, bent)| {
+            let rows = rows.into_iter().take(n).map(|(mut shear, scale, reflected, shift)| {
+                shear[axis - 2] = if reflected { -scale } else { scale };
+                [shear[0], shear[1], shear[2], shift]
+            });
+            let mut pass = WarpPass::affine(axis, rows.collect());
+            if bent {
+                // The last sample alone.
+                let bend = (0..d * h * w).map(|i| 1.7 * (i as f32 * 0.9).sin()).collect();
+                pass.bends = vec![None; n];
+                pass.bends[n - 1] = Some(bend);
+            }
+            let image = || prop::collection::vec(-1.0f32..1.0, n * c * d * h * w);
+            (Just([n, c, d, h, w]), Just(pass), image(), image())
+        },
+    )
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

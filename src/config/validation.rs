@@ -1,8 +1,8 @@
 //! What a recipe's types alone do not ensure: ranges, divisibility, sizes. Every error names the key by its path.
 
 use super::{
-    AXIS_MAX, AugmentationRecipe, BLOCKS_MAX, BestBy, ConditionsRecipe, Encoding, NetworkRecipe, Recipe,
-    TrainingRecipe,
+    AXIS_MAX, AugmentationPolicy, AugmentationRecipe, BLOCKS_MAX, BestBy, ConditionsRecipe, Encoding,
+    NetworkRecipe, Recipe, TrainingRecipe,
 };
 use crate::error::{Error, Result};
 
@@ -244,10 +244,29 @@ impl AugmentationRecipe {
             ("shift_sigma", self.shift_sigma),
             ("brightness_sigma", self.brightness_sigma),
             ("contrast_sigma", self.contrast_sigma),
+            ("elastic_sigma_mm", self.elastic_sigma_mm),
+            ("band_sigma", self.band_sigma),
+            ("noise_sigma", self.noise_sigma),
         ] {
             not_below_zero(&key(name), value)?;
         }
-        Ok(())
+        probability(&key("cutout_size"), self.cutout_size)?;
+        above_zero(&key("elastic_spacing_mm"), self.elastic_spacing_mm)?;
+        // The slope of the displacement has a standard deviation of up to 1.3 σ/spacing; at a slope of −1 a fold begins.
+        let least = 6.0 * self.elastic_sigma_mm;
+        let expected = format!("at least six times elastic_sigma_mm, {least}, so that nothing folds");
+        let (spacing, advice) = (self.elastic_spacing_mm, "raise it or lower elastic_sigma_mm");
+        check(spacing >= least, &key("elastic_spacing_mm"), &expected, spacing, advice)?;
+        let always_on = self.policy == AugmentationPolicy::DiffAugment;
+        let (expected, advice) =
+            ("no value: DiffAugment is always on", "remove it, or use policy = \"adaptive\"");
+        check(
+            !always_on || self.fixed_p.is_none(),
+            &key("fixed_p"),
+            expected,
+            self.fixed_p.unwrap_or(0.0),
+            advice,
+        )
     }
 }
 

@@ -29,6 +29,13 @@ pub fn warp_tensor<B: Backend>(x: Tensor<B, 5>, pass: &WarpPass) -> Tensor<B, 5>
         let index: Tensor<B, 5> = Tensor::from_data(TensorData::new(index, along), options);
         position = position + index * column(pass.rows.iter().map(|row| row[a]).collect());
     } // [N, 1, D, H, W]
+    if !pass.bends.is_empty() {
+        let [n, _, d, h, w] = shape;
+        let still = vec![0.0; d * h * w];
+        let bends: Vec<f32> =
+            (0..n).flat_map(|n| pass.bend(n).map_or(&still[..], |bend| bend)).copied().collect();
+        position = position + Tensor::from_data(TensorData::new(bends, [n, 1, d, h, w]), options);
+    }
     let stretches: Vec<f64> = (0..shape[0]).map(|n| pass.stretch(n)).collect();
     let reach = stretches.iter().map(|&s| reach(s)).max().unwrap_or(0);
     let base = position.clone().floor();
@@ -78,9 +85,10 @@ mod tests {
         let x: Vec<f32> = (0..2574).map(|i| (i as f32 * 0.731).sin() + (i as f32 * 0.0173).cos()).collect();
         for axis in 2..5 {
             let rows = vec![[0.12, -0.21, 0.17, -9.3]; SHAPE[0]];
-            let mut pass = WarpPass { axis, rows, adjoint: false };
+            let mut pass = WarpPass::affine(axis, rows);
             pass.rows[0][axis - 2] = -1.4;
             pass.rows[1][axis - 2] = 0.85;
+            pass.bends = vec![Some((0..1287).map(|i| (i as f32 * 0.37).sin()).collect()), None];
             for pass in [pass.transposed(), pass] {
                 let data = TensorData::new(x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), SHAPE);
                 let y = Tensor::<Flex, 5>::from_data(data, (&Default::default(), DType::F64));

@@ -88,11 +88,7 @@ impl Affine {
 /// are do not occur.
 pub fn passes(maps: &[Affine], grid: [usize; 3]) -> Vec<WarpPass> {
     let factors: Vec<_> = maps.iter().map(Affine::factor).collect();
-    let along = |place: usize| WarpPass {
-        axis: 4 - place,
-        rows: factors.iter().map(|rows| rows[place]).collect(),
-        adjoint: false,
-    };
+    let along = |place: usize| WarpPass::affine(4 - place, factors.iter().map(|rows| rows[place]).collect());
     (0..3).map(along).filter(|pass| !pass.is_identity(grid[pass.axis - 2])).collect()
 }
 
@@ -153,6 +149,6 @@ mod tests {
         assert!(passes(&[turn, Affine::scaling([1.0; 3], grid)], grid).is_empty());
         let flip = passes(&[Affine::IDENTITY, Affine::scaling([1.0, 1.0, -1.0], grid)], grid);
         let rows = vec![[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, -1.0, 5.0]];
-        assert_eq!(flip, [WarpPass { axis: 4, rows, adjoint: false }]);
+        assert_eq!(flip, [WarpPass::affine(4, rows)]);
     }
 }

@@ -1,7 +1,8 @@
-//! Affine maps of a grid's indices, and resampling through them in one-dimensional passes: on the host here, as tensor
-//! operations in `ops`.
+//! Affine maps of a grid's indices, smooth fields over it, and resampling through both in one-dimensional passes: on the
+//! host here, as tensor operations in `ops`.
 
 mod affine;
+pub mod fields;
 mod passes;
 
 pub use affine::{Affine, passes};

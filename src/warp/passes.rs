@@ -1,11 +1,14 @@
 //! Resampling along one axis at positions that are affine in the voxel's index: the passes that an affine map of a
 //! volume factors into (Catmull & Smith 1980, "3-D transformations of images in scanline order").
 //!
-//! A pass reads, for the voxel `(i, j, k)`, at `a·i + b·j + c·k + t` along its axis. It is linear in the image, local
+//! A pass reads, for the voxel `(i, j, k)`, at `a·i + b·j + c·k + t` along its axis, further by a displacement of its own
+//! where the pass is bent. It is linear in the image, local
 //! to lines, and its adjoint adds along the same lines with the same weights; so it needs no index table, and is
 //! differentiable to any order without keeping an activation. Interpolation is cubic convolution with a = −½ (Keys
 //! 1981), its kernel stretched by the local shrinkage, so that frequencies beyond the new Nyquist are damped; weights sum
 //! to one; borders are reflected about the outer faces of the outer voxels (`c b a | a b c | c b a`).
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -20,11 +23,24 @@ pub struct WarpPass {
     /// For each sample `[c_D, c_H, c_W, t]`: output voxel `(d, h, w)` is read from `c_D·d + c_H·h + c_W·w + t` along
     /// the axis, in voxels.
     pub rows: Vec<[f64; 4]>,
+    /// For each sample displacements `[D, H, W]` in voxels, added to the positions that are read; empty if no sample has
+    /// any. The kernel is not stretched for them: they are meant to be smooth.
+    pub bends: Vec<Option<Arc<[f32]>>>,
     /// Whether this is the transpose of that.
     pub adjoint: bool,
 }
 
 impl WarpPass {
+    /// The pass that reads at these rows.
+    pub fn affine(axis: usize, rows: Vec<[f64; 4]>) -> Self {
+        Self { axis, rows, bends: Vec::new(), adjoint: false }
+    }
+
+    /// The pass that reads each voxel from `bends[n]` voxels further along the axis, and leaves a sample without any.
+    pub fn bent(axis: usize, bends: Vec<Option<Arc<[f32]>>>) -> Self {
+        Self { axis, rows: vec![IDENTITY[axis - 2]; bends.len()], bends, adjoint: false }
+    }
+
     /// The transposed pass, which is also the derivative.
     pub fn transposed(&self) -> Self {
         Self { adjoint: !self.adjoint, ..self.clone() }
@@ -33,12 +49,22 @@ impl WarpPass {
     /// Whether every sample stays as it is in a volume of `length` voxels along the axis. An axis of size one always
     /// does: there is nothing to interpolate between.
     pub fn is_identity(&self, length: usize) -> bool {
-        length == 1 || self.rows.iter().all(|row| *row == self.identity())
+        length == 1 || (0..self.rows.len()).all(|n| self.keeps(n))
     }
 
     /// The row of a sample that stays as it is.
     pub fn identity(&self) -> [f64; 4] {
         IDENTITY[self.axis - 2]
+    }
+
+    /// Whether sample `n` stays as it is.
+    fn keeps(&self, n: usize) -> bool {
+        self.rows[n] == self.identity() && self.bend(n).is_none()
+    }
+
+    /// The displacements of sample `n`, if it has any.
+    pub fn bend(&self, n: usize) -> Option<&Arc<[f32]>> {
+        self.bends.get(n)?.as_ref()
     }
 
     /// Voxels read per voxel written by sample `n`, at least one: how far the kernel is stretched.
@@ -49,11 +75,25 @@ impl WarpPass {
     /// Asserts that the pass fits a tensor of this shape.
     ///
     /// # Panics
-    /// If its axis is no spatial one or it is for another number of samples.
+    /// If its axis is no spatial one or it is for another number of samples or bent over another grid.
     pub fn check(&self, shape: [usize; 5]) {
         assert!((2..5).contains(&self.axis), "warp: axis {} is not 2, 3 or 4", self.axis);
         let (rows, samples) = (self.rows.len(), shape[0]);
         assert_eq!(rows, samples, "warp: coefficients for {rows} samples, tensor of {samples}");
+        let (bends, voxels) = (self.bends.len(), shape[2..].iter().product::<usize>());
+        assert!(
+            bends == 0 || bends == samples,
+            "warp: displacements for {bends} samples, tensor of {samples}"
+        );
+        for bend in self.bends.iter().flatten() {
+            assert_eq!(
+                bend.len(),
+                voxels,
+                "warp: displacements of {} voxels, grid {:?}",
+                bend.len(),
+                &shape[2..]
+            );
+        }
     }
 }
 
@@ -71,11 +111,13 @@ pub fn warp_slice(x: &[f32], shape: [usize; 5], pass: &WarpPass) -> Vec<f32> {
     if pass.is_identity(shape[pass.axis]) {
         return x.to_vec();
     }
-    let line = |n: usize, at: [usize; 3]| {
-        let [row, at] = [pass.rows[n], [at[0] as f64, at[1] as f64, at[2] as f64, 1.0]];
+    let line = |n: usize, index: [usize; 3]| {
+        let [row, at] = [pass.rows[n], [index[0] as f64, index[1] as f64, index[2] as f64, 1.0]];
         let start = row.iter().zip(at).map(|(c, i)| c * i).sum();
         let (step, length) = (row[pass.axis - 2], shape[pass.axis]);
-        Line { start, step, length, keep: row == pass.identity(), adjoint: pass.adjoint }
+        let [i, j, k] = index;
+        let bend = pass.bend(n).map(|bend| (&bend[(i * h + j) * w + k..], [h * w, w, 1][pass.axis - 2]));
+        Line { start, step, bend, length, keep: pass.keeps(n), adjoint: pass.adjoint }
     };
     let mut y = vec![0.0; x.len()];
     if pass.axis > 2 {
@@ -106,16 +148,18 @@ pub fn warp_slice(x: &[f32], shape: [usize; 5], pass: &WarpPass) -> Vec<f32> {
     y
 }
 
-/// One line of voxels, read at `start + step·i`.
-struct Line {
+/// One line of voxels, read at `start + step·i`, further by its displacement where it is bent.
+struct Line<'a> {
     start: f64,
     step: f64,
+    /// Displacements and how far apart those of neighbours are.
+    bend: Option<(&'a [f32], usize)>,
     length: usize,
     keep: bool,
     adjoint: bool,
 }
 
-impl Line {
+impl Line<'_> {
     /// Resamples (or its transpose, into zeros) the line whose voxels are `x_stride` and `y_stride` apart.
     fn resample(&self, x: &[f32], x_stride: usize, y: &mut [f32], y_stride: usize) {
         if self.keep {
@@ -125,7 +169,8 @@ impl Line {
         let stretch = self.step.abs().max(1.0);
         let mut wide = vec![0.0; if stretch > 1.0 { 2 * reach(stretch) as usize } else { 0 }];
         for i in 0..self.length {
-            let position = self.start + self.step * i as f64;
+            let further = self.bend.map_or(0.0, |(bend, stride)| f64::from(bend[i * stride]));
+            let position = self.start + self.step * i as f64 + further;
             let base = position.floor() as isize;
             let fraction = position - base as f64;
             let cubic;
@@ -197,7 +242,7 @@ mod tests {
     }
 
     fn pass(axis: usize, row: [f64; 4]) -> WarpPass {
-        WarpPass { axis, rows: vec![row; SHAPE[0]], adjoint: false }
+        WarpPass::affine(axis, vec![row; SHAPE[0]])
     }
 
     /// The row that reads at `step·i + start` along the pass's own axis.
@@ -250,10 +295,15 @@ mod tests {
         for (axis, row) in
             [(2, [0.9, 0.1, -0.15, 0.35]), (3, [0.2, 0.8, 0.1, -0.6]), (4, [-0.1, 0.15, 1.0, 0.45])]
         {
-            let y = warp_slice(&x, SHAPE, &pass(axis, row));
+            let mut pass = pass(axis, row);
+            // The second sample is bent.
+            let bend: Arc<[f32]> = (0..1287).map(|i| (i as f32 * 0.37).sin()).collect();
+            pass.bends = vec![None, Some(bend.clone())];
+            let y = warp_slice(&x, SHAPE, &pass);
             for (i, &value) in y.iter().enumerate() {
                 let v = index(i);
-                let read = (0..3).map(|a| row[a] * v[a] as f64).sum::<f64>() + row[3];
+                let further = if i < 1287 { 0.0 } else { f64::from(bend[i - 1287]) };
+                let read = (0..3).map(|a| row[a] * v[a] as f64).sum::<f64>() + row[3] + further;
                 if read < 1.0 || read > SHAPE[axis] as f64 - 2.0 {
                     continue;
                 }
@@ -274,7 +324,7 @@ mod tests {
         let rms = |cycles: f64, step: f64| {
             let tone = |i: usize| (std::f64::consts::TAU * cycles * i as f64).sin() as f32;
             let x: Vec<f32> = (0..256).map(tone).collect();
-            let shrink = WarpPass { axis: 4, rows: vec![own(4, step, 0.5)], adjoint: false };
+            let shrink = WarpPass::affine(4, vec![own(4, step, 0.5)]);
             let y = warp_slice(&x, shape, &shrink);
             (y[8..120].iter().map(|y| f64::from(y * y)).sum::<f64>() / 56.0).sqrt()
         };

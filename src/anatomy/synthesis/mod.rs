@@ -3,7 +3,6 @@
 //! retraining").
 
 mod contrast;
-mod fields;
 mod labels;
 mod pairs;
 mod scans;
@@ -22,7 +21,7 @@ use super::Structure;
 use super::segment::{APART, Classes, rescale};
 use crate::config::SynthesisRecipe;
 use crate::random::{Purpose, normal_field, stream};
-use fields::{along, coarser, control_points, field, linear};
+use crate::warp::fields::{along, coarser, control_points, field, linear};
 
 /// Phases of an example's streams: what is drawn once, and the fields.
 const ONCE: u64 = 0;

@@ -5,12 +5,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::fields::{along, coarser};
 use super::{LabelMap, NOISE, ONCE, View, WITHIN_TISSUE, add_noise, contrast, painted, shade, space};
 use crate::anatomy::Structure;
 use crate::anatomy::ageing::{Ageing, Walls};
 use crate::config::{SynthesisRecipe, Weighting};
 use crate::random::{Purpose, stream};
+use crate::warp::fields::{along, coarser};
 
 /// Phases of the streams of an example that only pairs have.
 const WITHIN_TISSUE_OF_SECOND: u64 = 3;

@@ -6,9 +6,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::fields::{control_points, field};
 use super::{View, between, gaussian};
 use crate::config::SynthesisRecipe;
+use crate::warp::fields::{control_points, field};
 
 /// A map from an example's voxels, of 1 mm, to those of its source.
 pub(super) struct Space {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::AugmentationRecipe;
+use crate::config::{AugmentationPolicy, AugmentationRecipe};
 
 /// The largest probability that adaptation reaches.
 ///
@@ -30,9 +30,14 @@ impl AdaptiveP {
         Self { p: recipe.initial_p, sign_sum: 0.0, images: 0, steps: 0 }
     }
 
-    /// The probability to augment with now: 0 if augmentation is off, the recipe's `fixed_p` where it has one.
+    /// The probability to augment with now: 0 if augmentation is off, 1 with DiffAugment, the recipe's `fixed_p` where it
+    /// has one.
     pub fn p(&self, recipe: &AugmentationRecipe) -> f64 {
-        if recipe.enabled { recipe.fixed_p.unwrap_or(self.p) } else { 0.0 }
+        match recipe.policy {
+            _ if !recipe.enabled => 0.0,
+            AugmentationPolicy::DiffAugment => 1.0,
+            AugmentationPolicy::Adaptive => recipe.fixed_p.unwrap_or(self.p),
+        }
     }
 
     /// Notes the discriminator's logits on reals, `[N]`; any number of times a step. A NaN counts as sign 0.
@@ -45,14 +50,15 @@ impl AdaptiveP {
     /// Ends a step. Every `interval` steps p moves by `sign(r_t − target)·images/(adjust_kimg·1000)`, images being those
     /// observed meanwhile (`batch·interval`), within `[0, ADAPTIVE_P_MAX]`; r_t, the mean sign, is returned then.
     ///
-    /// With `fixed_p`, or augmentation off, r_t is measured all the same and p stays as it is.
+    /// With `fixed_p`, DiffAugment, or augmentation off, r_t is measured all the same and p stays as it is.
     pub fn end_step(&mut self, recipe: &AugmentationRecipe) -> Option<f64> {
         self.steps += 1;
         if self.steps < recipe.interval as u64 || self.images == 0 {
             return None;
         }
         let (mean_sign, images) = (self.sign_sum / self.images as f64, self.images as f64);
-        if recipe.enabled && recipe.fixed_p.is_none() {
+        let adaptive = recipe.policy == AugmentationPolicy::Adaptive && recipe.fixed_p.is_none();
+        if recipe.enabled && adaptive {
             let over = mean_sign - recipe.target;
             let direction = if over == 0.0 { 0.0 } else { over.signum() };
             self.p = (self.p + direction * images / (recipe.adjust_kimg * 1000.0)).clamp(0.0, ADAPTIVE_P_MAX);
@@ -111,6 +117,10 @@ mod tests {
         assert_eq!(interval(&mut adaptive, &fixed, 8), 1.0);
         assert_eq!((adaptive.p(&fixed), adaptive.p(&recipe())), (1.0, 0.0));
         assert_eq!(adaptive.p(&AugmentationRecipe { enabled: false, ..fixed }), 0.0);
+        let simple = AugmentationRecipe { policy: AugmentationPolicy::DiffAugment, ..recipe() };
+        assert_eq!(interval(&mut adaptive, &simple, 8), 1.0);
+        assert_eq!((adaptive.p(&simple), adaptive.p(&recipe())), (1.0, 0.0));
+        assert_eq!(adaptive.p(&AugmentationRecipe { enabled: false, ..simple }), 0.0);
     }
 
     #[test]

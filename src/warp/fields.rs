@@ -4,13 +4,13 @@ use rayon::prelude::*;
 
 /// What one place of a new axis is made of: weights of neighbouring places of the old one.
 #[derive(Clone, Debug)]
-pub(super) struct Taps {
+pub struct Taps {
     first: usize,
     weights: Vec<f32>,
 }
 
 /// `x` of `shape` with the axis `axis` replaced by one of `taps.len()` places; returns the new shape.
-pub(super) fn along(x: &[f32], shape: [usize; 3], axis: usize, taps: &[Taps]) -> (Vec<f32>, [usize; 3]) {
+pub fn along(x: &[f32], shape: [usize; 3], axis: usize, taps: &[Taps]) -> (Vec<f32>, [usize; 3]) {
     let mut new = shape;
     new[axis] = taps.len();
     let inner: usize = shape[axis + 1..].iter().product();
@@ -49,7 +49,7 @@ fn kernel(centre: f64, reach: f64, length: usize, weight: impl Fn(f64) -> f64) -
 
 /// An axis of `length` seen in voxels `ratio` times as large: a Gaussian whose full width at half maximum is the new
 /// voxel, at the new voxels' centres.
-pub(super) fn coarser(length: usize, ratio: f64) -> Vec<Taps> {
+pub fn coarser(length: usize, ratio: f64) -> Vec<Taps> {
     let places = ((length as f64 / ratio).round() as usize).max(1);
     let sigma = ratio / (8.0 * std::f64::consts::LN_2).sqrt();
     (0..places)
@@ -61,7 +61,7 @@ pub(super) fn coarser(length: usize, ratio: f64) -> Vec<Taps> {
 }
 
 /// Linear interpolation from an axis of `length` to one of `places` over the same field of view.
-pub(super) fn linear(length: usize, places: usize) -> Vec<Taps> {
+pub fn linear(length: usize, places: usize) -> Vec<Taps> {
     (0..places)
         .map(|place| kernel(centre(place, places, length), 1.0, length, |x| (1.0 - x.abs()).max(1e-9)))
         .collect()
@@ -84,12 +84,12 @@ fn centre(place: usize, places: usize, length: usize) -> f64 {
 }
 
 /// Control points along an axis of `length` voxels at about `spacing` of them, with those beyond its ends.
-pub(super) fn control_points(length: usize, spacing: f64) -> usize {
+pub fn control_points(length: usize, spacing: f64) -> usize {
     (length as f64 / spacing).round().max(1.0) as usize + 3
 }
 
 /// The field over `shape` of these control points `[points]`.
-pub(super) fn field(control: Vec<f32>, points: [usize; 3], shape: [usize; 3]) -> Vec<f32> {
+pub fn field(control: Vec<f32>, points: [usize; 3], shape: [usize; 3]) -> Vec<f32> {
     let start = (control, points);
     // The last axis first: rows get long at once.
     [2, 1, 0].into_iter().fold(start, |(x, of), axis| along(&x, of, axis, &spline(of[axis], shape[axis]))).0
