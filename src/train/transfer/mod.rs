@@ -2,8 +2,8 @@
 //! logit, and fades in by learning.
 //!
 //! Blocks are matched from the coarsest on, as long as the factors are the same and the new one is at least as wide. A network
-//! with more blocks begins with the old image up-sampled ([`generator`]), and its discriminator with the old one's opinion
-//! of the image down-sampled ([`discriminator`]), both in the architecture of StyleGAN2 and without a factor that blends.
+//! with more blocks begins with the old image up-sampled (`generator.rs`), and its discriminator with the old one's opinion
+//! of the image down-sampled (`discriminator.rs`), both in the architecture of StyleGAN2 and without a factor that blends.
 
 use serde::{Deserialize, Serialize};
 
