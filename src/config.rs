@@ -11,14 +11,17 @@ use crate::error::Result;
 
 mod any;
 mod augmentation;
+mod network;
 mod parse;
 mod presets;
 mod restoration;
 mod segmentation;
+mod transfer;
 mod validation;
 
 pub use any::AnyRecipe;
 pub use augmentation::{AugmentationPolicy, AugmentationRecipe};
+pub use network::{NetworkRecipe, block_channels};
 pub use parse::{in_file, parse, to_toml};
 use presets::{preset, read, source};
 pub use restoration::{
@@ -29,6 +32,7 @@ pub use restoration::{
 pub use segmentation::{
     DetailRecipe, SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,
 };
+pub use transfer::TransferRecipe;
 
 /// Blocks a network may have; eight of them reach 512 voxels from a base of 4.
 pub const BLOCKS_MAX: usize = 8;
@@ -47,104 +51,15 @@ pub struct Recipe {
     /// Optimiser, regularisation and length of the run.
     #[serde(default)]
     pub training: TrainingRecipe,
+    /// How a run goes on from another network's weights.
+    #[serde(default, skip_serializing_if = "TransferRecipe::is_default")]
+    pub transfer: TransferRecipe,
     /// Augmentation of what the discriminator sees.
     #[serde(default)]
     pub augmentation: AugmentationRecipe,
     /// What a run writes, and how often.
     #[serde(default)]
     pub output: OutputRecipe,
-}
-
-/// The grid and the widths of mapping, synthesis and discriminator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkRecipe {
-    /// Grid of the first block, `[D, H, W]` voxels.
-    pub base: [usize; 3],
-    /// How much each later block enlarges `[D, H, W]`: 1 or 2 along each axis.
-    pub factors: Vec<[usize; 3]>,
-    /// Channels times resolution, where block `i` counts as resolution `4·2ⁱ`.
-    pub channel_base: usize,
-    /// Most channels in a block.
-    pub channel_max: usize,
-    /// Length of the latent `z`.
-    pub z_dim: usize,
-    /// Length of the intermediate latent `w`.
-    pub w_dim: usize,
-    /// Fully connected layers in the mapping network: 8, or 2 for small data.
-    #[serde(default = "mapping_layers_default")]
-    pub mapping_layers: usize,
-    /// Channels of an image.
-    #[serde(default = "image_channels_default")]
-    pub image_channels: usize,
-    /// Samples that share one minibatch standard deviation in the discriminator.
-    #[serde(default = "minibatch_group_default")]
-    pub minibatch_group: usize,
-    /// `channel_base` of the discriminator; by default the generator's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub discriminator_channel_base: Option<usize>,
-    /// `channel_max` of the discriminator; by default the generator's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub discriminator_channel_max: Option<usize>,
-}
-
-fn mapping_layers_default() -> usize {
-    8
-}
-
-fn image_channels_default() -> usize {
-    1
-}
-
-fn minibatch_group_default() -> usize {
-    4
-}
-
-/// Channels of block `block_index` in a network of this width: `min(channel_base/(4·2ⁱ), channel_max)`,
-/// at least one.
-pub fn block_channels(channel_base: usize, channel_max: usize, block_index: usize) -> usize {
-    (channel_base / (4 << block_index)).clamp(1, channel_max.max(1))
-}
-
-impl NetworkRecipe {
-    /// Number of blocks, the first (without enlargement) included.
-    pub fn blocks(&self) -> usize {
-        self.factors.len() + 1
-    }
-
-    /// Grid `[D, H, W]` of the images.
-    pub fn shape(&self) -> [usize; 3] {
-        self.block_shape(self.factors.len())
-    }
-
-    /// Grid `[D, H, W]` of block `block_index`: the base times the factors up to that block.
-    pub fn block_shape(&self, block_index: usize) -> [usize; 3] {
-        [0, 1, 2].map(|axis| {
-            self.factors.iter().take(block_index).map(|factor| factor[axis]).product::<usize>()
-                * self.base[axis]
-        })
-    }
-
-    /// Voxels of an image, `D·H·W`.
-    pub fn voxels(&self) -> usize {
-        self.shape().iter().product()
-    }
-
-    /// Channels of the generator's block `block_index`.
-    pub fn channels(&self, block_index: usize) -> usize {
-        block_channels(self.channel_base, self.channel_max, block_index)
-    }
-
-    /// Channels of the discriminator's block at the grid of the generator's block `block_index`.
-    pub fn discriminator_channels(&self, block_index: usize) -> usize {
-        let base = self.discriminator_channel_base.unwrap_or(self.channel_base);
-        block_channels(base, self.discriminator_channel_max.unwrap_or(self.channel_max), block_index)
-    }
-
-    /// Copies of `w` that synthesis takes: two a block.
-    pub fn num_ws(&self) -> usize {
-        2 * self.blocks()
-    }
 }
 
 /// What the networks are conditioned on.
@@ -309,6 +224,36 @@ pub struct OutputRecipe {
     pub checkpoint_kimg: f64,
     /// Steps from one line of `stats.jsonl` to the next.
     pub log_every_steps: usize,
+    /// Thousands of volumes from one validation to the next, where there are people to validate on.
+    pub validation_kimg: f64,
+    /// Synthetic volumes of a validation; more than three.
+    pub validation_volumes: usize,
+    /// What the best checkpoint is chosen by.
+    pub best_by: BestBy,
+}
+
+/// A measure on people of validation, by which the best checkpoint of a run is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BestBy {
+    /// Fréchet distance in the segmenter's features; the lower, the better.
+    #[default]
+    FrechetDistance,
+    /// Harmonic mean of precision and recall in them; the higher, the better.
+    PrecisionRecall,
+    /// Mean |Cohen's d| of the volumes of brain, ventricles, cortex, white matter and cerebellum; the lower, the better.
+    Anatomy,
+}
+
+impl BestBy {
+    /// What it is called in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FrechetDistance => "Fréchet distance",
+            Self::PrecisionRecall => "precision and recall",
+            Self::Anatomy => "difference of anatomy",
+        }
+    }
 }
 
 impl Default for OutputRecipe {
@@ -319,6 +264,9 @@ impl Default for OutputRecipe {
             snapshot_kimg: 4.0,
             checkpoint_kimg: 10.0,
             log_every_steps: 10,
+            validation_kimg: 4.0,
+            validation_volumes: 16,
+            best_by: BestBy::default(),
         }
     }
 }
@@ -378,8 +326,7 @@ impl Recipe {
         let mut recipe = self.clone();
         let (network, training) = (&mut recipe.network, &mut recipe.training);
         let batch = training.batch.max(1) as f64;
-        network.discriminator_channel_base.get_or_insert(network.channel_base);
-        network.discriminator_channel_max.get_or_insert(network.channel_max);
+        network.resolve();
         training.micro_batch.get_or_insert(training.batch);
         training.gamma.get_or_insert(0.0002 * network.voxels() as f64 / batch);
         training.ema_kimg.get_or_insert(batch * 10.0 / 32.0);

@@ -39,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "gan",
             "heads",
             "io",
+            "metrics",
             "nn",
             "ops",
             "pretrained",

@@ -102,7 +102,15 @@ fn trained(right: bool, p: f64) -> Vec<f32> {
     recipe.validate().unwrap();
     let reals = Reals::new(dataset, &recipe).unwrap();
     let (out, stop) = (folder.path().join("run"), AtomicBool::new(false));
-    let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(STEPS) };
+    let job = Job {
+        recipe: &recipe,
+        reals: &reals,
+        validation: None,
+        from: None,
+        out: &out,
+        stop: &stop,
+        last_step: Some(STEPS),
+    };
     generator::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap();
     let device = Default::default();
     let model = Model::<Flex>::open(out.to_str().unwrap(), &device).unwrap();

@@ -215,6 +215,18 @@ fn a_terminated_run_saves_exits_well_and_goes_on() {
     ]);
     let table = printed(&["evaluate", "--weights", &path("run"), "--data", &path("cache")]);
     assert!(table.contains("nearest real volume"), "{table}");
+    printed(&["export", &path("run"), &path("start.safetensors"), "--for-training"]);
+    let from = |weights: &str| {
+        let arguments =
+            ["train", "tiny", "--data", &path("cache"), "--out", &path("more"), "--from", weights];
+        arguments.map(String::from)
+    };
+    let arguments = from(&path("start.safetensors"));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--dry-run"]).collect();
+    let plan = printed(&arguments);
+    assert!(plan.contains("2 of 2 blocks") && plan.contains("discriminator 2 of 2 blocks"), "{plan}");
+    let message = refused(&from("brain-4mm").each_ref().map(String::as_str));
+    assert!(message.contains("5×6×5 with 64") && message.contains("4×4×4 with 8"), "{message}");
 }
 
 /// Volumes shown at the last line of a log.

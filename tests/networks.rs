@@ -16,8 +16,9 @@ fn network(base: [usize; 3], factors: &[[usize; 3]]) -> NetworkRecipe {
     NetworkRecipe {
         base,
         factors: factors.to_vec(),
-        channel_base: 64,
-        channel_max: 12,
+        channel_base: Some(64),
+        channel_max: Some(12),
+        channels: None,
         z_dim: 6,
         w_dim: 8,
         mapping_layers: 2,
@@ -25,6 +26,8 @@ fn network(base: [usize; 3], factors: &[[usize; 3]]) -> NetworkRecipe {
         minibatch_group: 2,
         discriminator_channel_base: None,
         discriminator_channel_max: None,
+        discriminator_channels: None,
+        discriminator_fc_channels: None,
     }
 }
 

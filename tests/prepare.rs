@@ -376,6 +376,28 @@ fn damage_is_found_when_a_volume_is_read() {
 }
 
 #[test]
+fn a_file_that_has_not_changed_is_hashed_once() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(0));
+    place.prepare(&place.plan()).unwrap();
+    let path = place.out().join("volumes/a.safetensors");
+    let written = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut flipped = fs::read(&path).unwrap();
+    *flipped.last_mut().unwrap() ^= 1;
+    let [read, unread] = [place.dataset(), place.dataset()];
+    let before = read.volume(0).unwrap();
+    // Damage that leaves size and time as they were is found by a hash alone.
+    fs::write(&path, &flipped).unwrap();
+    let touch = |time| fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    touch(written);
+    assert!(unread.volume(0).unwrap_err().to_string().contains("SHA-256"));
+    assert_ne!(read.volume(0).unwrap().data, before.data);
+    assert!(read.clone().volume(0).is_ok());
+    touch(written + std::time::Duration::from_secs(1));
+    assert!(read.volume(0).unwrap_err().to_string().contains("SHA-256"));
+}
+
+#[test]
 fn damaged_manifests_are_named() {
     let place = Place::new();
     place.scan("a.nii", &brain(0));

@@ -47,8 +47,9 @@ fn generator<B: Backend>(condition_dim: usize) -> Generator<B> {
     let network = NetworkRecipe {
         base: [4; 3],
         factors: vec![[2; 3]; 2],
-        channel_base: 64,
-        channel_max: 12,
+        channel_base: Some(64),
+        channel_max: Some(12),
+        channels: None,
         z_dim: Z,
         w_dim: 8,
         mapping_layers: 2,
@@ -56,6 +57,8 @@ fn generator<B: Backend>(condition_dim: usize) -> Generator<B> {
         minibatch_group: 2,
         discriminator_channel_base: None,
         discriminator_channel_max: None,
+        discriminator_channels: None,
+        discriminator_fc_channels: None,
     };
     let generator = Generator::<B>::init(&network, condition_dim, 1, &Default::default());
     let mut number = 100;

@@ -131,6 +131,45 @@ fn a_missing_key_is_named() {
 }
 
 #[test]
+fn widths_are_listed_or_follow_a_rule() {
+    let network = |lines: &str| LEAST.replace("channel_base = 64\nchannel_max = 12\n", lines);
+    let recipe = parse(&network("channels = [24, 12, 6]\n")).unwrap().resolved();
+    let widths = |of: fn(&voxgan::config::NetworkRecipe, usize) -> usize| {
+        (0..3).map(|block| of(&recipe.network, block)).collect::<Vec<_>>()
+    };
+    assert_eq!(widths(voxgan::config::NetworkRecipe::channels), [24, 12, 6]);
+    assert_eq!(widths(voxgan::config::NetworkRecipe::discriminator_channels), [24, 12, 6]);
+    assert_eq!(recipe.network.discriminator_fc_channels(), 24);
+    assert_eq!(parse(&recipe.to_toml().unwrap()).unwrap(), recipe);
+    let lists =
+        "channels = [24, 12, 6]\ndiscriminator_channels = [16, 8, 8]\ndiscriminator_fc_channels = 4\n";
+    let two = parse(&network(lists)).unwrap().resolved().network;
+    assert_eq!(two.discriminator_channels(0), 16);
+    assert_eq!(two.fully_connected_parameters(), (4 * 64 + 1) * 16);
+    for (lines, key, found) in [
+        ("channels = [24, 12, 6]\nchannel_base = 64\n", "network.channels", "both"),
+        ("channels = [24, 12]\n", "network.channels", "2 in [24, 12]"),
+        ("channels = [24, 0, 6]\n", "network.channels[1]", "0"),
+        ("channel_base = 64\n", "network.channel_max", "nothing"),
+        ("channel_max = 64\n", "network.channel_base", "nothing"),
+        ("", "network.channel_base", "nothing"),
+        (
+            "channels = [24, 12, 6]\ndiscriminator_channel_base = 64\n",
+            "network.discriminator_channel_max",
+            "nothing",
+        ),
+        (
+            "channels = [24, 12, 6]\ndiscriminator_channel_max = 8\ndiscriminator_channels = [8, 8, 8]\n",
+            "network.discriminator_channels",
+            "both",
+        ),
+    ] {
+        let (at, _, what) = refusal(&network(lines));
+        assert_eq!((at.as_str(), what.as_str()), (key, found), "{lines}");
+    }
+}
+
+#[test]
 fn broken_toml_is_named_by_its_line() {
     let (line, expected, _) = refusal("[network]\nbase = [4, 4\n4]\n");
     assert_eq!((line.as_str(), expected.as_str()), ("line 3", "valid TOML"));

@@ -266,8 +266,9 @@ fn network(factors: Vec<[usize; 3]>, base: [usize; 3]) -> NetworkRecipe {
     NetworkRecipe {
         base,
         factors,
-        channel_base: 24,
-        channel_max: 5,
+        channel_base: Some(24),
+        channel_max: Some(5),
+        channels: None,
         z_dim: 4,
         w_dim: 5,
         mapping_layers: 2,
@@ -275,6 +276,8 @@ fn network(factors: Vec<[usize; 3]>, base: [usize; 3]) -> NetworkRecipe {
         minibatch_group: 2,
         discriminator_channel_base: None,
         discriminator_channel_max: None,
+        discriminator_channels: None,
+        discriminator_fc_channels: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Runs: resuming, threads, micro-batches, files that vanish, losses that are not finite, interrupts, conditions. The
 //! data are ellipsoids on a grid of 8³, the networks those of the recipe `tiny`.
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,15 +11,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::backend::Flex;
 use nalgebra::Matrix4;
 use ndarray::Array4;
+use program::{printed, refused};
 use serde_json::Value;
-use voxgan::config::{ClassCondition, Covariate, Encoding, Recipe};
+use voxgan::config::{BestBy, ClassCondition, Covariate, Encoding, Recipe};
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::pretrained::latest_checkpoint;
-use voxgan::pretrained::{Model, Weights};
+use voxgan::pretrained::{Model, Weights, export, export_for_training};
 use voxgan::train::generator::{self, Job};
-use voxgan::train::{Ended, Event, Reals};
+use voxgan::train::transfer::Source;
+use voxgan::train::{Best, Ended, Event, Reals};
 use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
@@ -86,9 +90,20 @@ impl Place {
 
     /// The run `name` up to `last_step`.
     fn train(&self, recipe: &Recipe, name: &str, last_step: u64) -> Result<Ended> {
+        self.train_from(None, recipe, name, last_step)
+    }
+
+    /// The run `name`, which starts from other weights, up to `last_step`.
+    fn train_from(
+        &self,
+        from: Option<&Source>,
+        recipe: &Recipe,
+        name: &str,
+        last_step: u64,
+    ) -> Result<Ended> {
         let (reals, stop) = (self.reals(recipe), AtomicBool::new(false));
-        let job =
-            Job { recipe, reals: &reals, out: &self.out(name), stop: &stop, last_step: Some(last_step) };
+        let out = self.out(name);
+        let job = Job { from, ..job(recipe, &reals, &out, &stop, last_step) };
         generator::run::<Flex>(&job, &Default::default(), &|_| {})
     }
 
@@ -96,17 +111,32 @@ impl Place {
         latest_checkpoint(&self.out(name)).unwrap().expect("a checkpoint")
     }
 
-    /// Lines of the log without what a clock tells.
+    /// Lines of the log about steps, without what a clock tells.
     fn log(&self, name: &str) -> Vec<BTreeMap<String, Value>> {
         let text = fs::read_to_string(self.out(name).join("stats.jsonl")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).unwrap());
         lines
+            .filter(|line| line.contains_key("loss_g"))
             .map(|mut line| {
-                assert!(line.remove("seconds").is_some() && line.remove("seconds_per_kimg").is_some());
+                for key in ["seconds", "seconds_per_kimg", "images_per_second", "peak_memory_mb"] {
+                    let value = line.remove(key);
+                    assert!(value.and_then(|v| v.as_f64()).is_some_and(|v| v > 0.0), "{key}");
+                }
                 line
             })
             .collect()
     }
+}
+
+/// A run without validation, up to `last_step`.
+fn job<'a>(
+    recipe: &'a Recipe,
+    reals: &'a Reals,
+    out: &'a Path,
+    stop: &'a AtomicBool,
+    last_step: u64,
+) -> Job<'a> {
+    Job { recipe, reals, validation: None, from: None, out, stop, last_step: Some(last_step) }
 }
 
 /// `tiny`, with augmentation from the start and a line of log every five steps.
@@ -278,7 +308,7 @@ fn a_checkpoint_of_another_recipe_or_dataset_is_refused() {
     let elsewhere = Place::new(1, 5);
     let reals = elsewhere.reals(&recipe);
     let (out, stop) = (place.out("run"), AtomicBool::new(false));
-    let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(4) };
+    let job = job(&recipe, &reals, &out, &stop, 4);
     let error = generator::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap_err();
     words(&error, &[&checkpoint, "training set", "--data"]);
     assert_eq!(place.latest("run").display().to_string(), checkpoint);
@@ -337,7 +367,7 @@ fn the_stop_flag_ends_a_run_with_a_checkpoint() {
     let recipe = tiny();
     let (reals, stop) = (place.reals(&recipe), AtomicBool::new(false));
     let out = place.out("run");
-    let job = Job { recipe: &recipe, reals: &reals, out: &out, stop: &stop, last_step: Some(12) };
+    let job = job(&recipe, &reals, &out, &stop, 12);
     let tell = |event: Event| {
         if let Event::Logged { step: 5, .. } = event {
             stop.store(true, Ordering::Relaxed);
@@ -398,6 +428,171 @@ fn the_two_last_checkpoints_are_kept() {
     assert_eq!(written, recipe);
 }
 
+/// Validated every ten steps on four other ellipsoids: the numbers do not depend on where the run was cut, the best
+/// checkpoint is that of the best line, and what is learned is what a run without validation learns.
+#[test]
+fn the_best_checkpoint_on_other_people_is_kept() {
+    let [place, others] = [Place::new(0, 6), Place::new(6, 4)];
+    let mut recipe = tiny();
+    (recipe.output.validation_kimg, recipe.output.validation_volumes) = (0.04, 4);
+    let (reals, people, stop) = (place.reals(&recipe), others.reals(&recipe), AtomicBool::new(false));
+    let best = |name: &str| place.out(name).join("checkpoints/best.safetensors");
+    let train = |name: &str, last_step: u64| {
+        let out = place.out(name);
+        let job = Job { validation: Some(&people), ..job(&recipe, &reals, &out, &stop, last_step) };
+        generator::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap();
+    };
+    let lines = |name: &str| {
+        let text = fs::read_to_string(place.out(name).join("stats.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["validation/recall"].is_f64()).collect::<Vec<_>>()
+    };
+    train("whole", 20);
+    train("halves", 10);
+    train("halves", 20);
+    let found = lines("whole");
+    assert_eq!(found.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [10, 20]);
+    assert_eq!(found, lines("halves"));
+    for line in &found {
+        let number = |key: &str| line[format!("validation/{key}")].as_f64().unwrap();
+        assert!(number("frechet_distance") > 0.0 && number("nearest_ratio") > 0.0, "{line}");
+        assert!((0.0..=1.0).contains(&number("precision")), "{line}");
+        assert_eq!(
+            line["validation/frechet_distance_of_reals"],
+            found[0]["validation/frechet_distance_of_reals"]
+        );
+    }
+    place.train(&recipe, "plain", 20).unwrap();
+    assert_same_checkpoints(&place.latest("whole"), &place.latest("plain"));
+    assert_same_checkpoints(&place.latest("whole"), &place.latest("halves"));
+    assert_same_checkpoints(&best("whole"), &best("halves"));
+    let distance = |line: &&Value| line["validation/frechet_distance"].as_f64().unwrap();
+    let lowest = found.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap();
+    let told = Best::read(&best("whole")).unwrap().unwrap();
+    assert_eq!((told.step, told.value), (lowest["step"].as_u64().unwrap(), distance(&lowest)));
+    assert_eq!(told.measure, BestBy::FrechetDistance);
+    // It is a checkpoint as any other, and outlives those that follow it.
+    Model::<Flex>::open(best("whole").to_str().unwrap(), &Default::default()).unwrap();
+    assert!(Best::read(&best("plain")).unwrap().is_none());
+    // The report shows it, and what was warned of.
+    let stats = place.out("whole").join("stats.jsonl");
+    let warned = r#"{"step":20,"warning":"collapse","text":"samples have collapsed"}"#;
+    fs::write(&stats, fs::read_to_string(&stats).unwrap() + warned + "\n").unwrap();
+    let report = place.out("report.html");
+    printed(&["report", place.out("whole").to_str().unwrap(), "-o", report.to_str().unwrap()]);
+    let html = fs::read_to_string(&report).unwrap();
+    for part in [
+        &format!("best checkpoint is that of step {}", told.step),
+        "Step 20: samples have collapsed.",
+        "Precision and recall on people of validation",
+        "reals.png",
+        "kimg-00000.1.png",
+        "Peak memory",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+}
+
+/// Whoever is learned from cannot be validated on.
+#[test]
+fn people_of_validation_are_others() {
+    let [place, others] = [Place::new(0, 6), Place::new(4, 5)];
+    let train = |validation: &Path, out: &str| {
+        let (data, out) = (place.data(), place.out(out));
+        let arguments = ["train", "tiny", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        refused(&[&arguments[..], &["--validation", validation.to_str().unwrap()]].concat())
+    };
+    let message = train(&others.data(), "run");
+    assert!(message.contains("--validation") && message.contains("sub-04"), "{message}");
+    let message = train(&Place::new(9, 3).data(), "run");
+    assert!(message.contains("4 volumes or more"), "{message}");
+    assert!(!place.out("run").exists());
+}
+
+/// A discriminator that has won is told of once, also by a run that was resumed.
+#[test]
+fn a_warning_is_told_once() {
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    recipe.output.log_every_steps = 1;
+    recipe.training.r1_interval = 0;
+    recipe.augmentation.enabled = false;
+    // The generator stands still, and the discriminator learns fast.
+    (recipe.training.learning_rate_generator, recipe.training.learning_rate_discriminator) = (1e-9, 0.02);
+    let mut told = Vec::new();
+    for last_step in [60, 80] {
+        let (reals, stop, out) = (place.reals(&recipe), AtomicBool::new(false), place.out("run"));
+        let warnings = std::cell::RefCell::new(Vec::new());
+        let tell = |event: Event| {
+            if let Event::Warned { text, .. } = event {
+                warnings.borrow_mut().push(text.to_string());
+            }
+        };
+        generator::run::<Flex>(&job(&recipe, &reals, &out, &stop, last_step), &Default::default(), &tell)
+            .unwrap();
+        told.push(warnings.into_inner());
+    }
+    let text = fs::read_to_string(place.out("run").join("stats.jsonl")).unwrap();
+    assert_eq!(text.matches(r#""warning":"discriminator_won""#).count(), 1, "{text}");
+    assert!(told[0].len() == 1 && told[0][0].contains("has won") && told[1].is_empty(), "{told:?}");
+}
+
+/// Reads the event files of a run with TensorBoard's own reader.
+const READER: &str = "
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0, 'images': 0, 'histograms': 0}).Reload()
+tags = events.Tags()
+print(json.dumps({
+    'scalars': {tag: [[e.step, e.value] for e in events.Scalars(tag)] for tag in tags['scalars']},
+    'images': {tag: [[e.step, e.width, e.height, e.encoded_image_string[:4].hex()] for e in events.Images(tag)]
+               for tag in tags['images']},
+    'histograms': {tag: [[e.step, e.histogram_value.num, sum(e.histogram_value.bucket)] for e in events.Histograms(tag)]
+                   for tag in tags['histograms']},
+}))";
+
+/// Interrupted after its tenth step, with what was told of later ones lost; what TensorBoard shows is what `stats.jsonl` says.
+#[test]
+fn tensorboard_reads_what_a_run_tells() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let there = std::process::Command::new(&python).args(["-c", "import tensorboard"]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {python} has no tensorboard");
+        return;
+    }
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    recipe.output.checkpoint_kimg = 0.04;
+    place.train(&recipe, "run", 15).unwrap();
+    fs::remove_file(place.latest("run")).unwrap();
+    place.train(&recipe, "run", 20).unwrap();
+    let read =
+        std::process::Command::new(&python).args(["-c", READER]).arg(place.out("run")).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let read: Value = serde_json::from_slice(&read.stdout).unwrap();
+    let text = fs::read_to_string(place.out("run").join("stats.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<Value> = lines.filter(|line| line["loss_g"].is_f64()).collect();
+    assert_eq!(lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [5, 10, 15, 20]);
+    for name in ["loss_g", "loss_d", "r_t", "augmentation_p", "seconds_per_kimg"] {
+        let told = read["scalars"][name].as_array().unwrap_or_else(|| panic!("no {name} in {read}"));
+        assert_eq!(told.len(), 4, "{name}: {told:?}");
+        for (event, line) in told.iter().zip(&lines) {
+            assert_eq!(event[0], line["step"]);
+            assert_eq!(event[1].as_f64().unwrap() as f32, line[name].as_f64().unwrap() as f32, "{name}");
+        }
+    }
+    let steps = |kind: &str, name: &str| {
+        let events = read[kind][name].as_array().unwrap_or_else(|| panic!("no {name} in {read}"));
+        events.iter().map(|event| event[0].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((steps("images", "reals"), steps("images", "samples")), (vec![0], vec![0, 20]));
+    let picture = image::image_dimensions(place.out("run").join("samples/reals.png")).unwrap();
+    assert_eq!(read["images"]["reals"][0], serde_json::json!([0, picture.0, picture.1, "89504e47"]));
+    assert_eq!(steps("histograms", "intensities/samples"), [0, 20]);
+    assert_eq!(read["histograms"]["intensities/reals"][0], serde_json::json!([0, 1024.0, 1024.0]));
+}
+
 /// `tiny` with a class and a covariate.
 fn conditional() -> Recipe {
     let mut recipe = tiny();
@@ -429,6 +624,42 @@ fn conditions_come_from_the_table_and_resume() {
     assert!(arrays.contains_key("D.mapping.embed.weight"));
 }
 
+/// Conditions are drawn by the seed, from a range or from the people of a dataset.
+#[test]
+fn conditions_are_drawn() {
+    let place = Place::new(0, 6);
+    let recipe = conditional();
+    place.train(&recipe, "run", 1).unwrap();
+    let (run, out, data) = (place.out("run"), place.out("out"), place.data());
+    let [run, out, data] = [&run, &out, &data].map(|path| path.to_str().unwrap());
+    let generate = |conditions: &'static str| {
+        vec!["generate", "--weights", run, "--out", out, "--seeds", "0-7", "--conditions", conditions]
+    };
+    printed(&generate("sex=F,age_years=20-40"));
+    let ages = || {
+        let age = |seed: u64| {
+            let sidecar = fs::read_to_string(place.out("out").join(format!("seed-{seed:04}.json"))).unwrap();
+            let sidecar: Value = serde_json::from_str(&sidecar).unwrap();
+            assert_eq!(sidecar["Conditions"]["sex"], "F");
+            sidecar["Conditions"]["age_years"].as_str().unwrap().parse::<f64>().unwrap()
+        };
+        (0..8).map(age).collect::<Vec<f64>>()
+    };
+    let first = ages();
+    assert!(first.iter().all(|age| (20.0..=40.0).contains(age)), "{first:?}");
+    assert!(first.iter().any(|age| *age < 30.0) && first.iter().any(|age| *age > 30.0), "{first:?}");
+    printed(&generate("sex=F,age_years=20-40"));
+    assert_eq!(ages(), first);
+    assert!(refused(&generate("sex=F,age_years=10-40")).contains("`10`"));
+    let mix = ["mix", "--weights", run, "--rows", "0", "--columns", "1", "--layers", "0", "--out", out];
+    let message = refused(&[&mix[..], &["--conditions", "sex=F,age_years=20-40"]].concat());
+    assert!(message.contains("one value"), "{message}");
+    // All six, although the network asks for conditions that nobody gave.
+    assert!(
+        printed(&["evaluate", "--weights", run, "--data", data]).contains("6 synthetic volumes against 6")
+    );
+}
+
 #[test]
 fn a_label_outside_the_recipe_names_the_volume() {
     let place = Place::new(0, 6);
@@ -440,4 +671,127 @@ fn a_label_outside_the_recipe_names_the_volume() {
     refuse(|r| r.conditions.covariates[0].max = 50.0, &["age_years", "sub-05", "`55`", "from 20 to 50"]);
     refuse(|r| r.conditions.classes[0].values = vec!["F".into(), "X".into()], &["sex", "sub-01", "`M`"]);
     refuse(|r| r.conditions.classes[0].label = "site".into(), &["site", "sub-00", "none"]);
+}
+
+/// `tiny` with one more block of the same grid, wider, conditional, with everything of `[transfer]`.
+fn grown() -> Recipe {
+    let mut recipe = conditional();
+    let network = &mut recipe.network;
+    (network.channel_base, network.channel_max) = (None, None);
+    (network.discriminator_channel_base, network.discriminator_channel_max) = (None, None);
+    network.factors.push([1; 3]);
+    (network.channels, network.discriminator_channels) = (Some(vec![12, 8, 4]), Some(vec![10, 8, 6]));
+    recipe.transfer.freeze_d = 2;
+    recipe.transfer.ramp_kimg = 0.02;
+    recipe.validate().unwrap();
+    recipe.resolved()
+}
+
+#[test]
+fn a_run_that_started_from_other_weights_resumes_bit_for_bit_and_freezes_layers() {
+    let place = Place::new(0, 6);
+    place.train(&tiny(), "old", 3).unwrap();
+    let source = Source::open(place.out("old").to_str().unwrap()).unwrap();
+    let recipe = grown();
+    place.train_from(Some(&source), &recipe, "whole", 9).unwrap();
+    place.train_from(Some(&source), &recipe, "parts", 4).unwrap();
+    // The weights are needed no more.
+    place.train(&recipe, "parts", 6).unwrap();
+    place.train_from(Some(&source), &recipe, "parts", 9).unwrap();
+    assert_same_checkpoints(&place.latest("whole"), &place.latest("parts"));
+    place.train_from(Some(&source), &recipe, "first", 1).unwrap();
+    let ((first, text), (last, _)) = (content(&place.latest("first")), content(&place.latest("whole")));
+    assert!(text["origin"].contains("\"generator_blocks\":2"), "{}", text["origin"]);
+    // Of the old finest block, conv0 and conv1; what is new learns, and so does the skip.
+    let old = content(&place.latest("old")).0;
+    for name in ["D.b8.conv0.weight", "D.b8.conv0.bias", "D.b8.conv1.weight", "D.b8.conv1.bias"] {
+        assert_eq!(first[name], last[name], "{name}");
+        assert!(!last.contains_key(&format!("adam_d.first.{name}")), "{name}");
+    }
+    assert_eq!(old["D.b8.conv0.weight"], last["D.b8.conv0.weight"], "as wide as it was");
+    for name in ["D.b8.skip.weight", "D.b16.fromrgb.weight", "D.b16.conv1.weight", "D.b4.fc.weight"] {
+        assert_ne!(first[name], last[name], "{name}");
+    }
+    // Others than those it began with, or any for a run that began with none, are refused.
+    let other = Source::open(place.out("first").to_str().unwrap()).unwrap();
+    words(&place.train_from(Some(&other), &recipe, "parts", 10).unwrap_err(), &["origin", "--out"]);
+    words(&place.train_from(Some(&source), &tiny(), "old", 4).unwrap_err(), &["origin", "--out"]);
+    // Without weights, there is nothing to freeze.
+    words(&place.train(&recipe, "none", 1).unwrap_err(), &["--from", "[transfer]"]);
+}
+
+#[test]
+fn a_frozen_mapping_network_stays() {
+    let place = Place::new(0, 6);
+    place.train(&tiny(), "old", 3).unwrap();
+    let source = Source::open(place.out("old").to_str().unwrap()).unwrap();
+    let mut recipe = tiny();
+    recipe.transfer.freeze_mapping = true;
+    place.train_from(Some(&source), &recipe, "new", 5).unwrap();
+    let (old, new) = (content(&place.latest("old")).0, content(&place.latest("new")).0);
+    for name in ["G.mapping.fc0.weight", "G.mapping.fc0.bias", "G.mapping.fc1.weight"] {
+        assert_eq!(old[name], new[name], "{name}");
+    }
+    assert_ne!(old["G.synthesis.b4.const"], new["G.synthesis.b4.const"]);
+}
+
+/// With β₁ = 0, Adam's first step is a step size long in every parameter that has a gradient.
+#[test]
+fn step_sizes_rise_from_nothing() {
+    let place = Place::new(0, 6);
+    place.train(&tiny(), "old", 3).unwrap();
+    let source = Source::open(place.out("old").to_str().unwrap()).unwrap();
+    let start = Weights::read(&place.latest("old")).unwrap();
+    let longest = |ramp_kimg: f64| {
+        let mut recipe = tiny();
+        recipe.transfer.ramp_kimg = ramp_kimg;
+        (recipe.training.r1_interval, recipe.training.path_length_interval) = (0, 0);
+        let name = format!("ramp-{ramp_kimg}");
+        place.train_from(Some(&source), &recipe, &name, 1).unwrap();
+        let end = Weights::read(&place.latest(&name)).unwrap();
+        let (before, after) = (&start.arrays["D.b4.fc.weight"].1, &end.arrays["D.b4.fc.weight"].1);
+        let steps = before.iter().zip(after).map(|(a, b)| f64::from((a - b).abs()));
+        steps.fold(0.0, f64::max)
+    };
+    let rate = tiny().training.learning_rate_discriminator;
+    let (full, tenth) = (longest(0.0), longest(0.04));
+    assert!((full / rate - 1.0).abs() < 1e-2, "{full}");
+    assert!((tenth / rate - 0.1).abs() < 1e-2, "{tenth}");
+}
+
+#[test]
+fn exported_weights_are_those_of_the_checkpoint_in_float16() {
+    let place = Place::new(0, 6);
+    place.train(&conditional(), "old", 5).unwrap();
+    let checkpoint = Weights::read(&place.latest("old")).unwrap();
+    let bytes = export_for_training(&checkpoint).unwrap();
+    let file = place.out("old.safetensors");
+    fs::write(&file, &bytes).unwrap();
+    let weights = Weights::read(&file).unwrap();
+    let of = |prefix: &str| weights.arrays.keys().filter(|name| name.starts_with(prefix)).count();
+    assert!(of("G.") > 0 && of("D.") > 0 && of("G_ema.") > of("G.") && of("adam") == 0);
+    for (name, (shape, values)) in &weights.arrays {
+        let (there, exact) = &checkpoint.arrays[name];
+        assert_eq!(shape, there, "{name}");
+        let near = values.iter().zip(exact).all(|(a, b)| (a - b).abs() <= b.abs() * 5e-4 + 1e-7);
+        assert!(near, "{name}");
+    }
+    // It is a generator as well, and the same run starts from it as from the checkpoint.
+    Model::<Flex>::open(file.to_str().unwrap(), &Default::default()).unwrap();
+    let mut recipe = conditional();
+    recipe.transfer.ramp_kimg = 1e9;
+    for (name, from) in [("a", &file), ("b", &place.out("old"))] {
+        let source = Source::open(from.to_str().unwrap()).unwrap();
+        place.train_from(Some(&source), &recipe, name, 1).unwrap();
+    }
+    let [a, b] = ["a", "b"].map(|name| Weights::read(&place.latest(name)).unwrap().arrays);
+    for (name, (_, values)) in
+        a.iter().filter(|(name, _)| !name.starts_with("adam") && !name.ends_with("w_avg"))
+    {
+        let near = values.iter().zip(&b[name].1).all(|(a, b)| (a - b).abs() <= b.abs() * 5e-4 + 1e-6);
+        assert!(near, "{name}");
+    }
+    // The average alone is no start for a discriminator, and no export for training can be made of it.
+    let alone = Weights::from_bytes(&export(&checkpoint, true).unwrap(), &file).unwrap();
+    words(&export_for_training(&alone).unwrap_err(), &["G.*", "none"]);
 }

@@ -56,8 +56,9 @@ impl<B: VolumeOps> Bench<B> {
         let network = NetworkRecipe {
             base: [4; 3],
             factors: vec![[2; 3]; (resolution / 4).ilog2() as usize],
-            channel_base,
-            channel_max,
+            channel_base: Some(channel_base),
+            channel_max: Some(channel_max),
+            channels: None,
             z_dim: latent,
             w_dim: latent,
             mapping_layers: 8,
@@ -65,11 +66,14 @@ impl<B: VolumeOps> Bench<B> {
             minibatch_group: 4,
             discriminator_channel_base: None,
             discriminator_channel_max: None,
+            discriminator_channels: None,
+            discriminator_fc_channels: None,
         };
         let recipe = Recipe {
             network,
             conditions: Default::default(),
             training: Default::default(),
+            transfer: Default::default(),
             augmentation: Default::default(),
             output: Default::default(),
         };

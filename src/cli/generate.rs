@@ -45,10 +45,10 @@ pub fn run(args: Args) -> Result<()> {
     };
     let mut implausible = 0;
     on_device!(args.sampling.device, |B, device| {
-        let sampler = Sampler::<B>::open(&args.sampling, device)?;
+        let sampler = Sampler::<B>::drawing(&args.sampling, &[], device)?;
         let mut pictured = Vec::new();
         for &seed in &args.seeds.0 {
-            let volume = sampler.volume(sampler.styles(sampler.latent(seed)), seed);
+            let volume = sampler.volume(sampler.styles(sampler.latent(seed), seed), seed);
             let path = args.output.out.join(format!("seed-{seed:04}.nii.gz"));
             let mut details = json!({ "Seed": seed });
             if let Some(finder) = &finder {
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<()> {
                 implausible += usize::from(!found.flags.is_empty());
                 details["Anatomy"] = json!({ "Segmenter": finder.name, "Volumes": found });
             }
-            sampler.write(&path, std::slice::from_ref(&volume), args.output.data_type, details)?;
+            sampler.write(&path, std::slice::from_ref(&volume), args.output.data_type, seed, details)?;
             println!("{}", path.display());
             if pictured.len() < PICTURED {
                 pictured.push(volume);

@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<()> {
     on_device!(args.sampling.device, |B, device| {
         let sampler = Sampler::<B>::open(&args.sampling, device)?;
         let latents: Vec<Tensor<B, 2>> = seeds.iter().map(|&seed| sampler.latent(seed)).collect();
-        let styles: Vec<Tensor<B, 3>> = latents.iter().map(|z| sampler.styles(z.clone())).collect();
+        let styles: Vec<Tensor<B, 3>> = latents.iter().map(|z| sampler.styles(z.clone(), seeds[0])).collect();
         let mut volumes = Vec::with_capacity(frames);
         for frame in 0..frames {
             let along = frame as f64 / frames as f64 * seeds.len() as f64;
@@ -67,13 +67,13 @@ pub fn run(args: Args) -> Result<()> {
             let to = (from + 1) % seeds.len();
             let ws = match args.space {
                 Space::W => styles[from].clone() * (1.0 - part) + styles[to].clone() * part,
-                Space::Z => sampler.styles(slerp(&latents[from], &latents[to], part)),
+                Space::Z => sampler.styles(slerp(&latents[from], &latents[to], part), seeds[0]),
             };
             volumes.push(sampler.volume(ws, seeds[0]));
         }
         let path = args.output.out.join("walk.nii.gz");
         let details = json!({ "Seeds": seeds, "Frames": frames, "Space": format!("{:?}", args.space) });
-        sampler.write(&path, &volumes, args.output.data_type, details)?;
+        sampler.write(&path, &volumes, args.output.data_type, seeds[0], details)?;
         println!("{}", path.display());
         let montage = Montage { columns: 1, ..Montage::fit(&volumes)? };
         let pictures =

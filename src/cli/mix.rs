@@ -42,7 +42,7 @@ pub fn run(args: Args) -> Result<()> {
             let expected = format!("layers from 0 to {}", num_ws - 1);
             return Err(Error::value("--layers", expected, layer.to_string(), "this generator has no more"));
         }
-        let styles = |seed: &u64| sampler.styles(sampler.latent(*seed));
+        let styles = |seed: &u64| sampler.styles(sampler.latent(*seed), *seed);
         let columns: Vec<Tensor<B, 3>> = args.columns.0.iter().map(styles).collect();
         let own = |(ws, &seed): (&Tensor<B, 3>, &u64)| sampler.volume(ws.clone(), seed);
         let mut pictured: Vec<_> = columns.iter().zip(&args.columns.0).map(own).collect();
@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<()> {
                 let volume = sampler.volume(Tensor::cat(layers.collect(), 1), row);
                 let path = args.output.out.join(format!("row-{row:04}_column-{seed:04}.nii.gz"));
                 let details = json!({ "Seed": row, "MixSeed": seed, "MixLayers": args.layers.0 });
-                sampler.write(&path, std::slice::from_ref(&volume), args.output.data_type, details)?;
+                sampler.write(&path, std::slice::from_ref(&volume), args.output.data_type, row, details)?;
                 println!("{}", path.display());
                 pictured.push(volume);
             }

@@ -2,6 +2,7 @@
 //! once: file → volume → tensor → tensor → volume → file.
 
 mod anatomy;
+mod conditions;
 mod demo;
 mod device;
 mod evaluate;

@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::conditions::Drawn;
 use super::sidecar;
 use crate::bridge;
 use crate::config::Recipe;
@@ -35,7 +36,8 @@ pub struct SamplingArgs {
     /// last: until it has, they are speckle
     #[arg(long, value_enum, default_value_t = NoiseMode::None)]
     pub noise: NoiseMode,
-    /// Conditions for a conditional generator, such as age=34,sex=F
+    /// Conditions for a conditional generator, such as age=34,sex=F; generate and evaluate draw from a range, age=20-70,
+    /// by the seed
     #[arg(long, value_name = "LABEL=VALUE,…")]
     pub conditions: Option<String>,
     /// Where to compute: cpu, cuda, cuda:N
@@ -95,23 +97,36 @@ pub struct Sampler<B: VolumeOps> {
     /// The generator and where its volumes lie.
     pub model: Model<B>,
     args: SamplingArgs,
-    labels: Labels,
-    condition: Option<Vec<f32>>,
+    drawn: Drawn,
     device: B::Device,
 }
 
 impl<B: VolumeOps> Sampler<B> {
-    /// Opens the model and checks the conditions against it.
+    /// Opens the model and checks the conditions against it, which are the same for all samples.
     ///
     /// # Errors
     /// What is wrong with weights, ψ or conditions.
     pub fn open(args: &SamplingArgs, device: B::Device) -> Result<Self> {
+        let sampler = Self::drawing(args, &[], device)?;
+        if sampler.drawn.is_fixed() {
+            return Ok(sampler);
+        }
+        let found = args.conditions.as_deref().unwrap_or_default();
+        let advice = "`voxgan generate` and `voxgan evaluate` draw from ranges";
+        Err(Error::value("--conditions", "one value for each label", format!("`{found}`"), advice))
+    }
+
+    /// Opens the model with conditions that may be drawn, and are those of `people` (named) where none are given.
+    ///
+    /// # Errors
+    /// What is wrong with weights, ψ or conditions.
+    pub fn drawing(args: &SamplingArgs, people: &[(&str, &Labels)], device: B::Device) -> Result<Self> {
         if !args.psi.is_finite() {
             return Err(Error::value("--psi", "a finite number", args.psi.to_string(), "0.7 to 1 are usual"));
         }
         let model = Model::<B>::open(&args.weights, &device)?;
-        let (labels, condition) = condition_of(&model.recipe, args.conditions.as_deref())?;
-        Ok(Self { model, args: args.clone(), labels, condition, device })
+        let drawn = Drawn::new(&model.recipe.conditions, args.conditions.as_deref(), people)?;
+        Ok(Self { model, args: args.clone(), drawn, device })
     }
 
     /// The latent of `seed`, `[1, z_dim]`.
@@ -121,9 +136,9 @@ impl<B: VolumeOps> Sampler<B> {
         Tensor::from_data(TensorData::new(z, [1, z_dim]), &self.device)
     }
 
-    /// The truncated w's of a latent, `[1, num_ws, w_dim]`.
-    pub fn styles(&self, z: Tensor<B, 2>) -> Tensor<B, 3> {
-        let condition = self.condition.clone().map(|values| {
+    /// The truncated w's of a latent, `[1, num_ws, w_dim]`, under the conditions of `seed`.
+    pub fn styles(&self, z: Tensor<B, 2>, seed: u64) -> Tensor<B, 3> {
+        let condition = self.drawn.vector(seed).expect("conditions were checked").map(|values| {
             let width = values.len();
             Tensor::from_data(TensorData::new(values, [1, width]), &self.device)
         });
@@ -149,11 +164,18 @@ impl<B: VolumeOps> Sampler<B> {
     }
 
     /// Writes `volumes` (one, or the frames of a series) as NIfTI and, beside it, the sidecar that says how they came to
-    /// be: `details` and what all samples of this model share.
+    /// be: `details`, the conditions of `seed`, and what all samples of this model share.
     ///
     /// # Errors
     /// [`Error::Io`] if they cannot be written.
-    pub fn write(&self, path: &Path, volumes: &[Volume], stored: StoredType, details: Value) -> Result<()> {
+    pub fn write(
+        &self,
+        path: &Path,
+        volumes: &[Volume],
+        stored: StoredType,
+        seed: u64,
+        details: Value,
+    ) -> Result<()> {
         let description =
             format!("SYNTHETIC voxgan {} {}", env!("CARGO_PKG_VERSION"), &self.model.sha256[..12]);
         let options = WriteOptions { data_type: stored.into(), description };
@@ -176,7 +198,7 @@ impl<B: VolumeOps> Sampler<B> {
             "Psi": self.args.psi,
             "PsiCutoff": self.args.psi_cutoff,
             "Noise": format!("{:?}", self.args.noise).to_lowercase(),
-            "Conditions": self.labels,
+            "Conditions": self.drawn.labels(seed),
         });
         if let (Some(sidecar), Value::Object(details)) = (sidecar.as_object_mut(), details) {
             sidecar.extend(details);

@@ -1,5 +1,6 @@
 //! `voxgan train`: a recipe and its data become a run.
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,11 +17,13 @@ use crate::io::{bids, nifti};
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::train::cycle::Domains;
 use crate::train::restorer::Subjects;
+use crate::train::transfer::Source;
 use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
 
 /// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.
 ///
-/// The run's folder holds the resolved recipe, stats.jsonl, pictures of samples and checkpoints. An interrupt (Ctrl-C,
+/// The run's folder holds the resolved recipe, stats.jsonl, event files for TensorBoard, pictures of samples and checkpoints;
+/// `voxgan report RUN` shows it. An interrupt (Ctrl-C,
 /// SIGTERM) finishes the step and saves; the same command goes on from there, exactly.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -42,9 +45,15 @@ pub struct Args {
     /// The label maps of these scans, on their grids: sub-01_dseg.nii.gz belongs to sub-01_T1w.nii.gz
     #[arg(long, value_name = "FOLDER", requires = "scans")]
     scan_labels: Option<PathBuf>,
-    /// For a segmenter, the weights to start from
+    /// For a generator or a segmenter, the weights to start from: a run, a checkpoint or exported weights; for a generator also a
+    /// name inside the program (brain-4mm). A generator may have more blocks, wider ones and more conditions than they have: its
+    /// first image is theirs, up-sampled
     #[arg(long, value_name = "WEIGHTS")]
     from: Option<PathBuf>,
+    /// For a generator, a dataset of people who are not in --data: samples are compared with them at intervals, and the best
+    /// checkpoint is kept as checkpoints/best.safetensors
+    #[arg(long, value_name = "CACHE")]
+    validation: Option<PathBuf>,
     /// The run's folder; a run that is there is resumed
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -74,6 +83,10 @@ pub fn run(args: Args) -> Result<()> {
             ("a recipe with a table [unpaired]", "leave it out, or take translate-unpaired");
         return Err(Error::value("--other", expected, other.display().to_string(), advice));
     }
+    if let (Some(validation), false) = (&args.validation, matches!(recipe, AnyRecipe::Generator(_))) {
+        let found = validation.display().to_string();
+        return Err(Error::value("--validation", "a generator's recipe", found, "leave it out"));
+    }
     match recipe {
         AnyRecipe::Generator(recipe) => generator(*recipe, &args),
         AnyRecipe::Segmenter(recipe) => segmenter(*recipe, &args),
@@ -88,17 +101,28 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
     recipe.validate()?;
     let recipe = recipe.resolved();
     let reals = Reals::new(Dataset::open(&args.data)?, &recipe)?;
+    let validation = match &args.validation {
+        Some(folder) => Some(others(Reals::new(Dataset::open(folder)?, &recipe)?, &reals)?),
+        None => None,
+    };
+    let from = args.from.as_ref().map(|from| Source::open(&from.to_string_lossy())).transpose()?;
+    let taken = from.as_ref().map_or(Ok(Vec::new()), |source| source.report(&recipe, reals.spacing_mm()))?;
     if args.dry_run {
         return on_device!(args.device, |B, device| {
-            plan(&recipe, &reals, &Estimate::new::<B>(&recipe, &device), args);
+            plan(&recipe, &reals, validation.as_ref(), &Estimate::new::<B>(&recipe, &device), &taken, args);
             Ok(())
         });
     }
     let stop = interrupts(&args.out)?;
     let screen = Screen::new();
+    if latest_checkpoint(&args.out)?.is_none() {
+        taken.iter().for_each(|line| screen.say(format!("from: {line}")));
+    }
     let job = train::generator::Job {
         recipe: &recipe,
         reals: &reals,
+        validation: validation.as_ref(),
+        from: from.as_ref(),
         out: &args.out,
         stop: &stop,
         last_step: None,
@@ -106,6 +130,23 @@ fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
     let tell = |event: Event| screen.show(event);
     let ended = on_device!(args.device, |B, device| train::generator::run::<B>(&job, &device, &tell))?;
     screen.end(ended, &args.out)
+}
+
+/// People to validate on, if there are enough of them and none is among those that are learned from.
+fn others(people: Reals, learned_from: &Reals) -> Result<Reals> {
+    const LEAST: usize = 4;
+    if people.len() < LEAST {
+        let (expected, found) = (format!("{LEAST} volumes or more"), people.len().to_string());
+        return Err(Error::value("--validation", expected, found, "prepare more scans"));
+    }
+    let known: HashSet<&str> = learned_from.dataset().manifest.entries.iter().map(|e| &*e.sha256).collect();
+    match people.dataset().manifest.entries.iter().find(|entry| known.contains(&*entry.sha256)) {
+        Some(entry) => {
+            let advice = "prepare datasets that have no scan in common";
+            Err(Error::value("--validation", "scans that are not in --data", entry.name.as_str(), advice))
+        }
+        None => Ok(people),
+    }
 }
 
 fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
@@ -281,14 +322,34 @@ fn interrupts(out: &Path) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn plan(recipe: &Recipe, reals: &Reals, estimate: &Estimate, args: &Args) {
+fn plan(
+    recipe: &Recipe,
+    reals: &Reals,
+    validation: Option<&Reals>,
+    estimate: &Estimate,
+    taken: &[String],
+    args: &Args,
+) {
     let (network, training) = (&recipe.network, &recipe.training);
     println!("grid [D, H, W]     {:?} at {:?} mm", network.shape(), reals.spacing_mm());
     let channels: Vec<usize> = (0..network.blocks()).map(|i| network.channels(i)).collect();
     println!("channels           {channels:?}");
+    let discriminator: Vec<usize> =
+        (0..network.blocks()).map(|i| network.discriminator_channels(i)).collect();
+    if discriminator != channels {
+        println!("discriminator's    {discriminator:?}");
+    }
     println!("generator          {} parameters", estimate.generator_parameters);
-    println!("discriminator      {} parameters", estimate.discriminator_parameters);
+    println!(
+        "discriminator      {} parameters, {} of them in its fully connected layer",
+        estimate.discriminator_parameters,
+        network.fully_connected_parameters()
+    );
+    taken.iter().for_each(|line| println!("from               {line}"));
     println!("training set       {} volumes in {}", reals.len(), args.data.display());
+    if let Some(people) = validation {
+        println!("validation         {} volumes", people.len());
+    }
     println!(
         "steps              {} of {} volumes ({} at once)",
         estimate.steps,
@@ -333,6 +394,7 @@ impl Screen {
                     self.bar.set_message(line);
                 }
             }
+            Event::Warned { step, text } => self.say(format!("warning at step {step}: {text}")),
             Event::Wrote(path) => self.say(format!("wrote {}", path.display())),
         }
     }
@@ -368,6 +430,11 @@ fn summary(numbers: &Numbers) -> String {
         ("loss_cycle", "cycle L1"),
         ("loss_identity", "identity L1"),
         ("psnr_gain_db", "dB over the start"),
+        ("validation/frechet_distance", "validation: Fréchet distance"),
+        ("validation/frechet_distance_of_reals", "of real people"),
+        ("validation/precision", "precision"),
+        ("validation/recall", "recall"),
+        ("validation/anatomy_difference", "anatomy |d|"),
         ("seconds_per_step", "s/step"),
     ];
     let mut parts = Vec::new();

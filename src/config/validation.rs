@@ -1,8 +1,8 @@
 //! What a recipe's types alone do not ensure: ranges, divisibility, sizes. Every error names the key by its path.
 
 use super::{
-    AXIS_MAX, AugmentationPolicy, AugmentationRecipe, BLOCKS_MAX, ConditionsRecipe, Encoding, NetworkRecipe,
-    Recipe, TrainingRecipe,
+    AXIS_MAX, AugmentationPolicy, AugmentationRecipe, BLOCKS_MAX, BestBy, ConditionsRecipe, Encoding,
+    NetworkRecipe, Recipe, TrainingRecipe,
 };
 use crate::error::{Error, Result};
 
@@ -16,11 +16,30 @@ impl Recipe {
         self.conditions.validate()?;
         self.training.validate(self.network.minibatch_group)?;
         self.augmentation.validate()?;
+        not_below_zero("transfer.ramp_kimg", self.transfer.ramp_kimg)?;
+        not_below_zero("transfer.condition_weight", self.transfer.condition_weight)?;
         let output = &self.output;
         at_least_one("output.sample_grid", output.sample_grid)?;
         at_least_one("output.log_every_steps", output.log_every_steps)?;
         above_zero("output.snapshot_kimg", output.snapshot_kimg)?;
-        above_zero("output.checkpoint_kimg", output.checkpoint_kimg)
+        above_zero("output.checkpoint_kimg", output.checkpoint_kimg)?;
+        above_zero("output.validation_kimg", output.validation_kimg)?;
+        if output.validation_volumes < 4 {
+            let (found, advice) = (output.validation_volumes.to_string(), "16 is usual");
+            return Err(Error::value("output.validation_volumes", "4 or more", found, advice));
+        }
+        if output.best_by == BestBy::Anatomy && (output.anatomy_samples == 0 || self.network.shape()[0] == 1)
+        {
+            let found = format!("{} of slices or none", output.anatomy_samples);
+            let advice = "choose another output.best_by, or measure samples of whole heads";
+            return Err(Error::value(
+                "output.best_by",
+                "anatomy_samples above 0 and a grid of volumes",
+                found,
+                advice,
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -62,15 +81,54 @@ impl NetworkRecipe {
                 "use a smaller base or fewer factors of 2",
             )?;
         }
-        within(&key("channel_base"), self.channel_base, 1, 1 << 20)?;
-        within(&key("channel_max"), self.channel_max, 1, 1 << 14)?;
+        self.validate_widths()?;
         within(&key("z_dim"), self.z_dim, 1, 1 << 14)?;
         within(&key("w_dim"), self.w_dim, 1, 1 << 14)?;
         within(&key("mapping_layers"), self.mapping_layers, 1, 64)?;
         within(&key("image_channels"), self.image_channels, 1, 64)?;
         at_least_one(&key("minibatch_group"), self.minibatch_group)?;
-        at_least_one(&key("discriminator_channel_base"), self.discriminator_channel_base.unwrap_or(1))?;
-        at_least_one(&key("discriminator_channel_max"), self.discriminator_channel_max.unwrap_or(1))
+        within(&key("discriminator_fc_channels"), self.discriminator_fc_channels.unwrap_or(1), 1, 1 << 14)
+    }
+
+    /// Widths come from a rule (base and most) or a list, never from both.
+    fn validate_widths(&self) -> Result<()> {
+        let generator = (&self.channels, self.channel_base, self.channel_max);
+        let discriminator =
+            (&self.discriminator_channels, self.discriminator_channel_base, self.discriminator_channel_max);
+        for (prefix, (list, base, max)) in [("", generator), ("discriminator_", discriminator)] {
+            let key = |name: &str| format!("network.{prefix}{name}");
+            within(&key("channel_base"), base.unwrap_or(1), 1, 1 << 20)?;
+            within(&key("channel_max"), max.unwrap_or(1), 1, 1 << 14)?;
+            let Some(list) = list else { continue };
+            let rule = base.is_some() || max.is_some();
+            let expected = format!("{prefix}channels, or {prefix}channel_base and {prefix}channel_max");
+            check(!rule, &key("channels"), &expected, "both", "remove one of them")?;
+            let expected = format!("one width for each of {} blocks, coarse to fine", self.blocks());
+            let found = format!("{} in {list:?}", list.len());
+            let advice = "there is a block for the base and one for each of network.factors";
+            check(list.len() == self.blocks(), &key("channels"), &expected, found, advice)?;
+            for (i, &channels) in list.iter().enumerate() {
+                within(&key(&format!("channels[{i}]")), channels, 1, 1 << 14)?;
+            }
+        }
+        let missing = |key: &str, others: &str| {
+            Error::value(key, format!("a value, or {others}"), "nothing", "add this key")
+        };
+        match generator {
+            (None, None, _) => return Err(missing("network.channel_base", "channels instead of it")),
+            (None, _, None) => return Err(missing("network.channel_max", "channels instead of it")),
+            _ => {}
+        }
+        // A rule of the discriminator's takes what it lacks from that of the generator.
+        match (generator, discriminator) {
+            ((Some(_), ..), (None, Some(_), None)) => {
+                Err(missing("network.discriminator_channel_max", "discriminator_channels instead of both"))
+            }
+            ((Some(_), ..), (None, None, Some(_))) => {
+                Err(missing("network.discriminator_channel_base", "discriminator_channels instead of both"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

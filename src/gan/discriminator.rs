@@ -74,13 +74,13 @@ impl<B: Backend> Discriminator<B> {
             }
         });
         let blocks = blocks.collect();
-        let width = channels(0);
+        let (width, narrow) = (channels(0), network.discriminator_fc_channels());
         let voxels: usize = network.base.iter().product();
         Self {
             blocks,
             epilogue: Epilogue {
-                conv: conv(width + 1, width, kernel_over(network.base, 3), [1; 3], true).init(init, device),
-                fc: FullyConnectedConfig::new(width * voxels, width).activated().init(init, device),
+                conv: conv(width + 1, narrow, kernel_over(network.base, 3), [1; 3], true).init(init, device),
+                fc: FullyConnectedConfig::new(narrow * voxels, width).activated().init(init, device),
                 out: FullyConnectedConfig::new(width, if condition_dim > 0 { width } else { 1 })
                     .init(init, device),
                 minibatch_group: network.minibatch_group,

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use crate::nn::{FullyConnected, FullyConnectedConfig, Init};
 
 /// Learning-rate multiplier of the mapping layers.
-const LR_MULTIPLIER: f64 = 0.01;
+pub const MAPPING_LR_MULTIPLIER: f64 = 0.01;
 /// Keeps the normalisation's square root away from zero.
 const NORMALISE_EPSILON: f64 = 1e-8;
 
@@ -32,7 +32,7 @@ impl MappingConfig {
             let inputs = if k == 0 { self.z_dim + embedded } else { self.w_dim };
             FullyConnectedConfig::new(inputs, self.w_dim)
                 .activated()
-                .with_lr_multiplier(LR_MULTIPLIER)
+                .with_lr_multiplier(MAPPING_LR_MULTIPLIER)
                 .init(init, device)
         });
         Mapping {

@@ -13,6 +13,6 @@ pub use augment::{AdaptiveP, Augmentation};
 pub use condition::Conditions;
 pub use discriminator::{Discriminator, DiscriminatorBlock, Epilogue};
 pub use generator::Generator;
-pub use mapping::{Mapping, MappingConfig, Truncation};
+pub use mapping::{MAPPING_LR_MULTIPLIER, Mapping, MappingConfig, Truncation};
 pub use regularise::{ImageGradient, critic_gradient, image_gradient, path_gradient};
 pub use synthesis::{Synthesis, SynthesisBlock};

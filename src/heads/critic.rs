@@ -40,8 +40,9 @@ impl<B: Backend> Critic<B> {
                     base: [0, 1, 2].map(|axis| grid[axis] / halved[axis].pow(recipe.levels as u32)),
                     factors: vec![halved; recipe.levels],
                     // Block i has channel_base/(4·2ⁱ) channels.
-                    channel_base: recipe.channels * (4 << recipe.levels),
-                    channel_max: WIDEST * recipe.channels,
+                    channel_base: Some(recipe.channels * (4 << recipe.levels)),
+                    channel_max: Some(WIDEST * recipe.channels),
+                    channels: None,
                     z_dim: 1,
                     w_dim: 1,
                     mapping_layers: 1,
@@ -49,6 +50,8 @@ impl<B: Backend> Critic<B> {
                     minibatch_group: 1,
                     discriminator_channel_base: None,
                     discriminator_channel_max: None,
+                    discriminator_channels: None,
+                    discriminator_fc_channels: None,
                 };
                 Self { patch: None, whole: Some(Discriminator::init(&network, 0, seed, device)) }
             }

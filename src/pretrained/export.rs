@@ -1,4 +1,4 @@
-//! What ships and what others need of a checkpoint: the averaged network alone.
+//! What ships and what others need of a checkpoint: the averaged network alone, or what training goes on from.
 
 use super::{Weights, model, restorer, segmenter};
 use crate::error::{Error, Result};
@@ -14,29 +14,54 @@ const KINDS: [(&[&str], &[&str]); 3] = [
     (&[restorer::AVERAGE], &["recipe", "counters", "version"]),
 ];
 
+/// What a generator needs to be trained further, and what is told about it.
+const TO_TRAIN: (&[&str], &[&str]) =
+    (&[model::AVERAGE, "G.", "D."], &["recipe", "space", "counters", "images", "version"]);
+/// The generator's fixed noise is that of its average.
+const NOISE: &str = ".noise_const";
+
 /// The averaged generator, segmenter or restoration network of `checkpoint` alone, as a safetensors file; as float16 if `half`.
 ///
 /// # Errors
 /// [`Error::File`] if this is no checkpoint.
 pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
     for (averages, keys) in KINDS {
-        let mut weights = Weights { path: checkpoint.path.clone(), ..Weights::default() };
-        let arrays = checkpoint
-            .arrays
-            .iter()
-            .filter(|(name, _)| averages.iter().any(|average| name.starts_with(average)));
-        weights.arrays = arrays.map(|(name, array)| (name.clone(), array.clone())).collect();
-        if weights.arrays.is_empty() {
-            continue;
+        let weights = part(checkpoint, averages, keys);
+        if !weights.arrays.is_empty() {
+            return weights.to_bytes(half);
         }
-        for &key in keys {
-            if let Some(text) = checkpoint.metadata.get(key) {
-                weights.metadata.insert(key.into(), text.clone());
-            }
-        }
-        return weights.to_bytes(half);
     }
     let expected =
         "the average of a generator (G_ema.), a segmenter (S_ema.) or a restoration network (R_ema.)";
     Err(Error::file(&checkpoint.path, "arrays", expected, "none", "give a checkpoint of `voxgan train`"))
+}
+
+/// Generator, average and discriminator of `checkpoint`, without the optimisers, as a safetensors file of float16: for
+/// `voxgan train --from`.
+///
+/// # Errors
+/// [`Error::File`] if this is no checkpoint of a generator.
+pub fn export_for_training(checkpoint: &Weights) -> Result<Vec<u8>> {
+    let (prefixes, keys) = TO_TRAIN;
+    let mut weights = part(checkpoint, prefixes, keys);
+    weights.arrays.retain(|name, _| !(name.starts_with("G.") && name.ends_with(NOISE)));
+    for prefix in prefixes {
+        if !weights.arrays.keys().any(|name| name.starts_with(prefix)) {
+            let advice = "give a checkpoint of a generator's run";
+            return Err(Error::file(&checkpoint.path, "arrays", format!("{prefix}*"), "none", advice));
+        }
+    }
+    weights.to_bytes(true)
+}
+
+/// The arrays of `checkpoint` under `prefixes` with the metadata of `keys`.
+fn part(checkpoint: &Weights, prefixes: &[&str], keys: &[&str]) -> Weights {
+    let arrays = checkpoint.arrays.iter();
+    let arrays = arrays.filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    let metadata = checkpoint.metadata.iter().filter(|(key, _)| keys.contains(&key.as_str()));
+    Weights {
+        path: checkpoint.path.clone(),
+        arrays: arrays.map(|(name, array)| (name.clone(), array.clone())).collect(),
+        metadata: metadata.map(|(key, text)| (key.clone(), text.clone())).collect(),
+    }
 }

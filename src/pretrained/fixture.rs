@@ -104,8 +104,9 @@ impl Fixture {
                 .map(|f| [0, 1, 2].map(|a| if base[a] == 1 { 1 } else { f[a] }))
                 .collect(),
             base,
-            channel_base: count("channel_base")?,
-            channel_max: count("channel_max")?,
+            channel_base: Some(count("channel_base")?),
+            channel_max: Some(count("channel_max")?),
+            channels: None,
             z_dim: count("z_dim")?,
             w_dim: count("w_dim")?,
             mapping_layers: count("mapping_layers")?,
@@ -113,6 +114,8 @@ impl Fixture {
             minibatch_group: 4,
             discriminator_channel_base: None,
             discriminator_channel_max: None,
+            discriminator_channels: None,
+            discriminator_fc_channels: None,
         };
         let (condition_dim, gamma, path_length_weight) =
             (count("c_dim")?, number("r1_gamma")?, number("pl_weight")?);

@@ -12,7 +12,7 @@ pub mod segmenter;
 mod source;
 mod weights;
 
-pub use export::export;
+pub use export::{export, export_for_training};
 pub use fixture::Fixture;
 pub use model::{Model, TrainingSpace};
 pub use names::authors_name;

@@ -61,6 +61,15 @@ pub fn embedded_names() -> Vec<&'static str> {
     EMBEDDED.iter().map(|(name, _)| *name).collect()
 }
 
+/// The arrays and metadata that `name_or_path` means, as [`Model::open`] finds them, and the SHA-256 of the file.
+///
+/// # Errors
+/// As [`Model::open`].
+pub fn weights(name_or_path: &str) -> Result<(Weights, String)> {
+    let (path, bytes) = weights_of(name_or_path, &EMBEDDED)?;
+    Ok((Weights::from_bytes(&bytes, &path)?, sha256(&bytes)))
+}
+
 impl<B: VolumeOps> Model<B> {
     /// Which it is, with the SHA-256 of its weights.
     pub fn name(&self) -> String {

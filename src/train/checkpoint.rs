@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::state::{Counters, State};
+use super::validation::Best;
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
@@ -19,12 +20,12 @@ use crate::pretrained::model::AVERAGE;
 use crate::pretrained::{TrainingSpace, Weights, load_weights};
 
 /// Where the networks and their optimisers stand among the arrays.
-const GENERATOR: &str = "G.";
-const DISCRIMINATOR: &str = "D.";
+pub(super) const GENERATOR: &str = "G.";
+pub(super) const DISCRIMINATOR: &str = "D.";
 const ADAM_G: &str = "adam_g";
 const ADAM_D: &str = "adam_d";
 
-/// Writes `state` to `path`, beside and renamed.
+/// Writes `state` to `path`, beside and renamed; of the best checkpoint also by what it is.
 ///
 /// # Errors
 /// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.
@@ -33,6 +34,7 @@ pub fn save<B: VolumeOps>(
     state: &State<B>,
     recipe: &Recipe,
     space: &TrainingSpace,
+    best: Option<&Best>,
 ) -> Result<()> {
     let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
     weights.insert(&state.generator.valid(), GENERATOR);
@@ -40,12 +42,18 @@ pub fn save<B: VolumeOps>(
     weights.insert(&state.average, AVERAGE);
     insert_adam(&mut weights, &state.adam_g, ADAM_G)?;
     insert_adam(&mut weights, &state.adam_d, ADAM_D)?;
+    if let Some(best) = best {
+        weights.metadata.insert(Best::KEY.into(), json(path, best)?);
+    }
     let metadata = [
         ("recipe", recipe.to_toml()?),
         ("space", json(path, space)?),
         ("counters", json(path, &state.counters)?),
         ("images", state.counters.images.to_string()),
     ];
+    if let Some(origin) = &state.origin {
+        weights.metadata.insert("origin".into(), json(path, origin)?);
+    }
     write(weights, metadata)
 }
 
@@ -115,6 +123,9 @@ pub fn load<B: VolumeOps>(
     state.discriminator = load_weights(state.discriminator, &weights, DISCRIMINATOR)?;
     state.average = load_weights(state.average, &weights, AVERAGE)?;
     state.counters = from_json::<Counters>(&weights, "counters")?;
+    if weights.metadata.contains_key("origin") {
+        state.origin = Some(from_json(&weights, "origin")?);
+    }
     restore_adam(&mut state.adam_g, &weights, ADAM_G, device)?;
     restore_adam(&mut state.adam_d, &weights, ADAM_D, device)?;
     Ok(state)

@@ -9,12 +9,14 @@
 //! ```
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use ndarray::Array4;
 
+use super::ahead::Ahead;
 use super::checkpoint::{from_json, text};
 use super::learner::{Learner, of_this_run, rate, save};
 use super::opponent::Opponent;
@@ -23,7 +25,7 @@ use super::picture::{PICTURED, PICTURES, draw};
 use super::record::RunFolder;
 use super::restorer::{Subjects, decibels};
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
-use super::subjects::turn;
+use super::subjects::Rounds;
 use crate::anatomy::synthesis::LabelMap;
 use crate::bridge::{image_to_tensor, tensor_to_image};
 use crate::config::{HeadRecipe, RestorationRecipe, UnpairedRecipe};
@@ -72,13 +74,20 @@ impl<'a> Domains<'a> {
         }
     }
 
+    /// The orders in which subjects of the two contrasts come up.
+    fn orders(self, seed: u64) -> [Rounds; 2] {
+        [0, 1].map(|side| {
+            let phase = if matches!(self, Self::Scans(_)) { side as u64 } else { 0 };
+            Rounds::new(seed, phase, self.subjects(side).len())
+        })
+    }
+
     /// The subject of contrast `side` that is number `n` of a run.
-    fn turn(self, side: usize, seed: u64, n: u64) -> usize {
-        let (side, count) = (side as u64, self.subjects(side).len());
+    fn turn(self, orders: &[Rounds; 2], side: usize, n: u64) -> usize {
         match self {
-            Self::Scans(_) => turn(seed, side, n, 0, count),
+            Self::Scans(_) => orders[side].at(n),
             // The second contrast looks ahead by one head, so that a step never has one head in both.
-            Self::Maps(_) => turn(seed, 0, n, side, count),
+            Self::Maps(_) => orders[side].ahead(n, side as u64),
         }
     }
 
@@ -120,7 +129,8 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
 struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
     weights: &'a UnpairedRecipe,
-    head: Translate,
+    source: Rc<Source<'a>>,
+    ahead: Ahead<Vec<[Array4<f32>; 2]>>,
     directions: [Direction<B>; 2],
     pictured: Vec<Pictured<B>>,
     clock: Clock,
@@ -171,21 +181,9 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             })
         });
         let pictured = pictured.collect::<Result<_>>()?;
-        let clock = Clock::default();
-        Ok(Self { job, weights, head, directions, pictured, clock, device: device.clone() })
-    }
-
-    /// The image of contrast `side` that sample `sample` of step `step` has, `[1, 1, D, H, W]`.
-    fn image(&self, side: usize, step: u64, sample: u64) -> Result<Tensor<B, 5>> {
-        let (training, domains) = (&self.job.recipe.training, self.job.domains);
-        let index = domains.turn(side, training.seed, step * training.batch as u64 + sample);
-        // The contrasts draw from addresses of their own: nothing of one image tells of the other.
-        let (patch, address) = (training.patch, [training.seed, step, 2 * sample + side as u64]);
-        let image = domains.subjects(side).with(index, |subject| match side {
-            0 => self.head.source(subject, patch, address),
-            _ => self.head.target(subject, patch, address),
-        })?;
-        Ok(image_to_tensor(&image, &self.device))
+        let source = Rc::new(Source { job, head, orders: job.domains.orders(training.seed) });
+        let (ahead, clock, device) = (Ahead::default(), Clock::default(), device.clone());
+        Ok(Self { job, weights, source, ahead, directions, pictured, clock, device })
     }
 
     /// What direction `side` makes of an image `[1, 1, D, H, W]` of its contrast, and the gradients of their loss in its network
@@ -220,6 +218,32 @@ impl<'a, B: VolumeOps> Training<'a, B> {
     }
 }
 
+/// Where images come from.
+struct Source<'a> {
+    job: &'a Job<'a>,
+    head: Translate,
+    orders: [Rounds; 2],
+}
+
+impl Source<'_> {
+    /// The images of step `step`, a pair `[1, D, H, W]` of both contrasts for each sample.
+    fn images(&self, step: u64) -> Result<Vec<[Array4<f32>; 2]>> {
+        let samples = 0..self.job.recipe.training.batch as u64;
+        samples.map(|sample| Ok([self.image(0, step, sample)?, self.image(1, step, sample)?])).collect()
+    }
+
+    fn image(&self, side: usize, step: u64, sample: u64) -> Result<Array4<f32>> {
+        let (training, domains) = (&self.job.recipe.training, self.job.domains);
+        let index = domains.turn(&self.orders, side, step * training.batch as u64 + sample);
+        // The contrasts draw from addresses of their own: nothing of one image tells of the other.
+        let (patch, address) = (training.patch, [training.seed, step, 2 * sample + side as u64]);
+        domains.subjects(side).with(index, |subject| match side {
+            0 => self.head.source(subject, patch, address),
+            _ => self.head.target(subject, patch, address),
+        })
+    }
+}
+
 /// An image that has gone there and back.
 struct Round<B: VolumeOps> {
     /// What it was there.
@@ -228,24 +252,17 @@ struct Round<B: VolumeOps> {
     gradients: [Named<B>; 2],
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
-    fn schedule(&self) -> Schedule {
-        Schedule::from(&self.job.recipe.training)
-    }
-
-    fn done(&self) -> u64 {
-        self.clock.step
-    }
-
-    fn step(&mut self) -> Result<Numbers> {
+impl<B: VolumeOps> Training<'_, B> {
+    /// A step of all networks on these images; what was found.
+    fn learn(&mut self, images: &[[Array4<f32>; 2]]) -> Result<Numbers> {
         let (training, at) = (&self.job.recipe.training, self.clock.step);
         let mut sums = [Named::<B>::new(), Named::new()];
         let mut numbers = Numbers::new();
         let (mut made, mut true_ones) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         let _tape = tape();
-        for sample in 0..training.batch as u64 {
-            for side in [0, 1] {
-                let image = self.image(side, at, sample)?;
+        for pair in images {
+            for (side, image) in pair.iter().enumerate() {
+                let image = image_to_tensor(image, &self.device);
                 let round = self.there_and_back(side, &image, &mut numbers)?;
                 for (side, found) in [side, 1 - side].into_iter().zip(round.gradients) {
                     add(&mut sums[side], found, 1.0 / training.batch as f64);
@@ -266,6 +283,30 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         }
         self.clock.step += 1;
         Ok(numbers)
+    }
+}
+
+impl<B: VolumeOps> Trainee for Training<'_, B> {
+    fn schedule(&self) -> Schedule {
+        Schedule::from(&self.job.recipe.training)
+    }
+
+    fn done(&self) -> u64 {
+        self.clock.step
+    }
+
+    fn images_per_step(&self) -> usize {
+        2 * self.job.recipe.training.batch
+    }
+
+    fn step(&mut self) -> Result<Numbers> {
+        let at = self.clock.step;
+        let source = Rc::clone(&self.source);
+        let source: &Source = &source;
+        let images = self.ahead.take(at, |step| source.images(step))?;
+        let (numbers, ahead) = Ahead::beside(at + 1, |step| source.images(step), || self.learn(&images));
+        self.ahead = ahead;
+        numbers
     }
 
     fn clock(&mut self, seconds: f64) {
@@ -289,7 +330,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     /// Images, the same through a run, a row each: as they are, there, and back; and the truth, where it is known.
-    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+    fn picture(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
         let mut images = Vec::new();
         for Pictured { image, truth } in &self.pictured {
             let through = |side: usize, x: Tensor<B, 5>| {

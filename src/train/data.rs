@@ -4,13 +4,13 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use super::phases::{MicroBatch, Phase};
-use crate::bridge;
+use super::subjects::Rounds;
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::Conditions;
 use crate::io::dataset::Dataset;
 use crate::pretrained::TrainingSpace;
-use crate::random::{Purpose, permutation, stream};
+use crate::random::{Purpose, stream};
 use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
 use rand::RngExt;
@@ -21,6 +21,7 @@ pub struct Reals {
     dataset: Dataset,
     /// The condition vector of each volume; empty without conditions.
     conditions: Vec<Vec<f32>>,
+    order: Rounds,
     seed: u64,
 }
 
@@ -55,7 +56,8 @@ impl Reals {
         } else {
             (0..dataset.len()).map(encode).collect::<Result<_>>()?
         };
-        Ok(Self { dataset, conditions: vectors, seed: recipe.training.seed })
+        let seed = recipe.training.seed;
+        Ok(Self { order: Rounds::new(seed, 0, dataset.len()), dataset, conditions: vectors, seed })
     }
 
     /// Number of volumes.
@@ -100,19 +102,12 @@ impl Reals {
         }
     }
 
-    /// The position in the dataset of the `n`-th volume shown.
-    fn position(&self, n: u64) -> usize {
-        let volumes = self.len() as u64;
-        let order = permutation(&mut stream(self.seed, n / volumes, 0, 0, Purpose::Order), self.len());
-        order[(n % volumes) as usize]
-    }
-
-    /// The first `count` volumes, for pictures.
+    /// The first `count` volumes, read one by one; all of them if there are fewer.
     ///
     /// # Errors
-    /// As [`Dataset::volume`].
-    pub fn first(&self, count: usize) -> Result<Vec<Volume>> {
-        (0..count.min(self.len())).map(|i| self.dataset.volume(i)).collect()
+    /// Those of [`Dataset::volume`].
+    pub fn volumes(&self, count: usize) -> impl Iterator<Item = Result<Volume>> {
+        (0..count.min(self.len())).map(|i| self.dataset.volume(i))
     }
 
     /// The condition of volume `index` as `[1, width]`; none without conditions.
@@ -122,39 +117,67 @@ impl Reals {
         Some(Tensor::from_data(TensorData::new(vector, [1, width]), device))
     }
 
-    /// `samples` volumes of the step that begins after `shown` volumes, from its sample `first` on.
+    /// The batch of step `step`, which begins after `shown` volumes: `samples` volumes, read and converted.
     ///
     /// # Errors
     /// As [`Dataset::volume`]: a file that vanished or changed.
-    pub fn batch<B: Backend>(
-        &self,
-        step: u64,
-        shown: u64,
-        first: usize,
-        samples: usize,
-        device: &B::Device,
-    ) -> Result<MicroBatch<B>> {
-        let positions: Vec<usize> = (0..samples).map(|i| self.position(shown + (first + i) as u64)).collect();
-        let volumes = positions.iter().map(|&i| self.dataset.volume(i)).collect::<Result<Vec<_>>>()?;
-        let borrowed = |i: usize| {
+    pub fn batch(&self, step: u64, shown: u64, samples: usize) -> Result<Batch> {
+        let positions: Vec<usize> = (0..samples as u64).map(|i| self.order.at(shown + i)).collect();
+        let borrowed = |sample: u64| {
             let phase = Phase::GeneratorMain as u64;
-            let mut rng = stream(self.seed, step, phase, (first + i) as u64, Purpose::Labels);
+            let mut rng = stream(self.seed, step, phase, sample, Purpose::Labels);
             rng.random_range(0..self.len())
         };
-        let fakes: Vec<usize> = (0..samples).map(borrowed).collect();
-        let vectors = |positions: &[usize]| {
-            (!self.conditions.is_empty()).then(|| {
-                let rows: Vec<f32> =
-                    positions.iter().flat_map(|&i| self.conditions[i].iter().copied()).collect();
-                let width = rows.len() / positions.len();
-                Tensor::from_data(TensorData::new(rows, [positions.len(), width]), device)
+        let fakes: Vec<usize> = (0..samples as u64).map(borrowed).collect();
+        let vectors = |positions: &[usize]| -> Vec<f32> {
+            let vector = |&i: &usize| self.conditions.get(i).into_iter().flatten().copied();
+            positions.iter().flat_map(vector).collect()
+        };
+        let mut voxels = Vec::with_capacity(samples * self.dataset.shape().iter().product::<usize>());
+        for &position in &positions {
+            voxels.extend(self.dataset.volume(position)?.data.iter());
+        }
+        Ok(Batch {
+            samples,
+            shape: self.dataset.shape(),
+            voxels,
+            real_conditions: vectors(&positions),
+            fake_conditions: vectors(&fakes),
+        })
+    }
+}
+
+/// The volumes of a step on the host, with their conditions.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    samples: usize,
+    /// `[C, D, H, W]`.
+    shape: [usize; 4],
+    /// `[N, C, D, H, W]`.
+    voxels: Vec<f32>,
+    /// `[N, width]`; empty without conditions.
+    real_conditions: Vec<f32>,
+    fake_conditions: Vec<f32>,
+}
+
+impl Batch {
+    /// The part of `samples` volumes from sample `first` on, on a device.
+    pub fn part<B: Backend>(&self, first: usize, samples: usize, device: &B::Device) -> MicroBatch<B> {
+        let rows = |values: &[f32]| {
+            let width = values.len() / self.samples;
+            (width > 0).then(|| {
+                let rows = values[first * width..(first + samples) * width].to_vec();
+                Tensor::from_data(TensorData::new(rows, [samples, width]), device)
             })
         };
-        Ok(MicroBatch {
-            real: bridge::to_tensor(&volumes, device)?,
-            real_condition: vectors(&positions),
-            fake_condition: vectors(&fakes),
+        let [c, d, h, w] = self.shape;
+        let voxels = c * d * h * w;
+        let real = self.voxels[first * voxels..(first + samples) * voxels].to_vec();
+        MicroBatch {
+            real: Tensor::from_data(TensorData::new(real, [samples, c, d, h, w]), device),
+            real_condition: rows(&self.real_conditions),
+            fake_condition: rows(&self.fake_conditions),
             first: first as u64,
-        })
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! lobes, on images made of label maps of 1 mm.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
@@ -9,12 +10,13 @@ use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use ndarray::s;
 
+use super::ahead::Ahead;
 use super::checkpoint::{from_json, insert_adam, json, restore_adam, write};
 use super::phases::clean;
 use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
 use super::state::averaged;
-use super::subjects::turn;
+use super::subjects::Rounds;
 use crate::anatomy::segment::{APART, SegmentationNet, detail, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
 use crate::anatomy::{Segmenter, Structure};
@@ -72,6 +74,8 @@ struct Training<'a, B: VolumeOps> {
     average: SegmentationNet<B>,
     adam: Adam<Autodiff<B>>,
     clock: Clock,
+    order: Rc<Rounds>,
+    ahead: Ahead<Example>,
     device: B::Device,
 }
 
@@ -98,6 +102,8 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             network,
             adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
             clock: Clock::default(),
+            order: Rc::new(Rounds::new(training.seed, 0, job.maps.len())),
+            ahead: Ahead::default(),
             device: device.clone(),
         })
     }
@@ -108,21 +114,11 @@ fn weight(ventricles_ml: f64) -> f64 {
     (VENTRICLES_ML / ventricles_ml.max(1.0)).sqrt().clamp(WEIGHTS[0], WEIGHTS[1])
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
-    fn schedule(&self) -> Schedule {
-        (&self.job.recipe.training).into()
-    }
-
-    fn done(&self) -> u64 {
-        self.clock.step
-    }
-
-    fn step(&mut self) -> Result<Numbers> {
+impl<B: VolumeOps> Training<'_, B> {
+    /// A step of the optimiser on an example; what was found.
+    fn learn(&mut self, example: Example) -> Result<Numbers> {
         let (job, training, at) = (self.job, &self.job.recipe.training, self.clock.step);
-        let map = &job.maps[turn(training.seed, 0, at, 0, job.maps.len())];
-        let address = [training.seed, at, 0];
-        let Example { image, target, .. } =
-            synthesise(map, View::Crop(training.crop), &job.recipe.synthesis, address);
+        let Example { image, target, .. } = example;
         let lateral =
             [Structure::LeftLateralVentricle, Structure::RightLateralVentricle].map(Structure::index);
         let ventricles = target.iter().filter(|label| lateral.contains(&usize::from(**label))).count();
@@ -162,6 +158,35 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         }
         Ok(numbers)
     }
+}
+
+impl<B: VolumeOps> Trainee for Training<'_, B> {
+    fn schedule(&self) -> Schedule {
+        (&self.job.recipe.training).into()
+    }
+
+    fn done(&self) -> u64 {
+        self.clock.step
+    }
+
+    fn images_per_step(&self) -> usize {
+        1
+    }
+
+    fn step(&mut self) -> Result<Numbers> {
+        let (job, at) = (self.job, self.clock.step);
+        let order = Rc::clone(&self.order);
+        let order: &Rounds = &order;
+        let make = |step| {
+            let (recipe, map) = (job.recipe, &job.maps[order.at(step)]);
+            let (view, address) = (View::Crop(recipe.training.crop), [recipe.training.seed, step, 0]);
+            Ok(synthesise(map, view, &recipe.synthesis, address))
+        };
+        let now = self.ahead.take(at, make)?;
+        let (numbers, ahead) = Ahead::beside(at + 1, make, || self.learn(now));
+        self.ahead = ahead;
+        numbers
+    }
 
     fn clock(&mut self, seconds: f64) {
         self.clock.seconds += seconds;
@@ -172,7 +197,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         line.insert("learning_rate".into(), self.job.recipe.training.rate(self.clock.step));
     }
 
-    fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
+    fn picture(&mut self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
         Ok(())
     }
 

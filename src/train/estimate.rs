@@ -53,12 +53,15 @@ impl Estimate {
             path * generator * 154 / 10 * usize::from(training.path_length_interval > 0),
             micro * discriminator * 7 * usize::from(training.r1_interval > 0),
         ];
+        // The batch of the step to come is read meanwhile.
+        let ahead = training.batch * network.image_channels * network.voxels();
         let parameters = COPIES * (generator_parameters + discriminator_parameters) + generator_parameters;
         Self {
             generator_parameters,
             discriminator_parameters,
             steps: training.steps(),
-            memory_bytes: PROGRAM_BYTES + 4 * (parameters + activations.into_iter().max().unwrap_or(0)),
+            memory_bytes: PROGRAM_BYTES
+                + 4 * (parameters + ahead + activations.into_iter().max().unwrap_or(0)),
         }
     }
 }

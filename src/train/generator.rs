@@ -6,12 +6,16 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::ahead::Ahead;
 use super::checkpoint;
-use super::data::Reals;
+use super::data::{Batch, Reals};
 use super::phases::{Context, MicroBatch, Outcome, add, clean};
 use super::record::RunFolder;
 use super::run::{Ended, Event, Numbers, Place, Schedule, Trainee, go_on};
-use super::state::{Counters, State};
+use super::state::{Counters, State, optimisers};
+use super::transfer::{Origin, Source};
+use super::validation::{Best, REGIONS, Validation, measured};
+use super::watch::{Warning, Watch, memorised, unlikeness};
 use crate::anatomy::Segmenter;
 use crate::anatomy::volumes::Volumes;
 use crate::bridge;
@@ -20,16 +24,13 @@ use crate::error::{Error, Result};
 use crate::gan::{Augmentation, Truncation};
 use crate::nn::Noise;
 use crate::nn::parameters::Named;
+use crate::nn::schedule::rise;
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::{TrainingSpace, segmenter};
+use crate::pretrained::{TrainingSpace, latest_checkpoint, segmenter};
 use crate::random::{Purpose, normal, stream};
-use crate::report::{Montage, write_png};
+use crate::report::Montage;
 use crate::volume::Volume;
-use crate::volume::resample::Grid;
-
-/// Regions whose volumes are logged.
-const LOGGED: [&str; 5] =
-    ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter", "cerebellum"];
+use crate::volume::intensity::IntensityMap;
 
 /// A run that is to be started or resumed.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ pub struct Job<'a> {
     pub recipe: &'a Recipe,
     /// The training set.
     pub reals: &'a Reals,
+    /// People to validate on, none of the training set.
+    pub validation: Option<&'a Reals>,
+    /// Another network's weights to start from, instead of initial values.
+    pub from: Option<&'a Source>,
     /// The run's folder.
     pub out: &'a Path,
     /// Set from outside (a signal): the run finishes its step, saves and ends.
@@ -54,13 +59,34 @@ pub struct Job<'a> {
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let recipe = job.recipe;
     let space = job.reals.space();
-    let state = State::<B>::new(recipe, recipe.conditions.width(), device);
+    let mut state = State::<B>::new(recipe, recipe.conditions.width(), device);
+    match job.from {
+        Some(source) => state = source.start(state, recipe)?,
+        None if !recipe.transfer.is_default() && latest_checkpoint(job.out)?.is_none() => {
+            let (expected, advice) =
+                ("weights to start from, as [transfer] is set", "give them, or remove the table");
+            return Err(Error::value("--from", expected, "none", advice));
+        }
+        None => {}
+    }
     let segmenter = if recipe.output.anatomy_samples > 0 && recipe.network.shape()[0] > 1 {
         Some(segmenter::open::<B>(segmenter::EMBEDDED, device)?)
     } else {
         None
     };
-    let training = Training { job, space, state, segmenter, device: device.clone() };
+    let validation = job.validation.map(|reals| Validation::new(reals, device)).transpose()?;
+    let training = Training {
+        job,
+        space,
+        state,
+        segmenter,
+        validation,
+        best: Best::read(&RunFolder::best_of(job.out))?,
+        variety_of_reals: None,
+        watch: Watch::default(),
+        ahead: Ahead::default(),
+        device: device.clone(),
+    };
     let place = Place { out: job.out, recipe: recipe.to_toml()?, device: B::name(device) };
     go_on(training, &place, job.stop, tell)
 }
@@ -72,6 +98,12 @@ struct Training<'a, B: VolumeOps> {
     state: State<B>,
     /// Measures samples for the log.
     segmenter: Option<Segmenter<B>>,
+    validation: Option<Validation<'a, B>>,
+    best: Option<Best>,
+    /// How much real volumes differ.
+    variety_of_reals: Option<f64>,
+    watch: Watch,
+    ahead: Ahead<Batch>,
     device: B::Device,
 }
 
@@ -83,6 +115,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             steps: self.job.last_step.map_or(training.steps(), |last| last.min(training.steps())),
             log: output.log_every_steps as u64,
             picture: every(output.snapshot_kimg),
+            validation: every(output.validation_kimg),
             checkpoint: every(output.checkpoint_kimg),
         }
     }
@@ -91,9 +124,19 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         self.state.counters.step
     }
 
+    fn images_per_step(&self) -> usize {
+        self.job.recipe.training.batch
+    }
+
     fn step(&mut self) -> Result<Numbers> {
-        let numbers = step(&mut self.state, self.job, &self.device)?;
-        Ok(numbers.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
+        let (job, samples) = (self.job, self.job.recipe.training.batch);
+        let Counters { step: at, images, .. } = self.state.counters;
+        let batch = self.ahead.take(at, |at| job.reals.batch(at, images, samples))?;
+        let next = |next| job.reals.batch(next, images + samples as u64, samples);
+        let (numbers, ahead) =
+            Ahead::beside(at + 1, next, || step(&mut self.state, job, batch, &self.device));
+        self.ahead = ahead;
+        Ok(numbers?.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
     }
 
     fn clock(&mut self, seconds: f64) {
@@ -111,36 +154,84 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         }
     }
 
-    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
-        let (recipe, counters) = (self.job.recipe, &self.state.counters);
-        if counters.step == 0 {
-            picture(folder, "reals", &self.job.reals.first(recipe.output.sample_grid)?, tell)?;
+    fn picture(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+        let (job, recipe) = (self.job, self.job.recipe);
+        let count = recipe.output.sample_grid;
+        let Counters { step, images, .. } = self.state.counters;
+        if step == 0 {
+            let reals: Vec<Volume> = job.reals.volumes(count).collect::<Result<_>>()?;
+            picture(folder, "reals", "reals", 0, &reals, tell)?;
         }
-        let volumes = samples(&self.state, recipe, &self.space, self.job.reals, &self.device)?;
-        picture(folder, &format!("kimg-{:07.1}", counters.images as f64 / 1000.0), &volumes, tell)?;
-        match &self.segmenter {
-            Some(segmenter) if counters.step > 0 => {
-                let measured = &volumes[..recipe.output.anatomy_samples.min(volumes.len())];
-                folder.log(&anatomy(measured, segmenter, counters))
-            }
-            _ => Ok(()),
+        let volumes = self.samples(count, job.reals);
+        picture(folder, &format!("kimg-{:07.1}", images as f64 / 1000.0), "samples", step, &volumes, tell)?;
+        if step == 0 {
+            return Ok(());
         }
+        let mut line = counted(step, images);
+        if let Some(segmenter) = &self.segmenter {
+            line.extend(anatomy(&volumes[..recipe.output.anatomy_samples.min(count)], segmenter));
+        }
+        let variety = self.variety(&volumes)?;
+        line.extend(variety.map(|variety| ("variety".into(), variety)));
+        folder.log(&line)?;
+        match variety.and_then(|variety| self.watch.picture(variety, images)) {
+            Some(warning) => folder.warn(step, warning, tell),
+            None => Ok(()),
+        }
+    }
+
+    fn validate(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+        let (job, output) = (self.job, &self.job.recipe.output);
+        let Some(reals) = self.validation.as_ref().map(Validation::reals) else { return Ok(()) };
+        let volumes: Vec<Volume> = self
+            .samples(output.validation_volumes, reals)
+            .into_iter()
+            .map(|volume| clipped(volume, &self.space.intensity))
+            .collect();
+        let Some(validation) = &mut self.validation else { return Ok(()) };
+        let found = validation.measure(&volumes, job.reals, self.segmenter.as_ref())?;
+        let Counters { step, images, .. } = self.state.counters;
+        let mut line = counted(step, images);
+        line.extend(found);
+        folder.log(&line)?;
+        tell(Event::Logged { step, numbers: &line });
+        if let Some(warning) = memorised(line["validation/nearest_ratio"]) {
+            folder.warn(step, warning, tell)?;
+        }
+        if let Some(best) = Best::after(self.best.as_ref(), output.best_by, &line, step) {
+            let path = RunFolder::best_of(job.out);
+            checkpoint::save(&path, &self.state, job.recipe, &self.space, Some(&best))?;
+            tell(Event::Wrote(&path));
+            self.best = Some(best);
+        }
+        Ok(())
+    }
+
+    fn warning(&mut self, line: &Numbers) -> Option<Warning> {
+        self.watch.line(line)
     }
 
     fn restore(&mut self, path: &Path) -> Result<()> {
         self.state = checkpoint::load::<B>(path, self.job.recipe, &self.space, &self.device)?;
+        let (began, given) = (self.state.origin.as_ref(), self.job.from);
+        if given.is_some_and(|given| began.is_none_or(|origin| origin.sha256 != given.sha256)) {
+            let found = began.map_or("no weights", |_| "others");
+            let advice = "leave out --from to go on, or give another --out for a new run";
+            return Err(Error::file(path, "origin", "the weights of --from", found, advice));
+        }
         Ok(())
     }
 
     fn save(&self, path: &Path) -> Result<()> {
-        checkpoint::save(path, &self.state, self.job.recipe, &self.space)
+        checkpoint::save(path, &self.state, self.job.recipe, &self.space, None)
     }
 }
 
-/// One step: every phase that is due, and what follows it.
+/// One step on a batch of real volumes: every phase that is due, and what follows it.
 fn step<B: VolumeOps>(
     state: &mut State<B>,
     job: &Job,
+    batch: Batch,
     device: &B::Device,
 ) -> Result<BTreeMap<&'static str, f64>> {
     let _tape = tape();
@@ -154,9 +245,9 @@ fn step<B: VolumeOps>(
     let context = Context { recipe, augmentation: &augmentation, step: at };
     let micro = training.micro_batch.unwrap_or(training.batch);
     let rounds = training.batch / micro;
-    let batches: Vec<MicroBatch<B>> = (0..rounds)
-        .map(|round| job.reals.batch(at, state.counters.images, round * micro, micro, device))
-        .collect::<Result<_>>()?;
+    let batches: Vec<MicroBatch<B>> =
+        (0..rounds).map(|round| batch.part(round * micro, micro, device)).collect();
+    drop(batch);
     let mut numbers = BTreeMap::new();
     let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
     type Run<B> = fn(&mut State<B>, &Context, &MicroBatch<B>) -> Outcome<B>;
@@ -166,6 +257,8 @@ fn step<B: VolumeOps>(
         (true, false, State::discriminator_main),
         (due(training.r1_interval), false, State::discriminator_r1),
     ];
+    let frozen = state.origin.as_ref().map_or(Vec::new(), |origin| origin.frozen_in_discriminator(recipe));
+    set_rates(state, recipe);
     for (due, of_generator, run) in phases {
         if !due {
             continue;
@@ -184,6 +277,11 @@ fn step<B: VolumeOps>(
                 *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
             }
         }
+        if of_generator {
+            sum.retain(|path, _| !Origin::freezes_in_generator(recipe, path));
+        } else {
+            sum.retain(|path, _| !frozen.iter().any(|layer| path.starts_with(layer)));
+        }
         let gradients = clean(sum);
         if of_generator {
             state.generator = state.adam_g.step(state.generator.clone(), &gradients);
@@ -194,62 +292,88 @@ fn step<B: VolumeOps>(
     let ema_kimg = training.ema_kimg.expect("a resolved recipe has ema_kimg");
     state.counters.step += 1;
     state.counters.images += training.batch as u64;
-    state.update_average(training.batch, ema_kimg, training.ema_rampup);
+    // What came from elsewhere is worth its average from the first step on.
+    let rampup = if state.origin.is_some() { 0.0 } else { training.ema_rampup };
+    state.update_average(training.batch, ema_kimg, rampup);
     state.counters.augmentation.end_step(&recipe.augmentation);
     Ok(numbers)
 }
 
-/// The run's sample volumes, made as `voxgan generate` does by default: always the same latents, conditions of the first
-/// reals, no truncation, no noise.
-fn samples<B: VolumeOps>(
-    state: &State<B>,
-    recipe: &Recipe,
-    space: &TrainingSpace,
-    reals: &Reals,
-    device: &B::Device,
-) -> Result<Vec<Volume>> {
-    let mut volumes = Vec::with_capacity(recipe.output.sample_grid);
-    for i in 0..recipe.output.sample_grid {
-        let z_dim = recipe.network.z_dim;
-        let z = normal(&mut stream(recipe.training.seed, 0, 0, i as u64, Purpose::Samples), z_dim);
-        let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), device);
-        let condition = reals.condition(i % reals.len(), device);
-        let image = state.average.forward(z, condition, Truncation::OFF, Noise::None);
-        volumes.extend(bridge::to_volumes(image, &space.affine()));
-    }
-    Ok(volumes)
+/// Sets the step sizes of a run that began with another network's weights, while they rise.
+fn set_rates<B: VolumeOps>(state: &mut State<B>, recipe: &Recipe) {
+    let ramp = recipe.transfer.ramp_kimg * 1000.0 / recipe.training.batch as f64;
+    let part = rise(state.counters.step, ramp.round() as u64);
+    let [generator, discriminator] = optimisers(&recipe.training);
+    state.adam_g.set_learning_rate(generator.learning_rate * part);
+    state.adam_d.set_learning_rate(discriminator.learning_rate * part);
 }
 
-/// Volumes of the brain and its parts in generated heads, and how plausible these are: means, for the log. A grid on which
-/// no head fits has none.
-fn anatomy<B: VolumeOps>(volumes: &[Volume], segmenter: &Segmenter<B>, counters: &Counters) -> Numbers {
-    let mut line = Numbers::from([
-        ("step".to_string(), counters.step as f64),
-        ("images".to_string(), counters.images as f64),
-    ]);
-    let found: Vec<Volumes> = volumes
-        .iter()
-        .filter_map(|volume| Some(Volumes::of("", &segmenter.segment(volume).ok()?, Some(&Grid::of(volume)))))
-        .collect();
-    let mut mean = |key: &str, value: &dyn Fn(&Volumes) -> f64| {
-        if !found.is_empty() {
-            line.insert(key.into(), found.iter().map(value).sum::<f64>() / found.len() as f64);
+impl<B: VolumeOps> Training<'_, B> {
+    /// So many sample volumes, made as `voxgan generate` does by default: always the same latents, with conditions of
+    /// `people`, no truncation, no noise.
+    fn samples(&self, count: usize, people: &Reals) -> Vec<Volume> {
+        let recipe = self.job.recipe;
+        let mut volumes = Vec::with_capacity(count);
+        for i in 0..count {
+            let z_dim = recipe.network.z_dim;
+            let z = normal(&mut stream(recipe.training.seed, 0, 0, i as u64, Purpose::Samples), z_dim);
+            let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), &self.device);
+            let condition = people.condition(i % people.len(), &self.device);
+            let image = self.state.average.forward(z, condition, Truncation::OFF, Noise::None);
+            volumes.extend(bridge::to_volumes(image, &self.space.affine()));
         }
-    };
-    for name in LOGGED {
-        mean(&format!("volume_ml/{name}"), &|one| {
-            one.region(name).map_or(f64::NAN, |region| region.volume_ml)
-        });
+        volumes
     }
-    mean("anatomy_quality", &|one| one.quality);
+
+    /// How much samples differ, as a part of what real volumes do; none of a single one.
+    fn variety(&mut self, samples: &[Volume]) -> Result<Option<f64>> {
+        let Some(of_samples) = unlikeness(samples)? else { return Ok(None) };
+        if self.variety_of_reals.is_none() {
+            let reals: Vec<Volume> = self.job.reals.volumes(samples.len()).collect::<Result<_>>()?;
+            self.variety_of_reals = unlikeness(&reals)?;
+        }
+        Ok(self.variety_of_reals.map(|of_reals| of_samples / of_reals))
+    }
+}
+
+/// A line of the log that has been begun.
+fn counted(step: u64, images: u64) -> Numbers {
+    Numbers::from([("step".to_string(), step as f64), ("images".to_string(), images as f64)])
+}
+
+/// A sample without what lies beyond the range of normalised intensities, as prepared volumes are.
+fn clipped(mut volume: Volume, intensity: &IntensityMap) -> Volume {
+    if let Some([least, greatest]) = intensity.clip {
+        volume.data.mapv_inplace(|x| x.max(least as f32).min(greatest as f32));
+    }
+    volume
+}
+
+/// Volumes of the brain and its parts in generated heads, and how plausible these are: means, for the log.
+fn anatomy<B: VolumeOps>(volumes: &[Volume], segmenter: &Segmenter<B>) -> Numbers {
+    let found = measured(volumes, segmenter);
+    if found.is_empty() {
+        return Numbers::new();
+    }
+    let mean = |value: &dyn Fn(&Volumes) -> f64| found.iter().map(value).sum::<f64>() / found.len() as f64;
+    let volume = |name: &str| mean(&|one| one.region(name).map_or(f64::NAN, |region| region.volume_ml));
+    let mut line: Numbers = REGIONS.iter().map(|name| (format!("volume_ml/{name}"), volume(name))).collect();
+    line.insert("anatomy_quality".into(), mean(&|one| one.quality));
     line
 }
 
-fn picture(folder: &RunFolder, name: &str, volumes: &[Volume], tell: &dyn Fn(Event)) -> Result<()> {
+/// A picture of `volumes`, and the histogram of their intensities.
+fn picture(
+    folder: &mut RunFolder,
+    name: &str,
+    kind: &str,
+    step: u64,
+    volumes: &[Volume],
+    tell: &dyn Fn(Event),
+) -> Result<()> {
     // The range that volumes are normalised to, so that pictures of different steps compare.
     let montage = Montage { window: (-1.0, 1.0), ..Montage::fit(volumes)? };
-    let path = folder.sample(name);
-    write_png(&path, &montage.render(volumes)?)?;
-    tell(Event::Wrote(&path));
-    Ok(())
+    folder.picture(name, kind, step, &montage.render(volumes)?, tell)?;
+    let intensities: Vec<f32> = volumes.iter().flat_map(|volume| volume.data.iter().copied()).collect();
+    folder.histogram(&format!("intensities/{kind}"), step, &intensities)
 }

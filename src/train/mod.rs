@@ -5,11 +5,13 @@
 //! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
 //! a label map, that of [`restorer`] from a problem made of a true image, and that of [`cycle`] from two images that are no pair.
 
+mod ahead;
 mod checkpoint;
 pub mod cycle;
 mod data;
 pub mod detail;
 mod estimate;
+mod events;
 pub mod generator;
 mod learner;
 mod opponent;
@@ -21,10 +23,15 @@ mod run;
 pub mod segmenter;
 mod state;
 mod subjects;
+pub mod transfer;
+mod validation;
+mod watch;
 
-pub use data::Reals;
+pub use data::{Batch, Reals};
 pub use estimate::Estimate;
 pub use phases::{Context, MicroBatch, Phase};
 pub use record::RunFolder;
 pub use run::{Ended, Event, Numbers, Schedule, Trainee, train};
 pub use state::{Counters, State};
+pub use validation::Best;
+pub use watch::Warning;

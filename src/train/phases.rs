@@ -173,8 +173,12 @@ impl<B: VolumeOps> State<B> {
         let lengths = loss::path_lengths(path_gradient(&self.generator.synthesis, ws, y, noise));
         // As in the authors' loop, the freshly updated mean keeps its gradient.
         let decay = training.path_length_decay;
-        let target = lengths.clone().mean() * decay + self.counters.path_mean * (1.0 - decay);
-        let (mean, target_number) = (number(&lengths.clone().mean()), number(&target));
+        let mean = number(&lengths.clone().mean());
+        // A trained generator whose mean is not known must not be pulled towards nothing.
+        let unknown = self.origin.is_some() && self.counters.path_mean == 0.0;
+        let before = if unknown { mean } else { self.counters.path_mean };
+        let target = lengths.clone().mean() * decay + before * (1.0 - decay);
+        let target_number = number(&target);
         self.counters.path_mean = target_number;
         let penalty = (lengths - target).powi_scalar(2).mean();
         let numbers = vec![("path_length", mean), ("path_penalty", number(&penalty))];

@@ -6,7 +6,7 @@ use ndarray::{Array4, Axis};
 use super::record::RunFolder;
 use super::run::Event;
 use crate::error::Result;
-use crate::report::{Montage, write_png};
+use crate::report::Montage;
 use crate::volume::Volume;
 
 /// Problems in a picture.
@@ -19,7 +19,7 @@ pub const PICTURES: u64 = u64::MAX;
 /// # Errors
 /// Errors of files as they are.
 pub fn draw(
-    folder: &RunFolder,
+    folder: &mut RunFolder,
     step: u64,
     columns: usize,
     images: Vec<Array4<f32>>,
@@ -27,10 +27,7 @@ pub fn draw(
 ) -> Result<()> {
     let volumes: Vec<Volume> = images.into_iter().map(shown).collect();
     let montage = Montage { window: (0.0, 1.0), columns, ..Montage::fit(&volumes)? };
-    let path = folder.sample(&format!("step-{step:08}"));
-    write_png(&path, &montage.render(&volumes)?)?;
-    tell(Event::Wrote(&path));
-    Ok(())
+    folder.picture(&format!("step-{step:08}"), "examples", step, &montage.render(&volumes)?, tell)
 }
 
 /// An image `[C, D, H, W]` as a volume to look at: the magnitude of two parts.

@@ -1,12 +1,14 @@
 //! Training of a restoration head on problems made of true images.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use super::ahead::Ahead;
 use super::checkpoint::from_json;
 use super::learner::{Learner, of_this_run, rate, save};
 use super::opponent::Opponent;
@@ -14,8 +16,8 @@ use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
 use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
+use super::subjects::Rounds;
 pub use super::subjects::Subjects;
-use super::subjects::turn;
 use crate::anatomy::segment::Encoder;
 use crate::bridge;
 use crate::config::{RestorationLoss, RestorationRecipe};
@@ -54,7 +56,8 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
 /// A head in training.
 struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
-    head: Box<dyn Head>,
+    source: Rc<Source<'a>>,
+    ahead: Ahead<Vec<Example>>,
     learner: Learner<B>,
     /// What the perceptual loss sees with.
     eye: Option<Encoder<Autodiff<B>>>,
@@ -72,45 +75,50 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             true => Some(segmenter::features::<Autodiff<B>>(device)?),
             false => None,
         };
+        let order = Rounds::new(training.seed, 0, job.subjects.len());
         let opponent = recipe.adversary.as_ref().map(|adversary| {
             Opponent::new(adversary, head.channels().image, training.patch, training.seed, device)
         });
-        Ok(Self { job, head, opponent, learner, eye, clock: Clock::default(), device: device.clone() })
+        let source = Rc::new(Source { job, head, order });
+        let (ahead, clock) = (Ahead::default(), Clock::default());
+        Ok(Self { job, source, ahead, opponent, learner, eye, clock, device: device.clone() })
     }
+}
 
+/// Where examples come from.
+struct Source<'a> {
+    job: &'a Job<'a>,
+    head: Box<dyn Head>,
+    order: Rounds,
+}
+
+impl Source<'_> {
     /// The example of subject number `index` at an address.
     fn example_of(&self, index: usize, address: [u64; 3]) -> Result<Example> {
         let patch = self.job.recipe.training.patch;
         self.job.subjects.with(index, |subject| self.head.example(subject, patch, address))
     }
 
-    /// Example number `sample` of step `step`: every subject comes up once in each round.
-    fn example(&self, step: u64, sample: u64) -> Result<Example> {
+    /// The examples of step `step`: every subject comes up once in each round.
+    fn examples(&self, step: u64) -> Result<Vec<Example>> {
         let training = &self.job.recipe.training;
-        let n = step * training.batch as u64 + sample;
-        let index = turn(training.seed, 0, n, 0, self.job.subjects.len());
-        self.example_of(index, [training.seed, step, sample])
+        let samples = training.batch as u64;
+        let example =
+            |sample| self.example_of(self.order.at(step * samples + sample), [training.seed, step, sample]);
+        (0..samples).map(example).collect()
     }
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
-    fn schedule(&self) -> Schedule {
-        Schedule::from(&self.job.recipe.training)
-    }
-
-    fn done(&self) -> u64 {
-        self.clock.step
-    }
-
-    fn step(&mut self) -> Result<Numbers> {
+impl<B: VolumeOps> Training<'_, B> {
+    /// A step of all networks on these examples; what was found.
+    fn learn(&mut self, examples: Vec<Example>) -> Result<Numbers> {
         let (recipe, at) = (self.job.recipe, self.clock.step);
         let samples = recipe.training.batch;
         let mut sum = Named::<B>::new();
         let mut numbers = Numbers::new();
         let (mut made, mut true_ones) = (Vec::new(), Vec::new());
         let _tape = tape();
-        for sample in 0..samples {
-            let Example { case, truth } = self.example(at, sample as u64)?;
+        for Example { case, truth } in examples {
             let problem = Problem::<Autodiff<B>>::new(&case, &self.device)?;
             let truth = bridge::image_to_tensor::<Autodiff<B>>(&truth, &self.device);
             let start = problem.measured.project(problem.start.clone(), 1.0);
@@ -147,6 +155,30 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         self.clock.step += 1;
         Ok(numbers)
     }
+}
+
+impl<B: VolumeOps> Trainee for Training<'_, B> {
+    fn schedule(&self) -> Schedule {
+        Schedule::from(&self.job.recipe.training)
+    }
+
+    fn done(&self) -> u64 {
+        self.clock.step
+    }
+
+    fn images_per_step(&self) -> usize {
+        self.job.recipe.training.batch
+    }
+
+    fn step(&mut self) -> Result<Numbers> {
+        let at = self.clock.step;
+        let source = Rc::clone(&self.source);
+        let source: &Source = &source;
+        let examples = self.ahead.take(at, |step| source.examples(step))?;
+        let (numbers, ahead) = Ahead::beside(at + 1, |step| source.examples(step), || self.learn(examples));
+        self.ahead = ahead;
+        numbers
+    }
 
     fn clock(&mut self, seconds: f64) {
         self.clock.seconds += seconds;
@@ -159,12 +191,12 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     }
 
     /// Problems, the same through a run, a row each: where restoration starts, the result, the truth.
-    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+    fn picture(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
         let training = &self.job.recipe.training;
         let mut images = Vec::new();
         for sample in 0..PICTURED.min(self.job.subjects.len() as u64) {
             let address = [training.seed, PICTURES, sample];
-            let Example { case, truth } = self.example_of(sample as usize, address)?;
+            let Example { case, truth } = self.source.example_of(sample as usize, address)?;
             let problem = Problem::<B>::new(&case, &self.device)?;
             let result = problem.measured.project(self.learner.average.forward(&problem), 1.0);
             images.extend([case.start, bridge::tensor_to_image(result), truth]);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::record::RunFolder;
+use super::watch::Warning;
 use crate::config::{RestorationTraining, SegmentationTraining};
 use crate::error::{Error, Result};
 use crate::nn::schedule::cosine;
@@ -25,6 +26,8 @@ pub struct Schedule {
     pub log: u64,
     /// Steps from one picture to the next.
     pub picture: u64,
+    /// Steps from one validation to the next.
+    pub validation: u64,
     /// Steps from one checkpoint to the next.
     pub checkpoint: u64,
 }
@@ -35,6 +38,7 @@ impl From<&RestorationTraining> for Schedule {
             steps: training.steps,
             log: training.log_every_steps,
             picture: training.picture_every_steps,
+            validation: u64::MAX,
             checkpoint: training.checkpoint_every_steps,
         }
     }
@@ -47,6 +51,7 @@ impl From<&SegmentationTraining> for Schedule {
             steps: training.steps,
             log: training.log_every_steps,
             picture: training.checkpoint_every_steps,
+            validation: u64::MAX,
             checkpoint: training.checkpoint_every_steps,
         }
     }
@@ -88,6 +93,9 @@ pub trait Trainee {
     /// Steps done.
     fn done(&self) -> u64;
 
+    /// True images that a step learns from.
+    fn images_per_step(&self) -> usize;
+
     /// Takes a step; what it found, for the log, which keeps means.
     ///
     /// # Errors
@@ -104,7 +112,20 @@ pub trait Trainee {
     ///
     /// # Errors
     /// Errors of files as they are.
-    fn picture(&self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()>;
+    fn picture(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()>;
+
+    /// Compares with what is not learned from, and keeps the best checkpoint; called at intervals and at the end of a run.
+    ///
+    /// # Errors
+    /// Errors of files as they are.
+    fn validate(&mut self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
+        Ok(())
+    }
+
+    /// What a line of the log gives cause to warn of.
+    fn warning(&mut self, _: &Numbers) -> Option<Warning> {
+        None
+    }
 
     /// Goes on from what [`Self::save`] wrote.
     ///
@@ -135,6 +156,13 @@ pub enum Event<'a> {
         step: u64,
         /// The line.
         numbers: &'a Numbers,
+    },
+    /// Something makes it useless to go on as before.
+    Warned {
+        /// Steps done.
+        step: u64,
+        /// What was seen and what helps.
+        text: &'a str,
     },
     /// A file was written.
     Wrote(&'a Path),
@@ -186,7 +214,7 @@ pub fn train(
     stop: &AtomicBool,
     tell: &dyn Fn(Event),
 ) -> Result<Ended> {
-    let Schedule { steps, log, picture, checkpoint } = trainee.schedule();
+    let Schedule { steps, log, picture, validation, checkpoint } = trainee.schedule();
     tell(Event::Started { step: trainee.done(), steps });
     if trainee.done() == 0 {
         trainee.picture(folder, tell)?;
@@ -204,12 +232,22 @@ pub fn train(
         if due(log) {
             let mut line = tally.line();
             line.insert("step".into(), done as f64);
+            if let Some(seconds) = line.get("seconds_per_step") {
+                line.insert("images_per_second".into(), trainee.images_per_step() as f64 / seconds);
+            }
+            line.extend(peak_memory_mb().map(|peak| ("peak_memory_mb".into(), peak)));
             trainee.complete(&mut line);
             folder.log(&line)?;
             tell(Event::Logged { step: done, numbers: &line });
+            if let Some(warning) = trainee.warning(&line) {
+                folder.warn(done, warning, tell)?;
+            }
         }
         if due(picture) {
             trainee.picture(folder, tell)?;
+        }
+        if due(validation) {
+            trainee.validate(folder, tell)?;
         }
         if due(checkpoint) {
             save(trainee, folder, tell)?;
@@ -228,6 +266,14 @@ fn save(trainee: &impl Trainee, folder: &RunFolder, tell: &dyn Fn(Event)) -> Res
     folder.prune()?;
     tell(Event::Wrote(&path));
     Ok(())
+}
+
+/// The most memory that this process has held, in millions of bytes, as Linux counts it; none on other systems.
+fn peak_memory_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024.0 / 1e6)
 }
 
 /// Means of the numbers since the last line of the log; a number counts in the steps that have it.

@@ -1,18 +1,20 @@
 //! Training of the segmenter on images made of label maps and on real scans with theirs.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 
+use super::ahead::Ahead;
 use super::checkpoint::{from_json, insert_adam, json, restore_adam, text, write};
 use super::phases::clean;
 use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
 use super::state::averaged;
-use super::subjects::turn;
+use super::subjects::Rounds;
 use crate::anatomy::segment::{SegmentationNet, SegmentationNetConfig, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, LabelledScan, View, synthesise};
 use crate::anatomy::{STRUCTURES, Structure};
@@ -64,28 +66,30 @@ struct Training<'a, B: VolumeOps> {
     average: SegmentationNet<B>,
     adam: Adam<Autodiff<B>>,
     clock: Clock,
-    /// The example of the step to come, made while the last one was taken.
-    next: Option<(u64, Example)>,
+    order: Rc<Order>,
+    ahead: Ahead<Example>,
     device: B::Device,
 }
 
-/// Phases of the orders of maps and scans.
-const MAPS: u64 = 0;
-const SCANS: u64 = 1;
+/// The orders of maps and scans.
+struct Order {
+    maps: Rounds,
+    scans: Rounds,
+}
 
 /// The example of a step: every map and every scan comes up once in each of its rounds. Real scans come at even distances, so that
 /// the step alone says which example it has.
-fn example(job: &Job, step: u64) -> Example {
+fn example(job: &Job, order: &Order, step: u64) -> Example {
     let (training, view) = (&job.recipe.training, View::Crop(job.recipe.training.crop));
     let address = [training.seed, step, 0];
     let share = if job.scans.is_empty() { 0.0 } else { training.real };
     let scans_before = |step: u64| (step as f64 * share) as u64;
     let n = scans_before(step);
     if scans_before(step + 1) > n {
-        let scan = &job.scans[turn(training.seed, SCANS, n, 0, job.scans.len())];
+        let scan = &job.scans[order.scans.at(n)];
         scan.example(view, &job.recipe.synthesis, address)
     } else {
-        let map = &job.maps[turn(training.seed, MAPS, step - n, 0, job.maps.len())];
+        let map = &job.maps[order.maps.at(step - n)];
         synthesise(map, view, &job.recipe.synthesis, address)
     }
 }
@@ -105,13 +109,18 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             network,
             adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
             clock: Clock::default(),
-            next: None,
+            order: Rc::new(Order {
+                maps: Rounds::new(training.seed, 0, job.maps.len()),
+                scans: Rounds::new(training.seed, 1, job.scans.len()),
+            }),
+            ahead: Ahead::default(),
             device: device.clone(),
         })
     }
 
     /// A step of the optimiser on an example; what the loss found.
-    fn learn(&mut self, Example { image, target, classes }: Example) -> Result<Numbers> {
+    fn learn(&mut self, example: Example) -> Result<Numbers> {
+        let Example { image, target, classes } = example;
         let (training, at) = (&self.job.recipe.training, self.clock.step);
         let _tape = tape();
         let (d, h, w) = image.dim();
@@ -148,16 +157,19 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         self.clock.step
     }
 
+    fn images_per_step(&self) -> usize {
+        1
+    }
+
     fn step(&mut self) -> Result<Numbers> {
         let (job, at) = (self.job, self.clock.step);
-        let here = self.next.take().filter(|(step, _)| *step == at).map(|(_, example)| example);
-        let now = here.unwrap_or_else(|| example(job, at));
-        std::thread::scope(|scope| {
-            let next = scope.spawn(move || example(job, at + 1));
-            let numbers = self.learn(now);
-            self.next = next.join().ok().map(|example| (at + 1, example));
-            numbers
-        })
+        let order = Rc::clone(&self.order);
+        let order: &Order = &order;
+        let make = |step| Ok(example(job, order, step));
+        let now = self.ahead.take(at, make)?;
+        let (numbers, ahead) = Ahead::beside(at + 1, make, || self.learn(now));
+        self.ahead = ahead;
+        numbers
     }
 
     fn clock(&mut self, seconds: f64) {
@@ -169,7 +181,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         line.insert("learning_rate".into(), self.job.recipe.training.rate(self.clock.step));
     }
 
-    fn picture(&self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
+    fn picture(&mut self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
         Ok(())
     }
 

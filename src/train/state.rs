@@ -7,7 +7,8 @@ use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Recipe;
+use super::transfer::Origin;
+use crate::config::{Recipe, TrainingRecipe};
 use crate::gan::{AdaptiveP, Discriminator, Generator};
 use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::{Named, is_buffer, replace, tensors};
@@ -31,6 +32,8 @@ pub struct State<B: VolumeOps> {
     pub adam_d: Adam<Autodiff<B>>,
     /// What else a run carries.
     pub counters: Counters,
+    /// What the run started from; none if from initial values.
+    pub origin: Option<Origin>,
 }
 
 /// The numbers of a run, saved with its checkpoints.
@@ -55,16 +58,13 @@ impl<B: VolumeOps> State<B> {
         let generator = Generator::init(network, condition_dim, training.seed, device);
         let discriminator =
             Discriminator::init(network, condition_dim, training.seed ^ DISCRIMINATOR_SEED, device);
-        let adam = |learning_rate: f64, interval: usize| {
-            let (betas, epsilon) = (training.adam_betas, training.adam_epsilon);
-            Adam::new(AdamConfig { learning_rate, betas, epsilon }.lazy(interval))
-        };
+        let [adam_g, adam_d] = optimisers(training).map(Adam::new);
         Self {
             average: generator.valid(),
             generator,
             discriminator,
-            adam_g: adam(training.learning_rate_generator, training.path_length_interval),
-            adam_d: adam(training.learning_rate_discriminator, training.r1_interval),
+            adam_g,
+            adam_d,
             counters: Counters {
                 step: 0,
                 images: 0,
@@ -72,6 +72,7 @@ impl<B: VolumeOps> State<B> {
                 augmentation: AdaptiveP::new(&recipe.augmentation),
                 seconds: 0.0,
             },
+            origin: None,
         }
     }
 
@@ -94,6 +95,16 @@ impl<B: VolumeOps> State<B> {
         };
         [count(tensors(&self.generator.valid())), count(tensors(&self.discriminator.valid()))]
     }
+}
+
+/// The optimisers of generator and discriminator at their full step sizes.
+pub(super) fn optimisers(training: &TrainingRecipe) -> [AdamConfig; 2] {
+    let (betas, epsilon) = (training.adam_betas, training.adam_epsilon);
+    [
+        (training.learning_rate_generator, training.path_length_interval),
+        (training.learning_rate_discriminator, training.r1_interval),
+    ]
+    .map(|(learning_rate, interval)| AdamConfig { learning_rate, betas, epsilon }.lazy(interval))
 }
 
 /// `average·β + current·(1 − β)` of every parameter; buffers are those of `current`.

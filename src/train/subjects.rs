@@ -1,5 +1,7 @@
 //! What heads learn from, and the order in which it comes up.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::anatomy::synthesis::LabelMap;
 use crate::error::Result;
 use crate::heads::Subject;
@@ -48,30 +50,75 @@ impl Subjects<'_> {
     }
 }
 
-/// The subject of example number `n` of a run, of `count` subjects: each comes up once in a round, and every round has an order
-/// of its own. `ahead` says by how many places of the same round to look ahead, beyond whose end its beginning follows; orders
-/// of another `phase` are independent.
-pub(super) fn turn(seed: u64, phase: u64, n: u64, ahead: u64, count: usize) -> usize {
-    let length = count as u64;
-    let order = permutation(&mut stream(seed, n / length, phase, 0, Purpose::Order), count);
-    order[((n + ahead) % length) as usize]
+/// The order in which `count` subjects come up: each once in a round, and every round has an order of its own. The order of the
+/// round at hand is kept, so that it is drawn once a round.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    seed: u64,
+    phase: u64,
+    count: usize,
+    /// A round and its order.
+    kept: Mutex<(u64, Arc<[usize]>)>,
+}
+
+impl Rounds {
+    /// Orders of another `phase` are independent.
+    pub(super) fn new(seed: u64, phase: u64, count: usize) -> Self {
+        let kept = Mutex::new((0, order(seed, phase, 0, count)));
+        Self { seed, phase, count, kept }
+    }
+
+    /// The subject of example number `n` of a run.
+    pub(super) fn at(&self, n: u64) -> usize {
+        self.ahead(n, 0)
+    }
+
+    /// The subject `ahead` places later in the same round, beyond whose end its beginning follows.
+    pub(super) fn ahead(&self, n: u64, ahead: u64) -> usize {
+        let length = self.count as u64;
+        let round = n / length;
+        let order = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.0 != round {
+                *kept = (round, order(self.seed, self.phase, round, self.count));
+            }
+            Arc::clone(&kept.1)
+        };
+        order[((n + ahead) % length) as usize]
+    }
+}
+
+fn order(seed: u64, phase: u64, round: u64, count: usize) -> Arc<[usize]> {
+    permutation(&mut stream(seed, round, phase, 0, Purpose::Order), count).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::turn;
+    use super::*;
 
     #[test]
     fn a_round_has_every_subject_once_and_never_beside_itself() {
+        let rounds = Rounds::new(3, 0, 5);
         for round in 0..20 {
-            let of = |ahead| (0..5).map(move |place| turn(3, 0, round * 5 + place, ahead, 5));
-            let mut seen: Vec<usize> = of(0).collect();
-            assert!(of(1).zip(&seen).all(|(beside, &own)| beside != own));
-            for mut numbers in [of(1).collect::<Vec<_>>(), std::mem::take(&mut seen)] {
+            let of = |ahead| (0..5).map(move |place| (round * 5 + place, ahead));
+            let of = |ahead| of(ahead).map(|(n, ahead)| rounds.ahead(n, ahead)).collect::<Vec<_>>();
+            let [seen, beside] = [of(0), of(1)];
+            assert!(seen.iter().zip(&beside).all(|(own, beside)| beside != own));
+            for mut numbers in [seen, beside] {
                 numbers.sort_unstable();
                 assert_eq!(numbers, [0, 1, 2, 3, 4]);
             }
         }
-        assert_eq!(turn(3, 0, 7, 1, 1), 0);
+        assert_eq!(Rounds::new(3, 0, 1).ahead(7, 1), 0);
+    }
+
+    #[test]
+    fn an_order_that_is_kept_is_the_one_that_is_drawn() {
+        let (kept, seed) = (Rounds::new(9, 1, 7), 9);
+        // Back and forth, as a run does that is resumed.
+        for n in [0, 6, 7, 20, 3, 700, 13] {
+            let drawn = permutation(&mut stream(seed, n / 7, 1, 0, Purpose::Order), 7);
+            assert_eq!(kept.at(n), drawn[(n % 7) as usize], "{n}");
+        }
     }
 }

@@ -47,7 +47,9 @@ pub fn log(run: &Path) -> Vec<BTreeMap<String, Value>> {
     let text = fs::read_to_string(run.join("stats.jsonl")).unwrap();
     let line = |line: &str| {
         let mut line: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
-        assert!(line.remove("seconds").is_some() && line.remove("seconds_per_step").is_some());
+        for key in ["seconds", "seconds_per_step", "images_per_second", "peak_memory_mb"] {
+            assert!(line.remove(key).is_some(), "{key}");
+        }
         line
     };
     text.lines().map(line).collect()

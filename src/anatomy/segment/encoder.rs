@@ -1,9 +1,13 @@
 //! The way down of a segmentation network alone: features of brains, for measures of realism and perceptual losses.
 
 use burn::tensor::Tensor;
+use ndarray::{Array3, Axis};
 
 use super::network::{SegmentationNet, SegmentationNetConfig};
+use super::rescale;
 use crate::ops::VolumeOps;
+use crate::volume::Volume;
+use crate::volume::resample::{Grid, Interpolation, resample};
 
 /// The encoder of a trained segmentation network, whatever classes it told apart.
 #[derive(Debug)]
@@ -27,6 +31,15 @@ impl<B: VolumeOps> Encoder<B> {
     /// Channels of the network's deepest level.
     pub fn channels(&self) -> usize {
         self.config.widths[self.config.widths.len() - 1]
+    }
+
+    /// A volume `[1, D, H, W]` as [`encoded`](Self::encoded) takes it, `[D, H, W]`.
+    pub fn image(volume: &Volume) -> Array3<f32> {
+        let grid = Grid::of(volume).with_spacing([1.0; 3]);
+        let volume = resample(volume, &grid, Interpolation::Linear);
+        let mut image = volume.data.as_standard_layout().into_owned().index_axis_move(Axis(0), 0);
+        rescale(image.as_slice_mut().expect("a volume is contiguous"));
+        image
     }
 
     /// What the way down of the network sees in images `[N, 1, D, H, W]` at 1 mm, from 0 to 1 as [`super::rescale`] makes them:

@@ -23,14 +23,6 @@ const UNIONS: [(Structure, Structure); 2] = [
     (Structure::RightChoroidPlexus, Structure::RightLateralVentricle),
 ];
 
-/// Structures with sulci that are thinner than a voxel: some protocols count the fluid in them as theirs.
-const FOLDED: [[Structure; 2]; 2] = [
-    [Structure::LeftCerebralCortex, Structure::RightCerebralCortex],
-    [Structure::LeftCerebellarCortex, Structure::RightCerebellarCortex],
-];
-/// Voxels of fluid, and of a structure, that say how bright it is.
-const SAMPLE_LEAST: usize = 100;
-
 /// A skull-stripped scan with its label map, on one RAS+ grid of cubes.
 #[derive(Clone, Debug)]
 pub struct LabelledScan {
@@ -48,8 +40,7 @@ pub struct LabelledScan {
 
 impl LabelledScan {
     /// The scan and its label map, numbered as FreeSurfer's. A structure that the map has nowhere, and that protocols count as
-    /// part of another (choroid plexus, of its ventricle), is not told apart from it. Voxels of cerebral and cerebellar cortex that
-    /// are nearer to fluid than to cortex in intensity become fluid ([`open_sulci`]).
+    /// part of another (choroid plexus, of its ventricle), is not told apart from it.
     ///
     /// # Errors
     /// [`Error::Value`] for several channels, other grids, voxels that are no cubes, unknown numbers or a map without a
@@ -77,9 +68,7 @@ impl LabelledScan {
             ));
         }
         let labels = Segmentation::of_numbers(&labels)?.labels;
-        let mut labels = labels.as_standard_layout().into_owned();
-        let image = scan.data.index_axis(Axis(0), 0).as_standard_layout().into_owned();
-        open_sulci(&mut labels, &image);
+        let labels = labels.as_standard_layout().into_owned();
         let csf = Structure::Csf.index();
         let Some(brain) = bounds(&labels, |label| usize::from(label) > csf) else {
             let advice = "check the numbers of the label map";
@@ -95,7 +84,7 @@ impl LabelledScan {
         }
         Ok(Self {
             name: name.into(),
-            image,
+            image: scan.data.index_axis(Axis(0), 0).as_standard_layout().into_owned(),
             labels,
             voxel_mm,
             centre: brain.map(|[first, last]| (first + last) as f64 / 2.0),
@@ -133,28 +122,6 @@ impl LabelledScan {
             image: Array3::from_shape_vec(shape, image).expect(whole),
             target: Array3::from_shape_vec(shape, target).expect(whole),
             classes: self.classes,
-        }
-    }
-}
-
-/// Gives the voxels of cerebral and of cerebellar cortex that lie on fluid's side of the mean of both medians to fluid. At 2 mm
-/// DLMUSE counts whole sulci as cortex: a fifth of its voxels are that dark, and a network that learns from them finds a cortex
-/// too large wherever it is measured. Label maps of other protocols leave such voxels to fluid already.
-fn open_sulci(labels: &mut Array3<u8>, image: &Array3<f32>) {
-    let csf = Structure::Csf.index() as u8;
-    let level = |labels: &Array3<u8>, of: &[u8]| -> Option<f32> {
-        let inside = labels.iter().zip(image).filter(|(label, _)| of.contains(label));
-        let mut values: Vec<f32> = inside.map(|(_, &x)| x).collect();
-        let middle = values.len() / 2;
-        (values.len() >= SAMPLE_LEAST).then(|| *values.select_nth_unstable_by(middle, f32::total_cmp).1)
-    };
-    let Some(fluid) = level(labels, &[csf]) else { return };
-    for cortex in FOLDED.map(|sides| sides.map(|side| side.index() as u8)) {
-        let Some(tissue) = level(labels, &cortex) else { continue };
-        for (label, &x) in labels.iter_mut().zip(image).filter(|(label, _)| cortex.contains(label)) {
-            if (x - fluid).abs() < (x - tissue).abs() {
-                *label = csf;
-            }
         }
     }
 }
@@ -256,32 +223,6 @@ mod tests {
         for (x, &label) in image.iter().zip(&target) {
             assert_ne!(usize::from(label), Structure::Csf.index());
             assert!(label != 0 || *x == 0.0);
-        }
-    }
-
-    /// A cortex whose every fourth plane is a sulcus, in T1 and T2 contrast.
-    #[test]
-    fn sulci_in_cortex_are_fluid() {
-        let [csf, cortex, white] =
-            [Structure::Csf, Structure::LeftCerebralCortex, Structure::LeftCerebralWhiteMatter]
-                .map(|structure| structure.index() as u8);
-        let truth = Array3::from_shape_fn((12, 12, 24), |(_, _, x)| match x {
-            0..3 => csf,
-            3..19 if x % 4 == 0 => csf,
-            3..19 => cortex,
-            _ => white,
-        });
-        for levels in [[60.0, 130.0, 200.0], [200.0, 120.0, 80.0]] {
-            let image =
-                truth.mapv(|label| levels[[csf, cortex, white].iter().position(|l| *l == label).unwrap()]);
-            let mut labels =
-                Array3::from_shape_fn(
-                    truth.dim(),
-                    |(z, y, x)| if x < 3 || x > 18 { truth[[z, y, x]] } else { cortex },
-                );
-            assert_ne!(labels, truth);
-            open_sulci(&mut labels, &image);
-            assert_eq!(labels, truth);
         }
     }
 

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use burn::tensor::{Tensor, TensorData, activation};
 use ndarray::{Array2, Array3, Axis};
 
-use crate::anatomy::segment::{Encoder, rescale};
+use crate::anatomy::segment::Encoder;
 use crate::error::Result;
 use crate::metrics::realism::{Features, Protocol, Realism};
 use crate::ops::VolumeOps;
 use crate::pretrained::extractors::{Extractor, InceptionV3, Med3d};
 use crate::pretrained::{segmenter, sha256_of};
 use crate::volume::Volume;
-use crate::volume::resample::{Grid, Interpolation, resample};
 
 /// Fewest volumes of a set: each draw of half of them must have five neighbours.
 pub const LEAST: usize = 12;
@@ -104,16 +103,9 @@ impl<B: VolumeOps> Eyes<B> {
 
     /// A volume as the network takes it, `[D, H, W]`.
     fn image(&self, volume: &Volume) -> Array3<f32> {
-        let volume = match self {
-            Self::Ours(_) => {
-                let grid = Grid::of(volume).with_spacing([1.0; 3]);
-                resample(volume, &grid, Interpolation::Linear)
-            }
-            _ => volume.clone(),
-        };
         let mut image = volume.data.as_standard_layout().into_owned().index_axis_move(Axis(0), 0);
         match self {
-            Self::Ours(_) => rescale(image.as_slice_mut().expect("a volume is contiguous")),
+            Self::Ours(_) => return Encoder::<B>::image(volume),
             Self::Inception(_) => image.mapv_inplace(|x| x.clamp(-1.0, 1.0)),
             Self::Med3d(_) => {
                 let mean = image.mean().unwrap_or(0.0);

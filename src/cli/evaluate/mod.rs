@@ -28,7 +28,8 @@ const TISSUE: f64 = -0.9;
 /// Diversity (MS-SSIM over pairs: lower is more diverse), the nearest real volume of each synthetic one (copies show
 /// as distances far below those among reals), and distances between the sets; each beside the same among reals. From twelve
 /// volumes on also the measures of realism in a network's features: Fréchet and kernel distance, MMD, precision and recall,
-/// density and coverage, in the volume and in each middle plane.
+/// density and coverage, in the volume and in each middle plane. A conditional generator gets the conditions of the dataset's
+/// volumes, drawn by the seed; those that --conditions gives count instead.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -62,9 +63,10 @@ pub fn run(args: Args) -> Result<()> {
     let reals = (0..dataset.len()).map(|i| dataset.volume(i)).collect::<Result<Vec<_>>>()?;
     let count = args.volumes.unwrap_or(reals.len()).max(2) as u64;
     let synthetic: Vec<Volume> = on_device!(args.sampling.device, |B, device| {
-        let sampler = Sampler::<B>::open(&args.sampling, device)?;
+        let people: Vec<_> = dataset.manifest.entries.iter().map(|e| (&*e.name, &e.labels)).collect();
+        let sampler = Sampler::<B>::drawing(&args.sampling, &people, device)?;
         let intensity = sampler.model.space.intensity;
-        let one = |seed| intensity.apply(sampler.volume(sampler.styles(sampler.latent(seed)), seed));
+        let one = |seed| intensity.apply(sampler.volume(sampler.styles(sampler.latent(seed), seed), seed));
         (args.first_seed..args.first_seed + count).map(one).collect()
     });
     if synthetic[0].data.dim() != reals[0].data.dim() {

@@ -21,7 +21,7 @@ use crate::report::page::{Block, Cell, Column, Figure, Mark, Page, Section, Tabl
 /// Of a cohort (what `voxgan anatomy volumes --out` wrote): distributions, tables and flags. Of a comparison (`voxgan anatomy
 /// compare --out`): both cohorts side by side, tests and floors, with head size,
 /// covariates and age accounted for. Of a verdict (`voxgan anatomy check --out FILE.json`): every
-/// pair, with agreement plots. Of a training run: its curves and samples. Where there are scans, outlines of their
+/// pair, with agreement plots. Of a training run: its warnings, its best checkpoint, its curves and samples. Where there are scans, outlines of their
 /// structures and a viewer to scroll through them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {

@@ -11,6 +11,7 @@ mod sources;
 mod stored;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nalgebra::Matrix4;
 
@@ -19,14 +20,18 @@ pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare}
 
 use crate::error::{Error, Result};
 use crate::volume::Volume;
+use stored::Stamp;
 
-/// A prepared dataset, open for reading. Volumes are read when asked for.
+/// A prepared dataset, open for reading. Volumes are read when asked for; the hash of a file is checked the first time, and
+/// again if its size or its time of modification has changed since.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// The folder.
     pub folder: PathBuf,
     /// Settings and entries.
     pub manifest: Manifest,
+    /// Of each volume, the state of its file when its hash was checked last.
+    checked: Arc<Mutex<Vec<Option<Stamp>>>>,
 }
 
 impl Dataset {
@@ -40,7 +45,8 @@ impl Dataset {
             let advice = "prepare a dataset with at least one scan";
             return Err(Error::file(&folder.join(manifest::FILE), "entries", "one or more", "none", advice));
         }
-        Ok(Self { folder: folder.to_path_buf(), manifest })
+        let checked = Arc::new(Mutex::new(vec![None; manifest.entries.len()]));
+        Ok(Self { folder: folder.to_path_buf(), manifest, checked })
     }
 
     /// Number of volumes.
@@ -70,7 +76,11 @@ impl Dataset {
     /// [`Error::Io`] for a file that has vanished, [`Error::File`] for one that is damaged or has other voxels than
     /// the manifest says; each names the file.
     pub fn volume(&self, index: usize) -> Result<Volume> {
-        stored::read(&self.folder, self.entry(index), self.shape())
+        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = checked()[index];
+        let (volume, stamp) = stored::read(&self.folder, self.entry(index), self.shape(), before)?;
+        checked()[index] = stamp;
+        Ok(volume)
     }
 
     /// The affine for volumes made by a network that learned from this dataset: axes along RAS+, the dataset's

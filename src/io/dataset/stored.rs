@@ -2,9 +2,10 @@
 //! dataset whose manifest was not written yet can still be resumed.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ndarray::Array4;
 use safetensors::tensor::TensorView;
@@ -91,10 +92,35 @@ pub(super) fn note(folder: &Path, name: &str) -> Option<Note> {
     (complete && note.format == FORMAT && note.entry.name == name).then_some(note)
 }
 
-/// Reads the volume of `entry`, which must have `shape` `[C, D, H, W]` and the voxels that the entry says.
-pub(super) fn read(folder: &Path, entry: &Entry, shape: [usize; 4]) -> Result<Volume> {
+/// Size and time of modification of a file: what changes when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    bytes: u64,
+    modified: SystemTime,
+}
+
+impl Stamp {
+    /// Of an open file; none where the system keeps no times.
+    fn of(file: &File) -> Option<Self> {
+        let found = file.metadata().ok()?;
+        Some(Self { bytes: found.len(), modified: found.modified().ok()? })
+    }
+}
+
+/// Reads the volume of `entry`, which must have `shape` `[C, D, H, W]` and the voxels that the entry says; their hash is not
+/// computed if the file is as it was when it was `checked` last. Returns the stamp of the file too.
+pub(super) fn read(
+    folder: &Path,
+    entry: &Entry,
+    shape: [usize; 4],
+    checked: Option<Stamp>,
+) -> Result<(Volume, Option<Stamp>)> {
     let path = path(folder, &entry.name);
-    let content = fs::read(&path).map_err(|source| Error::io(&path, "read this prepared volume", source))?;
+    let fail = |source| Error::io(&path, "read this prepared volume", source);
+    let mut file = File::open(&path).map_err(fail)?;
+    let stamp = Stamp::of(&file);
+    let mut content = Vec::with_capacity(stamp.map_or(0, |stamp| stamp.bytes as usize + 1));
+    file.read_to_end(&mut content).map_err(fail)?;
     let damaged = |field: &str, expected: String, found: String| {
         let advice = "run `voxgan prepare` again: it makes this volume anew";
         Error::file(&path, field, expected, found, advice)
@@ -108,9 +134,11 @@ pub(super) fn read(folder: &Path, entry: &Entry, shape: [usize; 4]) -> Result<Vo
         let found = format!("{:?} {:?}", tensor.dtype(), tensor.shape());
         return Err(damaged(TENSOR, format!("F32 {shape:?}"), found));
     }
-    let found = hex(&Sha256::digest(tensor.data()));
-    if found != entry.voxels_sha256 {
-        return Err(damaged("voxels", format!("SHA-256 {}", entry.voxels_sha256), found));
+    if stamp.is_none() || stamp != checked {
+        let found = hex(&Sha256::digest(tensor.data()));
+        if found != entry.voxels_sha256 {
+            return Err(damaged("voxels", format!("SHA-256 {}", entry.voxels_sha256), found));
+        }
     }
     let (values, _) = tensor.data().as_chunks::<4>();
     let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -119,5 +147,5 @@ pub(super) fn read(folder: &Path, entry: &Entry, shape: [usize; 4]) -> Result<Vo
     let mut volume = Volume::new(data, entry.affine());
     volume.provenance.source.clone_from(&entry.source);
     volume.provenance.steps.clone_from(&entry.steps);
-    Ok(volume)
+    Ok((volume, stamp))
 }

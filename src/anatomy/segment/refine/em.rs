@@ -76,8 +76,15 @@ type Sure = (u32, u8, f32);
 
 /// The intensities of a scan fitted to `prior`, whose layers then say what each voxel in doubt holds.
 ///
-/// `inside` are the voxels of brain and fluid that were measured.
-pub fn fit(image: ArrayView3<f32>, inside: &Array3<bool>, prior: &mut Prior, noise: f64) -> Model {
+/// `inside` are the voxels of brain and fluid that were measured; in `coarse` scans the spread of tissues is bounded
+/// ([`Model::bound_tissues`]).
+pub fn fit(
+    image: ArrayView3<f32>,
+    inside: &Array3<bool>,
+    prior: &mut Prior,
+    noise: f64,
+    coarse: bool,
+) -> Model {
     let cells = Cells::over(prior.shape);
     let (mean, sd) = self::inside(&image, inside);
     let image = image.as_slice().expect("an image in the order of memory");
@@ -97,7 +104,7 @@ pub fn fit(image: ArrayView3<f32>, inside: &Array3<bool>, prior: &mut Prior, noi
         sure.push(fluid);
     }
     let expected = expectations(image, prior, reference);
-    let deep = deep_white_sd(image, prior);
+    let deep = if coarse { deep_white_sd(image, prior) } else { None };
     let mut layers = std::mem::take(&mut prior.layers);
     for iteration in 0..ITERATIONS {
         model.maximise(&sums, &expected, iteration);

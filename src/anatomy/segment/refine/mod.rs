@@ -123,7 +123,9 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
     let noise = noise::noise_sd(image, inside.view());
     let sharpness = noise::sharpness(image, inside.view());
     let network = prior.labels.clone();
-    let model = em::fit(image, &inside, &mut prior, noise);
+    let coarse = native_spacing_mm.iter().any(|&mm| mm > COARSE_MM)
+        || sharpness.is_some_and(|sharpness| sharpness < SHARPNESS_MIN);
+    let model = em::fit(image, &inside, &mut prior, noise, coarse);
     let trust = Trust::of(&prior, &model);
     let mut limits = Limits {
         kept: trust.fallen_back.map(|reason| reason.is_some()),
@@ -131,8 +133,6 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
         mantle_kept: native_spacing_mm.iter().any(|&mm| mm > THICK_MM),
         walls: None,
     };
-    let coarse = native_spacing_mm.iter().any(|&mm| mm > COARSE_MM)
-        || sharpness.is_some_and(|sharpness| sharpness < SHARPNESS_MIN);
     if coarse && !Structure::ALL.iter().any(|s| midpoint::is_lateral(*s) && limits.kept[s.index()]) {
         limits.walls = midpoint::walls(image, prior.labels_view());
     }

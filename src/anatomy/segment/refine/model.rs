@@ -133,8 +133,8 @@ impl Model {
         self.sd[plexus] = self.sd[plexus].min(PLEXUS_SPREAD * self.sd[ventricles].max(self.sd[white]));
     }
 
-    /// Bounds the spread of tissues by `deep`, the standard deviation of white matter far from its borders: a cortex as thin as a
-    /// coarse voxel would take voxels of two tissues for its own otherwise.
+    /// Bounds the spread of tissues by `deep`, the standard deviation of white matter far from its borders: in a coarse scan
+    /// a cortex as thin as a voxel would take voxels of two tissues for its own otherwise.
     pub fn bound_tissues(&mut self, deep: f64) {
         let most = (TISSUE_SPREAD * deep).max(self.noise);
         for (sd, group) in self.sd.iter_mut().zip(GROUP_OF_PART) {
