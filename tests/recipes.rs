@@ -197,6 +197,9 @@ fn values_out_of_range_are_named_by_their_path() {
         (training("gamma = -1.0"), "training.gamma"),
         (training("[augmentation]\nfixed_p = 1.1"), "augmentation.fixed_p"),
         (training("[augmentation]\nshift_sigma = inf"), "augmentation.shift_sigma"),
+        (training("[augmentation]\ncutout_size = 1.5"), "augmentation.cutout_size"),
+        (training("[augmentation]\nelastic_sigma_mm = 7.0"), "augmentation.elastic_spacing_mm"),
+        (training("[augmentation]\npolicy = \"diff_augment\"\nfixed_p = 0.5"), "augmentation.fixed_p"),
         (training("[output]\nsample_grid = 0"), "output.sample_grid"),
         (
             training("[[conditions.classes]]\nlabel = \"sex\"\nvalues = [\"F\", \"F\"]"),
