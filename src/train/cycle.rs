@@ -139,7 +139,7 @@ struct Training<'a, B: VolumeOps> {
 
 /// A network, and the critic of the contrast that it translates to.
 struct Direction<B: VolumeOps> {
-    learner: Learner<B>,
+    learner: Learner<B, Restorer<Autodiff<B>>>,
     critic: Opponent<B>,
 }
 
@@ -162,7 +162,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let head = Translate::new(translate);
         let training = &recipe.training;
         let directions = [training.seed, training.seed ^ SEED].map(|seed| Direction {
-            learner: Learner::new(recipe, &head, seed, device),
+            learner: Learner::of_head(recipe, &head, seed, device),
             critic: Opponent::new(adversary, head.channels().image, training.patch, seed, device),
         });
         let subjects = job.domains.subjects(0);
@@ -276,7 +276,7 @@ impl<B: VolumeOps> Training<'_, B> {
         let directions =
             self.directions.iter_mut().zip(DIRECTIONS).zip(sums).zip(made.into_iter().zip(true_ones));
         for (((direction, (name, _)), sum), (made, true_ones)) in directions {
-            direction.learner.learn(sum, training, at);
+            direction.learner.learn(sum, training.learning_rate * rate, training.average_steps, at);
             let mut found = Numbers::new();
             direction.critic.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut found);
             numbers.extend(found.into_iter().map(|(key, value)| (format!("{key}_{name}"), value)));

@@ -11,11 +11,11 @@ use burn::tensor::{Tensor, TensorData};
 use ndarray::s;
 
 use super::ahead::Ahead;
-use super::checkpoint::{from_json, insert_adam, json, restore_adam, write};
-use super::phases::clean;
+use super::checkpoint::{from_json, json, write};
+use super::learner::{Learner, Names};
 use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
-use super::state::averaged;
+use super::segmenter::numbers;
 use super::subjects::Rounds;
 use crate::anatomy::segment::{APART, SegmentationNet, detail, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
@@ -23,16 +23,13 @@ use crate::anatomy::{Segmenter, Structure};
 use crate::config::{DetailRecipe, SegmentationRecipe};
 use crate::error::Result;
 use crate::nn::Init;
-use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
-use crate::nn::schedule::decay;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::segmenter::{self, DETAIL};
 use crate::pretrained::{Weights, load_weights};
 
-/// Where network and optimiser stand among the arrays of a checkpoint.
-const NETWORK: &str = "D.";
-const ADAM: &str = "adam";
+/// Where the network stands among the arrays of a checkpoint.
+const NAMES: Names = Names { network: "D.", average: DETAIL };
 
 /// Ventricles of this many millilitres count once; smaller ones count for more, larger ones for less.
 const VENTRICLES_ML: f64 = 20.0;
@@ -70,9 +67,7 @@ struct Training<'a, B: VolumeOps> {
     /// The file of the first network, and what it says.
     first: Weights,
     segmenter: Segmenter<B>,
-    network: SegmentationNet<Autodiff<B>>,
-    average: SegmentationNet<B>,
-    adam: Adam<Autodiff<B>>,
+    learner: Learner<B, SegmentationNet<Autodiff<B>>>,
     clock: Clock,
     order: Rc<Rounds>,
     ahead: Ahead<Example>,
@@ -93,14 +88,11 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             start.arrays.get_mut(name).expect("a network has a head").1.fill(0.0);
         }
         let network = load_weights(network, &start, "")?;
-        let (learning_rate, betas) = (training.learning_rate, training.adam_betas);
         Ok(Self {
             job,
             first,
             segmenter,
-            average: network.valid(),
-            network,
-            adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
+            learner: Learner::new(network, NAMES, training.adam_betas),
             clock: Clock::default(),
             order: Rc::new(Rounds::new(training.seed, 0, job.maps.len())),
             ahead: Ahead::default(),
@@ -130,7 +122,7 @@ impl<B: VolumeOps> Training<'_, B> {
         let probability = self.segmenter.probabilities_at(image.view(), from, crop);
         let (image, target) = (image.slice(part).to_owned(), target.slice(part).to_owned());
         let _tape = tape();
-        let corrections = self.network.forward(detail::input(image, &probability, &self.device));
+        let corrections = self.learner.network.forward(detail::input(image, &probability, &self.device));
         let values: Vec<f32> =
             corrections.clone().inner().into_data().into_vec().expect("corrections are float32");
         let logits = detail::corrected(&probability, &values);
@@ -142,20 +134,11 @@ impl<B: VolumeOps> Training<'_, B> {
         let slope: Vec<f32> =
             detail::of_corrections(&loss.gradient).into_iter().map(|x| x * weight as f32).collect();
         let slope = Tensor::from_data(TensorData::new(slope, corrections.dims()), &self.device);
-        let found = gradients(&self.network, &(corrections * slope).sum().backward());
-        self.adam.set_learning_rate(training.rate(at));
-        self.network = self.adam.step(self.network.clone(), &clean(found));
+        let found = gradients(&self.learner.network, &(corrections * slope).sum().backward());
+        self.learner.learn(found, training.rate(at), training.average_steps, at);
         self.clock.step += 1;
-        let beta = decay(training.average_steps, self.clock.step);
-        self.average = averaged(self.average.clone(), &self.network.valid(), beta);
-        let mut numbers = Numbers::from([
-            ("loss_dice".into(), loss.dice),
-            ("cross_entropy".into(), loss.cross_entropy),
-            ("loss_dice_before".into(), before),
-        ]);
-        for (structure, dice) in Structure::ALL.iter().zip(loss.structures) {
-            numbers.extend(dice.map(|dice| (format!("dice/{}", structure.name()), dice)));
-        }
+        let mut numbers = numbers(&loss);
+        numbers.insert("loss_dice_before".into(), before);
         Ok(numbers)
     }
 }
@@ -203,19 +186,15 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 
     fn restore(&mut self, path: &Path) -> Result<()> {
         let weights = Weights::read(path)?;
-        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
-        self.average = load_weights(self.average.clone(), &weights, DETAIL)?;
         self.clock = from_json(&weights, "counters")?;
-        restore_adam(&mut self.adam, &weights, ADAM, &self.device)
+        self.learner.restore(&weights, "", &self.device)
     }
 
     fn save(&self, path: &Path) -> Result<()> {
         let mut weights = self.first.clone();
         weights.path = path.to_path_buf();
         weights.arrays.retain(|name, _| name.starts_with(segmenter::AVERAGE));
-        weights.insert(&self.network.valid(), NETWORK);
-        weights.insert(&self.average, DETAIL);
-        insert_adam(&mut weights, &self.adam, ADAM)?;
+        self.learner.insert(&mut weights, "")?;
         let metadata =
             [(segmenter::DETAIL_KEY, self.job.recipe.to_toml()?), ("counters", json(path, &self.clock)?)];
         write(weights, metadata)

@@ -1,4 +1,4 @@
-//! A restoration network in training, and its checkpoint.
+//! A network in training with its optimiser and its running average, and its checkpoint.
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
@@ -17,33 +17,51 @@ use crate::ops::VolumeOps;
 use crate::pretrained::restorer::AVERAGE;
 use crate::pretrained::{Weights, load_weights};
 
-/// Where network and optimiser stand among the arrays of a checkpoint, behind what the part of the run is called.
-const NETWORK: &str = "R.";
-const ADAM: &str = "adam";
-
-/// A network, its optimiser and its running average.
-pub struct Learner<B: VolumeOps> {
-    /// The network in training.
-    pub network: Restorer<Autodiff<B>>,
-    /// Its running average: what is used in the end.
-    pub average: Restorer<B>,
-    adam: Adam<Autodiff<B>>,
+/// Where a learner stands among the arrays of a checkpoint, behind what the part of the run is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// Prefix of the network in training.
+    pub network: &'static str,
+    /// Prefix of its running average.
+    pub average: &'static str,
 }
 
-impl<B: VolumeOps> Learner<B> {
+/// The name of the optimiser.
+const ADAM: &str = "adam";
+/// Names of a restoration network.
+const RESTORER: Names = Names { network: "R.", average: AVERAGE };
+
+/// A network, its optimiser and its running average.
+pub struct Learner<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> {
+    /// The network in training.
+    pub network: N,
+    /// Its running average: what is used in the end.
+    pub average: N::InnerModule,
+    adam: Adam<Autodiff<B>>,
+    names: Names,
+}
+
+impl<B: VolumeOps> Learner<B, Restorer<Autodiff<B>>> {
     /// The network of `recipe` for `head`, with initial values drawn from `seed`.
-    pub fn new(recipe: &RestorationRecipe, head: &dyn Head, seed: u64, device: &B::Device) -> Self {
-        let network = Restorer::<Autodiff<B>>::init(recipe, head, seed, device);
-        let (learning_rate, betas) = (recipe.training.learning_rate, recipe.training.adam_betas);
-        let adam = Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 });
-        Self { average: network.valid(), network, adam }
+    pub fn of_head(recipe: &RestorationRecipe, head: &dyn Head, seed: u64, device: &B::Device) -> Self {
+        Self::new(Restorer::init(recipe, head, seed, device), RESTORER, recipe.training.adam_betas)
+    }
+}
+
+impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
+    /// Of `network` as it is, with a new optimiser of these betas.
+    pub fn new(network: N, names: Names, betas: [f64; 2]) -> Self {
+        // The step size is that of each step.
+        let adam = Adam::new(AdamConfig { learning_rate: 0.0, betas, epsilon: 1e-8 });
+        Self { average: network.valid(), network, adam, names }
     }
 
-    /// Step number `step` along `gradients`; the average follows.
-    pub fn learn(&mut self, gradients: Named<B>, training: &RestorationTraining, step: u64) {
-        self.adam.set_learning_rate(training.learning_rate * rate(training, step));
+    /// Step number `step`, from 0, of size `learning_rate` along `gradients`; the average follows, with a half-life of
+    /// `average_steps`.
+    pub fn learn(&mut self, gradients: Named<B>, learning_rate: f64, average_steps: f64, step: u64) {
+        self.adam.set_learning_rate(learning_rate);
         self.network = self.adam.step(self.network.clone(), &clean(gradients));
-        let beta = decay(training.average_steps, step + 1);
+        let beta = decay(average_steps, step + 1);
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
     }
 
@@ -52,8 +70,8 @@ impl<B: VolumeOps> Learner<B> {
     /// # Errors
     /// As [`insert_adam`].
     pub fn insert(&self, weights: &mut Weights, part: &str) -> Result<()> {
-        weights.insert(&self.network.valid(), &format!("{part}{NETWORK}"));
-        weights.insert(&self.average, &format!("{part}{AVERAGE}"));
+        weights.insert(&self.network.valid(), &format!("{part}{}", self.names.network));
+        weights.insert(&self.average, &format!("{part}{}", self.names.average));
         insert_adam(weights, &self.adam, &format!("{part}{ADAM}"))
     }
 
@@ -62,9 +80,10 @@ impl<B: VolumeOps> Learner<B> {
     /// # Errors
     /// [`Error::File`] for a checkpoint without them, or with those of other shapes.
     pub fn restore(&mut self, weights: &Weights, part: &str, device: &B::Device) -> Result<()> {
-        self.network = load_weights(self.network.clone(), weights, &format!("{part}{NETWORK}"))?;
-        self.average = load_weights(self.average.clone(), weights, &format!("{part}{AVERAGE}"))?;
-        restore_adam(&mut self.adam, weights, &format!("{part}{ADAM}"), device)
+        let of = |name: &str| format!("{part}{name}");
+        self.network = load_weights(self.network.clone(), weights, &of(self.names.network))?;
+        self.average = load_weights(self.average.clone(), weights, &of(self.names.average))?;
+        restore_adam(&mut self.adam, weights, &of(ADAM), device)
     }
 }
 

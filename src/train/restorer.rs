@@ -22,7 +22,7 @@ use crate::anatomy::segment::Encoder;
 use crate::bridge;
 use crate::config::{RestorationLoss, RestorationRecipe};
 use crate::error::Result;
-use crate::heads::{Example, Head, Problem, head, loss};
+use crate::heads::{Example, Head, Problem, Restorer, head, loss};
 use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::{Weights, segmenter};
@@ -58,7 +58,7 @@ struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
     source: Rc<Source<'a>>,
     ahead: Ahead<Vec<Example>>,
-    learner: Learner<B>,
+    learner: Learner<B, Restorer<Autodiff<B>>>,
     /// What the perceptual loss sees with.
     eye: Option<Encoder<Autodiff<B>>>,
     opponent: Option<Opponent<B>>,
@@ -70,7 +70,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
     fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
         let (recipe, training) = (job.recipe, &job.recipe.training);
         let head = head(&recipe.head);
-        let learner = Learner::new(recipe, &*head, training.seed, device);
+        let learner = Learner::of_head(recipe, &*head, training.seed, device);
         let eye = match recipe.loss.perceptual > 0.0 {
             true => Some(segmenter::features::<Autodiff<B>>(device)?),
             false => None,
@@ -147,9 +147,9 @@ impl<B: VolumeOps> Training<'_, B> {
             *numbers.entry("psnr_gain_db".into()).or_insert(0.0) += gain / samples as f64;
             add(&mut sum, gradients(&self.learner.network, &total.backward()), 1.0 / samples as f64);
         }
-        self.learner.learn(sum, &recipe.training, at);
+        let (training, rate) = (&recipe.training, rate(&recipe.training, at));
+        self.learner.learn(sum, training.learning_rate * rate, training.average_steps, at);
         if let Some(opponent) = &mut self.opponent {
-            let rate = rate(&recipe.training, at);
             opponent.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut numbers);
         }
         self.clock.step += 1;

@@ -5,32 +5,27 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
-use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 
 use super::ahead::Ahead;
-use super::checkpoint::{from_json, insert_adam, json, restore_adam, text, write};
-use super::phases::clean;
+use super::checkpoint::{from_json, json, text, write};
+use super::learner::{Learner, Names};
 use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
-use super::state::averaged;
 use super::subjects::Rounds;
-use crate::anatomy::segment::{SegmentationNet, SegmentationNetConfig, loss};
+use crate::anatomy::segment::{Loss, SegmentationNet, SegmentationNetConfig, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, LabelledScan, View, synthesise};
 use crate::anatomy::{STRUCTURES, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
 use crate::nn::Init;
-use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
-use crate::nn::schedule::decay;
 use crate::ops::{VolumeOps, tape};
+use crate::pretrained::Weights;
 use crate::pretrained::segmenter::{self, AVERAGE};
-use crate::pretrained::{Weights, load_weights};
 
-/// Where network and optimiser stand among the arrays of a checkpoint.
-const NETWORK: &str = "S.";
-const ADAM: &str = "adam";
+/// Where the network stands among the arrays of a checkpoint.
+const NAMES: Names = Names { network: "S.", average: AVERAGE };
 
 /// A run that is to be started or resumed.
 #[derive(Debug)]
@@ -62,9 +57,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
 /// A segmenter in training.
 struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
-    network: SegmentationNet<Autodiff<B>>,
-    average: SegmentationNet<B>,
-    adam: Adam<Autodiff<B>>,
+    learner: Learner<B, SegmentationNet<Autodiff<B>>>,
     clock: Clock,
     order: Rc<Order>,
     ahead: Ahead<Example>,
@@ -102,12 +95,9 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             Some(path) => segmenter::start(&Weights::read(path)?, &config, device)?,
             None => config.init(&mut Init::new(training.seed), device),
         };
-        let (learning_rate, betas) = (training.learning_rate, training.adam_betas);
         Ok(Self {
             job,
-            average: network.valid(),
-            network,
-            adam: Adam::new(AdamConfig { learning_rate, betas, epsilon: 1e-8 }),
+            learner: Learner::new(network, NAMES, training.adam_betas),
             clock: Clock::default(),
             order: Rc::new(Order {
                 maps: Rounds::new(training.seed, 0, job.maps.len()),
@@ -125,27 +115,30 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let _tape = tape();
         let (d, h, w) = image.dim();
         let image = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
-        let logits = self.network.forward(Tensor::from_data(image, &self.device));
+        let logits = self.learner.network.forward(Tensor::from_data(image, &self.device));
         let values: Vec<f32> = logits.clone().inner().into_data().into_vec().expect("logits are float32");
         let target = target.as_slice().expect("a target is contiguous");
         let loss = loss(&values, target, [d / 2, h / 2, w / 2], 2, training.cross_entropy, &classes);
         drop(values);
         finite(loss.dice + loss.cross_entropy, at)?;
+        let told = numbers(&loss);
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
         let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
-        let found = gradients(&self.network, &(logits * slope).sum().backward());
-        self.adam.set_learning_rate(training.rate(at));
-        self.network = self.adam.step(self.network.clone(), &clean(found));
+        let found = gradients(&self.learner.network, &(logits * slope).sum().backward());
+        self.learner.learn(found, training.rate(at), training.average_steps, at);
         self.clock.step += 1;
-        let beta = decay(training.average_steps, self.clock.step);
-        self.average = averaged(self.average.clone(), &self.network.valid(), beta);
-        let mut numbers =
-            Numbers::from([("loss_dice".into(), loss.dice), ("cross_entropy".into(), loss.cross_entropy)]);
-        for (structure, dice) in Structure::ALL.iter().zip(loss.structures) {
-            numbers.extend(dice.map(|dice| (format!("dice/{}", structure.name()), dice)));
-        }
-        Ok(numbers)
+        Ok(told)
     }
+}
+
+/// What the log tells of a loss.
+pub(super) fn numbers(loss: &Loss) -> Numbers {
+    let mut numbers =
+        Numbers::from([("loss_dice".into(), loss.dice), ("cross_entropy".into(), loss.cross_entropy)]);
+    for (structure, dice) in Structure::ALL.iter().zip(loss.structures) {
+        numbers.extend(dice.map(|dice| (format!("dice/{}", structure.name()), dice)));
+    }
+    numbers
 }
 
 impl<B: VolumeOps> Trainee for Training<'_, B> {
@@ -196,17 +189,13 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             let (expected, found) = (format!("{:?}", asked.widths), format!("{:?}", saved.widths));
             return Err(Error::file(path, "segmenter.widths", expected, found, advice));
         }
-        self.network = load_weights(self.network.clone(), &weights, NETWORK)?;
-        self.average = load_weights(self.average.clone(), &weights, AVERAGE)?;
         self.clock = from_json(&weights, "counters")?;
-        restore_adam(&mut self.adam, &weights, ADAM, &self.device)
+        self.learner.restore(&weights, "", &self.device)
     }
 
     fn save(&self, path: &Path) -> Result<()> {
         let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
-        weights.insert(&self.network.valid(), NETWORK);
-        weights.insert(&self.average, AVERAGE);
-        insert_adam(&mut weights, &self.adam, ADAM)?;
+        self.learner.insert(&mut weights, "")?;
         let maps: Vec<&str> = self.job.maps.iter().map(|map| map.name.as_str()).collect();
         let scans: Vec<&str> = self.job.scans.iter().map(|scan| scan.name.as_str()).collect();
         let metadata = [
