@@ -1,27 +1,21 @@
 //! Augmentations do not leak: what the discriminator sees is flipped in most cases, and what the generator makes is not
 //! (Karras et al. 2020, arXiv 2006.06676, section 2.2).
 
-use std::fs;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData};
-use nalgebra::{Matrix4, Vector3};
 use ndarray::Array4;
 use voxgan::config::{AugmentationRecipe, Recipe};
 use voxgan::gan::Truncation;
-use voxgan::io::dataset::{Dataset, Plan, prepare};
-use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::nn::Noise;
 use voxgan::pretrained::Model;
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::train::Reals;
 use voxgan::train::generator::{self, Job};
-use voxgan::volume::Volume;
-use voxgan::volume::crop::Centre;
-use voxgan::volume::intensity::Normalisation;
-use voxgan::volume::resample::Interpolation;
+
+#[path = "prepared/mod.rs"]
+mod prepared;
 
 /// Samples that a generator is judged by.
 const SAMPLES: usize = 200;
@@ -31,39 +25,14 @@ const VOLUMES: u64 = 48;
 const STEPS: u64 = 300;
 
 /// A bright blob in the right half of a grid of 8³, or in the left.
-fn blob(number: u64, right: bool) -> Volume {
+fn blob(number: u64, right: bool) -> Array4<f32> {
     let place = normal(&mut stream(1, 0, 0, number, Purpose::Start), 3);
     let [x, y, z] = [5.6 + 0.3 * place[0], 3.5 + 0.6 * place[1], 3.5 + 0.6 * place[2]];
     let x = if right { x } else { 7.0 - x };
-    let data = Array4::from_shape_fn((1, 8, 8, 8), |(_, k, j, i)| {
+    Array4::from_shape_fn((1, 8, 8, 8), |(_, k, j, i)| {
         let distance2 = [(i, x), (j, y), (k, z)].map(|(n, at)| (n as f32 - at).powi(2)).iter().sum::<f32>();
         100.0 * (-distance2 / 3.0).exp()
-    });
-    Volume::new(data, Matrix4::new_nonuniform_scaling(&Vector3::new(4.0, 4.0, 4.0)))
-}
-
-/// Prepared volumes in `folder`.
-fn dataset(folder: &Path, right: bool) -> Dataset {
-    let scans = folder.join("scans");
-    fs::create_dir_all(&scans).unwrap();
-    for number in 0..VOLUMES {
-        let path = scans.join(format!("{number:02}.nii.gz"));
-        nifti::write(&path, &blob(number, right), &WriteOptions::default()).unwrap();
-    }
-    let plan = Plan {
-        inputs: vec![scans],
-        shape: [8; 3],
-        spacing_mm: None,
-        interpolation: Interpolation::Linear,
-        normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
-        centre: Centre::Grid,
-        participants: None,
-        labels: Vec::new(),
-        frame: None,
-        strict: true,
-    };
-    prepare(&plan, None, &folder.join("data"), &|_| {}).unwrap();
-    Dataset::open(&folder.join("data")).unwrap()
+    })
 }
 
 /// How much brighter the right half is than the left, from −1 to 1.
@@ -79,7 +48,7 @@ fn handedness(volume: &[f32]) -> f32 {
 /// Handedness of what a generator makes that was trained on such blobs with flips at probability `p`.
 fn trained(right: bool, p: f64) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = dataset(folder.path(), right);
+    let dataset = prepared::dataset(folder.path(), (0..VOLUMES).map(|number| blob(number, right)));
     let mut recipe = Recipe::preset("tiny").unwrap();
     recipe.augmentation = AugmentationRecipe {
         fixed_p: Some(p),

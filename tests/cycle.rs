@@ -25,6 +25,8 @@ use voxgan::volume::Volume;
 mod prepared;
 #[path = "program/mod.rs"]
 mod program;
+#[path = "run_folder/mod.rs"]
+mod run_folder;
 
 const LENGTH: usize = 24;
 
@@ -146,7 +148,7 @@ fn contrasts_are_translated_that_were_never_seen_together() {
         let [before, after] = [0, 1].map(|which| errors.iter().map(|pair| pair[which]).sum::<f64>());
         assert!(after < most * before, "direction {side}: {after} after {before}: {errors:?}");
     }
-    let log = prepared::log(&run);
+    let log = run_folder::log(&run);
     let critics = |line: usize| log[line]["loss_critic_forward"].as_f64().unwrap();
     assert!(critics(9) < critics(0), "the critic learns nothing: {log:?}");
     assert!(log[9]["loss_adversarial_backward"].as_f64().is_some() && !log[9].contains_key("psnr_gain_db"));
@@ -170,12 +172,12 @@ fn a_run_that_was_cut_off_goes_on_exactly() {
     place.train(&short(), "parts");
     // As if it had been killed after its checkpoint at step 6.
     fs::remove_file(place.path("parts").join("checkpoints/step-00000012.safetensors")).unwrap();
-    let untrained = prepared::arrays(&place.path("parts"));
+    let untrained = run_folder::arrays(&place.path("parts"));
     assert_eq!(place.train(&short(), "parts"), Ended::Complete);
     let [whole, parts] = ["whole", "parts"].map(|name| place.path(name));
-    assert_eq!(prepared::log(&whole), prepared::log(&parts));
-    assert_eq!(prepared::arrays(&whole), prepared::arrays(&parts));
-    assert_ne!(prepared::arrays(&whole), untrained);
+    assert_eq!(run_folder::log(&whole), run_folder::log(&parts));
+    assert_eq!(run_folder::arrays(&whole), run_folder::arrays(&parts));
+    assert_ne!(run_folder::arrays(&whole), untrained);
     for name in ["R.", "R_ema.", "C.", "adam.", "adam_c.", "backward.R.", "backward.R_ema.", "backward.C."] {
         assert!(untrained.keys().any(|key| key.starts_with(name)), "{name}");
     }
@@ -210,11 +212,11 @@ fn of_label_maps_the_truth_is_measured_by() {
     assert_ne!(translate.target(subject, patch, [1, 2, 4]).unwrap(), pair.truth);
     let names = place.path("maps");
     assert_eq!(place.try_train(&short(), Domains::Maps(&maps), "maps").unwrap(), Ended::Complete);
-    for line in prepared::log(&names) {
+    for line in run_folder::log(&names) {
         assert!(line["psnr_gain_db"].as_f64().unwrap().is_finite());
         assert!(line["loss_cycle"].as_f64().unwrap() > 0.0);
     }
-    assert!(!prepared::log(&names).is_empty());
+    assert!(!run_folder::log(&names).is_empty());
     // A run of pairs in the folder of one without is refused before it takes a step.
     let stop = AtomicBool::new(false);
     let toml = UNPAIRED.replace("[unpaired]\ncycle = 3.0\nidentity = 0.3\nrise = 100\n", "");

@@ -29,6 +29,8 @@ use voxgan::volume::Volume;
 mod prepared;
 #[path = "program/mod.rs"]
 mod program;
+#[path = "run_folder/mod.rs"]
+mod run_folder;
 
 fn recipe(toml: &str) -> RestorationRecipe {
     RestorationRecipe::from_toml(toml, Path::new("test.toml")).unwrap()
@@ -315,7 +317,7 @@ fn training_beats_the_start() {
     for (name, toml, least) in recipes {
         let recipe = recipe(&toml);
         assert_eq!(place.train(&recipe, name), Ended::Complete);
-        let gains: Vec<f64> = prepared::log(&place.path(name))
+        let gains: Vec<f64> = run_folder::log(&place.path(name))
             .iter()
             .map(|line| line["psnr_gain_db"].as_f64().unwrap())
             .collect();
@@ -362,7 +364,7 @@ fn critics_learn() {
             let recipe = recipe(&(toml.replace("\nsteps = 100", "\nsteps = 60\nbatch = 2") + &adversary));
             let name = format!("{number}{kind}");
             assert_eq!(place.train(&recipe, &name), Ended::Complete);
-            let log = prepared::log(&place.path(&name));
+            let log = run_folder::log(&place.path(&name));
             let of = |line: usize, key: &str| log[line][key].as_f64().unwrap();
             assert!(of(2, "loss_critic") < of(0, "loss_critic"), "{critic} {loss}: {log:?}");
             assert!(of(2, "critic_penalty") >= 0.0 && of(2, "loss_adversarial").is_finite());
@@ -383,8 +385,8 @@ fn a_run_that_was_cut_off_goes_on_exactly() {
     fs::remove_file(checkpoints.join("step-00000040.safetensors")).unwrap();
     assert_eq!(place.train(&whole, "parts"), Ended::Complete);
     let [whole, parts] = ["whole", "parts"].map(|name| place.path(name));
-    assert_eq!(prepared::log(&whole), prepared::log(&parts));
-    assert_eq!(prepared::arrays(&whole), prepared::arrays(&parts));
+    assert_eq!(run_folder::log(&whole), run_folder::log(&parts));
+    assert_eq!(run_folder::arrays(&whole), run_folder::arrays(&parts));
 }
 
 /// The commands on files whose axes lie in another order, and what they refuse.
@@ -557,7 +559,7 @@ fn relative_losses_weigh_examples_alike() {
         .replace("log_every_steps = 20", "log_every_steps = 1")
         + "\n[loss]\nrelative = true\n";
     place.train(&recipe(&toml), "relative");
-    let log = prepared::log(&place.path("relative"));
+    let log = run_folder::log(&place.path("relative"));
     let of = |key: &str| -> Vec<f64> { log.iter().map(|line| line[key].as_f64().unwrap()).collect() };
     assert!(of("loss_relative").iter().all(|loss| (loss - 1.0).abs() < 1e-3), "{log:?}");
     assert!(of("loss_l1").iter().any(|loss| (loss / of("loss_l1")[0] - 1.0).abs() > 0.05), "{log:?}");

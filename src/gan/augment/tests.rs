@@ -10,7 +10,7 @@ use crate::warp::{Affine, passes};
 const GRID: [usize; 3] = [10, 12, 8];
 
 /// A recipe with nothing on.
-fn still() -> AugmentationRecipe {
+pub(super) fn still() -> AugmentationRecipe {
     AugmentationRecipe {
         flip_left_right: false,
         rotation_sigma_deg: 0.0,
@@ -24,7 +24,7 @@ fn still() -> AugmentationRecipe {
 }
 
 /// Everything on that the adaptive policy has.
-fn everything() -> AugmentationRecipe {
+pub(super) fn everything() -> AugmentationRecipe {
     AugmentationRecipe {
         elastic_sigma_mm: 4.0,
         band_sigma: 1.0,
@@ -34,7 +34,7 @@ fn everything() -> AugmentationRecipe {
     }
 }
 
-fn diff_augment() -> AugmentationRecipe {
+pub(super) fn diff_augment() -> AugmentationRecipe {
     AugmentationRecipe { policy: AugmentationPolicy::DiffAugment, ..Default::default() }
 }
 
@@ -52,11 +52,11 @@ fn ramp<B: VolumeOps>(n: usize, dtype: DType) -> Tensor<B, 5> {
     )
 }
 
-fn values<B: VolumeOps>(x: Tensor<B, 5>) -> Vec<f64> {
+pub(super) fn values<B: VolumeOps>(x: Tensor<B, 5>) -> Vec<f64> {
     x.into_data().iter::<f64>().collect()
 }
 
-fn within_standard_errors(fraction: f64, expected: f64, n: u64) {
+pub(super) fn within_standard_errors(fraction: f64, expected: f64, n: u64) {
     let error = 4.0 * (expected * (1.0 - expected) / n as f64).sqrt();
     assert!((fraction - expected).abs() < error, "{fraction}, expected {expected} ± {error}");
 }

@@ -4,6 +4,7 @@ use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::sample::Sample;
+use super::tests::{self, still, values, within_standard_errors};
 use super::*;
 use crate::warp::Affine;
 
@@ -11,48 +12,22 @@ const GRID: [usize; 3] = [10, 12, 9];
 
 /// Only what `change` switches on.
 fn only(change: impl FnOnce(&mut AugmentationRecipe)) -> Augmentation {
-    let mut recipe = AugmentationRecipe {
-        flip_left_right: false,
-        rotation_sigma_deg: 0.0,
-        scale_sigma: 0.0,
-        anisotropic_sigma: 0.0,
-        shift_sigma: 0.0,
-        brightness_sigma: 0.0,
-        contrast_sigma: 0.0,
-        ..Default::default()
-    };
+    let mut recipe = still();
     change(&mut recipe);
     Augmentation { recipe, grid: GRID, spacing_mm: [2.0, 3.0, 2.5] }
 }
 
 fn everything(grid: [usize; 3]) -> Augmentation {
-    let recipe = AugmentationRecipe {
-        elastic_sigma_mm: 4.0,
-        band_sigma: 1.0,
-        noise_sigma: 0.1,
-        cutout_size: 0.5,
-        ..Default::default()
-    };
-    Augmentation { recipe, grid, spacing_mm: [4.0; 3] }
+    Augmentation { recipe: tests::everything(), grid, spacing_mm: [4.0; 3] }
 }
 
 fn diff_augment(grid: [usize; 3]) -> Augmentation {
-    let recipe = AugmentationRecipe { policy: AugmentationPolicy::DiffAugment, ..Default::default() };
-    Augmentation { recipe, grid, spacing_mm: [4.0; 3] }
+    Augmentation { recipe: tests::diff_augment(), grid, spacing_mm: [4.0; 3] }
 }
 
 fn volumes(n: usize, [d, h, w]: [usize; 3], value: impl Fn(usize) -> f32) -> Tensor<Flex, 5> {
     let values: Vec<f32> = (0..n * d * h * w).map(value).collect();
     Tensor::from_data(TensorData::new(values, [n, 1, d, h, w]), (&Default::default(), DType::F32))
-}
-
-fn values(x: Tensor<Flex, 5>) -> Vec<f64> {
-    x.into_data().iter::<f64>().collect()
-}
-
-fn within_standard_errors(fraction: f64, expected: f64, n: u64) {
-    let error = 4.0 * (expected * (1.0 - expected) / n as f64).sqrt();
-    assert!((fraction - expected).abs() < error, "{fraction}, expected {expected} ± {error}");
 }
 
 /// At the least spacing that a recipe may have, displacements along an axis keep the order of its voxels, and have the
