@@ -11,6 +11,7 @@ use crate::error::Result;
 
 mod any;
 mod augmentation;
+mod coverage;
 mod network;
 mod parse;
 mod presets;
@@ -21,6 +22,7 @@ mod validation;
 
 pub use any::AnyRecipe;
 pub use augmentation::{AugmentationPolicy, AugmentationRecipe};
+pub use coverage::CoverageRecipe;
 pub use network::{NetworkRecipe, block_channels};
 pub use parse::{in_file, parse, to_toml};
 use presets::{preset, read, source};
@@ -54,6 +56,9 @@ pub struct Recipe {
     /// How a run goes on from another network's weights.
     #[serde(default, skip_serializing_if = "TransferRecipe::is_default")]
     pub transfer: TransferRecipe,
+    /// A term by which no training volume is left out.
+    #[serde(default, skip_serializing_if = "CoverageRecipe::is_default")]
+    pub coverage: CoverageRecipe,
     /// Augmentation of what the discriminator sees.
     #[serde(default)]
     pub augmentation: AugmentationRecipe,

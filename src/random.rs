@@ -49,6 +49,8 @@ pub enum Purpose {
     Posterior = 17,
     /// Noise added by augmentation.
     AugmentationNoise = 18,
+    /// Latents among whose samples those nearest to real volumes are searched.
+    Pool = 19,
 }
 
 /// The generator at this address.

@@ -13,7 +13,7 @@ use nalgebra::Matrix4;
 use ndarray::Array4;
 use program::{printed, refused};
 use serde_json::Value;
-use voxgan::config::{BestBy, ClassCondition, Covariate, Encoding, Recipe};
+use voxgan::config::{BestBy, ClassCondition, Covariate, CoverageRecipe, Encoding, Recipe};
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
@@ -111,11 +111,16 @@ impl Place {
         latest_checkpoint(&self.out(name)).unwrap().expect("a checkpoint")
     }
 
+    /// The log.
+    fn lines(&self, name: &str) -> Vec<BTreeMap<String, Value>> {
+        let text = fs::read_to_string(self.out(name).join("stats.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Lines of the log about steps, without what a clock tells.
     fn log(&self, name: &str) -> Vec<BTreeMap<String, Value>> {
-        let text = fs::read_to_string(self.out(name).join("stats.jsonl")).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).unwrap());
-        lines
+        self.lines(name)
+            .into_iter()
             .filter(|line| line.contains_key("loss_g"))
             .map(|mut line| {
                 for key in ["seconds", "seconds_per_kimg", "images_per_second", "peak_memory_mb"] {
@@ -671,6 +676,48 @@ fn a_label_outside_the_recipe_names_the_volume() {
     refuse(|r| r.conditions.covariates[0].max = 50.0, &["age_years", "sub-05", "`55`", "from 20 to 50"]);
     refuse(|r| r.conditions.classes[0].values = vec!["F".into(), "X".into()], &["sex", "sub-01", "`M`"]);
     refuse(|r| r.conditions.classes[0].label = "site".into(), &["site", "sub-00", "none"]);
+}
+
+/// A recipe whose generator first learns from coverage alone, for 40 volumes, in voxels and features.
+fn covering(recipe: Recipe) -> Recipe {
+    let coverage =
+        CoverageRecipe { weight: 10.0, features: 0.5, pool: 4, search_kimg: 0.02, alone_kimg: 0.04 };
+    Recipe { coverage, ..recipe }.resolved()
+}
+
+#[test]
+fn samples_come_to_the_people_without_a_discriminator() {
+    let place = Place::new(0, 6);
+    let mut recipe = covering(tiny());
+    recipe.coverage.alone_kimg = 10.0;
+    place.train(&recipe, "alone", 1).unwrap();
+    let of_discriminator = |path: &Path| {
+        let (arrays, _) = content(path);
+        arrays.into_iter().filter(|(name, _)| name.starts_with("D.")).collect::<Vec<_>>()
+    };
+    let before = of_discriminator(&place.latest("alone"));
+    place.train(&recipe, "alone", 60).unwrap();
+    assert!(before == of_discriminator(&place.latest("alone")) && !before.is_empty());
+    let log = place.lines("alone");
+    let of = |name: &str| log.iter().filter_map(|line| line.get(name)?.as_f64()).collect::<Vec<f64>>();
+    assert!(of("loss_g").is_empty() && of("loss_d").is_empty());
+    let [voxels, features] = ["coverage", "coverage_features"].map(of);
+    assert!(voxels.len() == 13 && voxels[12] < 0.4 * voxels[0], "{voxels:?}");
+    assert!(features.len() == 13 && features[12] < features[0], "{features:?}");
+}
+
+#[test]
+fn a_run_with_coverage_resumes_bit_for_bit() {
+    let place = Place::new(0, 6);
+    for (name, recipe) in [("free", covering(tiny())), ("conditional", covering(conditional()))] {
+        // Steps 7 and 13 are between two searches, one without a discriminator and one with.
+        let [whole, parts] = ["whole", "parts"].map(|kind| format!("{name}-{kind}"));
+        place.train(&recipe, &whole, 20).unwrap();
+        for last in [7, 13, 20] {
+            place.train(&recipe, &parts, last).unwrap();
+        }
+        assert_same_checkpoints(&place.latest(&whole), &place.latest(&parts));
+    }
 }
 
 /// `tiny` with one more block of the same grid, wider, conditional, with everything of `[transfer]`.

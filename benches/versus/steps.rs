@@ -74,6 +74,7 @@ impl<B: VolumeOps> Bench<B> {
             conditions: Default::default(),
             training: Default::default(),
             transfer: Default::default(),
+            coverage: Default::default(),
             augmentation: Default::default(),
             output: Default::default(),
         };

@@ -422,6 +422,7 @@ fn summary(numbers: &Numbers) -> String {
     let shown = [
         ("loss_g", "G"),
         ("loss_d", "D"),
+        ("coverage", "coverage"),
         ("r_t", "r_t"),
         ("augmentation_p", "p"),
         ("loss_dice", "1 - Dice"),

@@ -18,6 +18,7 @@ impl Recipe {
         self.augmentation.validate()?;
         not_below_zero("transfer.ramp_kimg", self.transfer.ramp_kimg)?;
         not_below_zero("transfer.condition_weight", self.transfer.condition_weight)?;
+        self.coverage.validate()?;
         let output = &self.output;
         at_least_one("output.sample_grid", output.sample_grid)?;
         at_least_one("output.log_every_steps", output.log_every_steps)?;
@@ -271,7 +272,13 @@ impl AugmentationRecipe {
 }
 
 /// An [`Error::Value`] for `key` unless `holds`.
-fn check(holds: bool, key: &str, expected: &str, found: impl ToString, advice: &str) -> Result<()> {
+pub(super) fn check(
+    holds: bool,
+    key: &str,
+    expected: &str,
+    found: impl ToString,
+    advice: &str,
+) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::value(key, expected, found.to_string(), advice)) }
 }
 
@@ -280,16 +287,16 @@ fn within(key: &str, value: usize, low: usize, high: usize) -> Result<()> {
     check((low..=high).contains(&value), key, &expected, value, "choose a value in this range")
 }
 
-fn at_least_one(key: &str, value: usize) -> Result<()> {
+pub(super) fn at_least_one(key: &str, value: usize) -> Result<()> {
     check(value >= 1, key, "a whole number from 1 up", value, "choose a larger value")
 }
 
-fn above_zero(key: &str, value: f64) -> Result<()> {
+pub(super) fn above_zero(key: &str, value: f64) -> Result<()> {
     let ok = value.is_finite() && value > 0.0;
     check(ok, key, "a finite number above 0", value, "choose a value in this range")
 }
 
-fn not_below_zero(key: &str, value: f64) -> Result<()> {
+pub(super) fn not_below_zero(key: &str, value: f64) -> Result<()> {
     let ok = value.is_finite() && value >= 0.0;
     check(ok, key, "a finite number, 0 or above", value, "choose a value in this range")
 }

@@ -9,6 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::coverage::Matches;
 use super::state::{Counters, State};
 use super::validation::Best;
 use crate::config::Recipe;
@@ -42,6 +43,7 @@ pub fn save<B: VolumeOps>(
     weights.insert(&state.average, AVERAGE);
     insert_adam(&mut weights, &state.adam_g, ADAM_G)?;
     insert_adam(&mut weights, &state.adam_d, ADAM_D)?;
+    state.matches.save(&mut weights);
     if let Some(best) = best {
         weights.metadata.insert(Best::KEY.into(), json(path, best)?);
     }
@@ -123,6 +125,7 @@ pub fn load<B: VolumeOps>(
     state.discriminator = load_weights(state.discriminator, &weights, DISCRIMINATOR)?;
     state.average = load_weights(state.average, &weights, AVERAGE)?;
     state.counters = from_json::<Counters>(&weights, "counters")?;
+    state.matches = Matches::saved(&weights);
     if weights.metadata.contains_key("origin") {
         state.origin = Some(from_json(&weights, "origin")?);
     }

@@ -143,6 +143,7 @@ impl Reals {
             voxels,
             real_conditions: vectors(&positions),
             fake_conditions: vectors(&fakes),
+            positions,
         })
     }
 }
@@ -158,6 +159,8 @@ pub struct Batch {
     /// `[N, width]`; empty without conditions.
     real_conditions: Vec<f32>,
     fake_conditions: Vec<f32>,
+    /// Which volumes of the dataset they are.
+    positions: Vec<usize>,
 }
 
 impl Batch {
@@ -177,6 +180,7 @@ impl Batch {
             real: Tensor::from_data(TensorData::new(real, [samples, c, d, h, w]), device),
             real_condition: rows(&self.real_conditions),
             fake_condition: rows(&self.fake_conditions),
+            positions: self.positions[first..first + samples].to_vec(),
             first: first as u64,
         }
     }

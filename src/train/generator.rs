@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 
 use super::ahead::Ahead;
@@ -17,6 +18,7 @@ use super::transfer::{Origin, Source};
 use super::validation::{Best, REGIONS, Validation, measured};
 use super::watch::{Warning, Watch, memorised, unlikeness};
 use crate::anatomy::Segmenter;
+use crate::anatomy::segment::Encoder;
 use crate::anatomy::volumes::Volumes;
 use crate::bridge;
 use crate::config::Recipe;
@@ -74,12 +76,17 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
     } else {
         None
     };
+    let encoder = match recipe.coverage.is_on() && recipe.coverage.features > 0.0 {
+        true => Some(segmenter::features(device)?),
+        false => None,
+    };
     let validation = job.validation.map(|reals| Validation::new(reals, device)).transpose()?;
     let training = Training {
         job,
         space,
         state,
         segmenter,
+        encoder,
         validation,
         best: Best::read(&RunFolder::best_of(job.out))?,
         variety_of_reals: None,
@@ -98,6 +105,8 @@ struct Training<'a, B: VolumeOps> {
     state: State<B>,
     /// Measures samples for the log.
     segmenter: Option<Segmenter<B>>,
+    /// What coverage compares features with.
+    encoder: Option<Encoder<Autodiff<B>>>,
     validation: Option<Validation<'a, B>>,
     best: Option<Best>,
     /// How much real volumes differ.
@@ -133,8 +142,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let Counters { step: at, images, .. } = self.state.counters;
         let batch = self.ahead.take(at, |at| job.reals.batch(at, images, samples))?;
         let next = |next| job.reals.batch(next, images + samples as u64, samples);
+        let encoder = self.encoder.as_ref();
+        self.state.search_coverage(job.recipe, job.reals, encoder, &self.device)?;
         let (numbers, ahead) =
-            Ahead::beside(at + 1, next, || step(&mut self.state, job, batch, &self.device));
+            Ahead::beside(at + 1, next, || step(&mut self.state, job, batch, encoder, &self.device));
         self.ahead = ahead;
         Ok(numbers?.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
     }
@@ -232,6 +243,7 @@ fn step<B: VolumeOps>(
     state: &mut State<B>,
     job: &Job,
     batch: Batch,
+    encoder: Option<&Encoder<Autodiff<B>>>,
     device: &B::Device,
 ) -> Result<BTreeMap<&'static str, f64>> {
     let _tape = tape();
@@ -242,7 +254,7 @@ fn step<B: VolumeOps>(
         grid: recipe.network.shape(),
         spacing_mm: job.reals.spacing_mm(),
     };
-    let context = Context { recipe, augmentation: &augmentation, step: at };
+    let context = Context { recipe, augmentation: &augmentation, encoder, step: at };
     let micro = training.micro_batch.unwrap_or(training.batch);
     let rounds = training.batch / micro;
     let batches: Vec<MicroBatch<B>> =
@@ -250,32 +262,38 @@ fn step<B: VolumeOps>(
     drop(batch);
     let mut numbers = BTreeMap::new();
     let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
-    type Run<B> = fn(&mut State<B>, &Context, &MicroBatch<B>) -> Outcome<B>;
-    let phases: [(bool, bool, Run<B>); 4] = [
-        (true, true, State::generator_main),
-        (due(training.path_length_interval), true, State::generator_path_length),
-        (true, false, State::discriminator_main),
-        (due(training.r1_interval), false, State::discriminator_r1),
+    type Run<B> = fn(&mut State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
+    let adversarial = !recipe.coverage.is_alone(state.counters.images);
+    let path_length = adversarial && due(training.path_length_interval);
+    let r1 = adversarial && due(training.r1_interval);
+    // Each takes a step of its network's optimiser; the terms of one are summed.
+    let phases: [(bool, &[(bool, Run<B>)]); 4] = [
+        (true, &[(adversarial, State::generator_main), (recipe.coverage.is_on(), State::generator_coverage)]),
+        (true, &[(path_length, State::generator_path_length)]),
+        (false, &[(adversarial, State::discriminator_main)]),
+        (false, &[(r1, State::discriminator_r1)]),
     ];
     let frozen = state.origin.as_ref().map_or(Vec::new(), |origin| origin.frozen_in_discriminator(recipe));
     set_rates(state, recipe);
-    for (due, of_generator, run) in phases {
-        if !due {
-            continue;
-        }
+    for (of_generator, terms) in phases {
         let mut sum = Named::new();
-        for batch in &batches {
-            let outcome = run(state, &context, batch);
-            add(&mut sum, outcome.gradients, 1.0 / rounds as f64);
-            for (name, value) in outcome.numbers {
-                if !value.is_finite() {
-                    let problem = format!("{name} is {value}");
-                    let advice =
-                        "lower the learning rates or raise γ, and start again from the last checkpoint";
-                    return Err(Error::Training { step: at, problem, advice: advice.into() });
+        for (_, run) in terms.iter().filter(|(due, _)| *due) {
+            for batch in &batches {
+                let outcome = run(state, &context, batch);
+                add(&mut sum, outcome.gradients, 1.0 / rounds as f64);
+                for (name, value) in outcome.numbers {
+                    if !value.is_finite() {
+                        let problem = format!("{name} is {value}");
+                        let advice =
+                            "lower the learning rates or raise γ, and start again from the last checkpoint";
+                        return Err(Error::Training { step: at, problem, advice: advice.into() });
+                    }
+                    *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
                 }
-                *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
             }
+        }
+        if sum.is_empty() {
+            continue;
         }
         if of_generator {
             sum.retain(|path, _| !Origin::freezes_in_generator(recipe, path));

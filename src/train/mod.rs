@@ -7,6 +7,7 @@
 
 mod ahead;
 mod checkpoint;
+mod coverage;
 pub mod cycle;
 mod data;
 pub mod detail;

@@ -8,6 +8,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::state::State;
+use crate::anatomy::segment::Encoder;
 use crate::config::Recipe;
 use crate::gan::augment::{Augmentation, Draw};
 use crate::gan::{Generator, Truncation, image_gradient, loss, path_gradient};
@@ -39,6 +40,8 @@ pub struct MicroBatch<B: Backend> {
     pub real_condition: Option<Tensor<B, 2>>,
     /// Conditions of synthetic volumes, drawn from the data.
     pub fake_condition: Option<Tensor<B, 2>>,
+    /// Which volumes of the dataset the real ones are.
+    pub positions: Vec<usize>,
     /// Number of its first sample within the step.
     pub first: u64,
 }
@@ -54,30 +57,32 @@ pub struct Outcome<B: Backend> {
 
 /// Where in the run a phase stands, and what it needs to know.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub struct Context<'a, B: VolumeOps> {
     /// The resolved recipe.
     pub recipe: &'a Recipe,
     /// What the draws of augmentation have in common.
     pub augmentation: &'a Augmentation,
+    /// The encoder in whose features volumes are compared, if the recipe's coverage has any.
+    pub encoder: Option<&'a Encoder<Autodiff<B>>>,
     /// Step of the run.
     pub step: u64,
 }
 
-impl Context<'_> {
+impl<B: VolumeOps> Context<'_, B> {
     fn noise(&self, phase: Phase, first_sample: u64) -> Noise {
         Noise::Random { seed: self.recipe.training.seed, step: self.step, phase: phase as u64, first_sample }
     }
 
     /// A `[N, length]` draw from N(0, 1), one stream a sample.
-    fn normals<B: Backend>(
+    fn normals<A: Backend>(
         &self,
         phase: Phase,
         purpose: Purpose,
         first: u64,
         samples: usize,
         length: usize,
-        device: &B::Device,
-    ) -> Tensor<B, 2> {
+        device: &A::Device,
+    ) -> Tensor<A, 2> {
         let seed = self.recipe.training.seed;
         let draw = |i| normal(&mut stream(seed, self.step, phase as u64, first + i, purpose), length);
         let values: Vec<f32> = (0..samples as u64).flat_map(draw).collect();
@@ -96,15 +101,15 @@ impl Context<'_> {
 const REALS: u64 = 1 << 32;
 
 /// w's for a batch, mixed between two latents with the recipe's probability, and the mean of w before mixing.
-fn styles<B: VolumeOps>(
-    generator: &Generator<B>,
-    context: &Context,
+fn styles<A: VolumeOps, B: VolumeOps>(
+    generator: &Generator<A>,
+    context: &Context<B>,
     phase: Phase,
-    condition: Option<Tensor<B, 2>>,
+    condition: Option<Tensor<A, 2>>,
     first: u64,
     samples: usize,
-    device: &B::Device,
-) -> (Tensor<B, 3>, Tensor<B, 1>) {
+    device: &A::Device,
+) -> (Tensor<A, 3>, Tensor<A, 1>) {
     let z_dim = context.recipe.network.z_dim;
     let z = context.normals(phase, Purpose::Latent, first, samples, z_dim, device);
     let w = generator.mapping.forward(Some(z), condition.clone());
@@ -125,7 +130,7 @@ fn styles<B: VolumeOps>(
         (0..num_ws).map(move |layer| if layer < cutoff { 1.0f32 } else { 0.0 })
     };
     let mask: Vec<f32> = (0..samples as u64).flat_map(keep).collect();
-    let mask = Tensor::<B, 3>::from_data(TensorData::new(mask, [samples, num_ws, 1]), device);
+    let mask = Tensor::<A, 3>::from_data(TensorData::new(mask, [samples, num_ws, 1]), device);
     (ws * mask.clone() + other * (mask.neg() + 1.0), mean)
 }
 
@@ -136,7 +141,7 @@ pub fn number<B: Backend>(x: &Tensor<B, 1>) -> f64 {
 
 impl<B: VolumeOps> State<B> {
     /// Gradients of the generator's loss on one micro-batch.
-    pub fn generator_main(&mut self, context: &Context, batch: &MicroBatch<B>) -> Outcome<B> {
+    pub fn generator_main(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::GeneratorMain;
         let (samples, device) = (batch.real.dims()[0], batch.real.device());
         let condition = batch.fake_condition.clone().map(Tensor::from_inner);
@@ -158,7 +163,7 @@ impl<B: VolumeOps> State<B> {
     }
 
     /// Gradients of the path-length penalty on part of one micro-batch, times the interval.
-    pub fn generator_path_length(&mut self, context: &Context, batch: &MicroBatch<B>) -> Outcome<B> {
+    pub fn generator_path_length(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::GeneratorPathLength;
         let training = &context.recipe.training;
         let samples = (batch.real.dims()[0] / training.path_length_batch_shrink).max(1);
@@ -175,7 +180,8 @@ impl<B: VolumeOps> State<B> {
         let decay = training.path_length_decay;
         let mean = number(&lengths.clone().mean());
         // A trained generator whose mean is not known must not be pulled towards nothing.
-        let unknown = self.origin.is_some() && self.counters.path_mean == 0.0;
+        let began = self.origin.is_some() || context.recipe.coverage.alone_kimg > 0.0;
+        let unknown = began && self.counters.path_mean == 0.0;
         let before = if unknown { mean } else { self.counters.path_mean };
         let target = lengths.clone().mean() * decay + before * (1.0 - decay);
         let target_number = number(&target);
@@ -187,7 +193,7 @@ impl<B: VolumeOps> State<B> {
     }
 
     /// Gradients of the discriminator's loss on one micro-batch of fakes and reals.
-    pub fn discriminator_main(&mut self, context: &Context, batch: &MicroBatch<B>) -> Outcome<B> {
+    pub fn discriminator_main(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::DiscriminatorMain;
         let (samples, device) = (batch.real.dims()[0], batch.real.device());
         let p = self.counters.augmentation.p(&context.recipe.augmentation);
@@ -218,7 +224,7 @@ impl<B: VolumeOps> State<B> {
     }
 
     /// Gradients of R1 on one micro-batch of reals, times the interval.
-    pub fn discriminator_r1(&mut self, context: &Context, batch: &MicroBatch<B>) -> Outcome<B> {
+    pub fn discriminator_r1(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::DiscriminatorR1;
         let training = &context.recipe.training;
         let samples = batch.real.dims()[0];
@@ -236,7 +242,7 @@ impl<B: VolumeOps> State<B> {
     }
 
     /// Moves the running mean of w towards the mean of a batch.
-    fn move_w_avg(&mut self, context: &Context, mean: Tensor<B, 1>) {
+    pub(super) fn move_w_avg(&mut self, context: &Context<B>, mean: Tensor<B, 1>) {
         let beta = context.recipe.training.w_avg_beta;
         let w_avg = self.generator.mapping.w_avg.take();
         self.generator.mapping.w_avg =

@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::coverage::Matches;
 use super::transfer::Origin;
 use crate::config::{Recipe, TrainingRecipe};
 use crate::gan::{AdaptiveP, Discriminator, Generator};
@@ -32,6 +33,8 @@ pub struct State<B: VolumeOps> {
     pub adam_d: Adam<Autodiff<B>>,
     /// What else a run carries.
     pub counters: Counters,
+    /// The latents whose samples are nearest to the training volumes.
+    pub matches: Matches,
     /// What the run started from; none if from initial values.
     pub origin: Option<Origin>,
 }
@@ -72,6 +75,7 @@ impl<B: VolumeOps> State<B> {
                 augmentation: AdaptiveP::new(&recipe.augmentation),
                 seconds: 0.0,
             },
+            matches: Matches::default(),
             origin: None,
         }
     }

@@ -12,9 +12,10 @@ use crate::report::{Series, line_svg};
 use crate::train::{Best, RunFolder};
 
 /// Quantities of the log that are drawn together: title, unit, and the names or the beginnings of names.
-const PLOTS: [(&str, &str, &[&str]); 13] = [
+const PLOTS: [(&str, &str, &[&str]); 14] = [
     ("Losses", "loss", &["loss_g", "loss_d", "loss_dice", "cross_entropy"]),
     ("Logits", "logit", &["logit_real", "logit_fake"]),
+    ("Difference of training volumes from the nearest samples", "", &["coverage"]),
     ("Adaptive augmentation", "", &["augmentation_p", "r_t"]),
     (
         "Fréchet distance to people of validation",

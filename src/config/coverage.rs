@@ -1,0 +1,64 @@
+//! A term of the generator's loss by which no training volume is left out.
+
+use serde::{Deserialize, Serialize};
+
+use super::validation::{above_zero, at_least_one, check, not_below_zero};
+use crate::error::Result;
+
+/// Every training volume pulls the nearest of a pool of samples towards itself: implicit maximum likelihood estimation (IMLE, Li
+/// and Malik 2018, arXiv 1809.09087), beside an adversarial loss as in Inclusive GAN (Yu et al. 2020, arXiv 2004.03355).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CoverageRecipe {
+    /// Weight of the mean squared difference from the nearest sample in the generator's loss; 0 for none.
+    pub weight: f64,
+    /// Weight, within that difference, of the features of the segmenter's encoder beside voxels.
+    pub features: f64,
+    /// Samples in the pool for each training volume.
+    pub pool: usize,
+    /// Thousands of volumes from one search of the nearest samples to the next.
+    pub search_kimg: f64,
+    /// Thousands of volumes at the start of a run in which the generator learns from this term alone, without a
+    /// discriminator.
+    pub alone_kimg: f64,
+}
+
+impl Default for CoverageRecipe {
+    fn default() -> Self {
+        Self { weight: 0.0, features: 0.0, pool: 8, search_kimg: 1.0, alone_kimg: 0.0 }
+    }
+}
+
+impl CoverageRecipe {
+    /// Whether nothing is set: a recipe is written without this table then.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the term is part of the loss.
+    pub fn is_on(&self) -> bool {
+        self.weight > 0.0
+    }
+
+    /// Whether the generator still learns from this term alone after so many volumes shown.
+    pub fn is_alone(&self, images: u64) -> bool {
+        (images as f64) < self.alone_kimg * 1000.0
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        let key = |name: &str| format!("coverage.{name}");
+        not_below_zero(&key("weight"), self.weight)?;
+        not_below_zero(&key("features"), self.features)?;
+        at_least_one(&key("pool"), self.pool)?;
+        above_zero(&key("search_kimg"), self.search_kimg)?;
+        not_below_zero(&key("alone_kimg"), self.alone_kimg)?;
+        let learns = self.is_on() || self.alone_kimg == 0.0;
+        check(
+            learns,
+            &key("weight"),
+            "above 0, as alone_kimg is",
+            self.weight,
+            "set it, or remove alone_kimg",
+        )
+    }
+}

@@ -1,0 +1,228 @@
+//! Coverage: every training volume pulls the nearest of a pool of samples towards itself, so that none is left out.
+//!
+//! At intervals, samples of random latents are compared with all training volumes ([`search`]), and each volume takes the
+//! nearest that no other has taken. Until the next search, that latent's sample is to become this volume
+//! ([`State::generator_coverage`]).
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+
+use super::data::Reals;
+use super::phases::{Context, MicroBatch, Outcome, number};
+use super::state::State;
+use crate::anatomy::segment::Encoder;
+use crate::config::Recipe;
+use crate::error::Result;
+use crate::gan::{Generator, Truncation};
+use crate::nn::Noise;
+use crate::nn::downsample;
+use crate::nn::parameters::gradients;
+use crate::ops::{Features, VolumeOps};
+use crate::pretrained::Weights;
+use crate::random::{Purpose, normal, stream};
+
+/// Samples that are made at a time.
+const TOGETHER: usize = 8;
+/// The array of a checkpoint that holds the latents.
+const ARRAY: &str = "coverage.latents";
+
+/// The latents whose samples came nearest to the training volumes, one a volume.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Matches {
+    latents: Vec<Vec<f32>>,
+}
+
+impl Matches {
+    /// Whether none has been searched yet.
+    pub fn is_empty(&self) -> bool {
+        self.latents.is_empty()
+    }
+
+    /// Those of the volumes at `positions`, `[N, z_dim]`.
+    fn of<B: VolumeOps>(&self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
+        let rows: Vec<f32> = positions.iter().flat_map(|&i| self.latents[i].iter().copied()).collect();
+        let width = rows.len() / positions.len();
+        Tensor::from_data(TensorData::new(rows, [positions.len(), width]), device)
+    }
+
+    /// Adds them to a checkpoint.
+    pub(super) fn save(&self, weights: &mut Weights) {
+        if let Some(first) = self.latents.first() {
+            let shape = vec![self.latents.len(), first.len()];
+            weights.arrays.insert(ARRAY.into(), (shape, self.latents.concat()));
+        }
+    }
+
+    /// Those of a checkpoint.
+    pub(super) fn saved(weights: &Weights) -> Self {
+        let latents = weights.arrays.get(ARRAY).map(|(shape, values)| {
+            values.chunks_exact(shape[shape.len() - 1].max(1)).map(<[f32]>::to_vec).collect()
+        });
+        Self { latents: latents.unwrap_or_default() }
+    }
+}
+
+/// Searches the pool of `step` for the samples of `generator` nearest to the volumes of `reals`, in voxels of half the
+/// resolution and in features. Where there are conditions, a volume has a pool of its own, under its conditions.
+///
+/// # Errors
+/// Those of [`Reals::volumes`].
+pub(super) fn search<B: VolumeOps>(
+    generator: &Generator<B>,
+    reals: &Reals,
+    recipe: &Recipe,
+    encoder: Option<&Encoder<Autodiff<B>>>,
+    step: u64,
+    device: &B::Device,
+) -> Result<Matches> {
+    let coverage = &recipe.coverage;
+    let see = |image: Tensor<B, 5>| seen(image, encoder, coverage.features);
+    let mut people = Vec::with_capacity(reals.len());
+    for volume in reals.volumes(reals.len()) {
+        let data = volume?.data;
+        let (c, d, h, w) = data.dim();
+        let data = TensorData::new(data.iter().copied().collect::<Vec<_>>(), [1, c, d, h, w]);
+        people.extend(see(Tensor::from_data(data, device)));
+    }
+    let candidates = people.len() * coverage.pool;
+    let z_dim = recipe.network.z_dim;
+    let latent =
+        |k: usize| normal(&mut stream(recipe.training.seed, step, 0, k as u64, Purpose::Pool), z_dim);
+    // Which volume a candidate belongs to, if not to all.
+    let own = |k: usize| (recipe.conditions.width() > 0).then_some(k / coverage.pool);
+    let mut pairs = Vec::new();
+    for first in (0..candidates).step_by(TOGETHER) {
+        let group: Vec<usize> = (first..candidates.min(first + TOGETHER)).collect();
+        let z: Vec<f32> = group.iter().flat_map(|&k| latent(k)).collect();
+        let z = Tensor::from_data(TensorData::new(z, [group.len(), z_dim]), device);
+        let conditions: Vec<_> = group.iter().filter_map(|&k| reals.condition(own(k)?, device)).collect();
+        let condition = (!conditions.is_empty()).then(|| Tensor::cat(conditions, 0));
+        let samples = see(generator.forward(z, condition, Truncation::OFF, Noise::None));
+        pairs.par_extend(group.par_iter().zip(&samples).flat_map_iter(|(&k, sample)| {
+            let volumes = own(k).map_or(0..people.len(), |volume| volume..volume + 1);
+            let people = &people;
+            volumes.map(move |volume| Pair { distance: squared_distance(&people[volume], sample), volume, k })
+        }));
+    }
+    let nearest = assigned(pairs, people.len());
+    Ok(Matches { latents: nearest.into_iter().map(latent).collect() })
+}
+
+/// A training volume, a candidate of the pool, and how far they are apart.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    distance: f32,
+    volume: usize,
+    k: usize,
+}
+
+/// The candidate of each volume: the nearest pairs first, no volume and no candidate twice.
+fn assigned(mut pairs: Vec<Pair>, volumes: usize) -> Vec<usize> {
+    pairs.par_sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.k.cmp(&b.k)));
+    let candidates = pairs.iter().map(|pair| pair.k + 1).max().unwrap_or(0);
+    let (mut of_volume, mut taken) = (vec![None; volumes], vec![false; candidates]);
+    for Pair { volume, k, .. } in pairs {
+        if of_volume[volume].is_none() && !taken[k] {
+            (of_volume[volume], taken[k]) = (Some(k), true);
+        }
+    }
+    of_volume.into_iter().map(|k| k.expect("a pool has a candidate for each volume")).collect()
+}
+
+/// What is compared of each of `images` `[N, C, D, H, W]`: squared distances are mean squared differences of voxels at half the
+/// resolution, and `weight` times those of features.
+fn seen<B: VolumeOps>(
+    image: Tensor<B, 5>,
+    encoder: Option<&Encoder<Autodiff<B>>>,
+    weight: f64,
+) -> Vec<Vec<f32>> {
+    let [n, _, d, h, w] = image.dims();
+    let factors = [d, h, w].map(|size| if size.is_multiple_of(2) { 2 } else { 1 });
+    let half = downsample(Features::from_volumes(image.clone()), factors).into_volumes();
+    let mut rows = scaled_rows(half, n, 1.0);
+    if let Some(encoder) = encoder {
+        let features = encoder.seen(Tensor::from_inner(unit(image))).inner();
+        for (row, more) in rows.iter_mut().zip(scaled_rows(features, n, weight)) {
+            row.extend(more);
+        }
+    }
+    rows
+}
+
+/// The samples of `x` as rows whose squared distances are `weight` times mean squared differences.
+fn scaled_rows<B: VolumeOps>(x: Tensor<B, 5>, samples: usize, weight: f64) -> Vec<Vec<f32>> {
+    let values: Vec<f32> = x.into_data().iter::<f32>().collect();
+    let length = values.len() / samples;
+    let scale = (weight / length as f64).sqrt() as f32;
+    values.chunks_exact(length).map(|row| row.iter().map(|x| x * scale).collect()).collect()
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
+}
+
+/// Normalised intensities, from −1 to 1, as an encoder takes them, of their first channel.
+fn unit<B: VolumeOps>(image: Tensor<B, 5>) -> Tensor<B, 5> {
+    image.narrow(1, 0, 1) * 0.5 + 0.5
+}
+
+impl<B: VolumeOps> State<B> {
+    /// Gradients of the mean squared difference between the volumes of one micro-batch and the samples that were nearest to them,
+    /// in voxels and features, times the term's weight.
+    pub fn generator_coverage(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
+        let coverage = &context.recipe.coverage;
+        let z = self.matches.of(&batch.positions, &batch.real.device());
+        let condition = batch.real_condition.clone().map(Tensor::from_inner);
+        let ws = self.generator.styles(z, condition, Truncation::OFF);
+        self.move_w_avg(context, ws.clone().inner().narrow(1, 0, 1).mean_dim(0).flatten(0, 2));
+        let image = self.generator.synthesis.forward(ws, Noise::None);
+        let real = Tensor::from_inner(batch.real.clone());
+        let mut difference = (image.clone() - real.clone()).powi_scalar(2).mean();
+        let mut numbers = vec![("coverage", number(&difference))];
+        if let Some(encoder) = context.encoder {
+            let [image, real] = [image, real].map(|image| encoder.seen(unit(image)));
+            let features = (image - real).powi_scalar(2).mean();
+            numbers.push(("coverage_features", number(&features)));
+            difference = difference + features * coverage.features;
+        }
+        Outcome { gradients: gradients(&self.generator, &(difference * coverage.weight).backward()), numbers }
+    }
+
+    /// Searches for the nearest samples anew, when that is due.
+    ///
+    /// # Errors
+    /// Those of [`search`].
+    pub(super) fn search_coverage(
+        &mut self,
+        recipe: &Recipe,
+        reals: &Reals,
+        encoder: Option<&Encoder<Autodiff<B>>>,
+        device: &B::Device,
+    ) -> Result<()> {
+        let (coverage, step) = (&recipe.coverage, self.counters.step);
+        let interval = (coverage.search_kimg * 1000.0 / recipe.training.batch as f64).round().max(1.0);
+        if coverage.is_on() && (self.matches.is_empty() || step.is_multiple_of(interval as u64)) {
+            self.matches = search(&self.generator.valid(), reals, recipe, encoder, step, device)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_volume_takes_the_nearest_that_no_other_has() {
+        // Candidate 1 is nearest to both volumes, and nearer to the second; the first has what is left.
+        let distances = [[2.0, 1.0, 3.0], [5.0, 0.5, 4.0]];
+        let pairs =
+            (0..2).flat_map(|volume| (0..3).map(move |k| Pair { distance: distances[volume][k], volume, k }));
+        assert_eq!(assigned(pairs.collect(), 2), [0, 1]);
+        // With pools of their own, volumes have no other choice.
+        let pairs = vec![Pair { distance: 9.0, volume: 0, k: 0 }, Pair { distance: 1.0, volume: 1, k: 1 }];
+        assert_eq!(assigned(pairs, 2), [0, 1]);
+    }
+}
