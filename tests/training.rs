@@ -656,9 +656,20 @@ fn conditions_are_drawn() {
     printed(&generate("sex=F,age_years=20-40"));
     assert_eq!(ages(), first);
     assert!(refused(&generate("sex=F,age_years=10-40")).contains("`10`"));
+    // What is left out is drawn as it is among the people, and written down.
+    printed(&generate("age_years=48"));
+    let table = fs::read_to_string(place.out("out").join("participants.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows[0], ["participant_id", "sex", "age_years"]);
+    assert!(rows.len() == 9 && rows[1..].iter().all(|row| row[2] == "48" && ["F", "M"].contains(&row[1])));
+    assert_eq!(rows[1][0], "seed-0000");
+    assert!(rows[1..].iter().any(|row| row[1] == "M") && rows[1..].iter().any(|row| row[1] == "F"));
+    let beyond = generate("age_years=95");
+    assert!(refused(&beyond).contains("--extrapolate"));
+    printed(&[&beyond[..], &["--extrapolate"]].concat());
     let mix = ["mix", "--weights", run, "--rows", "0", "--columns", "1", "--layers", "0", "--out", out];
-    let message = refused(&[&mix[..], &["--conditions", "sex=F,age_years=20-40"]].concat());
-    assert!(message.contains("one value"), "{message}");
+    printed(&mix);
+    assert!(place.out("out").join("row-0000_column-0001.nii.gz").is_file());
     // All six, although the network asks for conditions that nobody gave.
     assert!(
         printed(&["evaluate", "--weights", run, "--data", data]).contains("6 synthetic volumes against 6")

@@ -5,7 +5,7 @@ use rand::RngExt;
 use super::sampler::Labels;
 use crate::config::{ConditionsRecipe, Covariate};
 use crate::error::{Error, Result};
-use crate::gan::Conditions;
+use crate::gan::{Conditions, Population};
 use crate::random::{Purpose, stream};
 
 /// What samples of a generator are conditioned on, seed by seed.
@@ -16,22 +16,38 @@ pub struct Drawn {
     fixed: Labels,
     /// Covariates that are drawn uniformly, each with its number among those of the network.
     ranges: Vec<(usize, String, [f64; 2])>,
-    /// People, one of whom gives a sample what is neither fixed nor drawn.
-    people: Vec<Labels>,
+    /// Where the rest comes from.
+    rest: Rest,
 }
 
-/// Phases of draws: of a person, and of the covariates behind.
+/// Where a sample has what is neither fixed nor drawn from a range.
+#[derive(Clone, Debug)]
+enum Rest {
+    /// There is nothing left, or nothing to have it from.
+    None,
+    /// One of these people.
+    People(Vec<Labels>),
+    /// Drawn as it is among the people of the training.
+    Population(Population),
+}
+
+/// Phases of draws: of a person or of what the population has, and of the covariates behind.
 const PERSON: u64 = 0;
 const COVARIATES: u64 = 1;
 
 impl Drawn {
     /// Of `text`, such as "sex=F,age=20-70": a covariate may have a range of values, both ends included. What is left out
-    /// is that of one of `people`, of a table of participants.
+    /// is that of one of `people`, of a table of participants, or without any is drawn from the `population`.
     ///
     /// # Errors
     /// As [`Conditions::parse`] and [`Conditions::encode`], of either end of a range and of every person too.
-    pub fn new(recipe: &ConditionsRecipe, text: Option<&str>, people: &[(&str, &Labels)]) -> Result<Self> {
-        let conditions = Conditions::new(recipe);
+    pub fn new(
+        conditions: Conditions,
+        recipe: &ConditionsRecipe,
+        text: Option<&str>,
+        people: &[(&str, &Labels)],
+        population: Option<&Population>,
+    ) -> Result<Self> {
         let mut fixed = conditions.parse(text.unwrap_or(""))?;
         let mut ranges = Vec::new();
         for (number, Covariate { label, .. }) in recipe.covariates.iter().enumerate() {
@@ -41,19 +57,21 @@ impl Drawn {
             }
         }
         let people: &[_] = if conditions.width() == 0 { &[] } else { people };
-        let drawn = Self {
-            conditions,
-            fixed,
-            ranges,
-            people: people.iter().map(|(_, labels)| (*labels).clone()).collect(),
+        let complete = fixed.len() + ranges.len() == conditions.labels().len();
+        let rest = match population {
+            _ if !people.is_empty() => {
+                Rest::People(people.iter().map(|(_, labels)| (*labels).clone()).collect())
+            }
+            Some(population) if !complete => Rest::Population(population.clone()),
+            _ => Rest::None,
         };
+        let drawn = Self { conditions, fixed, ranges, rest };
         for end in 0..2 {
-            let at_end = |range: [f64; 2]| range[end];
-            if drawn.people.is_empty() {
-                drawn.encode(&drawn.with(Labels::new(), |_, range| at_end(range)))?;
+            if people.is_empty() {
+                drawn.encode(&drawn.completed(drawn.with(Labels::new(), |_, range| range[end]), 0))?;
             }
             for (name, labels) in people {
-                let labels = drawn.with((*labels).clone(), |_, range| at_end(range));
+                let labels = drawn.with((*labels).clone(), |_, range| range[end]);
                 drawn.encode(&labels).map_err(|e| match e {
                     Error::Value { key, expected, found, advice } => {
                         Error::value(format!("{key} of {name}"), expected, found, advice)
@@ -71,26 +89,37 @@ impl Drawn {
         }
     }
 
-    /// Whether all samples have the same.
-    pub fn is_fixed(&self) -> bool {
-        self.ranges.is_empty() && self.people.is_empty()
+    /// Names of the labels.
+    pub fn names(&self) -> Vec<&str> {
+        self.conditions.labels()
     }
 
     /// The labels of the sample of `seed`.
     pub fn labels(&self, seed: u64) -> Labels {
-        let person = match self.people.len() {
-            0 => Labels::new(),
-            count => {
+        let person = match &self.rest {
+            Rest::People(people) => {
                 let mut rng = stream(seed, 0, PERSON, 0, Purpose::Labels);
                 let known = self.conditions.labels();
-                let person = self.people[rng.random_range(0..count)].clone();
+                let person = people[rng.random_range(0..people.len())].clone();
                 person.into_iter().filter(|(label, _)| known.contains(&label.as_str())).collect()
             }
+            Rest::Population(_) | Rest::None => Labels::new(),
         };
-        self.with(person, |number, [low, high]| {
+        let labels = self.with(person, |number, [low, high]| {
             let part: f64 = stream(seed, 0, COVARIATES, number as u64, Purpose::Labels).random();
             low + part * (high - low)
-        })
+        });
+        self.completed(labels, seed)
+    }
+
+    /// `labels` with what the population has beside them, drawn by `seed`.
+    fn completed(&self, labels: Labels, seed: u64) -> Labels {
+        match &self.rest {
+            Rest::Population(population) => {
+                population.draw(&labels, &mut stream(seed, 0, PERSON, 0, Purpose::Labels))
+            }
+            Rest::People(_) | Rest::None => labels,
+        }
     }
 
     /// The vector of the sample of `seed`; none for a network without conditions.
@@ -141,6 +170,10 @@ mod tests {
         }
     }
 
+    fn drawn_of(text: Option<&str>, people: &[(&str, &Labels)]) -> Result<Drawn> {
+        Drawn::new(Conditions::new(&recipe()), &recipe(), text, people, None)
+    }
+
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs.iter().map(|(label, value)| (label.to_string(), value.to_string())).collect()
     }
@@ -167,8 +200,7 @@ mod tests {
 
     #[test]
     fn draws_are_uniform_independent_and_of_their_seed() {
-        let drawn = Drawn::new(&recipe(), Some("sex=F,age=20-70,weight=40-80"), &[]).expect("conditions");
-        assert!(!drawn.is_fixed());
+        let drawn = drawn_of(Some("sex=F,age=20-70,weight=40-80"), &[]).expect("conditions");
         let found: Vec<[f64; 2]> = (0..2000)
             .map(|seed| {
                 let labels = drawn.labels(seed);
@@ -196,16 +228,16 @@ mod tests {
             labels(&[("sex", "M"), ("age", "60"), ("weight", "70")]),
         ];
         let people: Vec<(&str, &Labels)> = ["a", "b"].into_iter().zip(&table).collect();
-        let drawn = Drawn::new(&recipe(), None, &people).expect("conditions");
+        let drawn = drawn_of(None, &people).expect("conditions");
         let found: Vec<Labels> = (0..200).map(|seed| drawn.labels(seed)).collect();
         let women = found.iter().filter(|labels| **labels == labels_without(&table[0])).count();
         let men = found.iter().filter(|labels| **labels == table[1]).count();
         assert!(women + men == 200 && (60..140).contains(&women), "{women}, {men}");
         // What is given counts instead.
-        let drawn = Drawn::new(&recipe(), Some("age=25"), &people).expect("conditions");
+        let drawn = drawn_of(Some("age=25"), &people).expect("conditions");
         assert!((0..20).all(|seed| drawn.labels(seed)["age"] == "25"));
         let broken = labels(&[("sex", "F"), ("age", "19"), ("weight", "50")]);
-        let error = Drawn::new(&recipe(), None, &[("sub-7", &broken)]).expect_err("too young").to_string();
+        let error = drawn_of(None, &[("sub-7", &broken)]).expect_err("too young").to_string();
         assert!(error.contains("age of sub-7") && error.contains("`19`"), "{error}");
     }
 
@@ -215,7 +247,7 @@ mod tests {
 
     #[test]
     fn both_ends_of_a_range_must_be_known() {
-        let error = |text| Drawn::new(&recipe(), Some(text), &[]).expect_err(text).to_string();
+        let error = |text| drawn_of(Some(text), &[]).expect_err(text).to_string();
         assert!(error("sex=F,age=10-70,weight=50").contains("`10`"));
         assert!(error("sex=F,age=20-90,weight=50").contains("`90`"));
         assert!(error("sex=F,age=70-20,weight=50").contains("upwards"));
@@ -224,11 +256,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_drawn_from_the_population() {
+        let table: Vec<Labels> = (20..80)
+            .map(|age| (age.to_string(), (40 + age / 2).to_string()))
+            .map(|(age, weight)| labels(&[("sex", "F"), ("age", &age), ("weight", &weight)]))
+            .collect();
+        let population = Population::of(&recipe(), &table.iter().collect::<Vec<_>>()).expect("people");
+        let new =
+            |text| Drawn::new(Conditions::new(&recipe()), &recipe(), Some(text), &[], Some(&population));
+        let drawn = new("age=60-70").expect("conditions");
+        for seed in 0..50 {
+            let found = drawn.labels(seed);
+            assert_eq!((found["sex"].as_str(), &found), ("F", &drawn.labels(seed)));
+            assert!((60.0..=70.0).contains(&number(&found, "age")));
+            assert!((65.0..=80.0).contains(&number(&found, "weight")), "{found:?}");
+            assert_eq!(drawn.vector(seed).expect("a vector").map(|vector| vector.len()), Some(10));
+        }
+        for (text, part) in [("age=x", "`x`"), ("sex=Q", "`Q`"), ("age=90", "`90`"), ("height=2", "`height`")]
+        {
+            let error = new(text).expect_err(text).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let beyond = Conditions::new(&recipe()).extrapolating();
+        let drawn =
+            Drawn::new(beyond, &recipe(), Some("age=90"), &[], Some(&population)).expect("extrapolated");
+        assert_eq!(drawn.labels(0)["age"], "90");
+    }
+
+    #[test]
     fn a_network_without_conditions_draws_none() {
-        let someone = labels(&[("age", "30")]);
-        let drawn = Drawn::new(&ConditionsRecipe::default(), None, &[("a", &someone)]).expect("nothing");
-        assert!(
-            drawn.is_fixed() && drawn.vector(1).expect("nothing").is_none() && drawn.labels(1).is_empty()
-        );
+        let (someone, none) = (labels(&[("age", "30")]), ConditionsRecipe::default());
+        let drawn =
+            Drawn::new(Conditions::new(&none), &none, None, &[("a", &someone)], None).expect("nothing");
+        assert!(drawn.vector(1).expect("nothing").is_none() && drawn.labels(1).is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! `voxgan generate`: seeds become synthetic volumes.
 
+use std::io::Write;
+
 use serde_json::json;
 
 use super::anatomy::derivatives::subject;
@@ -8,6 +10,8 @@ use super::device::on_device;
 use super::sampler::{OutputArgs, Sampler, SamplingArgs, Seeds, parse_seeds};
 use crate::anatomy::volumes::Volumes;
 use crate::error::{Error, Result};
+use crate::io::write_beside;
+use crate::ops::VolumeOps;
 use crate::pretrained::segmenter;
 use crate::report::{Montage, write_png};
 use crate::volume::resample::Grid;
@@ -18,7 +22,7 @@ const PICTURED: usize = 64;
 /// Generate synthetic volumes.
 ///
 /// Each seed gives one NIfTI file in the training set's space and intensities, with a JSON sidecar that says how it
-/// was made; montage.png shows them.
+/// was made; montage.png shows them. Of a conditional generator, participants.tsv has what each was conditioned on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -45,11 +49,11 @@ pub fn run(args: Args) -> Result<()> {
     };
     let mut implausible = 0;
     on_device!(args.sampling.device, |B, device| {
-        let sampler = Sampler::<B>::drawing(&args.sampling, &[], device)?;
+        let sampler = Sampler::<B>::open(&args.sampling, &[], device)?;
         let mut pictured = Vec::new();
         for &seed in &args.seeds.0 {
             let volume = sampler.volume(sampler.styles(sampler.latent(seed), seed), seed);
-            let path = args.output.out.join(format!("seed-{seed:04}.nii.gz"));
+            let path = args.output.out.join(format!("{}.nii.gz", name(seed)));
             let mut details = json!({ "Seed": seed });
             if let Some(finder) = &finder {
                 let found = Volumes::of(subject(&path), &finder.of(&volume)?, Some(&Grid::of(&volume)));
@@ -63,6 +67,11 @@ pub fn run(args: Args) -> Result<()> {
                 pictured.push(volume);
             }
         }
+        if !sampler.conditions().is_empty() {
+            let path = args.output.out.join("participants.tsv");
+            write_beside(&path, |file| file.write_all(participants(&sampler, &args.seeds.0).as_bytes()))?;
+            println!("{}", path.display());
+        }
         let montage = args.output.out.join("montage.png");
         write_png(&montage, &Montage::fit(&pictured)?.render(&pictured)?)?;
         println!("{}", montage.display());
@@ -73,6 +82,24 @@ pub fn run(args: Args) -> Result<()> {
     let problem = format!("{implausible} of {} volumes are implausible", args.seeds.0.len());
     let advice = "leave those seeds out, lower --psi, or train the generator for longer";
     Err(Error::Check { check: "anatomy".into(), problem, advice: advice.into() })
+}
+
+/// A sample's name.
+fn name(seed: u64) -> String {
+    format!("seed-{seed:04}")
+}
+
+/// What each sample is conditioned on, as the table of participants that `voxgan anatomy compare` takes covariates from.
+fn participants<B: VolumeOps>(sampler: &Sampler<B>, seeds: &[u64]) -> String {
+    let columns = sampler.conditions();
+    let row = |fields: Vec<&str>| fields.join("\t") + "\n";
+    let header = row([&["participant_id"], &columns[..]].concat());
+    let rows = seeds.iter().map(|&seed| {
+        let (name, labels) = (name(seed), sampler.labels(seed));
+        let values = columns.iter().map(|column| labels.get(*column).map_or("n/a", String::as_str));
+        row([name.as_str()].into_iter().chain(values).collect())
+    });
+    [header].into_iter().chain(rows).collect()
 }
 
 /// The volumes that a reader looks at first, and the flags.

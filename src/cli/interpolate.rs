@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<()> {
         ));
     }
     on_device!(args.sampling.device, |B, device| {
-        let sampler = Sampler::<B>::open(&args.sampling, device)?;
+        let sampler = Sampler::<B>::open(&args.sampling, &[], device)?;
         let latents: Vec<Tensor<B, 2>> = seeds.iter().map(|&seed| sampler.latent(seed)).collect();
         let styles: Vec<Tensor<B, 3>> = latents.iter().map(|z| sampler.styles(z.clone(), seeds[0])).collect();
         let mut volumes = Vec::with_capacity(frames);

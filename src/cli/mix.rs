@@ -36,7 +36,7 @@ pub struct Args {
 /// What is wrong with the layers, the weights, the device or the disk.
 pub fn run(args: Args) -> Result<()> {
     on_device!(args.sampling.device, |B, device| {
-        let sampler = Sampler::<B>::open(&args.sampling, device)?;
+        let sampler = Sampler::<B>::open(&args.sampling, &[], device)?;
         let num_ws = sampler.model.generator.synthesis.num_ws();
         if let Some(layer) = args.layers.0.iter().find(|&&layer| layer >= num_ws as u64) {
             let expected = format!("layers from 0 to {}", num_ws - 1);
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<()> {
                 });
                 let volume = sampler.volume(Tensor::cat(layers.collect(), 1), row);
                 let path = args.output.out.join(format!("row-{row:04}_column-{seed:04}.nii.gz"));
-                let details = json!({ "Seed": row, "MixSeed": seed, "MixLayers": args.layers.0 });
+                let details = json!({ "Seed": row, "MixSeed": seed, "MixLayers": args.layers.0, "MixConditions": sampler.labels(seed) });
                 sampler.write(&path, std::slice::from_ref(&volume), args.output.data_type, row, details)?;
                 println!("{}", path.display());
                 pictured.push(volume);

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use super::conditions::Drawn;
 use super::sidecar;
 use crate::bridge;
-use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::{Conditions, Truncation};
 use crate::io::nifti::{self, DataType, WriteOptions};
@@ -36,10 +35,13 @@ pub struct SamplingArgs {
     /// last: until it has, they are speckle
     #[arg(long, value_enum, default_value_t = NoiseMode::None)]
     pub noise: NoiseMode,
-    /// Conditions for a conditional generator, such as age=34,sex=F; generate and evaluate draw from a range, age=20-70,
-    /// by the seed
+    /// Conditions for a conditional generator, such as age=34,sex=F or a range, age=20-70, to draw from by the seed; what is
+    /// left out is drawn as it is among the training people
     #[arg(long, value_name = "LABEL=VALUE,…")]
     pub conditions: Option<String>,
+    /// Allow values outside the ranges that the generator was trained on, where nothing is known of what it makes
+    #[arg(long)]
+    pub extrapolate: bool,
     /// Where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     pub device: super::device::Device,
@@ -102,31 +104,28 @@ pub struct Sampler<B: VolumeOps> {
 }
 
 impl<B: VolumeOps> Sampler<B> {
-    /// Opens the model and checks the conditions against it, which are the same for all samples.
+    /// Opens the model with conditions that may be drawn. What is left out is that of `people` (named); without any, it is drawn
+    /// from what the model knows of its training people.
     ///
     /// # Errors
     /// What is wrong with weights, ψ or conditions.
-    pub fn open(args: &SamplingArgs, device: B::Device) -> Result<Self> {
-        let sampler = Self::drawing(args, &[], device)?;
-        if sampler.drawn.is_fixed() {
-            return Ok(sampler);
-        }
-        let found = args.conditions.as_deref().unwrap_or_default();
-        let advice = "`voxgan generate` and `voxgan evaluate` draw from ranges";
-        Err(Error::value("--conditions", "one value for each label", format!("`{found}`"), advice))
-    }
-
-    /// Opens the model with conditions that may be drawn, and are those of `people` (named) where none are given.
-    ///
-    /// # Errors
-    /// What is wrong with weights, ψ or conditions.
-    pub fn drawing(args: &SamplingArgs, people: &[(&str, &Labels)], device: B::Device) -> Result<Self> {
+    pub fn open(args: &SamplingArgs, people: &[(&str, &Labels)], device: B::Device) -> Result<Self> {
         if !args.psi.is_finite() {
             return Err(Error::value("--psi", "a finite number", args.psi.to_string(), "0.7 to 1 are usual"));
         }
         let model = Model::<B>::open(&args.weights, &device)?;
-        let drawn = Drawn::new(&model.recipe.conditions, args.conditions.as_deref(), people)?;
+        let drawn = drawn(&model, args.conditions.as_deref(), args.extrapolate, people)?;
         Ok(Self { model, args: args.clone(), drawn, device })
+    }
+
+    /// Labels that the samples are conditioned on, in the order of the recipe.
+    pub fn conditions(&self) -> Vec<&str> {
+        self.drawn.names()
+    }
+
+    /// What the sample of `seed` is conditioned on.
+    pub fn labels(&self, seed: u64) -> Labels {
+        self.drawn.labels(seed)
     }
 
     /// The latent of `seed`, `[1, z_dim]`.
@@ -198,7 +197,7 @@ impl<B: VolumeOps> Sampler<B> {
             "Psi": self.args.psi,
             "PsiCutoff": self.args.psi_cutoff,
             "Noise": format!("{:?}", self.args.noise).to_lowercase(),
-            "Conditions": self.drawn.labels(seed),
+            "Conditions": self.labels(seed),
         });
         if let (Some(sidecar), Value::Object(details)) = (sidecar.as_object_mut(), details) {
             sidecar.extend(details);
@@ -207,15 +206,21 @@ impl<B: VolumeOps> Sampler<B> {
     }
 }
 
-/// The labels that a command line gives, and the vector that they make for a generator of this recipe, if it has conditions.
+/// What samples of `model` are conditioned on: `text` of a command line, and where that says nothing, `people` or what the model
+/// knows of its training people.
 ///
 /// # Errors
-/// As [`Conditions::parse`] and [`Conditions::encode`].
-pub fn condition_of(recipe: &Recipe, text: Option<&str>) -> Result<(Labels, Option<Vec<f32>>)> {
-    let conditions = Conditions::new(&recipe.conditions);
-    let labels = conditions.parse(text.unwrap_or(""))?;
-    let vector = if conditions.width() > 0 { Some(conditions.encode(&labels)?) } else { None };
-    Ok((labels, vector))
+/// As [`Drawn::new`].
+pub fn drawn<B: VolumeOps>(
+    model: &Model<B>,
+    text: Option<&str>,
+    extrapolate: bool,
+    people: &[(&str, &Labels)],
+) -> Result<Drawn> {
+    let recipe = &model.recipe.conditions;
+    let conditions = Conditions::new(recipe);
+    let conditions = if extrapolate { conditions.extrapolating() } else { conditions };
+    Drawn::new(conditions, recipe, text, people, model.space.population.as_ref())
 }
 
 /// Seeds such as `0-15,42`.

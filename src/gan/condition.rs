@@ -9,12 +9,19 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conditions {
     recipe: ConditionsRecipe,
+    extrapolates: bool,
 }
 
 impl Conditions {
     /// The conditions of a recipe (which [`crate::config::Recipe::validate`] has checked).
     pub fn new(recipe: &ConditionsRecipe) -> Self {
-        Self { recipe: recipe.clone() }
+        Self { recipe: recipe.clone(), extrapolates: false }
+    }
+
+    /// The same, but with features also of values outside the ranges of covariates, of which no network has learned: the sines
+    /// go on, and the two outermost bins do so linearly.
+    pub fn extrapolating(self) -> Self {
+        Self { extrapolates: true, ..self }
     }
 
     /// Length of the vector; zero for a network without conditions.
@@ -41,7 +48,7 @@ impl Conditions {
             one_hot(class, self.value(labels, &class.label)?, &mut vector)?;
         }
         for covariate in &self.recipe.covariates {
-            features(covariate, self.value(labels, &covariate.label)?, &mut vector)?;
+            features(covariate, self.value(labels, &covariate.label)?, self.extrapolates, &mut vector)?;
         }
         Ok(vector)
     }
@@ -116,11 +123,13 @@ fn one_hot(class: &ClassCondition, value: &str, vector: &mut Vec<f32>) -> Result
     Ok(())
 }
 
-fn features(covariate: &Covariate, value: &str, vector: &mut Vec<f32>) -> Result<()> {
+fn features(covariate: &Covariate, value: &str, extrapolates: bool, vector: &mut Vec<f32>) -> Result<()> {
     let Covariate { label, min, max, encoding } = covariate;
-    let number: Option<f64> = value.parse().ok().filter(|number| (*min..=*max).contains(number));
+    let known = |number: &f64| (*min..=*max).contains(number) || (extrapolates && number.is_finite());
+    let number: Option<f64> = value.parse().ok().filter(known);
     let Some(number) = number else {
-        let advice = "the network knows this range only";
+        let advice =
+            "the network has learned this range only; --extrapolate of `generate` and `evaluate` goes beyond";
         return Err(Error::value(
             label,
             format!("a number from {min} to {max}"),
@@ -138,7 +147,10 @@ fn features(covariate: &Covariate, value: &str, vector: &mut Vec<f32>) -> Result
         }
         Encoding::SoftBins { bins } => {
             let place = t * (bins - 1) as f64;
-            vector.extend((0..bins).map(|bin| (1.0 - (place - bin as f64).abs()).max(0.0) as f32));
+            let below = place.floor().clamp(0.0, bins as f64 - 2.0);
+            let weights = [1.0 - (place - below), place - below];
+            let of = |bin: usize| weights.get(bin.wrapping_sub(below as usize)).copied().unwrap_or(0.0);
+            vector.extend((0..bins).map(|bin| of(bin) as f32));
         }
     }
     Ok(())
@@ -188,6 +200,20 @@ mod tests {
         for ml in ["20.1", "27.77", "33", "39.999"] {
             assert!((bins(ml).iter().sum::<f32>() - 1.0).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn beyond_their_ranges_features_go_on() {
+        let labels = conditions().parse("sex=F,age_years=80,ventricles_ml=45").expect("labels");
+        assert!(conditions().encode(&labels).expect_err("beyond").to_string().contains("--extrapolate"));
+        let vector = conditions().extrapolating().encode(&labels).expect("a vector");
+        // Half beyond the range of ages: angles 3π/4 and 3π/2. A quarter beyond that of volumes: one bin more.
+        let half = 0.5f32.sqrt();
+        for (found, expected) in vector[2..].iter().zip([half, -half, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 2.0]) {
+            assert!((found - expected).abs() < 1e-6, "{vector:?}");
+        }
+        let labels = conditions().parse("sex=F,age_years=NaN,ventricles_ml=45").expect("labels");
+        assert!(conditions().extrapolating().encode(&labels).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod discriminator;
 mod generator;
 pub mod loss;
 mod mapping;
+mod population;
 mod regularise;
 mod synthesis;
 
@@ -14,5 +15,6 @@ pub use condition::Conditions;
 pub use discriminator::{Discriminator, DiscriminatorBlock, Epilogue};
 pub use generator::Generator;
 pub use mapping::{MAPPING_LR_MULTIPLIER, Mapping, MappingConfig, Truncation};
+pub use population::Population;
 pub use regularise::{ImageGradient, critic_gradient, image_gradient, path_gradient};
 pub use synthesis::{Synthesis, SynthesisBlock};

@@ -9,7 +9,7 @@ use super::source::{Embedded, weights_of};
 use super::{Weights, load_weights, sha256};
 use crate::config::Recipe;
 use crate::error::{Error, Result};
-use crate::gan::Generator;
+use crate::gan::{Generator, Population};
 use crate::ops::VolumeOps;
 use crate::volume::intensity::IntensityMap;
 
@@ -30,6 +30,9 @@ pub struct TrainingSpace {
     pub dataset_sha256: String,
     /// Number of volumes in the training set.
     pub volumes: usize,
+    /// The distribution of the training people's conditions; none for a network without conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub population: Option<Population>,
 }
 
 impl TrainingSpace {

@@ -5,9 +5,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::phases::{MicroBatch, Phase};
 use super::subjects::Rounds;
-use crate::config::Recipe;
+use crate::config::{ConditionsRecipe, Recipe};
 use crate::error::{Error, Result};
-use crate::gan::Conditions;
+use crate::gan::{Conditions, Population};
 use crate::io::dataset::Dataset;
 use crate::pretrained::TrainingSpace;
 use crate::random::{Purpose, stream};
@@ -19,6 +19,8 @@ use rand::RngExt;
 #[derive(Debug)]
 pub struct Reals {
     dataset: Dataset,
+    /// What the network is conditioned on.
+    recipe: ConditionsRecipe,
     /// The condition vector of each volume; empty without conditions.
     conditions: Vec<Vec<f32>>,
     order: Rounds,
@@ -57,7 +59,8 @@ impl Reals {
             (0..dataset.len()).map(encode).collect::<Result<_>>()?
         };
         let seed = recipe.training.seed;
-        Ok(Self { order: Rounds::new(seed, 0, dataset.len()), dataset, conditions: vectors, seed })
+        let (order, recipe) = (Rounds::new(seed, 0, dataset.len()), recipe.conditions.clone());
+        Ok(Self { order, dataset, recipe, conditions: vectors, seed })
     }
 
     /// Number of volumes.
@@ -90,6 +93,7 @@ impl Reals {
             values.sort_by(f64::total_cmp);
             values[values.len() / 2]
         };
+        let labels: Vec<_> = (0..self.len()).map(|i| &self.dataset.entry(i).labels).collect();
         TrainingSpace {
             affine: std::array::from_fn(|row| std::array::from_fn(|column| affine[(row, column)])),
             intensity: IntensityMap {
@@ -99,6 +103,7 @@ impl Reals {
             },
             dataset_sha256: self.dataset.content_sha256(),
             volumes: self.len(),
+            population: Population::of(&self.recipe, &labels),
         }
     }
 

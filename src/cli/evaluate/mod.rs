@@ -3,19 +3,27 @@
 mod features;
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::device::on_device;
+use super::anatomy::structures::{Finder, Refine};
+use super::device::{Device, on_device};
 use super::sampler::{Sampler, SamplingArgs};
+use crate::anatomy::Region;
+use crate::anatomy::cohort::Asked;
+use crate::anatomy::volumes::Volumes;
 use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::io::write_beside;
 use crate::metrics::{
     Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance,
 };
+use crate::ops::VolumeOps;
+use crate::pretrained::segmenter;
 use crate::volume::Volume;
+use crate::volume::resample::Grid;
 use features::{ExtractorArgs, LEAST, realism};
 
 /// The range that volumes are normalised to, as SSIM needs it.
@@ -29,7 +37,8 @@ const TISSUE: f64 = -0.9;
 /// as distances far below those among reals), and distances between the sets; each beside the same among reals. From twelve
 /// volumes on also the measures of realism in a network's features: Fréchet and kernel distance, MMD, precision and recall,
 /// density and coverage, in the volume and in each middle plane. A conditional generator gets the conditions of the dataset's
-/// volumes, drawn by the seed; those that --conditions gives count instead.
+/// volumes, drawn by the seed; those that --conditions gives count instead. Where they are volumes of regions, such as
+/// lateral_ventricles_ml, those of the samples are measured and compared with them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -62,12 +71,15 @@ pub fn run(args: Args) -> Result<()> {
     }
     let reals = (0..dataset.len()).map(|i| dataset.volume(i)).collect::<Result<Vec<_>>>()?;
     let count = args.volumes.unwrap_or(reals.len()).max(2) as u64;
-    let synthetic: Vec<Volume> = on_device!(args.sampling.device, |B, device| {
+    let seeds = args.first_seed..args.first_seed + count;
+    let (synthetic, asked): (Vec<Volume>, Vec<Asked>) = on_device!(args.sampling.device, |B, device| {
         let people: Vec<_> = dataset.manifest.entries.iter().map(|e| (&*e.name, &e.labels)).collect();
-        let sampler = Sampler::<B>::drawing(&args.sampling, &people, device)?;
+        let sampler = Sampler::<B>::open(&args.sampling, &people, device)?;
         let intensity = sampler.model.space.intensity;
-        let one = |seed| intensity.apply(sampler.volume(sampler.styles(sampler.latent(seed), seed), seed));
-        (args.first_seed..args.first_seed + count).map(one).collect()
+        let one = |seed| sampler.volume(sampler.styles(sampler.latent(seed), seed), seed);
+        let volumes: Vec<Volume> = seeds.clone().map(one).collect();
+        let asked = asked(&sampler, seeds, &volumes, args.sampling.device)?;
+        (volumes.into_iter().map(|volume| intensity.apply(volume)).collect(), asked)
     });
     if synthetic[0].data.dim() != reals[0].data.dim() {
         let (expected, found) =
@@ -108,6 +120,10 @@ pub fn run(args: Args) -> Result<()> {
     );
     row("mean volume, RMS difference", sets.mean_volume_rms, floor.mean_volume_rms);
     row("deviation volume, RMS difference", sets.deviation_volume_rms, floor.deviation_volume_rms);
+    if !asked.is_empty() {
+        println!("\nVolumes asked for beside those that `voxgan anatomy` measures");
+        asked.iter().for_each(|one| println!("{one}"));
+    }
     let realism = if synthetic.len().min(reals.len()) < LEAST {
         println!("\nMeasures of realism are left out: they need {LEAST} volumes of each kind or more");
         None
@@ -132,7 +148,37 @@ pub fn run(args: Args) -> Result<()> {
         "nearest_rmse": { "synthetic_median": median(of_synthetic), "real_median": median(of_real),
                           "synthetic_least": least(of_synthetic), "real_least": least(of_real) },
         "set_distance": { "synthetic_real": distance(&sets), "real_split_half": distance(&floor) },
+        "asked": asked,
         "realism": realism,
     });
     write_beside(path, |file| writeln!(file, "{document:#}"))
+}
+
+/// How the volumes that samples measure follow those they were conditioned on: of each covariate named as a region, `brain_ml`.
+fn asked<B: VolumeOps>(
+    sampler: &Sampler<B>,
+    seeds: Range<u64>,
+    volumes: &[Volume],
+    device: Device,
+) -> Result<Vec<Asked>> {
+    let regions: Vec<(&str, &Region)> = sampler
+        .conditions()
+        .into_iter()
+        .filter_map(|label| Some((label, Region::named(label.strip_suffix("_ml")?)?)))
+        .collect();
+    if regions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let finder = Finder::open(segmenter::EMBEDDED, device, Refine::Auto)?;
+    let mut pairs = vec![Vec::new(); regions.len()];
+    for (seed, volume) in seeds.zip(volumes) {
+        let found = Volumes::of("", &finder.of(volume)?, Some(&Grid::of(volume)));
+        let labels = sampler.labels(seed);
+        for ((label, region), pairs) in regions.iter().zip(&mut pairs) {
+            let measured = found.region(region.name).map(|region| region.volume_ml);
+            let asked = labels.get(*label).and_then(|value| value.parse().ok());
+            pairs.extend(asked.zip(measured).map(|(asked, measured)| [asked, measured]));
+        }
+    }
+    Ok(regions.iter().zip(&pairs).filter_map(|((label, _), pairs)| Asked::of(*label, pairs)).collect())
 }

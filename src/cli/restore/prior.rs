@@ -11,7 +11,7 @@ use super::superres::{along_ras, parse_factor};
 use super::{Found, NORMALISATION, RestoreArgs, Scan, beside, oriented, write};
 use crate::cli::device::on_device;
 use crate::cli::prepare::CentreName;
-use crate::cli::sampler::condition_of;
+use crate::cli::sampler::drawn;
 use crate::error::{Error, Result};
 use crate::heads::finer_grid;
 use crate::heads::prior::{FitSettings, FitStep, Operator, Prior, Reconstructed, reconstruct};
@@ -119,8 +119,9 @@ pub fn run(args: Args) -> Result<()> {
     let (found, made, scan, grid) = on_device!(args.restore.device, |B, device| {
         let model = Model::<B>::open(&args.prior, &device)?;
         let frame = Frame::of(&model)?;
-        let (labels, condition) = condition_of(&model.recipe, args.conditions.as_deref())?;
-        let condition = condition.map(|values| {
+        let drawn = drawn(&model, args.conditions.as_deref(), false, &[])?;
+        let labels = drawn.labels(settings.seed);
+        let condition = drawn.vector(settings.seed)?.map(|values| {
             let width = values.len();
             Tensor::<B, 2>::from_data(TensorData::new(values, [1, width]), &device)
         });
