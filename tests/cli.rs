@@ -56,6 +56,22 @@ fn help_names_every_command() {
 }
 
 #[test]
+fn every_network_inside_has_a_licence() {
+    let licences = printed(&["info", "--licences"]);
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights");
+    let files = fs::read_dir(weights).unwrap().map(|entry| entry.unwrap().path());
+    let networks = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    let names: Vec<String> = networks.map(|path| path.file_stem().unwrap().to_str().unwrap().into()).collect();
+    assert!(names.len() > 5);
+    for name in names {
+        let row = licences.lines().find(|line| line.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("{name} is missing in\n{licences}"));
+        assert!(row.contains("CC BY-SA 3.0") == row.contains("IXI"), "{row}");
+    }
+    assert!(["IXI", "CBICA", "ds002748"].iter().all(|source| licences.contains(source)));
+}
+
+#[test]
 fn info_tells_versions_devices_and_weights() {
     let info = printed(&["info"]);
     for word in

@@ -55,7 +55,7 @@ impl Place {
             interpolation: Interpolation::Linear,
             normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
             centre: Centre::Grid,
-            participants: None,
+            participants: Vec::new(),
             labels: vec![],
             frame: None,
             strict: false,

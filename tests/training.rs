@@ -66,7 +66,7 @@ impl Place {
             interpolation: Interpolation::Linear,
             normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
             centre: Centre::Grid,
-            participants: None,
+            participants: Vec::new(),
             labels: vec!["sex".into(), "age_years".into()],
             frame: None,
             strict: true,

@@ -9,13 +9,24 @@ use crate::pretrained::{TrainedRestorer, restorer, segmenter};
 
 /// Print devices, features, weights and versions.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Print what the weights inside were trained on and under which licences they are
+    #[arg(long)]
+    licences: bool,
+}
+
+/// The licences of the weights.
+const LICENCES: &str = include_str!("../../weights/LICENSES.md");
 
 /// The program and the machine → lines.
 ///
 /// # Errors
 /// Embedded weights that cannot be read, which would be a fault of the build.
-pub fn run(_: Args) -> Result<()> {
+pub fn run(args: Args) -> Result<()> {
+    if args.licences {
+        print!("{LICENCES}");
+        return Ok(());
+    }
     println!("voxgan       {}", env!("CARGO_PKG_VERSION"));
     println!("burn         0.21.0");
     println!("features     {}", if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" });
@@ -41,5 +52,6 @@ pub fn run(_: Args) -> Result<()> {
         println!("head         {}", trained.name);
     }
     println!("segmenter    {}: {} structures at 1 mm", segmenter.name(), crate::anatomy::STRUCTURES);
+    println!("licences     code Apache-2.0; weights: voxgan info --licences");
     Ok(())
 }

@@ -52,9 +52,10 @@ pub struct Args {
     /// Between voxels
     #[arg(long, value_enum, default_value_t = InterpolationName::Linear)]
     interpolation: InterpolationName,
-    /// The table with labels; by default participants.tsv in the root of a BIDS tree
+    /// A table with labels, by participant_id: a .tsv file, or volumes.csv of `voxgan anatomy volumes`; several are joined
+    /// (give the option again). By default participants.tsv in the root of a BIDS tree
     #[arg(long, value_name = "FILE")]
-    participants: Option<PathBuf>,
+    participants: Vec<PathBuf>,
     /// Columns of the table to keep as labels, such as age,sex
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     labels: Vec<String>,

@@ -116,7 +116,8 @@ pub struct Participants {
 }
 
 impl Participants {
-    /// Reads the table.
+    /// Reads a table: of tabs, or of commas where the file's name ends in `.csv`. In a table of volumes that `voxgan anatomy
+    /// volumes` wrote, `subject` stands for `participant_id`.
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read as UTF-8 text; [`Error::File`] naming the line for a table without
@@ -124,10 +125,13 @@ impl Participants {
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read it as text", source))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let commas = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let (separator, separators) = if commas { (',', "commas") } else { ('\t', "tabs") };
         let mut lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim_end_matches('\r')));
-        let columns: Vec<&str> = lines.next().map_or(Vec::new(), |(_, line)| line.split('\t').collect());
-        let Some(id) = columns.iter().position(|column| *column == "participant_id") else {
-            let advice = "name the columns in the first line, separated by tabs";
+        let columns: Vec<&str> = lines.next().map_or(Vec::new(), |(_, line)| line.split(separator).collect());
+        let named = |name: &str| columns.iter().position(|column| *column == name);
+        let Some(id) = named("participant_id").or_else(|| named(SUBJECT).filter(|_| commas)) else {
+            let advice = format!("name the columns in the first line, separated by {separators}");
             let found = format!("{columns:?}");
             return Err(Error::file(path, "line 1", "a column participant_id", found, advice));
         };
@@ -137,13 +141,17 @@ impl Participants {
         }
         let mut rows = BTreeMap::new();
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-            let fields: Vec<&str> = line.split('\t').map(str::trim).collect();
+            if commas && line.contains('"') {
+                let (field, advice) = (format!("line {number}"), "save it with tabs, as .tsv");
+                return Err(Error::file(path, field, "fields without quotes", line, advice));
+            }
+            let fields: Vec<&str> = line.split(separator).map(str::trim).collect();
             if fields.len() != columns.len() {
                 let near = columns[fields.len().min(columns.len() - 1)];
                 return Err(Error::file(
                     path,
                     format!("line {number}"),
-                    format!("{} fields separated by tabs", columns.len()),
+                    format!("{} fields separated by {separators}", columns.len()),
                     format!("{} (they differ from column {near:?} on)", fields.len()),
                     "write n/a where a value is missing",
                 ));
@@ -153,7 +161,9 @@ impl Participants {
                 .filter(|(n, (_, value))| *n != id && !matches!(**value, "n/a" | ""))
                 .map(|(_, (column, value))| (column.to_string(), value.to_string()))
                 .collect();
-            if rows.insert(fields[id].to_string(), row).is_some() {
+            // A table of volumes names scans, which name their subjects.
+            let subject = entities(Path::new(fields[id])).0.filter(|_| commas);
+            if rows.insert(subject.unwrap_or_else(|| fields[id].to_string()), row).is_some() {
                 let found = format!("{:?} a second time", fields[id]);
                 let advice = "leave one row a participant";
                 return Err(Error::file(
@@ -165,8 +175,30 @@ impl Participants {
                 ));
             }
         }
-        let columns = columns.iter().filter(|column| **column != "participant_id");
+        let columns = columns.iter().enumerate().filter(|(n, _)| *n != id).map(|(_, column)| column);
         Ok(Self { columns: columns.map(|column| column.to_string()).collect(), rows })
+    }
+
+    /// The rows of several tables joined by participant. Who stands in one of them alone lacks the values of the others.
+    ///
+    /// # Errors
+    /// As [`Participants::read`]; [`Error::File`] for a column that two of them have.
+    pub fn join(paths: &[PathBuf]) -> Result<Self> {
+        let mut joined = Self::default();
+        for path in paths {
+            let table = Self::read(path)?;
+            if let Some(twice) = table.columns.iter().find(|column| joined.columns.contains(column)) {
+                let (found, advice) =
+                    (format!("{twice:?}, which a table before it has"), "remove one of them");
+                return Err(Error::file(path, "line 1", "columns that no other table has", found, advice));
+            }
+            joined.columns.extend(table.columns);
+            for (participant, values) in table.rows {
+                let bare = participant.strip_prefix("sub-").unwrap_or(&participant);
+                joined.rows.entry(format!("sub-{bare}")).or_default().extend(values);
+            }
+        }
+        Ok(joined)
     }
 
     /// The row of `subject`, with or without its `sub-`.
@@ -179,6 +211,9 @@ impl Participants {
     }
 }
 
+/// What tables of volumes call a participant.
+const SUBJECT: &str = "subject";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +223,30 @@ mod tests {
         let path = folder.path().join("participants.tsv");
         fs::write(&path, text).unwrap();
         Participants::read(&path)
+    }
+
+    #[test]
+    fn tables_are_joined_by_participant() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let people = write("participants.tsv", "participant_id\tage\nsub-1\t30\n2\t40\n");
+        let volumes =
+            write("volumes.csv", "subject,flags,brain_ml\nsub-1_T1w,,1400\nsub-2_ses-a_T1w,,n/a\nsub-3,,9\n");
+        let joined = Participants::join(&[people.clone(), volumes.clone()]).unwrap();
+        assert_eq!(joined.columns, ["age", "flags", "brain_ml"]);
+        let row = |subject: &str| {
+            let row = joined.row(subject).unwrap();
+            row.iter().map(|(column, value)| format!("{column}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!([row("sub-1"), row("2"), row("sub-3")], ["age=30 brain_ml=1400", "age=40", "brain_ml=9"]);
+        let message = Participants::join(&[volumes.clone(), volumes]).unwrap_err().to_string();
+        assert!(message.contains("flags") && message.contains("a table before"), "{message}");
+        let quoted = write("quoted.csv", "participant_id,note\n1,\"a,b\"\n");
+        assert!(Participants::join(&[people, quoted]).unwrap_err().to_string().contains("quotes"));
     }
 
     #[test]

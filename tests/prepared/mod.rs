@@ -29,7 +29,7 @@ pub fn dataset(folder: &Path, images: impl Iterator<Item = Array4<f32>>) -> Data
         interpolation: Interpolation::Linear,
         normalisation: Normalisation::Percentile { low: 0.0, high: 100.0 },
         centre: Centre::Grid,
-        participants: None,
+        participants: Vec::new(),
         labels: Vec::new(),
         frame: None,
         strict: true,

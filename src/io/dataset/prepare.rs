@@ -37,8 +37,8 @@ pub struct Plan {
     pub normalisation: Normalisation,
     /// What lies in the middle of the grid.
     pub centre: Centre,
-    /// The table with labels; by default the `participants.tsv` of a BIDS tree.
-    pub participants: Option<PathBuf>,
+    /// Tables with labels, joined by participant; by default the `participants.tsv` of a BIDS tree.
+    pub participants: Vec<PathBuf>,
     /// The table's columns to keep as labels.
     pub labels: Vec<String>,
     /// The frame to take from time series, from 0.
@@ -232,7 +232,9 @@ impl Plan {
 
     /// The table to take labels from, if any were asked for.
     fn participants(&self, sources: &Sources) -> Result<Option<Participants>> {
-        let Some(path) = self.participants.as_ref().or(sources.participants.as_ref()) else {
+        let paths =
+            if self.participants.is_empty() { sources.participants.as_slice() } else { &self.participants };
+        let Some(first) = paths.first() else {
             return match self.labels.first() {
                 None => Ok(None),
                 Some(label) => {
@@ -241,14 +243,14 @@ impl Plan {
                 }
             };
         };
-        if self.labels.is_empty() && self.participants.is_none() {
+        if self.labels.is_empty() && self.participants.is_empty() {
             return Ok(None);
         }
-        let table = Participants::read(path)?;
+        let table = Participants::join(paths)?;
         if let Some(label) = self.labels.iter().find(|label| !table.columns.contains(label)) {
             let expected = format!("a column {label:?}");
             let found = format!("the columns {}", table.columns.join(", "));
-            return Err(Error::file(path, "line 1", expected, found, "choose labels among the columns"));
+            return Err(Error::file(first, "line 1", expected, found, "choose labels among the columns"));
         }
         Ok(Some(table))
     }
