@@ -61,7 +61,8 @@ fn every_network_inside_has_a_licence() {
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights");
     let files = fs::read_dir(weights).unwrap().map(|entry| entry.unwrap().path());
     let networks = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
-    let names: Vec<String> = networks.map(|path| path.file_stem().unwrap().to_str().unwrap().into()).collect();
+    let names: Vec<String> =
+        networks.map(|path| path.file_stem().unwrap().to_str().unwrap().into()).collect();
     assert!(names.len() > 5);
     for name in names {
         let row = licences.lines().find(|line| line.contains(&format!("`{name}`")));

@@ -5,14 +5,13 @@ use std::io::Write;
 use serde_json::json;
 
 use super::anatomy::derivatives::subject;
-use super::anatomy::structures::{Finder, Refine};
+use super::anatomy::structures::Finder;
 use super::device::on_device;
 use super::sampler::{OutputArgs, Sampler, SamplingArgs, Seeds, parse_seeds};
 use crate::anatomy::volumes::Volumes;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
 use crate::ops::VolumeOps;
-use crate::pretrained::segmenter;
 use crate::report::{Montage, write_png};
 use crate::volume::resample::Grid;
 
@@ -43,7 +42,7 @@ pub struct Args {
 /// What is wrong with the weights, the conditions, the device or the disk.
 pub fn run(args: Args) -> Result<()> {
     let finder = if args.check {
-        Some(Finder::open(segmenter::EMBEDDED, args.sampling.device, Refine::Auto)?)
+        Some(Finder::for_samples(args.sampling.device)?)
     } else {
         None
     };

@@ -1,7 +1,7 @@
 //! Coverage: every training volume pulls the nearest of a pool of samples towards itself, so that none is left out.
 //!
-//! At intervals, samples of random latents are compared with all training volumes ([`search`]), and each volume takes the
-//! nearest that no other has taken. Until the next search, that latent's sample is to become this volume
+//! At intervals, samples of random latents and of those that were taken before are compared with all training volumes
+//! ([`search`]), and each volume takes the nearest that no other has taken. Until the next search, that latent's sample is to become this volume
 //! ([`State::generator_coverage`]).
 
 use burn::backend::Autodiff;
@@ -64,13 +64,15 @@ impl Matches {
     }
 }
 
-/// Searches the pool of `step` for the samples of `generator` nearest to the volumes of `reals`, in voxels of half the
-/// resolution and in features. Where there are conditions, a volume has a pool of its own, under its conditions.
+/// Searches the pool of `step`, to which the matches `before` belong too, for the samples of `generator` nearest to the volumes of
+/// `reals`, in voxels of half the resolution and in features. Where there are conditions, a volume has a pool of its own, under
+/// its conditions.
 ///
 /// # Errors
 /// Those of [`Reals::volumes`].
 pub(super) fn search<B: VolumeOps>(
     generator: &Generator<B>,
+    before: &Matches,
     reals: &Reals,
     recipe: &Recipe,
     encoder: Option<&Encoder<Autodiff<B>>>,
@@ -86,12 +88,17 @@ pub(super) fn search<B: VolumeOps>(
         let data = TensorData::new(data.iter().copied().collect::<Vec<_>>(), [1, c, d, h, w]);
         people.extend(see(Tensor::from_data(data, device)));
     }
-    let candidates = people.len() * coverage.pool;
-    let z_dim = recipe.network.z_dim;
-    let latent =
-        |k: usize| normal(&mut stream(recipe.training.seed, step, 0, k as u64, Purpose::Pool), z_dim);
+    let drawn = people.len() * coverage.pool;
+    let candidates = drawn + before.latents.len();
+    let (z_dim, seed) = (recipe.network.z_dim, recipe.training.seed);
+    let latent = |k: usize| match k.checked_sub(drawn) {
+        Some(volume) => before.latents[volume].clone(),
+        None => normal(&mut stream(seed, step, 0, k as u64, Purpose::Pool), z_dim),
+    };
     // Which volume a candidate belongs to, if not to all.
-    let own = |k: usize| (recipe.conditions.width() > 0).then_some(k / coverage.pool);
+    let own = |k: usize| {
+        (recipe.conditions.width() > 0).then_some(k.checked_sub(drawn).unwrap_or(k / coverage.pool))
+    };
     let mut pairs = Vec::new();
     for first in (0..candidates).step_by(TOGETHER) {
         let group: Vec<usize> = (first..candidates.min(first + TOGETHER)).collect();
@@ -204,7 +211,8 @@ impl<B: VolumeOps> State<B> {
         let (coverage, step) = (&recipe.coverage, self.counters.step);
         let interval = (coverage.search_kimg * 1000.0 / recipe.training.batch as f64).round().max(1.0);
         if coverage.is_on() && (self.matches.is_empty() || step.is_multiple_of(interval as u64)) {
-            self.matches = search(&self.generator.valid(), reals, recipe, encoder, step, device)?;
+            let generator = self.generator.valid();
+            self.matches = search(&generator, &self.matches, reals, recipe, encoder, step, device)?;
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
         None => {}
     }
     let segmenter = if recipe.output.anatomy_samples > 0 && recipe.network.shape()[0] > 1 {
-        Some(segmenter::open::<B>(segmenter::EMBEDDED, device)?)
+        Some(segmenter::open::<B>(segmenter::EMBEDDED, device)?.along_the_grid().refining(false))
     } else {
         None
     };

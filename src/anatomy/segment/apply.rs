@@ -33,6 +33,7 @@ pub struct Segmenter<B: VolumeOps> {
     tile: [usize; 3],
     name: String,
     refines: bool,
+    straightens: bool,
     detail: Option<Detail<B>>,
     device: B::Device,
 }
@@ -47,7 +48,7 @@ impl<B: VolumeOps> Segmenter<B> {
         name: String,
         device: B::Device,
     ) -> Self {
-        Self { network, config, tile, name, refines: true, detail: None, device }
+        Self { network, config, tile, name, refines: true, straightens: true, detail: None, device }
     }
 
     /// The same with a second network that corrects it.
@@ -58,6 +59,12 @@ impl<B: VolumeOps> Segmenter<B> {
     /// The same with its labels refined by the scan ([`refine()`]), as they are unless told otherwise, or without.
     pub fn refining(self, refines: bool) -> Self {
         Self { refines, ..self }
+    }
+
+    /// The same for heads that lie along the axes of their grids, as samples of a generator do: no other axes are tried, which
+    /// takes a look for each of 24 where a volume shows no head.
+    pub fn along_the_grid(self) -> Self {
+        Self { straightens: false, ..self }
     }
 
     /// Which segmenter it is, with the SHA-256 of its weights.
@@ -98,7 +105,8 @@ impl<B: VolumeOps> Segmenter<B> {
         let Some(look) = self.look(image, grid) else {
             return Ok(Segmentation::of_labels(Array3::zeros(shape), affine));
         };
-        let Look { grid, image, part: [z, y, x], rough } = self.straightened(&volume, look);
+        let look = if self.straightens { self.straightened(&volume, look) } else { look };
+        let Look { grid, image, part: [z, y, x], rough } = look;
         let part = s![z, y, x];
         let (found, sums, refinement) = self.fine(image.slice(part), rough, volume.spacing_mm());
         let mut labels = Array3::<u8>::zeros(image.dim());

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use crate::anatomy::Segmentation;
+use crate::anatomy::{Segmentation, Segmenter};
 use crate::cli::device::{Device, on_device};
 use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti;
+use crate::ops::VolumeOps;
 use crate::pretrained::segmenter;
 use crate::volume::Volume;
 use crate::volume::orientation::to_ras;
@@ -92,13 +93,26 @@ impl Finder {
     /// What is wrong with weights or device.
     pub fn open(weights: &str, device: Device, refine: Refine) -> Result<Self> {
         on_device!(device, |B, device| {
-            let segmenter = segmenter::open::<B>(weights, &device)?.refining(refine == Refine::Auto);
-            Ok(Self {
-                name: segmenter.name().to_string(),
-                interpolation: Interpolation::Linear,
-                find: Box::new(move |volume| segmenter.segment(volume)),
-            })
+            Ok(Self::with(segmenter::open::<B>(weights, &device)?.refining(refine == Refine::Auto)))
         })
+    }
+
+    /// The segmenter inside the program for samples of a generator, which lie along the axes of their grids.
+    ///
+    /// # Errors
+    /// What is wrong with the device.
+    pub fn for_samples(device: Device) -> Result<Self> {
+        on_device!(device, |B, device| {
+            Ok(Self::with(segmenter::open::<B>(segmenter::EMBEDDED, &device)?.along_the_grid()))
+        })
+    }
+
+    fn with<B: VolumeOps>(segmenter: Segmenter<B>) -> Self {
+        Self {
+            name: segmenter.name().to_string(),
+            interpolation: Interpolation::Linear,
+            find: Box::new(move |volume| segmenter.segment(volume)),
+        }
     }
 
     /// The volume of a file, as it is stored, and its structures.

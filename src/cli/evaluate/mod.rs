@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::anatomy::structures::{Finder, Refine};
+use super::anatomy::structures::Finder;
 use super::device::{Device, on_device};
 use super::sampler::{Sampler, SamplingArgs};
 use crate::anatomy::Region;
@@ -21,7 +21,6 @@ use crate::metrics::{
     Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance,
 };
 use crate::ops::VolumeOps;
-use crate::pretrained::segmenter;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 use features::{ExtractorArgs, LEAST, realism};
@@ -169,7 +168,7 @@ fn asked<B: VolumeOps>(
     if regions.is_empty() {
         return Ok(Vec::new());
     }
-    let finder = Finder::open(segmenter::EMBEDDED, device, Refine::Auto)?;
+    let finder = Finder::for_samples(device)?;
     let mut pairs = vec![Vec::new(); regions.len()];
     for (seed, volume) in seeds.zip(volumes) {
         let found = Volumes::of("", &finder.of(volume)?, Some(&Grid::of(volume)));
