@@ -4,7 +4,7 @@ mod features;
 
 use std::io::Write;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -18,9 +18,11 @@ use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::io::write_beside;
 use crate::metrics::{
-    Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance,
+    Memorisation, Nearest, Neighbour, Ratio, SetDistance, diversity, foreground, nearest, set_distance,
+    split_half_distance,
 };
 use crate::ops::VolumeOps;
+use crate::report::{Montage, write_png};
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 use features::{ExtractorArgs, LEAST, realism};
@@ -29,6 +31,8 @@ use features::{ExtractorArgs, LEAST, realism};
 const DATA_RANGE: f64 = 2.0;
 /// A voxel is tissue where the real volumes' mean is above this, air being −1.
 const TISSUE: f64 = -0.9;
+/// Draws behind the intervals of the memorisation check.
+const DRAWS: usize = 1000;
 
 /// Measure a generator's volumes against real ones.
 ///
@@ -51,6 +55,13 @@ pub struct Args {
     /// First seed
     #[arg(long, value_name = "SEED", default_value_t = 100_000)]
     first_seed: u64,
+    /// The dataset that the generator was trained on, to check for memorisation: --data then has people it has not seen
+    #[arg(long, value_name = "CACHE")]
+    training: Option<PathBuf>,
+    /// Where a picture of the five samples goes that are nearest to training volumes, each with its nearest training volume and
+    /// its nearest volume of --data
+    #[arg(long, value_name = "PNG", requires = "training")]
+    picture: Option<PathBuf>,
     /// Also write the numbers here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -119,6 +130,8 @@ pub fn run(args: Args) -> Result<()> {
     );
     row("mean volume, RMS difference", sets.mean_volume_rms, floor.mean_volume_rms);
     row("deviation volume, RMS difference", sets.deviation_volume_rms, floor.deviation_volume_rms);
+    let memorisation =
+        args.training.as_ref().map(|path| args.memorisation(path, &synthetic, &reals)).transpose()?;
     if !asked.is_empty() {
         println!("\nVolumes asked for beside those that `voxgan anatomy` measures");
         asked.iter().for_each(|one| println!("{one}"));
@@ -147,10 +160,48 @@ pub fn run(args: Args) -> Result<()> {
         "nearest_rmse": { "synthetic_median": median(of_synthetic), "real_median": median(of_real),
                           "synthetic_least": least(of_synthetic), "real_least": least(of_real) },
         "set_distance": { "synthetic_real": distance(&sets), "real_split_half": distance(&floor) },
+        "memorisation": memorisation,
         "asked": asked,
         "realism": realism,
     });
     write_beside(path, |file| writeln!(file, "{document:#}"))
+}
+
+impl Args {
+    /// Whether samples are memorised: printed, and pictured where that is asked for.
+    fn memorisation(&self, path: &Path, samples: &[Volume], unseen: &[Volume]) -> Result<Memorisation> {
+        let dataset = Dataset::open(path)?;
+        let training = (0..dataset.len()).map(|i| dataset.volume(i)).collect::<Result<Vec<_>>>()?;
+        let tissue = foreground(unseen, TISSUE)?;
+        let names = Dataset::open(&self.data)?;
+        let found = Memorisation::of(samples, &training, unseen, &tissue, DRAWS)?;
+        println!(
+            "\nMemorisation: nearest training volume over nearest unseen one, {} a side, median over samples, {} draws",
+            found.volumes_a_side, found.draws
+        );
+        let row =
+            |name: &str, Ratio { mean, low, high }| println!("{name:<12} {mean:.3} [{low:.3}, {high:.3}]");
+        row("samples", found.of_samples);
+        row("real", found.of_reals);
+        for Nearest { sample, training, unseen, ratio } in &found.lowest {
+            let seed = self.first_seed + *sample as u64;
+            let (training, unseen) = (&dataset.entry(*training).name, &names.entry(*unseen).name);
+            println!(
+                "seed {seed}: {ratio:.3}, nearest training volume {training}, nearest unseen one {unseen}"
+            );
+        }
+        if let Some(path) = &self.picture {
+            let rows = found.lowest.iter().flat_map(|nearest| {
+                [&samples[nearest.sample], &training[nearest.training], &unseen[nearest.unseen]]
+                    .map(Volume::clone)
+            });
+            let volumes: Vec<Volume> = rows.collect();
+            let montage = Montage { columns: 3, window: (-1.0, 1.0), ..Montage::fit(&volumes)? };
+            write_png(path, &montage.render(&volumes)?)?;
+            println!("{}", path.display());
+        }
+        Ok(found)
+    }
 }
 
 /// How the volumes that samples measure follow those they were conditioned on: of each covariate named as a region, `brain_ml`.
