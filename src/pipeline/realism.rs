@@ -14,7 +14,6 @@ use crate::pretrained::extractors::{Extractor, InceptionV3, Med3d};
 use crate::pretrained::{segmenter, sha256_of};
 use crate::volume::Volume;
 
-
 /// Which network, one a table: numbers of two do not compare.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
