@@ -15,6 +15,7 @@ pub mod ops;
 pub mod pretrained;
 pub mod random;
 pub mod report;
+mod stats;
 pub mod train;
 pub mod volume;
 pub mod warp;

@@ -41,11 +41,7 @@ pub struct Args {
 /// # Errors
 /// What is wrong with the weights, the conditions, the device or the disk.
 pub fn run(args: Args) -> Result<()> {
-    let finder = if args.check {
-        Some(Finder::for_samples(args.sampling.device)?)
-    } else {
-        None
-    };
+    let finder = if args.check { Some(Finder::for_samples(args.sampling.device)?) } else { None };
     let mut implausible = 0;
     on_device!(args.sampling.device, |B, device| {
         let sampler = Sampler::<B>::open(&args.sampling, &[], device)?;

@@ -13,6 +13,8 @@ use image::{GrayImage, ImageBuffer, ImageFormat, Luma, Pixel};
 use ndarray::{ArrayView2, ArrayView3, Axis, s};
 
 use crate::error::{Error, Result};
+use crate::io::write_beside;
+use crate::stats::lower_rank;
 use crate::volume::Volume;
 
 /// Grey of the lines between planes; brighter than air, darker than tissue.
@@ -51,9 +53,8 @@ impl Montage {
         let total: usize = volumes.iter().map(|volume| volume.data.len()).sum();
         let all = volumes.iter().flat_map(|volume| volume.data.iter().copied());
         let mut some: Vec<f32> = all.step_by(1 + total / 500_000).filter(|value| value.is_finite()).collect();
-        some.sort_by(f32::total_cmp);
-        let at = |part: f64| some.get((part * some.len().saturating_sub(1) as f64) as usize).copied();
-        let (low, high) = (at(0.0).unwrap_or(0.0), at(0.995).unwrap_or(1.0));
+        let (low, high) =
+            (lower_rank(&mut some, 0.0).unwrap_or(0.0), lower_rank(&mut some, 0.995).unwrap_or(1.0));
         Ok(Self {
             columns: columns_for(volumes.len()),
             window: (low, if high > low { high } else { low + 1.0 }),
@@ -230,7 +231,7 @@ where
 /// # Errors
 /// [`Error::Io`] if it cannot be written.
 pub fn write_png(path: &Path, image: &GrayImage) -> Result<()> {
-    super::write_beside(path, |file| image.write_to(file, ImageFormat::Png).map_err(std::io::Error::other))
+    write_beside(path, |file| image.write_to(file, ImageFormat::Png).map_err(std::io::Error::other))
 }
 
 #[cfg(test)]

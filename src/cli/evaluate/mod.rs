@@ -21,6 +21,7 @@ use crate::metrics::{
     Neighbour, SetDistance, diversity, foreground, nearest, set_distance, split_half_distance,
 };
 use crate::ops::VolumeOps;
+use crate::stats::upper_median;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 use features::{ExtractorArgs, LEAST, realism};
@@ -95,9 +96,7 @@ pub fn run(args: Args) -> Result<()> {
     let neighbours = nearest(&synthetic, &reals, &tissue)?;
     let (sets, floor) = (set_distance(&synthetic, &reals, &tissue)?, split_half_distance(&reals, &tissue)?);
     let median = |list: &[Neighbour]| {
-        let mut values: Vec<f64> = list.iter().map(|n| n.rmse).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+        upper_median(list.iter().map(|n| n.rmse).collect()).expect("both sets have volumes")
     };
     let least = |list: &[Neighbour]| list.iter().map(|n| n.rmse).fold(f64::INFINITY, f64::min);
     let (of_synthetic, of_real) = (&neighbours.of_synthetic, &neighbours.of_real);
