@@ -16,6 +16,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 
 use crate::error::{Error, Result};
+use crate::io::write_beside;
 
 /// Size of a plot in pixels.
 const SIZE: (u32, u32) = (960, 540);
@@ -40,14 +41,14 @@ pub fn line_plot(path: &Path, title: &str, x_label: &str, y_label: &str, series:
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("svg") => {
             let text = line_svg(title, x_label, y_label, series)?;
-            super::write_beside(path, |file| file.write_all(text.as_bytes()))
+            write_beside(path, |file| file.write_all(text.as_bytes()))
         }
         Some("png") => {
             let mut canvas = Canvas(RgbImage::new(SIZE.0, SIZE.1));
             let plot = Plot::new(title, x_label, y_label, series)?;
             plot.draw(&(&mut canvas).into_drawing_area()).map_err(undrawn)?;
             let encode = std::io::Error::other;
-            super::write_beside(path, |file| canvas.0.write_to(file, ImageFormat::Png).map_err(encode))
+            write_beside(path, |file| canvas.0.write_to(file, ImageFormat::Png).map_err(encode))
         }
         _ => {
             let found = path.display().to_string();
