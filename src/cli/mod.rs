@@ -13,6 +13,7 @@ mod interpolate;
 mod mask;
 mod mix;
 mod n4;
+mod numbers;
 mod parity;
 mod prepare;
 mod recon;
