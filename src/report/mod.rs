@@ -1,4 +1,4 @@
-//! Pictures of volumes and of training: montages as PNG, latent walks as GIF, plots as SVG or PNG.
+//! Pictures of volumes and of training: montages as PNG, latent walks as GIF, plots as SVG.
 //!
 //! Everything here draws what it is given.
 
@@ -12,4 +12,4 @@ pub mod plots;
 pub use gif::write_gif;
 pub use montage::{Montage, write_png};
 pub use outline::png_bytes;
-pub use plot::{Series, line_plot, line_svg};
+pub use plot::{Series, line_svg};
