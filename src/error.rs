@@ -65,6 +65,9 @@ pub enum Error {
         /// Where to look.
         advice: String,
     },
+    /// A job was cancelled by the program that runs it.
+    #[error("cancelled; what was finished is in place")]
+    Cancelled,
     /// Training cannot go on; the last good checkpoint is intact.
     #[error("training stopped at step {step}: {problem}; {advice}")]
     Training {

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod mri;
 pub mod nn;
 pub mod ops;
+pub mod pipeline;
 pub mod pretrained;
 pub mod random;
 pub mod report;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room (a folder or a file of `src`) and the rooms it may name. Every room may name itself.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("random", &[]),
     ("csv", &[]),
@@ -50,12 +50,31 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "volume",
         ],
     ),
+    (
+        "pipeline",
+        &[
+            "anatomy",
+            "bridge",
+            "config",
+            "error",
+            "gan",
+            "io",
+            "metrics",
+            "nn",
+            "ops",
+            "pretrained",
+            "random",
+            "report",
+            "stats",
+            "volume",
+        ],
+    ),
     ("cli", &["*"]),
     ("main", &["cli"]),
 ];
 /// Rooms on the device's side: the only ones that may name burn.
-const MAY_NAME_BURN: [&str; 9] =
-    ["ops", "nn", "gan", "pretrained", "bridge", "anatomy", "heads", "train", "cli"];
+const MAY_NAME_BURN: [&str; 10] =
+    ["ops", "nn", "gan", "pretrained", "bridge", "anatomy", "heads", "train", "pipeline", "cli"];
 /// Lines that a file may have.
 const LINES_MAX: usize = 480;
 /// Lines above an `unsafe` block among which its reason stands.

@@ -1,12 +1,9 @@
 //! `voxgan export`: the averaged network of a checkpoint alone, or what training goes on from.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use crate::error::Result;
-use crate::io::write_beside;
-use crate::pretrained::checkpoint_at;
-use crate::pretrained::{Weights, export, export_for_training};
+use crate::pipeline::export::{Kept, export};
 
 /// Write the averaged network of a run alone, as others need it.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,15 +22,17 @@ pub struct Args {
     for_training: bool,
 }
 
-/// Checkpoint → averaged network → file.
+/// Exports, and says what was written.
 ///
 /// # Errors
-/// What is wrong with the checkpoint or the disk.
+/// Those of [`export`].
 pub fn run(args: Args) -> Result<()> {
-    let input = checkpoint_at(&args.input)?;
-    let weights = Weights::read(&input)?;
-    let bytes = if args.for_training { export_for_training(&weights)? } else { export(&weights, args.half)? };
-    write_beside(&args.output, |file| file.write_all(&bytes))?;
-    println!("{}: {} bytes, from {}", args.output.display(), bytes.len(), input.display());
+    let kept = match (args.for_training, args.half) {
+        (true, _) => Kept::ForTraining,
+        (false, true) => Kept::HalfAverage,
+        (false, false) => Kept::Average,
+    };
+    let made = export(&args.input, &args.output, kept)?;
+    println!("{}: {} bytes, from {}", args.output.display(), made.bytes, made.checkpoint.display());
     Ok(())
 }

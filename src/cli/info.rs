@@ -1,9 +1,9 @@
 //! `voxgan info`: what this program is and what it can use here.
 
-use super::device::Device;
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::ops::cpu;
+use crate::pipeline::Device;
 use crate::pretrained::model::{self, Model};
 use crate::pretrained::{TrainedRestorer, restorer, segmenter};
 

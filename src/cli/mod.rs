@@ -2,9 +2,7 @@
 //! once: file → volume → tensor → tensor → volume → file.
 
 mod anatomy;
-mod conditions;
 mod demo;
-mod device;
 mod evaluate;
 mod export;
 mod generate;
@@ -20,9 +18,8 @@ mod recon;
 mod records;
 mod report;
 mod restore;
-mod sampler;
+mod sampling;
 mod score;
-mod sidecar;
 mod simulate;
 mod train;
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use burn::backend::Autodiff;
 use serde_json::json;
 
-use super::device::{Device, on_device};
 use crate::error::{Error, Result};
+use crate::pipeline::{Device, on_device};
 use crate::pretrained::{Fixture, parity};
 
 /// Compare the networks with fixtures of independent programs.

@@ -8,14 +8,12 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::anatomy::strip::stripped;
-use super::anatomy::structures::{Finder, Refine};
-use super::device::Device;
 use super::numbers::{one_or_three, three, two};
 use crate::anatomy::Region;
 use crate::error::{Error, Result};
 use crate::io::dataset::{Correction, Dataset, Outcome, Plan, Progress, Report, prepare};
 use crate::mri::n4::{self, N4Options};
-use crate::pretrained::segmenter;
+use crate::pipeline::{Device, Segmenter};
 use crate::volume::Volume;
 use crate::volume::crop::Centre;
 use crate::volume::intensity::Normalisation;
@@ -110,18 +108,17 @@ enum InterpolationName {
 pub fn run(args: Args) -> Result<()> {
     let plan = args.plan();
     // One scan at a time: a segmentation takes all cores by itself.
-    let finder =
-        if args.strip { Some(Finder::open(segmenter::EMBEDDED, Device::Cpu, Refine::Auto)?) } else { None };
-    let name = finder.as_ref().map(|finder| finder.name.clone());
-    let finder = finder.map(Mutex::new);
+    let segmenter = if args.strip { Some(Segmenter::embedded(Device::Cpu)?) } else { None };
+    let name = segmenter.as_ref().map(|segmenter| segmenter.name.clone());
+    let segmenter = segmenter.map(Mutex::new);
     let correct = |volume: Volume| {
         let volume =
             if args.bias_correct { n4::correct(&volume, None, &N4Options::default())?.0 } else { volume };
-        match &finder {
-            Some(finder) => {
+        match &segmenter {
+            Some(segmenter) => {
                 let brain = Region::named("brain").expect("a region of the table");
-                let finder = finder.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(stripped(volume, &finder, brain)?.0.with_step("stripped to the brain"))
+                let segmenter = segmenter.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(stripped(volume, &segmenter, brain)?.0.with_step("stripped to the brain"))
             }
             None => Ok(volume),
         }

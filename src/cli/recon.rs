@@ -6,10 +6,8 @@ use clap::ValueEnum;
 use ndarray::{Array3, Array4, Axis};
 use serde_json::json;
 
-use super::device::{Device, on_device};
 use super::records::Records;
 use super::restore::{anatomy, beside, parse_consistency};
-use super::sidecar;
 use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::heads;
@@ -30,6 +28,8 @@ use crate::mri::recon::total_variation::TotalVariation;
 use crate::mri::recon::wavelet::L1Wavelet;
 use crate::mri::reconstruct::{CoilSettings, Maps, Measurement, Method, Reconstructed};
 use crate::mri::{Complex32, Linear};
+use crate::pipeline::sidecar;
+use crate::pipeline::{Device, on_device};
 use crate::pretrained::{TrainedRestorer, restorer};
 use crate::volume::{KSpace, Volume};
 

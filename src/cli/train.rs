@@ -8,12 +8,12 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::device::{Device, on_device};
 use crate::anatomy::synthesis::{LabelMap, LabelledScan};
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
 use crate::error::{Error, Result};
 use crate::io::dataset::{Dataset, manifest};
 use crate::io::{bids, nifti};
+use crate::pipeline::{Device, on_device};
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::train::cycle::Domains;
 use crate::train::restorer::Subjects;

@@ -15,6 +15,7 @@
 mod beyond;
 mod fidelity;
 mod haarpsi;
+mod memorisation;
 mod neighbours;
 mod pair;
 mod plan;
@@ -28,6 +29,7 @@ mod window;
 
 pub use fidelity::{Deviation, deviation_of_slices, extremes};
 pub use haarpsi::HaarPsi;
+pub use memorisation::{Memorisation, Nearest, Ratio};
 pub use neighbours::{
     Neighbour, Neighbours, SetDistance, foreground, nearest, set_distance, split_half_distance,
 };

@@ -161,9 +161,13 @@ fn common_shape(sets: &[&[Volume]]) -> Result<(usize, usize, usize, usize)> {
 }
 
 /// Foreground intensities of each volume of both sets.
-type Intensities = (Vec<Vec<f32>>, Vec<Vec<f32>>);
+pub(super) type Intensities = (Vec<Vec<f32>>, Vec<Vec<f32>>);
 
-fn within_foreground(a: &[Volume], b: &[Volume], foreground: &Array3<bool>) -> Result<Intensities> {
+pub(super) fn within_foreground(
+    a: &[Volume],
+    b: &[Volume],
+    foreground: &Array3<bool>,
+) -> Result<Intensities> {
     let (_, d, h, w) = common_shape(&[a, b])?;
     let inside = foreground.iter().filter(|inside| **inside).count();
     if foreground.dim() != (d, h, w) || inside == 0 {
@@ -190,14 +194,16 @@ fn within_foreground(a: &[Volume], b: &[Volume], foreground: &Array3<bool>) -> R
 
 /// The first of the nearest, if several are equally near.
 fn nearest_of<'a>(volume: &[f32], set: impl Iterator<Item = (usize, &'a Vec<f32>)>) -> Neighbour {
-    let squared = |other: &[f32]| {
-        let difference = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
-        volume.iter().zip(other).map(difference).sum::<f64>() / volume.len() as f64
-    };
-    let distances = set.map(|(index, other)| (index, other, squared(other)));
-    let (index, other, squared) =
+    let distances = set.map(|(index, other)| (index, other, root_mean_square(volume, other)));
+    let (index, other, rmse) =
         distances.min_by(|a, b| a.2.total_cmp(&b.2)).expect("callers give sets that are not empty");
-    Neighbour { index, rmse: squared.sqrt(), correlation: correlation(volume, other) }
+    Neighbour { index, rmse, correlation: correlation(volume, other) }
+}
+
+/// Root of the mean squared difference.
+pub(super) fn root_mean_square(a: &[f32], b: &[f32]) -> f64 {
+    let difference = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
+    (a.iter().zip(b).map(difference).sum::<f64>() / a.len() as f64).sqrt()
 }
 
 fn correlation(a: &[f32], b: &[f32]) -> f64 {

@@ -30,6 +30,6 @@ pub fn sha256_of(path: &std::path::Path) -> crate::error::Result<String> {
 }
 
 /// SHA-256 of a file's bytes, in hexadecimal digits.
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

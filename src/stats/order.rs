@@ -16,11 +16,16 @@ pub fn quantile(ascending: &[f64], share: f64) -> f64 {
 /// If there is no value.
 pub fn quantile_of<T: Copy + Into<f64>>(values: &mut [T], share: f64) -> f64 {
     let place = share * (values.len() - 1) as f64;
-    let (_, &mut low, above) =
-        values.select_nth_unstable_by(place as usize, |&a, &b| a.into().total_cmp(&b.into()));
+    let (&mut low, above) = select(values, place as usize);
     let above = above.iter().map(|&value| value.into());
     let low = low.into();
     between(low, above.min_by(f64::total_cmp).unwrap_or(low), place)
+}
+
+/// The value of this rank, and those above it.
+fn select<T: Copy + Into<f64>>(values: &mut [T], rank: usize) -> (&mut T, &mut [T]) {
+    let (_, value, above) = values.select_nth_unstable_by(rank, |&a, &b| a.into().total_cmp(&b.into()));
+    (value, above)
 }
 
 fn between(low: f64, high: f64, place: f64) -> f64 {
@@ -43,18 +48,18 @@ pub fn upper_median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// The order statistic whose rank is nearest to a share, 0 to 1, of all ranks. Reorders the values; none of none.
-pub fn nearest_rank(values: &mut [f32], share: f64) -> Option<f32> {
+pub fn nearest_rank<T: Copy + Into<f64>>(values: &mut [T], share: f64) -> Option<T> {
     order_statistic(values, share, f64::round)
 }
 
 /// As [`nearest_rank`], with the rank rounded down.
-pub fn lower_rank(values: &mut [f32], share: f64) -> Option<f32> {
+pub fn lower_rank<T: Copy + Into<f64>>(values: &mut [T], share: f64) -> Option<T> {
     order_statistic(values, share, f64::floor)
 }
 
-fn order_statistic(values: &mut [f32], share: f64, round: fn(f64) -> f64) -> Option<f32> {
+fn order_statistic<T: Copy + Into<f64>>(values: &mut [T], share: f64, round: fn(f64) -> f64) -> Option<T> {
     let rank = round(share * values.len().checked_sub(1)? as f64);
-    Some(*values.select_nth_unstable_by(rank as usize, f32::total_cmp).1)
+    Some(*select(values, rank as usize).0)
 }
 
 #[cfg(test)]
@@ -83,10 +88,10 @@ mod tests {
         assert_eq!((median(values.clone()), upper_median(values.clone())), (3.0, Some(4.0)));
         assert_eq!((median(values[..3].to_vec()), upper_median(values[..3].to_vec())), (2.0, Some(2.0)));
         assert_eq!(upper_median(Vec::new()), None);
-        let mut values = [4.0, 1.0, 2.0, 8.0];
+        let mut values = [4.0_f32, 1.0, 2.0, 8.0];
         // Ranks 1.8 and 1.2 of 0 to 3.
         assert_eq!((nearest_rank(&mut values, 0.6), lower_rank(&mut values, 0.6)), (Some(4.0), Some(2.0)));
         assert_eq!((nearest_rank(&mut values, 0.4), lower_rank(&mut values, 0.4)), (Some(2.0), Some(2.0)));
-        assert_eq!((nearest_rank(&mut [], 0.5), lower_rank(&mut [], 1.0)), (None, None));
+        assert_eq!((nearest_rank::<f32>(&mut [], 0.5), lower_rank::<f64>(&mut [], 1.0)), (None, None));
     }
 }

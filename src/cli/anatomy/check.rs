@@ -50,13 +50,13 @@ pub fn run(args: Args) -> Result<()> {
         let advice = "give folders with the same scans in the same order";
         return Err(Error::file(&args.after, "scans", expected, found, advice));
     }
-    let finder = args.structures.finder()?;
+    let segmenter = args.structures.open()?;
     let pair = |(before, after): (&PathBuf, &PathBuf)| {
         let name = before.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let scans = [nifti::read(before)?, nifti::read(after)?];
         let grids = UnlikeGrids::of((before, &scans[0]), (after, &scans[1]))?;
         let [before, after] = [(before, &scans[0]), (after, &scans[1])]
-            .map(|(path, scan)| finder.of(scan).map_err(|error| in_file(error, path)));
+            .map(|(path, scan)| segmenter.segment(scan).map_err(|error| in_file(error, path)));
         Ok(Pair { name, before: before?, after: after?, grids }.record())
     };
     let records = before.iter().zip(&after).map(pair).collect::<Result<Vec<_>>>()?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::derivatives::{Derivatives, Derived, subject, write_json};
 use super::participants::{ages, in_tables, known, tables};
-use super::structures::{Finder, StructuresArgs};
+use super::structures::StructuresArgs;
 use crate::anatomy::cohort::{
     AgeTrend, Aged, Cohort, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES, Quantity, Settings,
     adjust, compare,
@@ -18,6 +18,7 @@ use crate::csv::push_row;
 use crate::error::Result;
 use crate::io::{bids, nifti, write_beside};
 use crate::metrics::{Neighbours, foreground, nearest};
+use crate::pipeline::Segmenter;
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
 use crate::volume::intensity::{IntensityMap, Normalisation};
@@ -134,13 +135,13 @@ pub fn run(args: Args) -> Result<()> {
         let read = Covariates::of(&args.covariates, &known[0], &known[1]);
         Some(read.map_err(|e| in_tables(e, &tables))?)
     };
-    let finder = args.structures.finder()?;
-    let space = Space::of(&paths[1][0], finder.interpolation)?;
+    let segmenter = args.structures.open()?;
+    let space = Space::of(&paths[1][0], segmenter.interpolation)?;
     let names: Vec<&str> = args.quantities.iter().map(String::as_str).collect();
     let (mut cohorts, mut measurements) = (Vec::with_capacity(2), Vec::with_capacity(2));
     let mut images = Vec::with_capacity(2);
     for (name, paths) in COHORTS.into_iter().zip(&paths) {
-        let (derived, scans) = measured(&args.out.join(name), paths, &space, &finder)?;
+        let (derived, scans) = measured(&args.out.join(name), paths, &space, &segmenter)?;
         let volumes: Vec<Volumes> = derived.into_iter().map(|one| one.volumes).collect();
         cohorts.push(Cohort::of_volumes(&volumes, &names)?);
         measurements.push(volumes);
@@ -159,7 +160,7 @@ pub fn run(args: Args) -> Result<()> {
     let table = args.out.join("comparison.csv");
     write_beside(&table, |file| file.write_all(comparison.to_csv().as_bytes()))?;
     println!("{}", comparison.to_table());
-    if finder.interpolation != Interpolation::Nearest {
+    if segmenter.interpolation != Interpolation::Nearest {
         let tissue = foreground(&images[0], TISSUE)?;
         let neighbours = nearest(&images[1], &images[0], &tissue)?;
         neighbours_of(&neighbours, &paths, &args.out)?;
@@ -213,16 +214,16 @@ fn measured(
     folder: &Path,
     paths: &[PathBuf],
     space: &Space,
-    finder: &Finder,
+    segmenter: &Segmenter,
 ) -> Result<(Vec<Derived>, Vec<Volume>)> {
-    let mut derivatives = Derivatives::create(folder, &finder.name)?;
+    let mut derivatives = Derivatives::create(folder, &segmenter.name)?;
     let mut images = Vec::with_capacity(paths.len());
     for (at, path) in paths.iter().enumerate() {
         let scan = space.bring(nifti::read(path)?);
-        let segmentation = finder.of(&scan).map_err(|e| in_file(e, path))?;
+        let segmentation = segmenter.segment(&scan).map_err(|e| in_file(e, path))?;
         derivatives.add(path, &scan, &segmentation)?;
         eprintln!("{}/{} {}", at + 1, paths.len(), path.display());
-        if finder.interpolation != Interpolation::Nearest {
+        if segmenter.interpolation != Interpolation::Nearest {
             let map = IntensityMap::fit(&scan, &Normalisation::Percentile { low: 0.0, high: 99.9 })
                 .map_err(|e| in_file(e, path))?;
             images.push(map.apply(scan));

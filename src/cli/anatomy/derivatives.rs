@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::anatomy::Segmentation;
 use crate::anatomy::volumes::{DerivativeNames, Volumes, csv, definitions_csv, label_table, lookup_table};
-use crate::cli::sidecar;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::write_beside;
+use crate::pipeline::sidecar;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 

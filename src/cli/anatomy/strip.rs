@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use ndarray::{Array3, Axis, Zip};
 
-use super::structures::{Finder, SegmenterArgs};
+use super::structures::SegmenterArgs;
 use crate::anatomy::Region;
 use crate::anatomy::brain::brain_mask;
 use crate::anatomy::shape::whole;
 use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::pipeline::Segmenter;
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
@@ -45,7 +46,7 @@ pub fn run(args: Args) -> Result<()> {
         Region::named(if args.csf { "intracranial" } else { "brain" }).expect("a region of the table");
     let scan = nifti::read(&args.input)?;
     let (brain, mask) =
-        stripped(scan, &args.segmenter.finder()?, region).map_err(|e| in_file(e, &args.input))?;
+        stripped(scan, &args.segmenter.open()?, region).map_err(|e| in_file(e, &args.input))?;
     let description = format!("voxgan anatomy strip: {}", region.name);
     nifti::write(&args.output, &brain, &WriteOptions { description, ..WriteOptions::default() })?;
     println!("{}", args.output.display());
@@ -63,8 +64,8 @@ pub fn run(args: Args) -> Result<()> {
 ///
 /// # Errors
 /// What the segmenter finds wrong, and a scan without the region.
-pub fn stripped(mut scan: Volume, finder: &Finder, region: &Region) -> Result<(Volume, Array3<bool>)> {
-    let found = finder.of(&scan)?;
+pub fn stripped(mut scan: Volume, segmenter: &Segmenter, region: &Region) -> Result<(Volume, Array3<bool>)> {
+    let found = segmenter.segment(&scan)?;
     let mask = brain_mask(&found, region).mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
     let mask = resample(&Volume::new(mask, found.affine), &Grid::of(&scan), Interpolation::Nearest).data;
     // On a coarser grid what hung together may not.

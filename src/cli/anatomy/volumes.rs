@@ -33,10 +33,10 @@ pub fn run(args: Args) -> Result<()> {
     for input in &args.inputs {
         paths.extend(bids::volumes(input)?);
     }
-    let finder = args.structures.finder()?;
-    let mut derivatives = Derivatives::create(&args.out, &finder.name)?;
+    let segmenter = args.structures.open()?;
+    let mut derivatives = Derivatives::create(&args.out, &segmenter.name)?;
     for path in &paths {
-        let (scan, segmentation) = finder.read(path)?;
+        let (scan, segmentation) = segmenter.read(path)?;
         println!("{}\n{}", path.display(), derivatives.add(path, &scan, &segmentation)?);
     }
     derivatives.finish()?;

@@ -12,15 +12,14 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array4, s};
 use serde_json::{Value, json};
 
-use super::anatomy::structures::{Finder, Refine};
-use super::device::{Device, on_device};
-use super::sidecar;
 use crate::anatomy::volumes::Volumes;
 use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
 use crate::heads::{Case, Restored, blocks, restore};
 use crate::io::nifti::{self, WriteOptions};
-use crate::pretrained::{TrainedRestorer, segmenter};
+use crate::pipeline::sidecar;
+use crate::pipeline::{Device, Segmenter, on_device};
+use crate::pretrained::TrainedRestorer;
 use crate::volume::Volume;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::{Orientation, from_ras, to_ras};
@@ -176,8 +175,10 @@ fn write(args: &RestoreArgs, found: Found, output: &Path, scan: &Scan, grid: &Gr
 
 /// Volumes of the brain in the floor and in the result.
 pub(super) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<Value> {
-    let finder = Finder::open(segmenter::EMBEDDED, device, Refine::Auto)?;
-    let of = |volume: &Volume| Ok::<_, Error>(Volumes::of("", &finder.of(volume)?, Some(&Grid::of(volume))));
+    let segmenter = Segmenter::embedded(device)?;
+    let of = |volume: &Volume| {
+        Ok::<_, Error>(Volumes::of("", &segmenter.segment(volume)?, Some(&Grid::of(volume))))
+    };
     let (before, after) = (of(floor)?, of(restored)?);
     let mut told = serde_json::Map::new();
     for name in TOLD {
@@ -186,7 +187,7 @@ pub(super) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Resu
         println!("{name}: {before:.1} ml in the floor, {after:.1} ml restored");
         told.insert(name.into(), json!({ "FloorMl": before, "RestoredMl": after }));
     }
-    Ok(json!({ "Segmenter": finder.name, "Volumes": told }))
+    Ok(json!({ "Segmenter": segmenter.name, "Volumes": told }))
 }
 
 /// The file of this kind beside `output`: `scan.nii.gz` → `scan_floor.nii.gz`.

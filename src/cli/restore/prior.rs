@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 
 use super::superres::{along_ras, parse_factor};
 use super::{Found, NORMALISATION, RestoreArgs, Scan, beside, oriented, write};
-use crate::cli::device::on_device;
 use crate::cli::prepare::CentreName;
-use crate::cli::sampler::drawn;
 use crate::error::{Error, Result};
+use crate::gan::Conditions;
 use crate::heads::finer_grid;
 use crate::heads::prior::{FitSettings, FitStep, Operator, Prior, Reconstructed, reconstruct};
 use crate::io::dataset::manifest::REVISION;
@@ -20,6 +19,7 @@ use crate::io::dataset::{Settings, on_grid};
 use crate::io::masks;
 use crate::io::nifti::{self, WriteOptions};
 use crate::ops::VolumeOps;
+use crate::pipeline::{Drawn, on_device};
 use crate::pretrained::Model;
 use crate::volume::orientation::to_ras;
 use crate::volume::resample::{Grid, Interpolation, resample};
@@ -119,7 +119,9 @@ pub fn run(args: Args) -> Result<()> {
     let (found, made, scan, grid) = on_device!(args.restore.device, |B, device| {
         let model = Model::<B>::open(&args.prior, &device)?;
         let frame = Frame::of(&model)?;
-        let drawn = drawn(&model, args.conditions.as_deref(), false, &[])?;
+        let recipe = &model.recipe.conditions;
+        let (text, population) = (args.conditions.as_deref(), model.space.population.as_ref());
+        let drawn = Drawn::new(Conditions::new(recipe), recipe, text, &[], population)?;
         let labels = drawn.labels(settings.seed);
         let condition = drawn.vector(settings.seed)?.map(|values| {
             let width = values.len();

@@ -1,12 +1,16 @@
 //! Conditions from a command line: values, ranges to draw from, and those of people.
 
+use std::collections::BTreeMap;
+
 use rand::RngExt;
 
-use super::sampler::Labels;
 use crate::config::{ConditionsRecipe, Covariate};
 use crate::error::{Error, Result};
 use crate::gan::{Conditions, Population};
 use crate::random::{Purpose, stream};
+
+/// Values of labels by their names.
+pub type Labels = BTreeMap<String, String>;
 
 /// What samples of a generator are conditioned on, seed by seed.
 #[derive(Clone, Debug)]

@@ -1,14 +1,17 @@
-//! The device a command computes on.
+//! The device that a job computes on.
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 #[cfg(not(feature = "cuda"))]
 use crate::error::Error;
 use crate::error::Result;
 
 /// `cpu`, `cuda` or `cuda:N`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Device {
     /// The processor.
     #[default]
@@ -29,6 +32,20 @@ impl FromStr for Device {
             }
             _ => Err("expected cpu, cuda or cuda:N".into()),
         }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
     }
 }
 
@@ -64,11 +81,11 @@ impl Device {
 /// Runs `$body` with the type `$backend` and the value `$device` of the chosen device.
 macro_rules! on_device {
     ($choice:expr, |$backend:ident, $device:ident| $body:expr) => {{
-        let choice: $crate::cli::device::Device = $choice;
+        let choice: $crate::pipeline::Device = $choice;
         choice.check()?;
         match choice {
             #[cfg(feature = "cuda")]
-            $crate::cli::device::Device::Cuda(number) => {
+            $crate::pipeline::Device::Cuda(number) => {
                 type $backend = burn::backend::Cuda;
                 let $device = burn::backend::cuda::CudaDevice::new(number);
                 $body

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData, activation};
 use ndarray::{Array2, Array3, Axis};
+use serde::{Deserialize, Serialize};
 
 use crate::anatomy::segment::Encoder;
 use crate::error::Result;
@@ -13,23 +14,21 @@ use crate::pretrained::extractors::{Extractor, InceptionV3, Med3d};
 use crate::pretrained::{segmenter, sha256_of};
 use crate::volume::Volume;
 
-/// Fewest volumes of a set: each draw of half of them must have five neighbours.
-pub const LEAST: usize = 12;
-
 /// Which network, one a table: numbers of two do not compare.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ExtractorArgs {
-    /// Features of Inception v3 with these weights (safetensors of pytorch-fid's state_dict), of slices, instead of those of
-    /// our own segmenter's encoder
-    #[arg(long, value_name = "FILE", conflicts_with = "med3d")]
-    inception: Option<PathBuf>,
-    /// Features of a Med3D ResNet with these weights (safetensors of MedicalNet's state_dict), of whole volumes
-    #[arg(long, value_name = "FILE")]
-    med3d: Option<PathBuf>,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExtractorChoice {
+    /// The encoder of the segmenter inside the program.
+    #[default]
+    Encoder,
+    /// Inception v3 with these weights (safetensors of pytorch-fid's state_dict), of slices.
+    Inception(PathBuf),
+    /// A Med3D ResNet with these weights (safetensors of MedicalNet's state_dict), of whole volumes.
+    Med3d(PathBuf),
 }
 
 /// A network and what it is shown.
-enum Eyes<B: VolumeOps> {
+enum Extracting<B: VolumeOps> {
     Ours(Box<Encoder<B>>),
     Inception(InceptionV3<B>),
     Med3d(Med3d<B>),
@@ -54,16 +53,16 @@ const PLANES: [View; 3] = [
 /// # Errors
 /// What is wrong with the weights, and as [`Realism::compare`].
 pub fn realism<B: VolumeOps>(
-    args: &ExtractorArgs,
+    choice: &ExtractorChoice,
     synthetic: &[Volume],
     real: &[Volume],
     data_range: f64,
     device: &B::Device,
 ) -> Result<Realism> {
-    let (eyes, name) = open::<B>(args, device)?;
+    let (extractor, name) = open::<B>(choice, device)?;
     let mut realism = Realism::new(name.clone(), Protocol::default());
-    let views = eyes.views();
-    let of = |volumes: &[Volume]| features(&eyes, &name, &views, volumes, device);
+    let views = extractor.views();
+    let of = |volumes: &[Volume]| features(&extractor, &name, &views, volumes, device);
     for ((view, synthetic), real) in views.iter().zip(of(synthetic)?).zip(of(real)?) {
         realism.compare(view.name, &synthetic, &real)?;
     }
@@ -71,28 +70,28 @@ pub fn realism<B: VolumeOps>(
     Ok(realism)
 }
 
-fn open<B: VolumeOps>(args: &ExtractorArgs, device: &B::Device) -> Result<(Eyes<B>, String)> {
+fn open<B: VolumeOps>(choice: &ExtractorChoice, device: &B::Device) -> Result<(Extracting<B>, String)> {
     let named = |name: String, path: &PathBuf| Ok(format!("{name} sha256:{}", &sha256_of(path)?[..12]));
-    match (&args.inception, &args.med3d) {
-        (Some(path), _) => {
+    match choice {
+        ExtractorChoice::Inception(path) => {
             let network = InceptionV3::open(path, device)?;
             let name = named(network.name(), path)?;
-            Ok((Eyes::Inception(network), name))
+            Ok((Extracting::Inception(network), name))
         }
-        (None, Some(path)) => {
+        ExtractorChoice::Med3d(path) => {
             let network = Med3d::open(path, device)?;
             let name = named(network.name(), path)?;
-            Ok((Eyes::Med3d(network), name))
+            Ok((Extracting::Med3d(network), name))
         }
-        (None, None) => {
+        ExtractorChoice::Encoder => {
             let network = segmenter::features::<B>(device)?;
             let name = Extractor::name(&network);
-            Ok((Eyes::Ours(Box::new(network)), name))
+            Ok((Extracting::Ours(Box::new(network)), name))
         }
     }
 }
 
-impl<B: VolumeOps> Eyes<B> {
+impl<B: VolumeOps> Extracting<B> {
     fn views(&self) -> Vec<View> {
         match self {
             Self::Ours(_) => [WHOLE].into_iter().chain(PLANES).collect(),
@@ -152,7 +151,7 @@ impl View {
 
 /// What is seen of a set in each view.
 fn features<B: VolumeOps>(
-    eyes: &Eyes<B>,
+    extractor: &Extracting<B>,
     name: &str,
     views: &[View],
     volumes: &[Volume],
@@ -161,12 +160,12 @@ fn features<B: VolumeOps>(
     let mut rows = vec![Vec::new(); views.len()];
     let mut classes: Vec<Option<Vec<f32>>> = vec![None; views.len()];
     for volume in volumes {
-        let image = eyes.image(volume);
+        let image = extractor.image(volume);
         for (at, view) in views.iter().enumerate() {
             let seen = view.of(&image);
             let (d, h, w) = seen.dim();
             let data = TensorData::new(seen.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
-            let (vector, probabilities) = eyes.see(Tensor::from_data(data, device))?;
+            let (vector, probabilities) = extractor.see(Tensor::from_data(data, device))?;
             rows[at].extend(vector);
             if let Some(probabilities) = probabilities {
                 classes[at].get_or_insert_default().extend(probabilities);

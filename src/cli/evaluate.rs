@@ -1,0 +1,165 @@
+//! `voxgan evaluate`: how close synthetic volumes come to real ones, beside how close real ones come to each other.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::sampling::{PRINTED, SamplingArgs};
+use crate::error::Result;
+use crate::io::write_beside;
+use crate::metrics::{Neighbour, Ratio, SetDistance};
+use crate::pipeline::evaluate::{Evaluation, Memorised, Options, REALISM_LEAST, evaluate};
+use crate::pipeline::{ExtractorChoice, Sampling};
+use crate::stats::upper_median;
+
+/// Measure a generator's volumes against real ones.
+///
+/// Diversity (MS-SSIM over pairs: lower is more diverse), the nearest real volume of each synthetic one (copies show
+/// as distances far below those among reals), and distances between the sets; each beside the same among reals. From twelve
+/// volumes on also the measures of realism in a network's features: Fréchet and kernel distance, MMD, precision and recall,
+/// density and coverage, in the volume and in each middle plane. A conditional generator gets the conditions of the dataset's
+/// volumes, drawn by the seed; those that --conditions gives count instead. Where they are volumes of regions, such as
+/// lateral_ventricles_ml, those of the samples are measured and compared with them.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// Real volumes that `voxgan prepare` made on the generator's grid
+    #[arg(long, value_name = "CACHE")]
+    data: PathBuf,
+    /// Number of synthetic volumes; by default as many as there are real ones
+    #[arg(long, value_name = "N")]
+    volumes: Option<usize>,
+    /// First seed
+    #[arg(long, value_name = "SEED", default_value_t = 100_000)]
+    first_seed: u64,
+    /// The dataset that the generator was trained on, to check for memorisation: --data then has people it has not seen
+    #[arg(long, value_name = "CACHE")]
+    training: Option<PathBuf>,
+    /// Where a picture of the five samples goes that are nearest to training volumes, each with its nearest training volume and
+    /// its nearest volume of --data
+    #[arg(long, value_name = "PNG", requires = "training")]
+    picture: Option<PathBuf>,
+    /// Also write the numbers here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    extractor: ExtractorArgs,
+}
+
+/// Which network realism is measured with.
+#[derive(Clone, Debug, clap::Args)]
+struct ExtractorArgs {
+    /// Features of Inception v3 with these weights (safetensors of pytorch-fid's state_dict), of slices, instead of those of
+    /// our own segmenter's encoder
+    #[arg(long, value_name = "FILE", conflicts_with = "med3d")]
+    inception: Option<PathBuf>,
+    /// Features of a Med3D ResNet with these weights (safetensors of MedicalNet's state_dict), of whole volumes
+    #[arg(long, value_name = "FILE")]
+    med3d: Option<PathBuf>,
+}
+
+impl From<ExtractorArgs> for ExtractorChoice {
+    fn from(args: ExtractorArgs) -> Self {
+        match (args.inception, args.med3d) {
+            (Some(path), _) => Self::Inception(path),
+            (None, Some(path)) => Self::Med3d(path),
+            (None, None) => Self::Encoder,
+        }
+    }
+}
+
+/// Evaluates, prints the tables, and writes the numbers where that is asked for.
+///
+/// # Errors
+/// Those of [`evaluate`], and of the disk.
+pub fn run(args: Args) -> Result<()> {
+    let Args { sampling, data, volumes, first_seed, training, picture, json, extractor } = args;
+    let (sampling, extractor): (Sampling, _) = (sampling.into(), extractor.into());
+    let psi = sampling.psi;
+    let options = Options { sampling, data, volumes, first_seed, training, picture, extractor };
+    let found = evaluate(&options, &PRINTED)?;
+    print(&found);
+    let Some(path) = json else { return Ok(()) };
+    let document = document(&found, psi);
+    write_beside(&path, |file| writeln!(file, "{document:#}"))
+}
+
+fn print(found: &Evaluation) {
+    let [synthetic, real] = found.counts;
+    println!("{synthetic} synthetic volumes against {real} real ones, values in [-1, 1]");
+    println!("{:<46} {:>10} {:>10}", "", "synthetic", "real");
+    let row = |name: &str, [synthetic, real]: [f64; 2]| println!("{name:<46} {synthetic:>10.4} {real:>10.4}");
+    let diverse = &found.diversity;
+    row(
+        &format!("MS-SSIM over pairs (scales: {}), mean", diverse[0].scales),
+        [0, 1].map(|at| diverse[at].mean),
+    );
+    row("MS-SSIM over pairs, standard deviation", [0, 1].map(|at| diverse[at].standard_deviation));
+    let near = [&found.neighbours.of_synthetic, &found.neighbours.of_real];
+    row("nearest real volume, RMSE, median", near.map(|list| median(list)));
+    row("nearest real volume, RMSE, least", near.map(|list| least(list)));
+    let set = |value: fn(&SetDistance) -> f64| [0, 1].map(|at| value(&found.distances[at]));
+    row("intensities, Wasserstein-1 (real: split half)", set(|d| d.intensity_wasserstein));
+    row("mean volume, RMS difference", set(|d| d.mean_volume_rms));
+    row("deviation volume, RMS difference", set(|d| d.deviation_volume_rms));
+    if let Some(Memorised { check, named }) = &found.memorisation {
+        println!(
+            "\nMemorisation: nearest training volume over nearest unseen one, {} a side, median over samples, {} draws",
+            check.volumes_a_side, check.draws
+        );
+        let row =
+            |name: &str, Ratio { mean, low, high }| println!("{name:<12} {mean:.3} [{low:.3}, {high:.3}]");
+        row("samples", check.of_samples);
+        row("real", check.of_reals);
+        for ((seed, training, unseen), one) in named.iter().zip(&check.lowest) {
+            let ratio = one.ratio;
+            println!(
+                "seed {seed}: {ratio:.3}, nearest training volume {training}, nearest unseen one {unseen}"
+            );
+        }
+    }
+    if !found.asked.is_empty() {
+        println!("\nVolumes asked for beside those that `voxgan anatomy` measures");
+        found.asked.iter().for_each(|one| println!("{one}"));
+    }
+    match &found.realism {
+        Some(realism) => println!("\n{realism}"),
+        None => {
+            println!(
+                "\nMeasures of realism are left out: they need {REALISM_LEAST} volumes of each kind or more"
+            )
+        }
+    }
+}
+
+fn document(found: &Evaluation, psi: f64) -> serde_json::Value {
+    let [synthetic, real] = &found.diversity;
+    let (of_synthetic, of_real) = (&found.neighbours.of_synthetic, &found.neighbours.of_real);
+    let distance = |d: &SetDistance| {
+        json!({ "intensity_wasserstein": d.intensity_wasserstein, "mean_volume_rms": d.mean_volume_rms,
+                "deviation_volume_rms": d.deviation_volume_rms })
+    };
+    json!({
+        "synthetic_volumes": found.counts[0],
+        "real_volumes": found.counts[1],
+        "psi": psi,
+        "ms_ssim": { "synthetic": synthetic.mean, "real": real.mean, "scales": synthetic.scales,
+                     "synthetic_deviation": synthetic.standard_deviation, "real_deviation": real.standard_deviation },
+        "nearest_rmse": { "synthetic_median": median(of_synthetic), "real_median": median(of_real),
+                          "synthetic_least": least(of_synthetic), "real_least": least(of_real) },
+        "set_distance": { "synthetic_real": distance(&found.distances[0]), "real_split_half": distance(&found.distances[1]) },
+        "memorisation": found.memorisation.as_ref().map(|memorised| &memorised.check),
+        "asked": found.asked,
+        "realism": found.realism,
+    })
+}
+
+fn median(list: &[Neighbour]) -> f64 {
+    upper_median(list.iter().map(|n| n.rmse).collect()).expect("both sets have volumes")
+}
+
+fn least(list: &[Neighbour]) -> f64 {
+    list.iter().map(|n| n.rmse).fold(f64::INFINITY, f64::min)
+}

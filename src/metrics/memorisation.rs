@@ -1,0 +1,196 @@
+//! Memorisation: whether samples lie nearer to the volumes that a generator learned from than to those of other people.
+//!
+//! The distance of a sample to its nearest training volume, over that to its nearest volume of other people: the median of this
+//! ratio over samples. Both sets have the same number of volumes in every draw, as the nearest of more is nearer. Without
+//! memorising the ratio is that of real volumes of other people, each left out of its own set (after Carlini et al. 2023,
+//! arXiv 2301.13188, who compare distances to the training set with those among it).
+
+use ndarray::Array3;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::neighbours::{root_mean_square, within_foreground};
+use crate::error::{Error, Result};
+use crate::random::{Purpose, permutation, stream};
+use crate::stats::{median, nearest_rank};
+use crate::volume::Volume;
+
+/// Samples that are named.
+const NAMED: usize = 5;
+
+/// Whether samples are memorised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Memorisation {
+    /// Volumes a side in each draw.
+    pub volumes_a_side: usize,
+    /// Draws.
+    pub draws: usize,
+    /// The median ratio of the samples over draws of volumes and of samples, with replacement: mean, and 2.5 % of the draws below
+    /// and above.
+    pub of_samples: Ratio,
+    /// The same of real volumes of other people.
+    pub of_reals: Ratio,
+    /// The samples of the lowest ratios to all volumes, lowest first.
+    pub lowest: Vec<Nearest>,
+}
+
+/// A ratio over draws.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    /// Mean over the draws.
+    pub mean: f64,
+    /// 2.5 % of the draws are below.
+    pub low: f64,
+    /// 2.5 % of the draws are above.
+    pub high: f64,
+}
+
+/// A sample with the volumes nearest to it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Nearest {
+    /// Number of the sample.
+    pub sample: usize,
+    /// Number of its nearest training volume.
+    pub training: usize,
+    /// Number of the nearest volume of other people.
+    pub unseen: usize,
+    /// Distance to the one over distance to the other.
+    pub ratio: f64,
+}
+
+impl Memorisation {
+    /// Of `samples`, the `training` volumes and those of `unseen` people; distances are root mean square differences over the
+    /// foreground. Every draw has as many of each side as the smaller set, less one.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for fewer than three volumes in a set, and as [`nearest`](super::nearest).
+    pub fn of(
+        samples: &[Volume],
+        training: &[Volume],
+        unseen: &[Volume],
+        foreground: &Array3<bool>,
+        draws: usize,
+    ) -> Result<Self> {
+        for (name, set) in [("samples", samples), ("training volumes", training), ("unseen volumes", unseen)]
+        {
+            if set.len() < 3 {
+                return Err(Error::value(name, "three or more", set.len().to_string(), "give more volumes"));
+            }
+        }
+        let (samples, training) = within_foreground(samples, training, foreground)?;
+        let (unseen, _) = within_foreground(unseen, unseen, foreground)?;
+        let matrix = |rows: &[Vec<f32>], columns: &[Vec<f32>]| -> Vec<Vec<f64>> {
+            rows.par_iter()
+                .map(|row| columns.iter().map(|column| root_mean_square(row, column)).collect())
+                .collect()
+        };
+        let to_training = [matrix(&samples, &training), matrix(&unseen, &training)];
+        let to_unseen = [matrix(&samples, &unseen), matrix(&unseen, &unseen)];
+        let a_side = training.len().min(unseen.len()) - 1;
+        let ratios: [Vec<f64>; 2] = [0, 1].map(|set| {
+            let drawn = (0..draws as u64).into_par_iter().map(|draw| {
+                let mut rng = stream(0, draw, set as u64, 0, Purpose::Resampling);
+                let training = permutation(&mut rng, training.len());
+                let unseen = permutation(&mut rng, unseen.len());
+                let count = to_training[set].len();
+                let rows = crate::random::uniform(&mut rng, count);
+                let ratios: Vec<f64> = rows
+                    .into_iter()
+                    .map(|part| {
+                        let row = ((f64::from(part) * count as f64) as usize).min(count - 1);
+                        let of = |distances: &[f64], columns: &mut dyn Iterator<Item = usize>| {
+                            columns.take(a_side).map(|at| distances[at]).fold(f64::INFINITY, f64::min)
+                        };
+                        // A real volume is no neighbour of itself.
+                        let mut others = unseen.iter().copied().filter(|&at| set == 0 || at != row);
+                        of(&to_training[set][row], &mut training.iter().copied())
+                            / of(&to_unseen[set][row], &mut others)
+                    })
+                    .collect();
+                median(ratios)
+            });
+            drawn.collect()
+        });
+        let [of_samples, of_reals] = ratios.map(Ratio::of);
+        let least = |distances: &[f64]| {
+            let (at, distance) =
+                distances.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).expect("volumes");
+            (at, *distance)
+        };
+        let mut lowest: Vec<Nearest> = (0..samples.len())
+            .map(|sample| {
+                let ((training, near), (unseen, far)) =
+                    (least(&to_training[0][sample]), least(&to_unseen[0][sample]));
+                Nearest { sample, training, unseen, ratio: near / far }
+            })
+            .collect();
+        lowest.sort_by(|a, b| a.ratio.total_cmp(&b.ratio));
+        lowest.truncate(NAMED);
+        Ok(Self { volumes_a_side: a_side, draws, of_samples, of_reals, lowest })
+    }
+
+    /// Whether the interval of the samples holds the mean of the reals, or lies above it.
+    pub fn is_unlikely(&self) -> bool {
+        self.of_samples.high >= self.of_reals.mean
+    }
+}
+
+impl Ratio {
+    fn of(mut draws: Vec<f64>) -> Self {
+        draws.sort_by(f64::total_cmp);
+        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+        let [low, high] = [0.025, 0.975].map(|share| nearest_rank(&mut draws, share).expect("draws"));
+        Self { mean, low, high }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Matrix4;
+    use ndarray::Array4;
+
+    use super::*;
+    use crate::random::normal;
+
+    /// White noise: people are as far from each other as from anyone.
+    fn people(first: u64, count: u64) -> Vec<Volume> {
+        let one = |person| {
+            let values = normal(&mut stream(person, 0, 0, 0, Purpose::Noise), 512);
+            Volume::new(Array4::from_shape_vec((1, 8, 8, 8), values).unwrap(), Matrix4::identity())
+        };
+        (first..first + count).map(one).collect()
+    }
+
+    /// A mixture of a volume with another one.
+    fn near(a: &[Volume], b: &[Volume], part: f32) -> Vec<Volume> {
+        let mixed = a.iter().zip(b).map(|(a, b)| (&a.data * (1.0 - part)) + &b.data * part);
+        mixed.map(|data| Volume::new(data, Matrix4::identity())).collect()
+    }
+
+    #[test]
+    fn copies_are_told_from_strangers() {
+        let everywhere = Array3::from_elem((8, 8, 8), true);
+        let (training, unseen) = (people(0, 30), people(100, 12));
+        let strangers = Memorisation::of(&people(200, 20), &training, &unseen, &everywhere, 100).unwrap();
+        assert!(strangers.is_unlikely() && strangers.volumes_a_side == 11, "{strangers:?}");
+        assert!(
+            (strangers.of_samples.mean - 1.0).abs() < 0.05 && (strangers.of_reals.mean - 1.0).abs() < 0.05
+        );
+        // All of them near to a training volume, which eleven of thirty hold in a third of the draws.
+        let copies = near(&training, &people(300, 30), 0.2);
+        let copied = Memorisation::of(&copies, &training, &unseen, &everywhere, 100).unwrap();
+        assert!(
+            copied.lowest.iter().all(|nearest| nearest.training == nearest.sample && nearest.ratio < 0.3)
+        );
+        let all = near(&training[..11], &people(300, 11), 0.2);
+        let copied = Memorisation::of(&all, &training[..12], &unseen, &everywhere, 100).unwrap();
+        assert!(!copied.is_unlikely() && copied.of_samples.high < 0.5, "{copied:?}");
+    }
+
+    #[test]
+    fn too_few_volumes_are_refused() {
+        let everywhere = Array3::from_elem((8, 8, 8), true);
+        let two = Memorisation::of(&people(0, 2), &people(9, 5), &people(20, 5), &everywhere, 10);
+        assert!(two.unwrap_err().to_string().contains("samples"));
+    }
+}

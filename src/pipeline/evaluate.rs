@@ -1,0 +1,213 @@
+//! How close synthetic volumes come to real ones, beside how close real ones come to each other.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::device::on_device;
+use super::generator::{Generator, Sampling};
+use super::progress::{Event, Progress};
+use super::realism::{ExtractorChoice, realism};
+use super::segmenter::Segmenter;
+use crate::anatomy::Region;
+use crate::anatomy::cohort::Asked;
+use crate::anatomy::volumes::Volumes;
+use crate::error::{Error, Result};
+use crate::io::dataset::Dataset;
+use crate::metrics::realism::Realism;
+use crate::metrics::{
+    Diversity, Memorisation, Neighbours, SetDistance, diversity, foreground, nearest, set_distance,
+    split_half_distance,
+};
+use crate::report::{Montage, write_png};
+use crate::volume::Volume;
+use crate::volume::resample::Grid;
+
+/// The range that volumes are normalised to, as SSIM needs it.
+const DATA_RANGE: f64 = 2.0;
+/// A voxel is tissue where the real volumes' mean is above this, air being −1.
+const TISSUE: f64 = -0.9;
+/// Draws behind the intervals of the memorisation check.
+const DRAWS: usize = 1000;
+/// Fewest volumes of a set for measures of realism: each draw of half of them must have five neighbours.
+pub const REALISM_LEAST: usize = 12;
+
+/// What is evaluated against what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Which generator, and how it is sampled. Conditions that are left out are those of the real volumes.
+    pub sampling: Sampling,
+    /// Real volumes: a prepared dataset on the generator's grid.
+    pub data: PathBuf,
+    /// Number of synthetic volumes; by default as many as there are real ones.
+    pub volumes: Option<usize>,
+    /// First seed.
+    pub first_seed: u64,
+    /// The dataset of the training, to check for memorisation: `data` then has people whom the generator has not seen.
+    pub training: Option<PathBuf>,
+    /// Where a picture of the samples nearest to training volumes goes.
+    pub picture: Option<PathBuf>,
+    /// In whose features realism is measured.
+    pub extractor: ExtractorChoice,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sampling: Sampling::default(),
+            data: PathBuf::new(),
+            volumes: None,
+            first_seed: 100_000,
+            training: None,
+            picture: None,
+            extractor: ExtractorChoice::default(),
+        }
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Numbers of synthetic and of real volumes.
+    pub counts: [usize; 2],
+    /// How different the synthetic and the real volumes are among themselves.
+    pub diversity: [Diversity; 2],
+    /// Nearest real volumes.
+    pub neighbours: Neighbours,
+    /// Distance of the synthetic volumes to the real ones, and of one half of these to the other.
+    pub distances: [SetDistance; 2],
+    /// Whether samples are memorised, where the training set is given.
+    pub memorisation: Option<Memorised>,
+    /// How measured volumes of regions follow those asked for.
+    pub asked: Vec<Asked>,
+    /// Measures of realism; none of fewer than [`REALISM_LEAST`] volumes a set.
+    pub realism: Option<Realism>,
+}
+
+/// The memorisation check with the names of the nearest volumes.
+#[derive(Clone, Debug)]
+pub struct Memorised {
+    /// What was found.
+    pub check: Memorisation,
+    /// Of each of its lowest samples the seed, the nearest training volume and the nearest unseen one.
+    pub named: Vec<(u64, String, String)>,
+}
+
+/// Dataset and generator → two sets of volumes → numbers.
+///
+/// # Errors
+/// What is wrong with data, weights or device; fewer than four real volumes.
+pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
+    let dataset = Dataset::open(&options.data)?;
+    if dataset.len() < 4 {
+        let advice = "prepare more scans";
+        return Err(Error::value("--data", "four volumes or more", dataset.len().to_string(), advice));
+    }
+    let reals = volumes_of(&dataset)?;
+    let count = options.volumes.unwrap_or(reals.len()).max(2);
+    let seeds: Vec<u64> = (options.first_seed..).take(count).collect();
+    let people: Vec<_> = dataset.manifest.entries.iter().map(|e| (&*e.name, &e.labels)).collect();
+    let generator = Generator::open(&options.sampling, &people)?;
+    let mut samples = Vec::with_capacity(count);
+    for (at, &seed) in seeds.iter().enumerate() {
+        progress.check()?;
+        samples.push(generator.sample(seed));
+        progress.tell(Event::Done { what: "samples", done: at + 1, of: count });
+    }
+    let asked = asked(&generator, &seeds, &samples, options, progress)?;
+    let intensity = generator.space.intensity;
+    let synthetic: Vec<Volume> = samples.into_iter().map(|volume| intensity.apply(volume)).collect();
+    if synthetic[0].data.dim() != reals[0].data.dim() {
+        let [expected, found] = [&synthetic, &reals].map(|set| format!("{:?}", set[0].data.dim()));
+        let expected = format!("the generator's grid {expected}");
+        return Err(Error::value("--data", expected, found, "prepare on its grid"));
+    }
+    let tissue = foreground(&reals, TISSUE)?;
+    let memorisation = match &options.training {
+        Some(path) => {
+            let training = Dataset::open(path)?;
+            let volumes = volumes_of(&training)?;
+            let check = Memorisation::of(&synthetic, &volumes, &reals, &tissue, DRAWS)?;
+            if let Some(path) = &options.picture {
+                picture(path, &check, [&synthetic, &volumes, &reals])?;
+                progress.tell(Event::Wrote(path));
+            }
+            let name = |dataset: &Dataset, at: usize| dataset.entry(at).name.clone();
+            let named = check
+                .lowest
+                .iter()
+                .map(|one| (seeds[one.sample], name(&training, one.training), name(&dataset, one.unseen)));
+            Some(Memorised { named: named.collect(), check })
+        }
+        None => None,
+    };
+    progress.check()?;
+    let realism = match synthetic.len().min(reals.len()) < REALISM_LEAST {
+        true => None,
+        false => Some(on_device!(options.sampling.device, |B, device| {
+            realism::<B>(&options.extractor, &synthetic, &reals, DATA_RANGE, &device)
+        })?),
+    };
+    Ok(Evaluation {
+        counts: [synthetic.len(), reals.len()],
+        diversity: [diversity(&synthetic, DATA_RANGE)?, diversity(&reals, DATA_RANGE)?],
+        neighbours: nearest(&synthetic, &reals, &tissue)?,
+        distances: [set_distance(&synthetic, &reals, &tissue)?, split_half_distance(&reals, &tissue)?],
+        memorisation,
+        asked,
+        realism,
+    })
+}
+
+fn volumes_of(dataset: &Dataset) -> Result<Vec<Volume>> {
+    (0..dataset.len()).map(|i| dataset.volume(i)).collect()
+}
+
+/// Each of the lowest samples with its nearest training volume and its nearest unseen one.
+fn picture(
+    path: &std::path::Path,
+    check: &Memorisation,
+    [samples, training, unseen]: [&[Volume]; 3],
+) -> Result<()> {
+    let rows = check.lowest.iter();
+    let volumes: Vec<Volume> = rows
+        .flat_map(|one| {
+            [&samples[one.sample], &training[one.training], &unseen[one.unseen]].map(Volume::clone)
+        })
+        .collect();
+    let montage = Montage { columns: 3, window: (-1.0, 1.0), ..Montage::fit(&volumes)? };
+    write_png(path, &montage.render(&volumes)?)
+}
+
+/// How the volumes that samples measure follow those they were conditioned on: of each covariate named as a region, `brain_ml`.
+fn asked(
+    generator: &Generator,
+    seeds: &[u64],
+    volumes: &[Volume],
+    options: &Options,
+    progress: &Progress,
+) -> Result<Vec<Asked>> {
+    let regions: Vec<(&str, &Region)> = generator
+        .conditions()
+        .into_iter()
+        .filter_map(|label| Some((label, Region::named(label.strip_suffix("_ml")?)?)))
+        .collect();
+    if regions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let segmenter = Segmenter::for_samples(options.sampling.device)?;
+    let mut pairs = vec![Vec::new(); regions.len()];
+    for (at, (&seed, volume)) in seeds.iter().zip(volumes).enumerate() {
+        progress.check()?;
+        let found = Volumes::of("", &segmenter.segment(volume)?, Some(&Grid::of(volume)));
+        let labels = generator.labels(seed);
+        for ((label, region), pairs) in regions.iter().zip(&mut pairs) {
+            let measured = found.region(region.name).map(|region| region.volume_ml);
+            let asked = labels.get(*label).and_then(|value| value.parse().ok());
+            pairs.extend(asked.zip(measured).map(|(asked, measured)| [asked, measured]));
+        }
+        progress.tell(Event::Done { what: "samples measured", done: at + 1, of: volumes.len() });
+    }
+    Ok(regions.iter().zip(&pairs).filter_map(|((label, _), pairs)| Asked::of(*label, pairs)).collect())
+}
