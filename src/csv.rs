@@ -1,25 +1,11 @@
 //! Rows of comma-separated values (RFC 4180).
 
-use std::borrow::Cow;
-
-/// A field as it stands in a row: in quotes where it has to be.
-pub fn field(text: &str) -> Cow<'_, str> {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\"")).into()
-    } else {
-        text.into()
-    }
-}
-
-/// Adds a row of these fields to `text`, with its end of line.
-pub fn push_row<'a>(text: &mut String, fields: impl IntoIterator<Item = &'a str>) {
-    for (n, of_row) in fields.into_iter().enumerate() {
-        if n > 0 {
-            text.push(',');
-        }
-        text.push_str(&field(of_row));
-    }
-    text.push('\n');
+/// Adds a row of these fields, in quotes where they have to be, to `text`, with its end of line.
+pub fn push_row(text: &mut String, fields: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(fields).expect("one row, into memory");
+    let row = writer.into_inner().expect("into memory");
+    text.push_str(&String::from_utf8_lossy(&row));
 }
 
 #[cfg(test)]

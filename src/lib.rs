@@ -16,6 +16,7 @@ pub mod pipeline;
 pub mod pretrained;
 pub mod random;
 pub mod report;
+mod stats;
 pub mod train;
 pub mod volume;
 pub mod warp;

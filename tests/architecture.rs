@@ -5,28 +5,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room (a folder or a file of `src`) and the rooms it may name. Every room may name itself.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("random", &[]),
     ("csv", &[]),
+    ("stats", &["random"]),
     ("config", &["error", "mri"]),
     ("warp", &[]),
-    ("volume", &["error", "random"]),
-    ("io", &["error", "volume"]),
+    ("volume", &["error", "random", "stats"]),
+    ("io", &["error", "stats", "volume"]),
     ("mri", &["error", "random", "volume", "warp"]),
     ("ops", &["error", "warp"]),
     ("nn", &["config", "error", "ops", "random"]),
-    ("gan", &["config", "error", "nn", "ops", "random", "warp"]),
+    ("gan", &["config", "error", "nn", "ops", "random", "stats", "warp"]),
     ("pretrained", &["anatomy", "config", "error", "gan", "heads", "nn", "ops", "volume"]),
     ("bridge", &["error", "volume"]),
-    ("report", &["error", "volume"]),
-    ("metrics", &["csv", "error", "random", "volume"]),
-    ("anatomy", &["bridge", "config", "csv", "error", "nn", "ops", "random", "volume", "warp"]),
+    ("report", &["error", "io", "stats", "volume"]),
+    ("metrics", &["csv", "error", "random", "stats", "volume"]),
+    ("anatomy", &["bridge", "config", "csv", "error", "nn", "ops", "random", "stats", "volume", "warp"]),
     (
         "heads",
         &[
-            "anatomy", "bridge", "config", "error", "gan", "metrics", "mri", "nn", "ops", "random", "volume",
-            "warp",
+            "anatomy", "bridge", "config", "error", "gan", "metrics", "mri", "nn", "ops", "random", "stats",
+            "volume", "warp",
         ],
     ),
     (
@@ -45,6 +46,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "pretrained",
             "random",
             "report",
+            "stats",
             "volume",
         ],
     ),
@@ -63,6 +65,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "pretrained",
             "random",
             "report",
+            "stats",
             "volume",
         ],
     ),

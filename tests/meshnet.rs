@@ -3,16 +3,19 @@
 //!
 //! The networks and the golden results are not in this repository; without them the tests that need them say so.
 
+#[path = "../benches/anatomy/meshnet/mod.rs"]
+mod meshnet;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData};
+use meshnet::{ClassUnion, MeshNet, Range, UNIONS_18};
 use ndarray::{Array3, ArrayD, Axis, s};
 use serde_json::Value;
 use voxgan::anatomy::Region;
 use voxgan::io::{nifti, npy};
-use voxgan::pretrained::meshnet::{ClassUnion, MeshNet, Range, UNIONS_18};
 use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;
 

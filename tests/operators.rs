@@ -15,7 +15,6 @@ use voxgan::mri::operators::sampled::Sampled;
 use voxgan::mri::operators::sensitivities::Sensitivities;
 use voxgan::mri::operators::shots::{MotionEncoded, Shots};
 use voxgan::mri::operators::slice_profile::{Profile, SliceProfile, Sliced};
-use voxgan::mri::operators::toeplitz::{Toeplitz, ToeplitzNufft};
 use voxgan::mri::{Chain, Complex32, ComplexArray, Linear};
 use voxgan::random::{Purpose, stream, uniform};
 
@@ -294,31 +293,6 @@ fn slices_are_transformed_one_by_one() {
         let range = ndarray::Slice::from(d..d + 1);
         let one = slice.apply(x.slice_axis(ndarray::Axis(1), range).to_owned());
         assert_eq!(one, y.slice_axis(ndarray::Axis(1), range));
-    }
-}
-
-#[test]
-fn the_convolution_is_the_normal_operator() {
-    for (shape @ [_, d, h, w], volume) in
-        [([2, 1, 21, 16], false), ([1, 7, 10, 9], true), ([2, 3, 12, 8], false)]
-    {
-        let points = points([d, h, w], 150, 9);
-        let accuracy = Accuracy { width: 7, oversampling: 2.0 };
-        let plain = Nufft::new(shape, volume, points.view(), accuracy).unwrap();
-        let short = ToeplitzNufft::new(shape, volume, points.view(), accuracy).unwrap();
-        let x = draw(&shape, 10);
-        let (long, short) = (plain.normal(x.clone()), short.normal(x));
-        let error = norm(&(short - &long)) / norm(&long);
-        assert!(error < 2e-6, "{shape:?}: {error:.1e}");
-        // Weighted: that of weighted samples.
-        let weights: Vec<f32> = (0..150).map(|m| 0.2 + m as f32 / 150.0).collect();
-        let weighted = Toeplitz::new(shape, volume, points.view(), Some(&weights), accuracy).unwrap();
-        let x = draw(&shape, 11);
-        let mut y = plain.apply(x.clone());
-        y.indexed_iter_mut().for_each(|(at, z)| *z *= weights[at[3]]);
-        let (long, short) = (plain.adjoint(y), weighted.apply(x));
-        assert!(norm(&(short - &long)) / norm(&long) < 2e-6);
-        assert!(adjoint_error(&weighted, 12) < 1e-6);
     }
 }
 

@@ -8,8 +8,8 @@ use nalgebra::Matrix4;
 use ndarray::{Array3, Axis};
 use serde_json::Value;
 use voxgan::io::nifti::{self, DataType, WriteOptions};
-use voxgan::metrics::{HaarPsi, Plan, Profile, Scores, SliceAxis, ms_ssim, score, vif};
-use voxgan::volume::Volume;
+use voxgan::metrics::{HaarPsi, Plan, Profile, Scores, ms_ssim, score, vif};
+use voxgan::volume::{Axis as GridAxis, Volume};
 
 /// The expected values.
 fn expected() -> Value {
@@ -123,7 +123,7 @@ fn perceptual_measures_agree_with_theirs() {
             close("MS-SSIM", found.value, number("MS-SSIM"), 1e-5);
         }
         // The same numbers from the volume, scaled by the plan.
-        let plan = Plan { all: true, axis: SliceAxis::D, ..Plan::new(Profile::FastMri) };
+        let plan = Plan { all: true, axis: GridAxis::D, ..Plan::new(Profile::FastMri) };
         let found = score(&target, &prediction, None, &plan).expect("scores");
         for name in ["HaarPSI", "HaarPSI medical", "VIF"] {
             let found = found.get(&format!("{name} 2D")).expect("a score").value;

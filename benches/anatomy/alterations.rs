@@ -4,9 +4,10 @@ use ndarray::{Array3, Axis};
 use voxgan::anatomy::ageing::{Ageing, Walls};
 use voxgan::error::Result;
 use voxgan::mri::degrade::{Degradation, NoiseLevel, RandomBiasField, RandomNoise, simulate};
-use voxgan::pretrained::meshnet::ClassUnion;
 use voxgan::volume::Volume;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
+
+use crate::meshnet::ClassUnion;
 
 /// A change by its name: a scan and the peer's labels of it in, a scan out.
 pub type Alteration = (&'static str, fn(&Volume, &Volume) -> Result<Volume>);

@@ -7,6 +7,8 @@ mod found;
 mod gate;
 mod labelled;
 mod maps;
+#[allow(dead_code, reason = "tests/meshnet.rs uses more of it")]
+mod meshnet;
 mod neuromorphometrics;
 mod peer;
 mod pictures;

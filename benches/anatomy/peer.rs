@@ -6,10 +6,10 @@ use voxgan::anatomy::Segmentation;
 use voxgan::anatomy::overlap::dice;
 use voxgan::anatomy::{REGIONS, Region};
 use voxgan::error::Result;
-use voxgan::pretrained::meshnet::{ClassUnion, MeshNet, UNIONS_18};
 use voxgan::volume::Volume;
 
 use crate::found::Found;
+use crate::meshnet::{ClassUnion, MeshNet, UNIONS_18};
 use crate::place::Place;
 
 /// Opens it.

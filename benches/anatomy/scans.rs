@@ -8,12 +8,12 @@ use burn::backend::Flex;
 use voxgan::anatomy::Region;
 use voxgan::error::Result;
 use voxgan::io::nifti;
-use voxgan::pretrained::meshnet::MeshNet;
 use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;
 use voxgan::volume::resample::Grid;
 
 use crate::found::{csv, mean_dice};
+use crate::meshnet::MeshNet;
 use crate::peer::as_reference;
 use crate::pictures::outlines;
 use crate::place::{Options, Place};

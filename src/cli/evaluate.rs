@@ -11,6 +11,7 @@ use crate::io::write_beside;
 use crate::metrics::{Neighbour, Ratio, SetDistance};
 use crate::pipeline::evaluate::{Evaluation, Memorised, Options, REALISM_LEAST, evaluate};
 use crate::pipeline::{ExtractorChoice, Sampling};
+use crate::stats::upper_median;
 
 /// Measure a generator's volumes against real ones.
 ///
@@ -156,9 +157,7 @@ fn document(found: &Evaluation, psi: f64) -> serde_json::Value {
 }
 
 fn median(list: &[Neighbour]) -> f64 {
-    let mut values: Vec<f64> = list.iter().map(|n| n.rmse).collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    upper_median(list.iter().map(|n| n.rmse).collect()).expect("both sets have volumes")
 }
 
 fn least(list: &[Neighbour]) -> f64 {

@@ -8,6 +8,7 @@ use image::{GrayImage, Luma};
 use ndarray::{Array3, ArrayView2, Axis as Dimension};
 use serde_json::json;
 
+use super::numbers::{AxisName, two_or_three};
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::{npy, write_beside};
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(value_name = "PATTERN", required = true, value_enum)]
     patterns: Vec<PatternName>,
     /// Places of k-space along the columns, the rows and, in 3D, the slices, such as 256,256
-    #[arg(long, value_name = "W,H[,D]", value_parser = parse_shape)]
+    #[arg(long, value_name = "W,H[,D]", value_parser = two_or_three)]
     shape: [usize; 3],
     /// Places over samples; fastMRI's kinds, radial, spiral and CAIPI report what they reach
     #[arg(short = 'R', long, value_name = "R", default_value_t = 4.0)]
@@ -114,14 +115,6 @@ enum PatternName {
     Caipi,
     /// One part of an axis
     PartialFourier,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-#[value(rename_all = "UPPER")]
-enum AxisName {
-    W,
-    H,
-    D,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -235,12 +228,7 @@ impl Args {
             let found = format!("{} axes", named.len());
             return Err(Error::value("--axes", format!("{count} axes"), found, "name them such as W,H"));
         }
-        let axis = |name: &AxisName| match name {
-            AxisName::W => Axis::W,
-            AxisName::H => Axis::H,
-            AxisName::D => Axis::D,
-        };
-        Ok(named[..count].iter().rev().map(axis).collect())
+        Ok(named[..count].iter().rev().map(|&name| name.into()).collect())
     }
 
     fn places(&self, axis: Axis) -> usize {
@@ -337,18 +325,6 @@ fn picture(path: &Path, sampled: &Array3<bool>) -> Result<GrayImage> {
     Ok(GrayImage::from_fn(columns as u32, rows as u32, |x, y| {
         Luma([if plane[[y as usize, x as usize]] { 255 } else { 0 }])
     }))
-}
-
-fn parse_shape(text: &str) -> std::result::Result<[usize; 3], String> {
-    let numbers: Vec<usize> = text
-        .split(',')
-        .map(|part| part.trim().parse().map_err(|_| format!("{part:?} is not a number of places")))
-        .collect::<std::result::Result<_, _>>()?;
-    match numbers[..] {
-        [w, h] => Ok([w, h, 1]),
-        [w, h, d] => Ok([w, h, d]),
-        _ => Err("expected two numbers or three, such as 256,256".into()),
-    }
 }
 
 #[cfg(test)]

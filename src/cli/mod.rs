@@ -11,6 +11,7 @@ mod interpolate;
 mod mask;
 mod mix;
 mod n4;
+mod numbers;
 mod parity;
 mod prepare;
 mod recon;

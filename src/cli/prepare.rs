@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::anatomy::strip::stripped;
+use super::numbers::{one_or_three, three, two};
 use crate::anatomy::Region;
 use crate::error::{Error, Result};
 use crate::io::dataset::{Correction, Dataset, Outcome, Plan, Progress, Report, prepare};
@@ -33,10 +34,10 @@ pub struct Args {
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Voxels from left to right, back to front and bottom to top, such as 64,64,64; W,H,1 for slices
-    #[arg(long, value_name = "W,H,D", value_parser = parse_shape)]
+    #[arg(long, value_name = "W,H,D", value_parser = three::<usize>)]
     shape: [usize; 3],
     /// Resample to voxels of this size in mm, one number or three; without it scans keep their own
-    #[arg(long, value_name = "MM", value_parser = parse_spacing)]
+    #[arg(long, value_name = "MM", value_parser = one_or_three::<f64>)]
     spacing_mm: Option<[f64; 3]>,
     /// What lies in the middle: the head, or the middle of the scan's own grid
     #[arg(long, value_enum, default_value_t = CentreName::Foreground)]
@@ -45,7 +46,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = NormalisationName::Percentile)]
     normalise: NormalisationName,
     /// Lower percentile (of all voxels) and upper (of the foreground) for --normalise percentile
-    #[arg(long, value_name = "LOW,HIGH", default_value = "0,99.9", value_parser = parse_percentiles)]
+    #[arg(long, value_name = "LOW,HIGH", default_value = "0,99.9", value_parser = two::<f64>)]
     percentiles: [f64; 2],
     /// Between voxels
     #[arg(long, value_enum, default_value_t = InterpolationName::Linear)]
@@ -218,44 +219,5 @@ fn print_summary(report: &Report) {
         let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let more = if names.len() > 5 { ", …" } else { "" };
         println!("no {label} for {} of the volumes: {shown}{more}", names.len());
-    }
-}
-
-fn parse_shape(text: &str) -> std::result::Result<[usize; 3], String> {
-    numbers(text)?.try_into().map_err(|_| "expected three numbers, such as 64,64,64".to_string())
-}
-
-fn parse_spacing(text: &str) -> std::result::Result<[f64; 3], String> {
-    match numbers(text)?[..] {
-        [one] => Ok([one; 3]),
-        [x, y, z] => Ok([x, y, z]),
-        _ => Err("expected one number or three, such as 3 or 1,1,3".into()),
-    }
-}
-
-fn parse_percentiles(text: &str) -> std::result::Result<[f64; 2], String> {
-    numbers(text)?.try_into().map_err(|_| "expected two numbers, such as 0,99.9".to_string())
-}
-
-fn numbers<T: std::str::FromStr>(text: &str) -> std::result::Result<Vec<T>, String> {
-    let number =
-        |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is not a number of the right kind"));
-    text.split(',').map(number).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_each_option() {
-        assert_eq!(parse_shape("64, 48,1"), Ok([64, 48, 1]));
-        assert_eq!(parse_spacing("3"), Ok([3.0; 3]));
-        assert_eq!(parse_spacing("1,1,2.5"), Ok([1.0, 1.0, 2.5]));
-        assert_eq!(parse_percentiles("0,99.9"), Ok([0.0, 99.9]));
-        for wrong in ["64", "64,64", "64,64,-1", "64,64,x", "64,64,1.5", ""] {
-            assert!(parse_shape(wrong).is_err(), "{wrong}");
-        }
-        assert!(parse_spacing("1,2").is_err() && parse_percentiles("5").is_err());
     }
 }

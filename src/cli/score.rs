@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::numbers::AxisName;
 use crate::error::{Error, Result};
 use crate::io::slices::Colour;
 use crate::io::{nifti, slices, write_beside};
-use crate::metrics::{Plan, Profile, Scores, SliceAxis, score};
+use crate::metrics::{Plan, Profile, Scores, score};
 use crate::volume::{Volume, check_grids};
 
 /// Score predictions against their targets.
@@ -59,13 +60,6 @@ enum ProfileName {
     Dagan,
     /// Sanchez and Vilaplana 2018: multiplied by the brain's mask, 3D SSIM
     Sanchez,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum AxisName {
-    D,
-    H,
-    W,
 }
 
 /// A target, its prediction and the mask of both.
@@ -130,11 +124,7 @@ impl Args {
                 ProfileName::Dagan => Profile::Dagan,
                 ProfileName::Sanchez => Profile::Sanchez,
             },
-            axis: match self.axis {
-                AxisName::D => SliceAxis::D,
-                AxisName::H => SliceAxis::H,
-                AxisName::W => SliceAxis::W,
-            },
+            axis: self.axis.into(),
             data_range: self.data_range,
             all: self.all,
         }

@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::numbers::{AxisName, range, three};
 use super::records::Records;
 use crate::error::{Error, Result};
 use crate::io::masks;
@@ -89,10 +90,10 @@ struct Motion {
     #[arg(long, value_name = "N", default_value_t = 2)]
     moves: usize,
     /// Angles about each axis in degrees
-    #[arg(long, value_name = "RANGE", default_value = "-10,10", value_parser = parse_range, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RANGE", default_value = "-10,10", value_parser = range::<f64>, allow_hyphen_values = true)]
     rotation_deg: [f64; 2],
     /// Shifts along each axis in millimetres
-    #[arg(long, value_name = "RANGE", default_value = "-10,10", value_parser = parse_range, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RANGE", default_value = "-10,10", value_parser = range::<f64>, allow_hyphen_values = true)]
     translation_mm: [f64; 2],
     /// By how much of a step the moves come earlier or later
     #[arg(long, value_name = "PART", default_value_t = 0.3)]
@@ -115,13 +116,13 @@ struct Ghosting {
     #[command(flatten)]
     files: Files,
     /// Number of ghosts
-    #[arg(long, value_name = "RANGE", default_value = "4,10", value_parser = parse_whole_range)]
+    #[arg(long, value_name = "RANGE", default_value = "4,10", value_parser = range::<usize>)]
     ghosts: [usize; 2],
     /// Strength: 0 is none, 1 loses the planes of k-space
-    #[arg(long, value_name = "RANGE", default_value = "0.5,1", value_parser = parse_range)]
+    #[arg(long, value_name = "RANGE", default_value = "0.5,1", value_parser = range::<f64>)]
     strength: [f64; 2],
     /// Part of k-space about its centre that is left as it is
-    #[arg(long, value_name = "RANGE", default_value = "0.02", value_parser = parse_range)]
+    #[arg(long, value_name = "RANGE", default_value = "0.02", value_parser = range::<f64>)]
     restored: [f64; 2],
     /// Axes to choose from
     #[arg(long, value_name = "AXES", value_enum, value_delimiter = ',', default_value = "w,h,d")]
@@ -135,10 +136,10 @@ struct Spikes {
     #[command(flatten)]
     files: Files,
     /// Number of spikes
-    #[arg(long, value_name = "RANGE", default_value = "1", value_parser = parse_whole_range)]
+    #[arg(long, value_name = "RANGE", default_value = "1", value_parser = range::<usize>)]
     count: [usize; 2],
     /// Height, in the greatest modulus of k-space
-    #[arg(long, value_name = "RANGE", default_value = "1,3", value_parser = parse_range, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RANGE", default_value = "1,3", value_parser = range::<f64>, allow_hyphen_values = true)]
     strength: [f64; 2],
     #[arg(long, value_enum, default_value_t = ComponentName::Magnitude)]
     component: ComponentName,
@@ -152,7 +153,7 @@ struct BiasField {
     #[arg(long, value_name = "N", default_value_t = 3)]
     order: usize,
     /// Each of its coefficients
-    #[arg(long, value_name = "RANGE", default_value = "-0.5,0.5", value_parser = parse_range, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RANGE", default_value = "-0.5,0.5", value_parser = range::<f64>, allow_hyphen_values = true)]
     coefficient: [f64; 2],
 }
 
@@ -161,10 +162,10 @@ struct Noise {
     #[command(flatten)]
     files: Files,
     /// Mean of the foreground over the noise's standard deviation
-    #[arg(long, value_name = "RANGE", default_value = "10,40", value_parser = parse_range, conflicts_with = "sigma")]
+    #[arg(long, value_name = "RANGE", default_value = "10,40", value_parser = range::<f64>, conflicts_with = "sigma")]
     snr: [f64; 2],
     /// Standard deviation in the volume's own units, instead
-    #[arg(long, value_name = "RANGE", value_parser = parse_range)]
+    #[arg(long, value_name = "RANGE", value_parser = range::<f64>)]
     sigma: Option<[f64; 2]>,
     /// Rician, as in magnitudes, or Gaussian
     #[arg(long, value_enum, default_value_t = DistributionName::Rician)]
@@ -176,10 +177,10 @@ struct ThickSlices {
     #[command(flatten)]
     files: Files,
     /// Thickness of a slice
-    #[arg(long, value_name = "RANGE", default_value = "3,6", value_parser = parse_range)]
+    #[arg(long, value_name = "RANGE", default_value = "3,6", value_parser = range::<f64>)]
     thickness_mm: [f64; 2],
     /// Gap between slices
-    #[arg(long, value_name = "RANGE", default_value = "0", value_parser = parse_range)]
+    #[arg(long, value_name = "RANGE", default_value = "0", value_parser = range::<f64>)]
     gap_mm: [f64; 2],
     /// What a slice weighs across its thickness
     #[arg(long, value_enum, default_value_t = ShapeName::Boxcar)]
@@ -223,10 +224,10 @@ struct Phantom {
     #[arg(long, value_enum, default_value_t = PhantomName::Brain)]
     of: PhantomName,
     /// Voxels left to right, back to front and bottom to top; W,H,1 for a slice
-    #[arg(long, value_name = "W,H,D", default_value = "160,192,160", value_parser = parse_three::<usize>)]
+    #[arg(long, value_name = "W,H,D", default_value = "160,192,160", value_parser = three::<usize>)]
     shape: [usize; 3],
     /// Size of a voxel in mm
-    #[arg(long, value_name = "MM,MM,MM", default_value = "1,1,1", value_parser = parse_three::<f64>)]
+    #[arg(long, value_name = "MM,MM,MM", default_value = "1,1,1", value_parser = three::<f64>)]
     spacing_mm: [f64; 3],
     /// How the brain's tissues appear
     #[arg(long, value_enum, default_value_t = ContrastName::T1)]
@@ -260,7 +261,6 @@ macro_rules! names {
     };
 }
 
-names!(AxisName for Axis: W => Axis::W, H => Axis::H, D => Axis::D);
 names!(ComponentName for Component: Magnitude => Component::Magnitude, Real => Component::Real);
 names!(DistributionName for Distribution: Rician => Distribution::Rician, Gaussian => Distribution::Gaussian);
 names!(ShapeName for ProfileShape: Boxcar => ProfileShape::Boxcar, Gaussian => ProfileShape::Gaussian);
@@ -439,30 +439,4 @@ fn save(path: &Path, volume: &Volume, data_type: DataType, what: &str, details: 
     sidecar::write(path, &record)?;
     println!("{}", path.display());
     Ok(())
-}
-
-fn parse_range(text: &str) -> std::result::Result<[f64; 2], String> {
-    match numbers(text)?[..] {
-        [one] => Ok([one, one]),
-        [low, high] if low <= high => Ok([low, high]),
-        _ => Err("expected one number, or two that rise, such as 0.5,1".into()),
-    }
-}
-
-fn parse_whole_range(text: &str) -> std::result::Result<[usize; 2], String> {
-    match numbers(text)?[..] {
-        [one] => Ok([one, one]),
-        [low, high] if low <= high => Ok([low, high]),
-        _ => Err("expected one whole number, or two that rise, such as 4,10".into()),
-    }
-}
-
-fn parse_three<T: std::str::FromStr>(text: &str) -> std::result::Result<[T; 3], String> {
-    numbers(text)?.try_into().map_err(|_| "expected three numbers, such as 160,192,160".to_string())
-}
-
-fn numbers<T: std::str::FromStr>(text: &str) -> std::result::Result<Vec<T>, String> {
-    let number =
-        |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is not a number of the right kind"));
-    text.split(',').map(number).collect()
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::validation::{self, above_zero, adam_betas, at_least, at_least_one, not_below_zero, probability};
 use super::{in_file, parse, to_toml};
 use crate::error::{Error, Result};
 
@@ -197,20 +198,14 @@ impl SegmentationRecipe {
     pub fn validate(&self) -> Result<()> {
         let (widths, training, synthesis) = (&self.segmenter.widths, &self.training, &self.synthesis);
         let advice = "change this key";
-        if widths.is_empty() || widths.len() > LEVELS_MAX || widths.contains(&0) {
-            let (expected, found) = (format!("1 to {LEVELS_MAX} positive widths"), format!("{widths:?}"));
-            return Err(Error::value("segmenter.widths", expected, found, advice));
-        }
+        validation::widths("segmenter.widths", widths, LEVELS_MAX)?;
         let multiple = 1usize << widths.len();
         if training.crop.iter().any(|&n| n == 0 || !n.is_multiple_of(multiple)) {
             let (expected, found) = (format!("multiples of {multiple}"), format!("{:?}", training.crop));
             return Err(Error::value("training.crop", expected, found, advice));
         }
         if let Some(DetailRecipe { widths, crop }) = &self.detail {
-            if widths.is_empty() || widths.len() > LEVELS_MAX || widths.contains(&0) {
-                let (expected, found) = (format!("1 to {LEVELS_MAX} positive widths"), format!("{widths:?}"));
-                return Err(Error::value("detail.widths", expected, found, advice));
-            }
+            validation::widths("detail.widths", widths, LEVELS_MAX)?;
             let multiple = 1usize << (widths.len() - 1);
             let fits =
                 |(n, whole): (&usize, &usize)| *n >= DETAIL_MIN && n.is_multiple_of(multiple) && n <= whole;
@@ -220,21 +215,14 @@ impl SegmentationRecipe {
             }
         }
         let key = |name: &str| format!("training.{name}");
-        numbers(
-            &[
-                (key("learning_rate"), training.learning_rate),
-                (key("average_steps"), training.average_steps),
-                (key("steps"), training.steps as f64),
-                (key("log_every_steps"), training.log_every_steps as f64),
-                (key("checkpoint_every_steps"), training.checkpoint_every_steps as f64),
-            ],
-            &[
-                (key("adam_betas[0]"), training.adam_betas[0]),
-                (key("adam_betas[1]"), training.adam_betas[1]),
-                (key("real"), training.real),
-            ],
-            &[(key("cross_entropy"), training.cross_entropy, 0.0)],
-        )?;
+        above_zero(&key("learning_rate"), training.learning_rate)?;
+        above_zero(&key("average_steps"), training.average_steps)?;
+        at_least_one(&key("steps"), training.steps as usize)?;
+        at_least_one(&key("log_every_steps"), training.log_every_steps as usize)?;
+        at_least_one(&key("checkpoint_every_steps"), training.checkpoint_every_steps as usize)?;
+        adam_betas(&key("adam_betas"), training.adam_betas)?;
+        probability(&key("real"), training.real)?;
+        not_below_zero(&key("cross_entropy"), training.cross_entropy)?;
         synthesis.validate("synthesis")
     }
 }
@@ -246,55 +234,31 @@ impl SynthesisRecipe {
     /// [`Error::Value`] with the path of the first key that does not.
     pub fn validate(&self, table: &str) -> Result<()> {
         let key = |name: &str| format!("{table}.{name}");
-        numbers(
-            &[(key("elastic_spacing_mm"), self.elastic_spacing_mm)],
-            &[
-                (key("scaling"), self.scaling),
-                (key("mirrored"), self.mirrored),
-                (key("t1_like"), self.t1_like),
-                (key("stripped"), self.stripped),
-                (key("stripped_to_brain"), self.stripped_to_brain),
-                (key("cut"), self.cut),
-                (key("coarse"), self.coarse),
-            ],
-            &[
-                (key("rotation_deg"), self.rotation_deg, 0.0),
-                (key("shear"), self.shear, 0.0),
-                (key("shift_mm"), self.shift_mm, 0.0),
-                (key("elastic_mm"), self.elastic_mm, 0.0),
-                (key("bias"), self.bias, 0.0),
-                (key("noise"), self.noise, 0.0),
-                (key("gamma"), self.gamma, 0.0),
-                (key("isotropic_max_mm"), self.isotropic_max_mm, 1.0),
-                (key("slices_max_mm"), self.slices_max_mm, 1.0),
-            ],
-        )
-    }
-}
-
-/// Refuses numbers that are not positive, not from 0 to 1, or less than the least.
-fn numbers(
-    positive: &[(String, f64)],
-    parts: &[(String, f64)],
-    at_least: &[(String, f64, f64)],
-) -> Result<()> {
-    let wrong = |key: &str, expected: String, value: f64| {
-        Err(Error::value(key, expected, value.to_string(), "change this key"))
-    };
-    for (key, value) in positive {
-        if !(*value > 0.0 && value.is_finite()) {
-            return wrong(key, "a positive number".into(), *value);
+        above_zero(&key("elastic_spacing_mm"), self.elastic_spacing_mm)?;
+        for (name, value) in [
+            ("scaling", self.scaling),
+            ("mirrored", self.mirrored),
+            ("t1_like", self.t1_like),
+            ("stripped", self.stripped),
+            ("stripped_to_brain", self.stripped_to_brain),
+            ("cut", self.cut),
+            ("coarse", self.coarse),
+        ] {
+            probability(&key(name), value)?;
         }
-    }
-    for (key, value) in parts {
-        if !(0.0..=1.0).contains(value) {
-            return wrong(key, "a number from 0 to 1".into(), *value);
+        for (name, value, least) in [
+            ("rotation_deg", self.rotation_deg, 0.0),
+            ("shear", self.shear, 0.0),
+            ("shift_mm", self.shift_mm, 0.0),
+            ("elastic_mm", self.elastic_mm, 0.0),
+            ("bias", self.bias, 0.0),
+            ("noise", self.noise, 0.0),
+            ("gamma", self.gamma, 0.0),
+            ("isotropic_max_mm", self.isotropic_max_mm, 1.0),
+            ("slices_max_mm", self.slices_max_mm, 1.0),
+        ] {
+            at_least(&key(name), value, least)?;
         }
+        Ok(())
     }
-    for (key, value, least) in at_least {
-        if !(value >= least && value.is_finite()) {
-            return wrong(key, format!("a number of at least {least}"), *value);
-        }
-    }
-    Ok(())
 }

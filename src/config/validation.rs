@@ -204,17 +204,7 @@ impl TrainingRecipe {
         ] {
             not_below_zero(&key(name), value)?;
         }
-        // Adam divides by 1 − βᵗ, so that a β of one is no decay but a division by zero.
-        for (axis, &beta) in self.adam_betas.iter().enumerate() {
-            let ok = (0.0..1.0).contains(&beta);
-            check(
-                ok,
-                &key(&format!("adam_betas[{axis}]")),
-                "0 ≤ β < 1",
-                beta,
-                "the usual values are 0.0 and 0.99",
-            )?;
-        }
+        adam_betas(&key("adam_betas"), self.adam_betas)?;
         probability(&key("path_length_decay"), self.path_length_decay)?;
         probability(&key("style_mixing"), self.style_mixing)?;
         probability(&key("w_avg_beta"), self.w_avg_beta)?;
@@ -282,7 +272,7 @@ pub(super) fn check(
     if holds { Ok(()) } else { Err(Error::value(key, expected, found.to_string(), advice)) }
 }
 
-fn within(key: &str, value: usize, low: usize, high: usize) -> Result<()> {
+pub(super) fn within(key: &str, value: usize, low: usize, high: usize) -> Result<()> {
     let expected = format!("a whole number from {low} to {high}");
     check((low..=high).contains(&value), key, &expected, value, "choose a value in this range")
 }
@@ -291,18 +281,37 @@ pub(super) fn at_least_one(key: &str, value: usize) -> Result<()> {
     check(value >= 1, key, "a whole number from 1 up", value, "choose a larger value")
 }
 
+pub(super) fn at_least(key: &str, value: f64, least: f64) -> Result<()> {
+    let ok = value.is_finite() && value >= least;
+    check(ok, key, &format!("a finite number, {least} or above"), value, "choose a value in this range")
+}
+
 pub(super) fn above_zero(key: &str, value: f64) -> Result<()> {
     let ok = value.is_finite() && value > 0.0;
     check(ok, key, "a finite number above 0", value, "choose a value in this range")
 }
 
 pub(super) fn not_below_zero(key: &str, value: f64) -> Result<()> {
-    let ok = value.is_finite() && value >= 0.0;
-    check(ok, key, "a finite number, 0 or above", value, "choose a value in this range")
+    at_least(key, value, 0.0)
 }
 
-fn probability(key: &str, value: f64) -> Result<()> {
+pub(super) fn probability(key: &str, value: f64) -> Result<()> {
     check((0.0..=1.0).contains(&value), key, "a number from 0 to 1", value, "choose a value in this range")
+}
+
+/// Adam divides by 1 − βᵗ, so that a β of one is no decay but a division by zero.
+pub(super) fn adam_betas(key: &str, betas: [f64; 2]) -> Result<()> {
+    let advice = "the usual values are 0.0 or 0.9, and 0.99";
+    betas.iter().enumerate().try_for_each(|(axis, beta)| {
+        check((0.0..1.0).contains(beta), &format!("{key}[{axis}]"), "0 ≤ β < 1", beta, advice)
+    })
+}
+
+/// Widths of a network's levels, of which there are at most `levels`.
+pub(super) fn widths(key: &str, widths: &[usize], levels: usize) -> Result<()> {
+    let ok = (1..=levels).contains(&widths.len()) && !widths.contains(&0);
+    let expected = format!("1 to {levels} positive widths");
+    check(ok, key, &expected, format!("{widths:?}"), "change this key")
 }
 
 /// Notes `name` in `seen`; an error if it is empty or already there.

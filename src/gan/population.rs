@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::config::ConditionsRecipe;
+use crate::stats::quantile;
 
 /// Quantiles that are kept: at (k + ½)/N.
 const QUANTILES: usize = 20;
@@ -184,15 +185,7 @@ impl Split {
 /// [`QUANTILES`] of `values`, ascending.
 fn quantiles(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
-    let last = (values.len() - 1) as f64;
-    (0..QUANTILES)
-        .map(|k| {
-            let place = (k as f64 + 0.5) / QUANTILES as f64 * last;
-            let below = place.floor() as usize;
-            let above = (below + 1).min(values.len() - 1);
-            values[below] + (values[above] - values[below]) * place.fract()
-        })
-        .collect()
+    (0..QUANTILES).map(|k| quantile(&values, probability(k as f64))).collect()
 }
 
 fn probability(k: f64) -> f64 {

@@ -18,6 +18,7 @@ use crate::mri::recon::wavelet::{L1Wavelet, wavelet};
 use crate::mri::recon::zero_filled::zero_filled;
 use crate::mri::{Complex32, ComplexArray, Linear};
 use crate::random::{Purpose, stream};
+use crate::stats::lower_rank;
 
 /// Iterations of the total variation that networks see: a quarter of what the method takes for itself.
 const VARIATION: usize = 100;
@@ -141,11 +142,8 @@ impl Head for Recon {
 
 /// The magnitude that all but a thousandth of an image's voxels are below, or the smallest positive number: what becomes one.
 pub fn brightness(image: &Array3<Complex32>) -> f32 {
-    const SHARE: f64 = 0.999;
     let mut magnitudes: Vec<f32> = image.iter().map(|z| z.norm()).collect();
-    let place = (SHARE * (magnitudes.len().saturating_sub(1)) as f64) as usize;
-    let (_, &mut at, _) = magnitudes.select_nth_unstable_by(place, f32::total_cmp);
-    at.max(f32::MIN_POSITIVE)
+    lower_rank(&mut magnitudes, 0.999).unwrap_or(0.0).max(f32::MIN_POSITIVE)
 }
 
 /// Places over samples.

@@ -2,16 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
 /// Writes the file `path` through `fill` so that it is there completely or not at all.
 ///
-/// The content goes to a hidden file in the same folder, is flushed to the disk, and takes the place of `path` in
-/// one step; folders that are missing are made. When anything fails the hidden file is removed and whatever was at
-/// `path` before is untouched.
+/// The content goes to a hidden file in the same folder, whose name no other thread, process or machine uses, is flushed to
+/// the disk, and takes the place of `path` in one step; folders that are missing are made. When anything fails the hidden
+/// file is removed and whatever was at `path` before is untouched.
 ///
 /// # Errors
 /// [`Error::Io`] naming `path`: no permission, no space, `path` is a folder, or the error that `fill` returned.
@@ -20,11 +21,27 @@ pub fn write_beside(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::
     if path.is_dir() {
         return Err(fail(io::Error::new(io::ErrorKind::IsADirectory, "a folder of this name is in the way")));
     }
-    if let Some(folder) = parent(path) {
-        fs::create_dir_all(folder).map_err(|source| Error::io(folder, "make this folder", source))?;
-    }
-    let hidden = Hidden { path: hidden_name(path).map_err(fail)?, keep: false };
-    hidden.fill(path, fill).map_err(fail)
+    let name = path.file_name().ok_or_else(|| {
+        fail(io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"))
+    })?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|source| Error::io(folder, "make this folder", source))?;
+    let written = || {
+        let hidden = hidden(folder, &name.to_string_lossy())?;
+        let mut writer = BufWriter::with_capacity(1 << 16, hidden.as_file().try_clone()?);
+        fill(&mut writer)?;
+        writer.flush()?;
+        drop(writer);
+        hidden.as_file().sync_all()?;
+        hidden.persist(path)?;
+        // The rename itself lasts once the folder is on the disk; not every file system can be asked for that.
+        #[cfg(unix)]
+        if let Ok(folder) = File::open(folder) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    };
+    written().map_err(fail)
 }
 
 /// Removes the unfinished files that runs which were killed left in `folder`; no other run may be writing there.
@@ -50,57 +67,15 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
 /// How the names of unfinished files end.
 const UNFINISHED: &str = ".voxgan.tmp";
 
-/// The unfinished file; removed when dropped unless it has been renamed.
-struct Hidden {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Hidden {
-    fn fill(
-        mut self,
-        target: &Path,
-        fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut writer = BufWriter::with_capacity(1 << 16, File::create_new(&self.path)?);
-        fill(&mut writer)?;
-        writer.flush()?;
-        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&self.path, target)?;
-        self.keep = true;
-        // The rename itself lasts once the folder is on the disk; not every file system can be asked for that.
-        #[cfg(unix)]
-        if let Ok(folder) = File::open(parent(target).unwrap_or(Path::new("."))) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// The folder of `path`, if it names one.
-fn parent(path: &Path) -> Option<&Path> {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty())
-}
-
-/// A name beside `path` that no other thread or process uses.
-fn hidden_name(path: &Path) -> io::Result<PathBuf> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"))?;
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let hidden = format!(".{}.{}-{count}{UNFINISHED}", name.to_string_lossy(), std::process::id());
-    Ok(path.with_file_name(hidden))
+/// The unfinished file of this name; removed when dropped unless it has been renamed.
+fn hidden(folder: &Path, name: &str) -> io::Result<NamedTempFile> {
+    let prefix = format!(".{name}.");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(UNFINISHED);
+    // As for any new file: the umask takes from it what it takes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]
@@ -144,8 +119,7 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let left = hidden_name(&folder.path().join("a.txt")).unwrap();
-        fs::write(&left, "part").unwrap();
+        hidden(folder.path(), "a.txt").unwrap().keep().unwrap();
         fs::write(folder.path().join("other.tmp"), "").unwrap();
         remove_unfinished(folder.path()).unwrap();
         remove_unfinished(&folder.path().join("nowhere")).unwrap();
@@ -153,8 +127,34 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_the_way_is_an_error() {
+    fn two_that_write_one_file_at_once_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_beside(&path, |outer| {
+            write_beside(&path, |inner| inner.write_all(b"inner")).unwrap();
+            outer.write_all(b"outer")
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"outer");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn may_be_read_by_whom_the_umask_lets() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, plain] = ["ours", "plain"].map(|name| folder.path().join(name));
+        write_beside(&ours, |w| w.write_all(b"x")).unwrap();
+        fs::write(&plain, "x").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn a_folder_in_the_way_and_no_name_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         assert!(write_beside(folder.path(), |_| Ok(())).is_err());
+        assert!(write_beside(Path::new("/"), |_| Ok(())).is_err());
     }
 }

@@ -126,9 +126,18 @@ impl Participants {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read it as text", source))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let commas = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        let (separator, separators) = if commas { (',', "commas") } else { ('\t', "tabs") };
-        let mut lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim_end_matches('\r')));
-        let columns: Vec<&str> = lines.next().map_or(Vec::new(), |(_, line)| line.split(separator).collect());
+        let (separator, separators) = if commas { (b',', "commas") } else { (b'\t', "tabs") };
+        // Tables of tabs have no quotes (BIDS).
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .quoting(commas)
+            .trim(csv::Trim::All)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        let mut lines = reader.records().map(|record| record.expect("text in memory, rows of any length"));
+        let columns = lines.next().unwrap_or_default();
+        let columns: Vec<&str> = columns.iter().collect();
         let named = |name: &str| columns.iter().position(|column| *column == name);
         let Some(id) = named("participant_id").or_else(|| named(SUBJECT).filter(|_| commas)) else {
             let advice = format!("name the columns in the first line, separated by {separators}");
@@ -140,17 +149,13 @@ impl Participants {
             return Err(Error::file(path, "line 1", "each column once", found, "rename one of them"));
         }
         let mut rows = BTreeMap::new();
-        for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-            if commas && line.contains('"') {
-                let (field, advice) = (format!("line {number}"), "save it with tabs, as .tsv");
-                return Err(Error::file(path, field, "fields without quotes", line, advice));
-            }
-            let fields: Vec<&str> = line.split(separator).map(str::trim).collect();
+        for fields in lines.filter(|fields| fields.iter().any(|field| !field.is_empty())) {
+            let line = fields.position().map_or_else(String::new, |at| format!("line {}", at.line()));
             if fields.len() != columns.len() {
                 let near = columns[fields.len().min(columns.len() - 1)];
                 return Err(Error::file(
                     path,
-                    format!("line {number}"),
+                    line,
                     format!("{} fields separated by {separators}", columns.len()),
                     format!("{} (they differ from column {near:?} on)", fields.len()),
                     "write n/a where a value is missing",
@@ -158,21 +163,15 @@ impl Participants {
             }
             let values = columns.iter().zip(&fields).enumerate();
             let row = values
-                .filter(|(n, (_, value))| *n != id && !matches!(**value, "n/a" | ""))
+                .filter(|(n, (_, value))| *n != id && !matches!(*value, "n/a" | ""))
                 .map(|(_, (column, value))| (column.to_string(), value.to_string()))
                 .collect();
             // A table of volumes names scans, which name their subjects.
-            let subject = entities(Path::new(fields[id])).0.filter(|_| commas);
+            let subject = entities(Path::new(&fields[id])).0.filter(|_| commas);
             if rows.insert(subject.unwrap_or_else(|| fields[id].to_string()), row).is_some() {
-                let found = format!("{:?} a second time", fields[id]);
-                let advice = "leave one row a participant";
-                return Err(Error::file(
-                    path,
-                    format!("line {number}"),
-                    "each participant once",
-                    found,
-                    advice,
-                ));
+                let (found, advice) =
+                    (format!("{:?} a second time", &fields[id]), "leave one row a participant");
+                return Err(Error::file(path, line, "each participant once", found, advice));
             }
         }
         let columns = columns.iter().enumerate().filter(|(n, _)| *n != id).map(|(_, column)| column);
@@ -245,8 +244,12 @@ mod tests {
         assert_eq!([row("sub-1"), row("2"), row("sub-3")], ["age=30 brain_ml=1400", "age=40", "brain_ml=9"]);
         let message = Participants::join(&[volumes.clone(), volumes]).unwrap_err().to_string();
         assert!(message.contains("flags") && message.contains("a table before"), "{message}");
-        let quoted = write("quoted.csv", "participant_id,note\n1,\"a,b\"\n");
-        assert!(Participants::join(&[people, quoted]).unwrap_err().to_string().contains("quotes"));
+        let quoted = write("quoted.csv", "participant_id,note\nsub-1,\"a,\n\"\"b\"\"\"\nsub-2,c\n");
+        let joined = Participants::join(&[people, quoted]).unwrap();
+        assert_eq!(
+            (&*joined.row("1").unwrap()["note"], &*joined.row("2").unwrap()["note"]),
+            ("a,\n\"b\"", "c")
+        );
     }
 
     #[test]

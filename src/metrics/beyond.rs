@@ -9,11 +9,11 @@ use rayon::prelude::*;
 
 use super::haarpsi::HaarPsi;
 use super::pair::Pair;
-use super::plan::SliceAxis;
 use super::scores::Scores;
 use super::ssim::{Similarity, ms_ssim, ms_ssim_within};
 use super::vif::{NOISE_VARIANCE, PIXELS_MIN, vif};
 use crate::error::Result;
+use crate::volume::Axis as GridAxis;
 
 /// Adds what the profile of `scores` has not.
 pub(super) fn beyond(pair: &Pair, range: f64, scores: &mut Scores) -> Result<()> {
@@ -83,7 +83,7 @@ fn perceptual(
     measure: impl Fn(ArrayView2<f64>, ArrayView2<f64>, Option<ArrayView2<bool>>) -> Option<f64> + Sync,
 ) {
     let (zero, factor) = (pair.target_extremes[0], 255.0 / range);
-    let slices = |axis: SliceAxis| -> Vec<Option<f64>> {
+    let slices = |axis: GridAxis| -> Vec<Option<f64>> {
         let pair = pair.along(axis);
         (0..pair.target.dim().0)
             .into_par_iter()
@@ -96,7 +96,7 @@ fn perceptual(
             })
             .collect()
     };
-    let along = SliceAxis::ALL.map(slices);
+    let along = GridAxis::ALL.map(slices);
     let chosen = &along[scores.plan.axis as usize];
     if chosen.iter().any(Option::is_some) {
         scores.add_mean(&format!("{name} 2D"), chosen, "", &format!("2D, {detail}"));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::neighbours::{root_mean_square, within_foreground};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, permutation, stream};
+use crate::stats::{median, nearest_rank};
 use crate::volume::Volume;
 
 /// Samples that are named.
@@ -93,7 +94,7 @@ impl Memorisation {
                 let unseen = permutation(&mut rng, unseen.len());
                 let count = to_training[set].len();
                 let rows = crate::random::uniform(&mut rng, count);
-                let mut ratios: Vec<f64> = rows
+                let ratios: Vec<f64> = rows
                     .into_iter()
                     .map(|part| {
                         let row = ((f64::from(part) * count as f64) as usize).min(count - 1);
@@ -106,7 +107,7 @@ impl Memorisation {
                             / of(&to_unseen[set][row], &mut others)
                     })
                     .collect();
-                median(&mut ratios)
+                median(ratios)
             });
             drawn.collect()
         });
@@ -137,14 +138,10 @@ impl Memorisation {
 impl Ratio {
     fn of(mut draws: Vec<f64>) -> Self {
         draws.sort_by(f64::total_cmp);
-        let at = |part: f64| draws[((draws.len() - 1) as f64 * part).round() as usize];
-        Self { mean: draws.iter().sum::<f64>() / draws.len() as f64, low: at(0.025), high: at(0.975) }
+        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+        let [low, high] = [0.025, 0.975].map(|share| nearest_rank(&mut draws, share).expect("draws"));
+        Self { mean, low, high }
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
 }
 
 #[cfg(test)]

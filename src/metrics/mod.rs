@@ -33,7 +33,7 @@ pub use memorisation::{Memorisation, Nearest, Ratio};
 pub use neighbours::{
     Neighbour, Neighbours, SetDistance, foreground, nearest, set_distance, split_half_distance,
 };
-pub use plan::{Plan, Profile, SliceAxis};
+pub use plan::{Plan, Profile};
 pub use score::score;
 pub use scores::{Score, Scores};
 pub use ssim::{

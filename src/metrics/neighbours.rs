@@ -7,6 +7,7 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::stats::median;
 use crate::volume::Volume;
 
 /// Bins of the histograms behind the Wasserstein distance, over the joint range of both sets.
@@ -37,16 +38,9 @@ impl Neighbours {
     /// they are as far from the real volumes as these from one another. Well below 1: they are copied, or blurred
     /// towards the mean, which is near to everything; the correlations and the pictures tell which.
     pub fn distance_ratio(&self) -> f64 {
+        let median = |list: &[Neighbour]| median(list.iter().map(|neighbour| neighbour.rmse).collect());
         median(&self.of_synthetic) / median(&self.of_real)
     }
-}
-
-/// Median of the distances; the mean of the two in the middle of an even number.
-fn median(neighbours: &[Neighbour]) -> f64 {
-    let mut distances: Vec<f64> = neighbours.iter().map(|neighbour| neighbour.rmse).collect();
-    distances.sort_by(f64::total_cmp);
-    let (low, high) = (distances[(distances.len() - 1) / 2], distances[distances.len() / 2]);
-    (low + high) / 2.0
 }
 
 /// How far apart two sets are as distributions. Three first-order summaries, each zero for equal sets; none of them

@@ -3,10 +3,9 @@
 use ndarray::{Array3, Axis};
 
 use super::fidelity::{Deviation, deviation_of_slices, extremes};
-use super::plan::SliceAxis;
 use super::ssim::same_shape;
 use crate::error::{Error, Result};
-use crate::volume::Volume;
+use crate::volume::{Axis as GridAxis, Volume};
 
 /// Target and prediction as measures take them: finite, of one shape, slices first.
 pub(super) struct Pair {
@@ -43,15 +42,13 @@ impl Pair {
     }
 
     /// The pair with slices along `axis` first.
-    pub fn along(&self, axis: SliceAxis) -> Self {
-        let [first, second, third] = axis.order();
-        let turned = |image: &Array3<f32>| {
-            image.view().permuted_axes([first, second, third]).as_standard_layout().into_owned()
-        };
-        let mask = self
-            .mask
-            .as_ref()
-            .map(|mask| mask.view().permuted_axes([first, second, third]).as_standard_layout().into_owned());
+    pub fn along(&self, axis: GridAxis) -> Self {
+        let mut order = [0, 1, 2];
+        order[..=axis as usize].rotate_right(1);
+        let turned =
+            |image: &Array3<f32>| image.view().permuted_axes(order).as_standard_layout().into_owned();
+        let mask =
+            self.mask.as_ref().map(|mask| mask.view().permuted_axes(order).as_standard_layout().into_owned());
         Self { target: turned(&self.target), prediction: turned(&self.prediction), mask, ..*self }
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::volume::Axis;
+
 /// Whose measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,39 +49,13 @@ impl fmt::Display for Profile {
     }
 }
 
-/// The axis of `[D, H, W]` along which slices are counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SliceAxis {
-    /// Slices `[H, W]`: the third voxel axis of a NIfTI file.
-    #[default]
-    D,
-    /// Slices `[D, W]`: its second.
-    H,
-    /// Slices `[D, H]`: its first.
-    W,
-}
-
-impl SliceAxis {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::D, Self::H, Self::W];
-
-    /// The axes with this one first, the others in order.
-    pub(super) const fn order(self) -> [usize; 3] {
-        match self {
-            Self::D => [0, 1, 2],
-            Self::H => [1, 0, 2],
-            Self::W => [2, 0, 1],
-        }
-    }
-}
-
 /// What to score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Whose definitions.
     pub profile: Profile,
-    /// The slices of two-dimensional measures.
-    pub axis: SliceAxis,
+    /// The axis along which slices of two-dimensional measures are counted.
+    pub axis: Axis,
     /// Data range, for a profile that leaves it to its user (MONAI); by default the target's maximum − minimum.
     pub data_range: Option<f64>,
     /// Measures beyond those of the profile, too.
@@ -89,6 +65,6 @@ pub struct Plan {
 impl Plan {
     /// The measures of `profile`, slices along D.
     pub fn new(profile: Profile) -> Self {
-        Self { profile, axis: SliceAxis::D, data_range: None, all: false }
+        Self { profile, axis: Axis::D, data_range: None, all: false }
     }
 }

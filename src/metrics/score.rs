@@ -37,8 +37,9 @@ mod tests {
     use nalgebra::Matrix4;
     use ndarray::Array4;
 
-    use super::super::plan::{Profile, SliceAxis};
+    use super::super::plan::Profile;
     use super::*;
+    use crate::volume::Axis;
 
     fn volume(shape: (usize, usize, usize), k: usize) -> Volume {
         let (d, h, w) = shape;
@@ -56,12 +57,12 @@ mod tests {
             let plan = Plan { axis, ..Plan::new(Profile::FastMri) };
             score(&a, &b, None, &plan).unwrap().get("SSIM").unwrap().value
         };
-        for (axis, order) in [(SliceAxis::H, [0, 2, 1, 3]), (SliceAxis::W, [0, 3, 1, 2])] {
+        for (axis, order) in [(Axis::H, [0, 2, 1, 3]), (Axis::W, [0, 3, 1, 2])] {
             let turn = |v: &Volume| Volume::new(v.data.clone().permuted_axes(order), v.affine);
             let turned = score(&turn(&a), &turn(&b), None, &Plan::new(Profile::FastMri)).unwrap();
             assert_eq!(along(axis), turned.get("SSIM").unwrap().value);
         }
-        assert_ne!(along(SliceAxis::D), along(SliceAxis::H));
+        assert_ne!(along(Axis::D), along(Axis::H));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod export;
 pub mod extractors;
 mod fixture;
-pub mod meshnet;
 pub mod model;
 mod names;
 pub mod parity;

@@ -13,6 +13,8 @@ use image::{GrayImage, ImageBuffer, ImageFormat, Luma, Pixel};
 use ndarray::{ArrayView2, ArrayView3, Axis, s};
 
 use crate::error::{Error, Result};
+use crate::io::write_beside;
+use crate::stats::lower_rank;
 use crate::volume::Volume;
 
 /// Grey of the lines between planes; brighter than air, darker than tissue.
@@ -23,7 +25,7 @@ const SIDE_MAX: u32 = 16_384;
 /// How volumes are laid out and shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Montage {
-    /// Volumes (or slices, in a light box) in a row.
+    /// Volumes in a row.
     pub columns: usize,
     /// Intensities shown black and white; linear between, cut off beyond.
     pub window: (f32, f32),
@@ -51,9 +53,8 @@ impl Montage {
         let total: usize = volumes.iter().map(|volume| volume.data.len()).sum();
         let all = volumes.iter().flat_map(|volume| volume.data.iter().copied());
         let mut some: Vec<f32> = all.step_by(1 + total / 500_000).filter(|value| value.is_finite()).collect();
-        some.sort_by(f32::total_cmp);
-        let at = |part: f64| some.get((part * some.len().saturating_sub(1) as f64) as usize).copied();
-        let (low, high) = (at(0.0).unwrap_or(0.0), at(0.995).unwrap_or(1.0));
+        let (low, high) =
+            (lower_rank(&mut some, 0.0).unwrap_or(0.0), lower_rank(&mut some, 0.995).unwrap_or(1.0));
         Ok(Self {
             columns: columns_for(volumes.len()),
             window: (low, if high > low { high } else { low + 1.0 }),
@@ -79,17 +80,6 @@ impl Montage {
         tile(&cells.collect::<Result<Vec<_>>>()?, self.columns, 4)
     }
 
-    /// `count` axial slices of one volume at equal distances, inferior first.
-    ///
-    /// # Errors
-    /// As [`Montage::render`].
-    pub fn lightbox(&self, volume: &Volume, count: usize) -> Result<GrayImage> {
-        let (spacing_mm, depth) = (spacing_of(volume)?, volume.dims()[2]);
-        let slices =
-            (0..count).map(|slice| self.axial(volume, spacing_mm, (2 * slice + 1) * depth / (2 * count)));
-        tile(&slices.collect::<Result<Vec<_>>>()?, self.columns, 1)
-    }
-
     /// The axial, the coronal and the sagittal plane of `voxels`, `[D, H, W]`, each with its first row uppermost; the
     /// axial one alone of a volume of depth one.
     pub(super) fn cuts<'a, T>(&self, voxels: ArrayView3<'a, T>) -> Vec<ArrayView2<'a, T>> {
@@ -103,10 +93,6 @@ impl Montage {
             planes.push(voxels.slice_move(s![..;-1, .., at(0, w)]));
         }
         planes
-    }
-
-    fn axial(&self, volume: &Volume, spacing_mm: [f64; 3], k: usize) -> Result<GrayImage> {
-        self.plane(volume.data.slice(s![0, k, ..;-1, ..]), spacing_mm[1], spacing_mm[0])
     }
 
     /// A plane, its first row uppermost, windowed and magnified to square millimetres.
@@ -230,7 +216,7 @@ where
 /// # Errors
 /// [`Error::Io`] if it cannot be written.
 pub fn write_png(path: &Path, image: &GrayImage) -> Result<()> {
-    super::write_beside(path, |file| image.write_to(file, ImageFormat::Png).map_err(std::io::Error::other))
+    write_beside(path, |file| image.write_to(file, ImageFormat::Png).map_err(std::io::Error::other))
 }
 
 #[cfg(test)]
@@ -278,17 +264,13 @@ mod tests {
         let montage = Montage { pixels_per_mm: 2.0, ..montage([0.5; 3]) };
         // Axial 20×24, coronal 20×24 (4 slices of 3 mm), sagittal 24×24.
         assert_eq!(montage.render(std::slice::from_ref(&volume)).unwrap().dimensions(), (24 * 3 + 2, 24));
-        assert_eq!(montage.axial(&volume, [1.0, 1.0, 3.0], 0).unwrap().dimensions(), (20, 24));
     }
 
     #[test]
-    fn a_slice_is_one_plane_and_a_light_box_has_as_many_as_asked_for() {
+    fn a_slice_is_one_plane() {
         let slice = spot([6, 8, 1], [1.0; 3], [1, 2, 0]);
         let image = montage([0.5; 3]).render(&[slice]).unwrap();
         assert_eq!((image.dimensions(), bright(&image)), ((6, 8), vec![(1, 5)]));
-        // Three slices of nine are 1, 4 and 7; two in a row, with one pixel between.
-        let image = montage([0.5; 3]).lightbox(&spot([6, 8, 9], [1.0; 3], [1, 2, 7]), 3).unwrap();
-        assert_eq!((image.dimensions(), bright(&image)), ((13, 17), vec![(1, 9 + 5)]));
     }
 
     #[test]

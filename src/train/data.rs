@@ -11,6 +11,7 @@ use crate::gan::{Conditions, Population};
 use crate::io::dataset::Dataset;
 use crate::pretrained::TrainingSpace;
 use crate::random::{Purpose, stream};
+use crate::stats::upper_median;
 use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
 use rand::RngExt;
@@ -89,9 +90,7 @@ impl Reals {
         let affine = self.dataset.affine();
         let maps = || (0..self.len()).map(|i| &self.dataset.entry(i).intensity);
         let median = |value: fn(&IntensityMap) -> f64| {
-            let mut values: Vec<f64> = maps().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
+            upper_median(maps().map(value).collect()).expect("a dataset has volumes")
         };
         let labels: Vec<_> = (0..self.len()).map(|i| &self.dataset.entry(i).labels).collect();
         TrainingSpace {

@@ -23,6 +23,7 @@ use crate::metrics::foreground;
 use crate::metrics::realism::{Features, frechet_distance, precision_recall};
 use crate::ops::VolumeOps;
 use crate::pretrained::{Weights, segmenter};
+use crate::stats::upper_median;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 
@@ -136,11 +137,10 @@ impl<'a, B: VolumeOps> Validation<'a, B> {
         let to_training: Vec<Vec<f64>> =
             to_training.map(|volume| Ok(distances(samples, &volume?, &tissue))).collect::<Result<_>>()?;
         let of = |all: &[Vec<f64>], sample: usize| all.iter().map(|row| row[sample]).collect::<Vec<_>>();
-        let mut ratios: Vec<f64> = (0..samples.len())
+        let ratios: Vec<f64> = (0..samples.len())
             .map(|sample| nearer(&mut of(&to_training, sample), &mut of(&to_people, sample)))
             .collect();
-        ratios.sort_by(f64::total_cmp);
-        Ok(ratios[ratios.len() / 2])
+        Ok(upper_median(ratios).expect("there are samples"))
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Volume;
 use crate::error::{Error, Result};
+use crate::stats::quantile_of;
 
 /// How raw values become a network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,8 +71,8 @@ impl IntensityMap {
                 }
                 let mut all: Vec<f32> =
                     volume.data.iter().copied().filter(|value| value.is_finite()).collect();
-                let least = percentile(&mut all, low);
-                let greatest = percentile(&mut selected.into_boxed_slice(), high);
+                let least = quantile_of(&mut all, low / 100.0);
+                let greatest = quantile_of(&mut selected.into_boxed_slice(), high / 100.0);
                 if greatest <= least {
                     return Err(no_contrast(format!("{least} at percentile {low} and {greatest} at {high}")));
                 }
@@ -116,17 +117,6 @@ impl IntensityMap {
 /// The error of a volume from which no scale can be fitted.
 fn no_contrast(found: String) -> Error {
     Error::value("intensity", "finite values that differ", found, "leave this volume out or replace it")
-}
-
-/// The `percent` percentile of `values` (not empty, in any order; reordered), interpolated linearly between the two
-/// nearest ranks: definition 7 of Hyndman and Fan (1996), numpy's default.
-pub(super) fn percentile(values: &mut [f32], percent: f64) -> f64 {
-    let rank = percent / 100.0 * (values.len() - 1) as f64;
-    let below = rank.floor() as usize;
-    let (_, &mut lower, rest) = values.select_nth_unstable_by(below, f32::total_cmp);
-    let upper = rest.iter().copied().min_by(f32::total_cmp).unwrap_or(lower);
-    let [lower, upper] = [lower, upper].map(f64::from);
-    lower + (upper - lower) * (rank - below as f64)
 }
 
 /// The finite values of every channel inside `mask`.
@@ -179,7 +169,7 @@ fn above_otsu(values: ndarray::ArrayView3<f32>) -> Array3<bool> {
 /// Least value and 99.9th percentile (the greatest value where those are equal); `None` without contrast.
 fn range(finite: &mut [f32]) -> Option<(f64, f64)> {
     let least = f64::from(finite.iter().copied().min_by(f32::total_cmp)?);
-    let greatest = match percentile(finite, 99.9) {
+    let greatest = match quantile_of(finite, 99.9 / 100.0) {
         robust if robust > least => robust,
         _ => f64::from(finite.iter().copied().max_by(f32::total_cmp)?),
     };
@@ -225,23 +215,6 @@ mod tests {
     /// A skull-stripped head: 600 voxels of exactly `background`, then tissue from 40 to 199.
     fn stripped(background: f32) -> Volume {
         line(&(0..1000).map(|n| if n < 600 { background } else { (40 + n % 160) as f32 }).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn percentiles_are_those_of_numpy() {
-        let mut values = [3.5, -1.0, 7.0, 2.0, 9.0, 4.0, 4.0, 10.0, -6.0, 0.25];
-        let numpy = [
-            (0.0, -6.0),
-            (2.0, -5.1),
-            (10.0, -1.5),
-            (37.5, 2.5625),
-            (50.0, 3.75),
-            (99.0, 9.91),
-            (100.0, 10.0),
-        ];
-        for (percent, expected) in numpy {
-            assert!((percentile(&mut values, percent) - expected).abs() < 1e-12, "{percent}");
-        }
     }
 
     #[test]

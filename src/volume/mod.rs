@@ -1,5 +1,6 @@
 //! A volume on the host: voxels, where they lie in the world, and where they came from.
 
+mod axis;
 pub mod blocks;
 pub mod crop;
 mod grids;
@@ -9,6 +10,7 @@ pub mod orientation;
 pub mod outliers;
 pub mod resample;
 
+pub use axis::Axis;
 pub use grids::check_grids;
 pub use kspace::{ImageGrid, KSpace};
 use nalgebra::{Matrix4, Vector3, Vector4};

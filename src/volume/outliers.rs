@@ -4,16 +4,16 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
 use super::Volume;
-use super::intensity::percentile;
+use crate::stats::quantile_of;
 
-/// The bright end of a plane, and of the planes along an axis, in per cent.
-const BRIGHT_OF_PLANE: f64 = 98.0;
-const BRIGHT_OF_PLANES: f64 = 80.0;
+/// The bright end of a plane, and of the planes along an axis, as shares.
+const BRIGHT_OF_PLANE: f64 = 0.98;
+const BRIGHT_OF_PLANES: f64 = 0.8;
 /// How many times as far above air as the bright end signal may lie. In 60 scans of four scanners, with and without skull,
 /// the greatest value lay at most 2.9 times as far.
 const HEADROOM: f64 = 4.0;
-/// The dark end of what was not filled in, in per cent.
-const DARK: f64 = 1.0;
+/// The dark end of what was not filled in, as a share.
+const DARK: f64 = 0.01;
 /// Share of the voxels that have the least value where it was filled in.
 const FILLED: f64 = 0.01;
 /// Share of the voxels that may be negative in an image of magnitudes: those that interpolation made so.
@@ -53,7 +53,7 @@ impl SignalRange {
         }
         let bright = (0..3).filter_map(|axis| bright_end(image, axis)).min_by(f64::total_cmp)?;
         let negative = seen.iter().filter(|&&x| x < 0.0).count() as f64 / seen.len() as f64;
-        let dark = percentile(&mut seen, DARK).min(bright);
+        let dark = quantile_of(&mut seen, DARK).min(bright);
         let lowest = 2.0 * dark - bright;
         let lowest = if negative <= NEGATIVE { lowest.max(0.0) } else { lowest };
         let floor = lowest.min(dark);
@@ -71,10 +71,10 @@ fn bright_end(image: ArrayView3<f32>, axis: usize) -> Option<f64> {
             let stride = |length: usize| if length > 2 * STRIDE { STRIDE as isize } else { 1 };
             let seen = plane.slice(s![..;stride(plane.nrows()), ..;stride(plane.ncols())]);
             let mut seen: Vec<f32> = seen.iter().copied().filter(|x| x.is_finite()).collect();
-            (!seen.is_empty()).then(|| percentile(&mut seen, BRIGHT_OF_PLANE) as f32)
+            (!seen.is_empty()).then(|| quantile_of(&mut seen, BRIGHT_OF_PLANE) as f32)
         })
         .collect();
-    (!ends.is_empty()).then(|| percentile(&mut ends, BRIGHT_OF_PLANES))
+    (!ends.is_empty()).then(|| quantile_of(&mut ends, BRIGHT_OF_PLANES))
 }
 
 /// `volume` with signal alone, channel by channel ([`SignalRange`]).
@@ -123,7 +123,7 @@ fn around(
     let part = image.slice(s![near(z, d), near(y, h), near(x, w)]);
     let mut seen: Vec<f32> = part.iter().copied().filter(|v| (least..=greatest).contains(v)).collect();
     // The voxel itself is one of the part.
-    (2 * seen.len() > part.len() - 1).then(|| percentile(&mut seen, 50.0) as f32)
+    (2 * seen.len() > part.len() - 1).then(|| quantile_of(&mut seen, 0.5) as f32)
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use super::covariates::Covariates;
 use super::head::HeadSize;
 use super::hypothesis::{PValue, adjust as adjust_p};
 use super::linear::{Design, Unsolvable, bounded};
-use super::sample::Sample;
 use super::wasserstein::Transport;
 use super::{Cohort, Quantity, Settings, complete};
 use crate::error::{Error, Result};
+use crate::stats::Sample;
 
 /// The subjects that count: values of the quantities, head sizes and columns of the covariates, the real ones first.
 struct Counted {

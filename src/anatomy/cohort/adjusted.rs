@@ -12,9 +12,8 @@ use super::compare::LeftOut;
 use super::covariates::Covariate;
 use super::head::HeadMeasure;
 use super::hypothesis::{PValue, Welch, means};
-use super::resampling::Interval;
-use super::sample::{Sample, cohens_d, hedges_factor};
 use super::wasserstein::Transport;
+use crate::stats::{Interval, Sample, cohens_d, hedges_factor};
 
 /// The comparison with head size and covariates accounted for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

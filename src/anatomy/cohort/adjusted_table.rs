@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::adjusted::{Adjusted, AdjustedQuantity, Contrast, Dropped, GroupEffect};
 use super::covariates::CovariateValues;
 use super::head::HeadMeasure;
-use super::resampling::Interval;
 use super::table::{Fields, Rows, aligned, csv, interval_fields, number, p_fields, p_text};
+use crate::stats::Interval;
 
 impl Adjusted {
     /// The adjusted comparison as aligned tables: who counts, the model, ratios and residuals.

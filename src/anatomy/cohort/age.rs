@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Quantity;
 use super::linear::{Design, Fit};
-use super::resampling::Interval;
+use crate::stats::Interval;
 
 /// Fewest real subjects with an age for a curve.
 const FEWEST: usize = 8;

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use serde::{Deserialize, Serialize};
 
 use super::linear::Design;
-use super::resampling::Interval;
+use crate::stats::Interval;
 
 /// How a measured quantity follows the one asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,17 +3,17 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::adjusted::Adjusted;
 use super::age::AgeTrend;
 use super::floor::{JointFloor, QuantityFloor, group_size, joint_floor, quantity_floors};
 use super::hypothesis::{Equivalence, KolmogorovSmirnov, Tests, Verdict, Welch};
 use super::joint::Joint;
-use super::resampling::{Bootstrap, Draws, Interval, Kind};
-use super::sample::{Sample, Summary, hedges_factor};
 use super::settings::{Margin, Settings};
 use super::wasserstein::Transport;
 use super::{Cohort, Quantity, complete};
 use crate::error::{Error, Result};
+use crate::stats::{Bootstrap, Draws, Interval, Sample, Summary, hedges_factor};
 
 /// Fewest values of a quantity, in either cohort.
 const FEWEST: usize = 4;
@@ -179,7 +179,7 @@ pub fn compare(real: &Cohort, synthetic: &Cohort, settings: &Settings) -> Result
     let (real_subjects, synthetic_subjects) = (real.subjects.len(), synthetic.subjects.len());
     let one = |(index, (real, synthetic)): (usize, &(Sample, Sample))| {
         let tests = &tests[index];
-        let draws = Draws { seed: settings.seed, step: index as u64, kind: Kind::Bootstrap };
+        let draws = Draws { seed: settings.seed, step: index as u64, phase: Kind::Bootstrap as u64 };
         let Bootstrap { cohens_d, sd_ratio, wasserstein } =
             Bootstrap::of(real, synthetic, settings.resamples, settings.confidence, draws);
         QuantityComparison {

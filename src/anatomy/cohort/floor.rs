@@ -7,11 +7,11 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::joint::{Distances, correlation_distance};
-use super::resampling::{Draws, Kind};
-use super::sample::{self, Sample, quantile};
 use super::{at, complete};
 use crate::random::permutation;
+use crate::stats::{self, Draws, Sample, quantile};
 
 /// A distance between groups of real subjects, beside that to as many synthetic ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,13 +100,13 @@ pub(super) fn quantity_floors(
         if a.n().min(b.n()) < 2 {
             return [f64::NAN; 3];
         }
-        let d = sample::cohens_d(a, b).abs();
-        [d, sample::kolmogorov_smirnov_distance(a, b), sample::wasserstein(a, b)]
+        let d = stats::cohens_d(a, b).abs();
+        [d, stats::kolmogorov_smirnov_distance(a, b), stats::wasserstein(a, b)]
     };
     let samples = |columns: &[Vec<f64>], rows: &[usize]| -> Vec<Sample> {
         at(columns, rows).into_iter().map(Sample::of).collect()
     };
-    let draws = Draws { seed, step: 0, kind: Kind::Split };
+    let draws = Draws { seed, step: 0, phase: Kind::Split as u64 };
     let one_split = |number: usize| -> Vec<([f64; 3], [f64; 3])> {
         let split = split(real[0].len(), synthetic[0].len(), draws, number);
         let [half, other] = split.real.map(|rows| samples(real, &rows));
@@ -137,7 +137,7 @@ pub(super) fn joint_floor(real: &[Vec<f64>], synthetic: &[Vec<f64>], splits: usi
         return JointFloor { subjects, correlations: None, energy: None };
     }
     let all = Distances::of(&real, &synthetic);
-    let draws = Draws { seed, step: 0, kind: Kind::JointSplit };
+    let draws = Draws { seed, step: 0, phase: Kind::JointSplit as u64 };
     let one_split = |number: usize| {
         let Split { real: [half, other], synthetic: drawn } = split(sizes.0, sizes.1, draws, number);
         let shifted: Vec<usize> = drawn.iter().map(|subject| subject + sizes.0).collect();

@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::linear::bounded;
-use super::resampling::Interval;
-use super::sample::{Sample, largest_gap, steps};
 use super::settings::Margin;
+use crate::stats::{Interval, Sample, largest_gap, steps};
 
 /// Above this product of the sample sizes the Kolmogorov–Smirnov p is asymptotic.
 const EXACT_PAIRS: usize = 10_000_000;

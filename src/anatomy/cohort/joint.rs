@@ -3,8 +3,8 @@
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
-use super::resampling::{Draws, Kind, permutation_p, permuted};
-use super::sample::Sample;
+use super::Kind;
+use crate::stats::{Draws, Sample, permutation_p, permuted};
 
 /// Fewest subjects without missing values, of either cohort, for the joint tests.
 pub(super) const FEWEST: usize = 4;
@@ -75,7 +75,7 @@ impl Joint {
         if sizes.0.min(sizes.1) < FEWEST {
             return None;
         }
-        let draws = |kind| Draws { seed: address.0, step: address.1, kind };
+        let draws = |kind: Kind| Draws { seed: address.0, step: address.1, phase: kind as u64 };
         Some(Self {
             real_subjects: sizes.0,
             synthetic_subjects: sizes.1,

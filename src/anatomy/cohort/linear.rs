@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::resampling::Interval;
+use crate::stats::Interval;
 
 /// A singular value this much smaller than the largest is none: the columns depend on one another.
 const DEPENDENT: f64 = 1e-8;

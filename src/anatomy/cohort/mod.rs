@@ -18,8 +18,6 @@ mod hypothesis;
 mod joint;
 mod linear;
 mod power;
-mod resampling;
-mod sample;
 mod settings;
 mod table;
 mod transport;
@@ -38,14 +36,28 @@ pub use head::{HeadMeasure, HeadSize};
 pub use hypothesis::{Equivalence, KolmogorovSmirnov, PValue, Verdict, Welch};
 pub use joint::{Correlations, Energy, Joint, PairDiscrepancy};
 pub use power::{Power, QuantityPower, power};
-pub use resampling::Interval;
-pub use sample::Summary;
 pub use settings::{Margin, Settings};
 pub use table::{Rows, power_csv, power_table};
 pub use wasserstein::Transport;
 
+pub use crate::stats::{Interval, Summary};
+
 use super::volumes::Volumes;
 use crate::error::{Error, Result};
+
+/// What is drawn: the phase of its [`Draws`](crate::stats::Draws).
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum Kind {
+    Bootstrap = 0,
+    Correlation = 1,
+    Energy = 2,
+    Split = 3,
+    JointSplit = 4,
+    Repeat = 5,
+    Transport = 6,
+    TransportSplit = 7,
+}
 
 /// What cohorts are compared by, where nothing else is asked for: the volumes of structures without their sides, and the
 /// ventricle-to-brain ratio. The fluid around the brain is not among them, as stripped scans do not show it all.

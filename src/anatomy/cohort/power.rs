@@ -4,14 +4,14 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::compare::{Matched, overall_p};
 use super::hypothesis::{Tests, Verdict};
 use super::joint::Joint;
-use super::resampling::{Draws, Interval, Kind, with_replacement};
-use super::sample::Sample;
 use super::settings::Settings;
 use super::{Cohort, complete};
 use crate::error::{Error, Result};
+use crate::stats::{Draws, Interval, Sample, with_replacement};
 
 /// Permutations of the joint tests in each repeat: p below 0.05 are as rare as they should be with 199, and the loss of
 /// power against more is small (Davison and Hinkley 1997, section 4.2.5).
@@ -106,7 +106,7 @@ fn power_of(
 ) -> Power {
     let real_subjects = matched.real[0].len();
     // The same draws for each alteration, so that they differ by nothing else.
-    let draws = Draws { seed: settings.seed, step: 0, kind: Kind::Repeat };
+    let draws = Draws { seed: settings.seed, step: 0, phase: Kind::Repeat as u64 };
     let repeat = |number: usize| {
         let mut rng = draws.at(number);
         let real = smoothed(&matched.real, real_subjects, &mut rng);
@@ -240,7 +240,8 @@ mod tests {
         let values = normal_cohort(40).columns.remove(0);
         let other: Vec<f64> = values.iter().enumerate().map(|(i, x)| (i % 7) as f64 - 3.0 + x).collect();
         let columns = [values, other];
-        let drawn = smoothed(&columns, 20_000, &mut Draws { seed: 4, step: 0, kind: Kind::Repeat }.at(0));
+        let drawn =
+            smoothed(&columns, 20_000, &mut Draws { seed: 4, step: 0, phase: Kind::Repeat as u64 }.at(0));
         let moments = |columns: &[Vec<f64>]| {
             let n = columns[0].len() as f64;
             let means = [0, 1].map(|i| columns[i].iter().sum::<f64>() / n);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::sample::Sample;
 use super::{Cohort, Quantity};
 use crate::error::{Error, Result};
+use crate::stats::Sample;
 
 /// Which difference of the means still counts as none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,10 +7,9 @@ use super::floor::Floor;
 use super::hypothesis::{PValue, Verdict};
 use super::joint::Joint;
 use super::power::Power;
-use super::resampling::Interval;
-use super::sample::Summary;
 use super::wasserstein::Transport;
 use crate::csv::push_row;
+use crate::stats::{Interval, Summary};
 
 /// A table for reading.
 #[derive(Clone, Debug, PartialEq)]

@@ -169,8 +169,8 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::sample::{Sample, wasserstein};
     use super::*;
+    use crate::stats::{Sample, wasserstein};
 
     fn distances(a: &[f64], b: &[f64], power: i32) -> DMatrix<f64> {
         DMatrix::from_fn(a.len(), b.len(), |i, j| (a[i] - b[j]).abs().powi(power))

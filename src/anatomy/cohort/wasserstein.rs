@@ -3,11 +3,12 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::floor::{Floor, Split, group_size, split};
 use super::joint::{Distances, FEWEST};
-use super::resampling::{Draws, Kind, permutation_p, permuted};
 use super::settings::Settings;
 use super::transport::least_cost;
+use crate::stats::{Draws, permutation_p, permuted};
 
 /// The 2-Wasserstein distance between the cohorts over several quantities in real means and standard deviations: the
 /// root of the least mean squared distance that moves the real subjects onto the synthetic ones, by exact transport.
@@ -50,7 +51,7 @@ impl Transport {
         }
         let distances = Distances::of(real, synthetic);
         let between = |a: &[usize], b: &[usize]| least_cost(&distances.squares(a, b)).sqrt();
-        let draws = |kind| Draws { seed: settings.seed, step, kind };
+        let draws = |kind: Kind| Draws { seed: settings.seed, step, phase: kind as u64 };
         let everyone: Vec<usize> = (0..sizes.0 + sizes.1).collect();
         let distance = between(&everyone[..sizes.0], &everyone[sizes.0..]);
         let permuted = permuted(sizes, settings.permutations, draws(Kind::Transport), between);

@@ -63,11 +63,6 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// The limits inside the program as text, with the reasons for each: what a user starts from.
-    pub fn default_toml() -> &'static str {
-        DEFAULT
-    }
-
     /// Parses and validates `text`; `path` is named in errors.
     ///
     /// # Errors

@@ -193,8 +193,7 @@ fn push_row<const N: usize, const M: usize>(
     last: [String; M],
 ) {
     let numbers = numbers.iter().map(|number| number.map_or(String::new(), rounded));
-    let cells: Vec<String> = first.into_iter().chain(numbers).chain(last).collect();
-    csv::push_row(text, cells.iter().map(String::as_str));
+    csv::push_row(text, first.into_iter().chain(numbers).chain(last));
 }
 
 /// A number to six decimals, without those that are zero: more than a volume or a distance is known to.

@@ -8,6 +8,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::distance_transform::{NONE, nearest};
 use super::fraction::Fraction;
+use crate::stats::quantile_of;
 
 /// Share of a surface that lies within [`SurfaceDistance::hausdorff95_mm`] of the other.
 const SHARE: f64 = 0.95;
@@ -39,12 +40,15 @@ impl SurfaceDistance {
     /// there is then no surface to measure to.
     pub(super) fn between(one: &Fraction, other: &Fraction) -> Option<Self> {
         let [one, other] = [Surface::of(one)?, Surface::of(other)?];
-        let [forth, back] = [(&one, &other), (&other, &one)].map(|(from, to)| {
+        let [mut forth, mut back] = [(&one, &other), (&other, &one)].map(|(from, to)| {
             from.pieces.par_iter().map(|piece| to.distance_mm(&piece.point)).collect::<Vec<f64>>()
         });
         let sum: f64 = forth.iter().chain(&back).sum();
         let mean_mm = sum / (forth.len() + back.len()) as f64;
-        Some(Self { mean_mm, hausdorff95_mm: quantile(forth).max(quantile(back)) })
+        Some(Self {
+            mean_mm,
+            hausdorff95_mm: quantile_of(&mut forth, SHARE).max(quantile_of(&mut back, SHARE)),
+        })
     }
 }
 
@@ -147,12 +151,4 @@ fn piece(fraction: &Fraction, at: [usize; 3], spacing_mm: &Vector3<f64>) -> Piec
     let depth_mm = sigma_mm * Normal::standard().inverse_cdf(part);
     let normal = (directions * along.component_div(spacing_mm)).normalize();
     Piece { point: centre + normal * depth_mm.clamp(-0.5 * size_mm, size_mm), normal: Some(normal) }
-}
-
-/// The [`SHARE`] quantile, linear between order statistics, of at least one distance.
-fn quantile(mut distances_mm: Vec<f64>) -> f64 {
-    let place = SHARE * (distances_mm.len() - 1) as f64;
-    let (_, &mut low, above) = distances_mm.select_nth_unstable_by(place as usize, f64::total_cmp);
-    let high = above.iter().copied().reduce(f64::min).unwrap_or(low);
-    low + place.fract() * (high - low)
 }

@@ -1,5 +1,7 @@
 //! The scale that the segmenter sees intensities on.
 
+use crate::stats::nearest_rank;
+
 /// Parts of the voxels below 0 and above 1.
 const TAILS: [f64; 2] = [0.005, 0.005];
 /// Every how many voxels are looked at.
@@ -10,14 +12,10 @@ const STRIDE: usize = 5;
 pub fn rescale(image: &mut [f32]) {
     image.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
     let mut seen: Vec<f32> = image.iter().step_by(STRIDE).copied().collect();
-    if seen.is_empty() {
+    let [Some(low), Some(high)] = [TAILS[0], 1.0 - TAILS[1]].map(|share| nearest_rank(&mut seen, share))
+    else {
         return;
-    }
-    let last = seen.len() - 1;
-    let [low, high] = [TAILS[0], 1.0 - TAILS[1]].map(|part| {
-        let place = (part * last as f64).round() as usize;
-        *seen.select_nth_unstable_by(place, f32::total_cmp).1
-    });
+    };
     let scale = if high > low { 1.0 / (high - low) } else { 0.0 };
     image.iter_mut().for_each(|x| *x = (*x - low) * scale);
 }

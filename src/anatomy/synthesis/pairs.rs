@@ -10,6 +10,7 @@ use crate::anatomy::Structure;
 use crate::anatomy::ageing::{Ageing, Walls};
 use crate::config::{SynthesisRecipe, Weighting};
 use crate::random::{Purpose, stream};
+use crate::stats::nearest_rank;
 use crate::warp::fields::{along, coarser};
 
 /// Phases of the streams of an example that only pairs have.
@@ -127,9 +128,7 @@ impl<'a> Drawn<'a> {
                 mean + deviation * BLURRED * rng.sample::<f32, _>(StandardNormal)
             })
             .collect();
-        let place = (0.999 * seen.len().saturating_sub(1) as f64).round() as usize;
-        let brightest =
-            if seen.is_empty() { 1.0 } else { *seen.select_nth_unstable_by(place, f32::total_cmp).1 };
+        let brightest = nearest_rank(&mut seen, 0.999).unwrap_or(1.0);
         let scale = 1.0 / brightest.max(1.0);
         image.iter_mut().for_each(|x| *x = (*x * scale).min(1.0));
     }

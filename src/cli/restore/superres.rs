@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::numbers::one_or_three;
 use super::{RestoreArgs, Scan, other_head, run as restore};
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::Result;
@@ -55,15 +56,7 @@ pub(super) fn along_ras(factor: [usize; 3], original: &Orientation) -> [usize; 3
 }
 
 pub(super) fn parse_factor(text: &str) -> std::result::Result<[usize; 3], String> {
-    let numbers: Vec<usize> = text
-        .split(',')
-        .map(|part| part.trim().parse().map_err(|_| format!("`{part}` is no whole number")))
-        .collect::<std::result::Result<_, _>>()?;
-    let factor = match numbers[..] {
-        [n] => [n; 3],
-        [i, j, k] => [i, j, k],
-        _ => return Err("expected one number or three".into()),
-    };
+    let factor = one_or_three(text)?;
     if factor.contains(&0) || factor == [1; 3] {
         Err("expected 2 or more somewhere".into())
     } else {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ADVICE, number};
+use super::{ADVICE, above_zero, at_least_one, not_below_zero};
 use crate::error::{Error, Result};
 
 /// A critic, and what it and the network make of each other.
@@ -72,15 +72,12 @@ pub enum AdversarialLoss {
 
 impl AdversaryRecipe {
     pub(super) fn validate(&self, patch: [usize; 3]) -> Result<()> {
-        let numbers = [
-            ("adversary.channels", self.channels as f64, true),
-            ("adversary.levels", self.levels as f64, true),
-            ("adversary.weight", self.weight, false),
-            ("adversary.penalty", self.penalty, false),
-            ("adversary.penalty_interval", self.penalty_interval as f64, true),
-            ("adversary.learning_rate", self.learning_rate, true),
-        ];
-        numbers.into_iter().try_for_each(|(key, value, positive)| number(key, value, positive))?;
+        at_least_one("adversary.channels", self.channels)?;
+        at_least_one("adversary.levels", self.levels)?;
+        at_least_one("adversary.penalty_interval", self.penalty_interval as usize)?;
+        not_below_zero("adversary.weight", self.weight)?;
+        not_below_zero("adversary.penalty", self.penalty)?;
+        above_zero("adversary.learning_rate", self.learning_rate)?;
         let divides = |n: usize| n == 1 || (self.levels < 8 && n.is_multiple_of(1 << self.levels));
         if !patch.into_iter().all(divides) {
             let expected = format!("as many halvings as training.patch {patch:?} allows");

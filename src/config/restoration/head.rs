@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ADVICE, number};
+use super::{ADVICE, above_zero, at_least_one, not_below_zero, probability};
 use crate::config::{SynthesisRecipe, Weighting};
 use crate::error::{Error, Result};
 use crate::mri::degrade::{ProfileShape, RandomMotion};
@@ -197,8 +197,8 @@ impl HeadRecipe {
                     let advice = "let the network see their interpolation: measured = false";
                     return Err(Error::value("head.factors", expected, found, advice));
                 }
-                number("head.width", superres.width, true)?;
-                number("head.noise", superres.noise, false)
+                above_zero("head.width", superres.width)?;
+                not_below_zero("head.noise", superres.noise)
             }
             Self::Inpaint(inpaint) => {
                 let [least, greatest] = inpaint.radius;
@@ -206,20 +206,18 @@ impl HeadRecipe {
                     let found = format!("{:?}", inpaint.radius);
                     return Err(Error::value("head.radius", "two positive numbers that rise", found, ADVICE));
                 }
-                if !(0.0..=1.0).contains(&inpaint.slices) {
-                    return Err(Error::value("head.slices", "0 to 1", inpaint.slices.to_string(), ADVICE));
-                }
-                number("head.holes", inpaint.holes as f64, true)?;
-                number("head.slices_max", inpaint.slices_max as f64, true)
+                probability("head.slices", inpaint.slices)?;
+                at_least_one("head.holes", inpaint.holes)?;
+                at_least_one("head.slices_max", inpaint.slices_max)
             }
             Self::Recon(recon) => {
                 if recon.patterns.is_empty() {
                     let advice = "give one, such as { kind = \"radial\", spokes = { acceleration = 4.0 } }";
                     return Err(Error::value("head.patterns", "a pattern of sampling", "none", advice));
                 }
-                number("head.coils", recon.coils as f64, true)?;
-                number("head.phase", recon.phase, false)?;
-                number("head.noise", recon.noise, false)
+                at_least_one("head.coils", recon.coils)?;
+                not_below_zero("head.phase", recon.phase)?;
+                not_below_zero("head.noise", recon.noise)
             }
             // Ranges are looked at where motion is drawn.
             Self::Motion(_) => Ok(()),
@@ -238,8 +236,8 @@ impl HeadRecipe {
                         }
                     }
                 }
-                number("head.years", progress.years, true)?;
-                number("head.spread", progress.spread, false)?;
+                above_zero("head.years", progress.years)?;
+                not_below_zero("head.spread", progress.spread)?;
                 progress.synthesis.validate("head.synthesis")
             }
         }

@@ -17,6 +17,7 @@ pub use head::{
 pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
 pub use unpaired::UnpairedRecipe;
 
+use super::validation::{above_zero, adam_betas, at_least_one, not_below_zero, probability};
 use super::{in_file, parse, to_toml};
 use crate::error::{Error, Result};
 
@@ -164,29 +165,26 @@ impl RestorationRecipe {
             return Err(Error::value("chain.stages", expected, self.chain.stages.to_string(), ADVICE));
         }
         let (training, loss) = (&self.training, &self.loss);
-        let numbers = [
-            ("training.learning_rate", training.learning_rate, true),
-            ("training.average_steps", training.average_steps, true),
-            ("training.steps", training.steps as f64, true),
-            ("training.batch", training.batch as f64, true),
-            ("training.log_every_steps", training.log_every_steps as f64, true),
-            ("training.picture_every_steps", training.picture_every_steps as f64, true),
-            ("training.checkpoint_every_steps", training.checkpoint_every_steps as f64, true),
-            ("loss.l1", loss.l1, false),
-            ("loss.l2", loss.l2, false),
-            ("loss.gradient", loss.gradient, false),
-            ("loss.spectrum", loss.spectrum, false),
-            ("loss.perceptual", loss.perceptual, false),
-        ];
-        for (key, value, positive) in numbers {
-            number(key, value, positive)?;
+        for (key, value) in [
+            ("training.steps", training.steps as usize),
+            ("training.batch", training.batch),
+            ("training.log_every_steps", training.log_every_steps as usize),
+            ("training.picture_every_steps", training.picture_every_steps as usize),
+            ("training.checkpoint_every_steps", training.checkpoint_every_steps as usize),
+        ] {
+            at_least_one(key, value)?;
         }
-        for (key, beta) in
-            ["training.adam_betas[0]", "training.adam_betas[1]"].iter().zip(training.adam_betas)
-        {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(Error::value(*key, "0 or more and less than 1", beta.to_string(), ADVICE));
-            }
+        above_zero("training.learning_rate", training.learning_rate)?;
+        above_zero("training.average_steps", training.average_steps)?;
+        adam_betas("training.adam_betas", training.adam_betas)?;
+        for (key, weight) in [
+            ("loss.l1", loss.l1),
+            ("loss.l2", loss.l2),
+            ("loss.gradient", loss.gradient),
+            ("loss.spectrum", loss.spectrum),
+            ("loss.perceptual", loss.perceptual),
+        ] {
+            not_below_zero(key, weight)?;
         }
         let terms = [loss.l1, loss.l2, loss.gradient, loss.spectrum, loss.perceptual];
         if terms.iter().all(|&weight| weight == 0.0) {
@@ -234,10 +232,4 @@ fn common(a: usize, b: usize) -> usize {
         (divisor, rest) = (rest, divisor % rest);
     }
     a / divisor * b
-}
-
-fn number(key: &str, value: f64, positive: bool) -> Result<()> {
-    let valid = value.is_finite() && if positive { value > 0.0 } else { value >= 0.0 };
-    let expected = if positive { "a positive number" } else { "zero or more" };
-    if valid { Ok(()) } else { Err(Error::value(key, expected, value.to_string(), ADVICE)) }
 }

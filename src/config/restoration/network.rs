@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ADVICE, HeadRecipe, number};
+use super::{ADVICE, HeadRecipe, at_least_one};
 use crate::error::{Error, Result};
 
 /// Several networks of one shape, one after the other.
@@ -84,8 +84,8 @@ impl RestorerRecipe {
         };
         let fold = match self {
             Self::Residual { channels, blocks, fold, upsampling } => {
-                number("network.channels", *channels as f64, true)?;
-                number("network.blocks", *blocks as f64, true)?;
+                at_least_one("network.channels", *channels)?;
+                at_least_one("network.blocks", *blocks)?;
                 let rise = [0, 1, 2].map(|axis| fold[axis] * enlarging.map_or(1, |factors| factors[axis]));
                 let highest = rise.iter().copied().max().unwrap_or(1);
                 let doubled = rise.iter().all(|&n| n == 1 || (n == highest && n.is_power_of_two()));

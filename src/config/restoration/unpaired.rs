@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ADVICE, AdversarialLoss, HeadRecipe, RestorationLoss, RestorationRecipe, number};
+use super::{
+    ADVICE, AdversarialLoss, HeadRecipe, RestorationLoss, RestorationRecipe, above_zero, not_below_zero,
+};
 use crate::error::{Error, Result};
 
 /// Translation between two sets of images that show different heads (CycleGAN: Zhu et al. 2017, "Unpaired image-to-image
@@ -29,8 +31,8 @@ impl Default for UnpairedRecipe {
 
 impl UnpairedRecipe {
     pub(super) fn validate(&self, recipe: &RestorationRecipe) -> Result<()> {
-        number("unpaired.cycle", self.cycle, true)?;
-        number("unpaired.identity", self.identity, false)?;
+        above_zero("unpaired.cycle", self.cycle)?;
+        not_below_zero("unpaired.identity", self.identity)?;
         let wrong = |key: &str, expected: &str, found: &str, advice: &str| {
             Err(Error::value(key, expected, found, advice))
         };

@@ -19,6 +19,7 @@ pub use manifest::{Entry, Failure, Manifest, Original, Settings};
 pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare};
 
 use crate::error::{Error, Result};
+use crate::stats::upper_median;
 use crate::volume::Volume;
 use stored::Stamp;
 
@@ -102,9 +103,7 @@ impl Dataset {
     fn median_spacing_mm(&self) -> [f64; 3] {
         [0, 1, 2].map(|axis| {
             let norm = |entry: &Entry| entry.affine().fixed_view::<3, 1>(0, axis).norm();
-            let mut sizes: Vec<f64> = self.manifest.entries.iter().map(norm).collect();
-            sizes.sort_by(f64::total_cmp);
-            sizes.get(sizes.len() / 2).copied().unwrap_or(1.0)
+            upper_median(self.manifest.entries.iter().map(norm).collect()).unwrap_or(1.0)
         })
     }
 }

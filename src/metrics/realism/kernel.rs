@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::Features;
 use crate::error::{Error, Result};
+use crate::stats::median;
 
 /// Kernel distance (KID where the extractor is Inception; Bińkowski 2018, <https://arxiv.org/abs/1801.01401>): the
 /// squared maximum mean discrepancy under (x·y/F + 1)³. Unbiased, so that it can be negative. The paper averages it over
@@ -84,9 +85,7 @@ pub(super) fn squared_distances(values: ArrayView2<f64>) -> Array2<f64> {
 /// Median distance over pairs of different rows; the mean of the two in the middle of an even number.
 pub(super) fn median_distance(squared_distances: &Array2<f64>) -> Result<f64> {
     let pairs = (0..squared_distances.nrows()).flat_map(|i| (0..i).map(move |j| [i, j]));
-    let mut distances: Vec<f64> = pairs.map(|pair| squared_distances[pair].sqrt()).collect();
-    distances.sort_by(f64::total_cmp);
-    let median = (distances[(distances.len() - 1) / 2] + distances[distances.len() / 2]) / 2.0;
+    let median = median(pairs.map(|pair| squared_distances[pair].sqrt()).collect());
     if median > 0.0 {
         return Ok(median);
     }

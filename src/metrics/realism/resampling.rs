@@ -16,7 +16,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::random::{Purpose, permutation, stream};
+use crate::random::permutation;
+use crate::stats::{Draws, quantile};
 
 /// How measures are resampled and which parameters they have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,9 +112,9 @@ impl Protocol {
     ) -> [Estimate; N] {
         let volumes_a_side = synthetic.min(real / 2);
         let shuffled = |draw: Draw, repeat: usize, side: usize| {
-            let mut rng = stream(self.seed, repeat as u64, draw as u64, side as u64, Purpose::Resampling);
+            let draws = Draws { seed: self.seed, step: repeat as u64, phase: draw as u64 };
             let (first, count) = [(0, synthetic), (synthetic, real)][side];
-            permutation(&mut rng, count).into_iter().map(|i| first + i).collect::<Vec<_>>()
+            permutation(&mut draws.at(side), count).into_iter().map(|i| first + i).collect::<Vec<_>>()
         };
         let drawn = |draw: Draw| -> Vec<[f64; N]> {
             let one = |repeat| match draw {
@@ -158,13 +159,7 @@ impl Spread {
         let mean = draws.iter().sum::<f64>() / count;
         let squares: f64 = draws.iter().map(|draw| (draw - mean).powi(2)).sum();
         draws.sort_by(f64::total_cmp);
-        // Linear between order statistics.
-        let quantile = |share: f64| {
-            let at = share * (count - 1.0);
-            let (below, above) = (draws[at.floor() as usize], draws[at.ceil() as usize]);
-            below + (above - below) * at.fract()
-        };
-        let (low, high) = (quantile(0.025), quantile(0.975));
+        let (low, high) = (quantile(&draws, 0.025), quantile(&draws, 0.975));
         Self { mean, standard_deviation: (squares / (count - 1.0)).sqrt(), low, high }
     }
 }
@@ -176,7 +171,7 @@ mod tests {
     use super::super::kernel::{gaussian_kernel, squared_discrepancy, squared_distances};
     use super::super::{frechet, manifold};
     use super::*;
-    use crate::random::normal;
+    use crate::random::{Purpose, normal, stream};
 
     /// numpy: mean, std(ddof=1) and quantile.
     #[test]

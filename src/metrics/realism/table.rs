@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use super::{Better, Estimate, Realism, Row};
-use crate::csv::field;
+use crate::csv::push_row;
 
 /// The columns of [`Realism::csv`].
 const COLUMNS: &str = "extractor,view,metric,better,parameters,synthetic_volumes,real_volumes,value,interval_low,\
@@ -15,13 +15,15 @@ impl Realism {
         let mut csv = format!("{COLUMNS}\n");
         for row in &self.rows {
             let Estimate { value, interval: [low, high], volumes_a_side, matched, floor } = row.estimate;
-            let texts =
-                [self.extractor(), &row.view, row.metric.key(), better(row), &row.parameters].map(field);
+            let texts = [self.extractor(), &row.view, row.metric.key(), better(row), &row.parameters];
+            let counts = [row.synthetic_volumes, row.real_volumes].map(|count| count.to_string());
             let of_real = row.of_real.map_or_else(String::new, |value| value.to_string());
-            let numbers = format!("{},{},{value},{low},{high}", row.synthetic_volumes, row.real_volumes);
-            let sides = format!("{volumes_a_side},{},{}", matched.mean, matched.standard_deviation);
             let floor = [floor.mean, floor.standard_deviation, floor.low, floor.high].map(|x| x.to_string());
-            csv += &format!("{},{numbers},{of_real},{sides},{}\n", texts.join(","), floor.join(","));
+            let [matched, interval] = [[matched.mean, matched.standard_deviation], [low, high]]
+                .map(|pair| pair.map(|x| x.to_string()));
+            let fields = texts.map(str::to_owned).into_iter().chain(counts).chain([value.to_string()]);
+            let fields = fields.chain(interval).chain([of_real, volumes_a_side.to_string()]);
+            push_row(&mut csv, fields.chain(matched).chain(floor));
         }
         csv
     }

@@ -11,5 +11,4 @@ pub mod sampled;
 pub mod sensitivities;
 pub mod shots;
 pub mod slice_profile;
-pub mod toeplitz;
 pub mod wavelet;

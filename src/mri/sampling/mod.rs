@@ -43,17 +43,7 @@ pub use spiral::{Spiral, Turns};
 pub use trajectory::Trajectory;
 
 use crate::error::{Error, Result};
-
-/// An axis of k-space `[D, H, W]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Axis {
-    /// The first: slices, partitions; voxel axis k.
-    D,
-    /// The second: rows; voxel axis j.
-    H,
-    /// The third: columns; voxel axis i.
-    W,
-}
+pub use crate::volume::Axis;
 
 /// The plane that two-dimensional patterns act on by default.
 const PLANE: [Axis; 2] = [Axis::H, Axis::W];

@@ -8,6 +8,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::{LETTER, Sample, axes, colour, legend, letters, width_of};
 use crate::error::{Error, Result};
 use crate::report::plot::{range_of, svg};
+use crate::stats::quantile;
 
 /// Size of a panel in pixels, and panels in a row.
 const PANEL: (i32, i32) = (240, 250);
@@ -140,13 +141,6 @@ impl Shape {
     }
 }
 
-/// The quantile of ascending values by linear interpolation (Hyndman and Fan 1996, type 7).
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    let place = part * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
-}
-
 /// Silverman's bandwidth: 0.9 min(s, IQR / 1.34) n^(−1/5), by s alone where the quartiles are equal.
 fn silverman(sorted: &[f64]) -> f64 {
     let n = sorted.len() as f64;
@@ -203,7 +197,6 @@ mod tests {
         }
         let found = Shape::of(&VALUES).quartiles.unwrap();
         found.iter().zip([2.0, 2.5, 3.3]).for_each(|(a, b)| assert_relative_eq!(*a, b, max_relative = 1e-12));
-        assert_relative_eq!(quantile(&VALUES, 0.1), 1.76, max_relative = 1e-12);
     }
 
     #[test]

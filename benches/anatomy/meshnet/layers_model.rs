@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::{Error, Result};
-use crate::pretrained::Weights;
+use voxgan::error::{Error, Result};
+use voxgan::pretrained::Weights;
 
 /// A layer's name ends so where brainchop normalises its output, channel by channel.
 const NORMALISED: &str = "_gn";

@@ -11,7 +11,7 @@ use ndarray::{Array4, Array5, ArrayView4, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::layers_model::{Activation, Convolution, Step};
-use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, layer};
+use voxgan::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, layer};
 
 /// Voxels of a batch.
 const BATCH_VOXELS: usize = 1 << 21;

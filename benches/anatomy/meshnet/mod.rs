@@ -15,14 +15,13 @@ use burn::tensor::{Tensor, TensorData};
 use ndarray::{Array3, Array4, ArrayView4, Axis, Slice};
 use serde_json::Value;
 
-pub use conform::{Range, conformed_grid};
-pub use layers_model::{Activation, Convolution, LayersModel, Step};
+pub use conform::Range;
+use layers_model::{LayersModel, Step};
 pub use regions::{ClassUnion, UNIONS_18};
-
-use crate::error::{Error, Result};
-use crate::ops::VolumeOps;
-use crate::volume::Volume;
-use crate::volume::resample::{Grid, Interpolation, resample};
+use voxgan::error::{Error, Result};
+use voxgan::ops::VolumeOps;
+use voxgan::volume::Volume;
+use voxgan::volume::resample::{Grid, Interpolation, resample};
 
 /// Planes of a volume whose logits are in memory together.
 const PLANES_AT_ONCE: usize = 8;
@@ -58,11 +57,6 @@ impl<B: VolumeOps> MeshNet<B> {
         let classes = class_names(path, model.outputs)
             .unwrap_or_else(|| (0..model.outputs).map(|class| format!("class {class}")).collect());
         Ok(Self { model, range, classes, device: device.clone() })
-    }
-
-    /// The same network with another range of its input.
-    pub fn with_range(self, range: Range) -> Self {
-        Self { range, ..self }
     }
 
     /// The range of its input.

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::ln_gamma;
 
+use super::quantile;
+
 /// Values in ascending order, without those that are missing.
-pub(super) struct Sample {
+pub struct Sample {
     pub values: Vec<f64>,
     pub mean: f64,
     /// With divisor n − 1; exactly zero for values that are all equal.
@@ -85,35 +87,25 @@ pub struct Summary {
     pub iqr: f64,
 }
 
-/// The value below which this share of ascending values lies (type 7 of Hyndman and Fan 1996).
-///
-/// # Panics
-/// If there is no value.
-pub(super) fn quantile(ascending: &[f64], share: f64) -> f64 {
-    let place = share * (ascending.len() - 1) as f64;
-    let (low, high) = (ascending[place.floor() as usize], ascending[place.ceil() as usize]);
-    low + (high - low) * place.fract()
-}
-
 /// Cohen's d: the difference of the means in pooled standard deviations. Not finite where neither sample varies.
-pub(super) fn cohens_d(real: &Sample, synthetic: &Sample) -> f64 {
+pub fn cohens_d(real: &Sample, synthetic: &Sample) -> f64 {
     let (n, m) = (real.n() as f64 - 1.0, synthetic.n() as f64 - 1.0);
     (synthetic.mean - real.mean) / ((n * real.variance + m * synthetic.variance) / (n + m)).sqrt()
 }
 
 /// What takes the bias out of Cohen's d: Γ(ν/2) / (√(ν/2) Γ((ν − 1)/2)) with ν = n + m − 2 (Hedges 1981, eq. 6e).
-pub(super) fn hedges_factor(real: &Sample, synthetic: &Sample) -> f64 {
+pub fn hedges_factor(real: &Sample, synthetic: &Sample) -> f64 {
     let half = (real.n() + synthetic.n() - 2) as f64 / 2.0;
     (ln_gamma(half) - ln_gamma(half - 0.5)).exp() / half.sqrt()
 }
 
 /// Logarithm of the ratio of the standard deviations, synthetic over real.
-pub(super) fn log_sd_ratio(real: &Sample, synthetic: &Sample) -> f64 {
+pub fn log_sd_ratio(real: &Sample, synthetic: &Sample) -> f64 {
     (synthetic.variance / real.variance).ln() / 2.0
 }
 
 /// The steps of both cumulative distributions: each pooled value with how many of `a` and of `b` are not above it.
-pub(super) fn steps(a: &[f64], b: &[f64]) -> impl Iterator<Item = (f64, usize, usize)> {
+pub fn steps(a: &[f64], b: &[f64]) -> impl Iterator<Item = (f64, usize, usize)> {
     let (mut i, mut j) = (0, 0);
     std::iter::from_fn(move || {
         let next = match (a.get(i), b.get(j)) {
@@ -128,7 +120,7 @@ pub(super) fn steps(a: &[f64], b: &[f64]) -> impl Iterator<Item = (f64, usize, u
 }
 
 /// 1-Wasserstein distance in the quantity's unit: the area between the cumulative distributions.
-pub(super) fn wasserstein(a: &Sample, b: &Sample) -> f64 {
+pub fn wasserstein(a: &Sample, b: &Sample) -> f64 {
     let (n, m) = (a.n() as f64, b.n() as f64);
     let mut area = 0.0;
     let mut last: Option<(f64, f64)> = None;
@@ -142,7 +134,7 @@ pub(super) fn wasserstein(a: &Sample, b: &Sample) -> f64 {
 }
 
 /// Kolmogorov–Smirnov distance times n·m, a whole number: the largest gap between the cumulative distributions.
-pub(super) fn largest_gap(a: &Sample, b: &Sample) -> u64 {
+pub fn largest_gap(a: &Sample, b: &Sample) -> u64 {
     let (n, m) = (a.n() as u64, b.n() as u64);
     steps(&a.values, &b.values)
         .map(|(_, i, j)| (i as u64 * m).abs_diff(j as u64 * n))
@@ -151,6 +143,6 @@ pub(super) fn largest_gap(a: &Sample, b: &Sample) -> u64 {
 }
 
 /// Kolmogorov–Smirnov distance: the largest gap between the cumulative distributions.
-pub(super) fn kolmogorov_smirnov_distance(a: &Sample, b: &Sample) -> f64 {
+pub fn kolmogorov_smirnov_distance(a: &Sample, b: &Sample) -> f64 {
     largest_gap(a, b) as f64 / (a.n() * b.n()) as f64
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::sample::{self, Sample, quantile, steps};
+use super::{Sample, quantile, sample, steps};
 use crate::random::{Purpose, permutation, stream};
 
 /// An estimate and the ends of its interval.
@@ -19,12 +19,12 @@ pub struct Interval {
 
 impl Interval {
     /// All three times a positive factor.
-    pub(super) fn scaled(self, factor: f64) -> Self {
+    pub fn scaled(self, factor: f64) -> Self {
         Self { estimate: self.estimate * factor, low: self.low * factor, high: self.high * factor }
     }
 
     /// Wilson's score interval (1927), of 95 %, of a share of trials.
-    pub(super) fn of_share(count: usize, trials: usize) -> Self {
+    pub fn of_share(count: usize, trials: usize) -> Self {
         let (n, share, z) = (trials as f64, count as f64 / trials as f64, 1.959_963_984_540_054_f64);
         let centre = (share + z * z / (2.0 * n)) / (1.0 + z * z / n);
         let half = z / (1.0 + z * z / n) * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
@@ -32,42 +32,28 @@ impl Interval {
     }
 }
 
-/// What is drawn: part of the address of a stream.
+/// Where the draws of one procedure come from: `step` and `phase` tell quantities, repeats and procedures apart.
 #[derive(Clone, Copy)]
-#[repr(u64)]
-pub(super) enum Kind {
-    Bootstrap = 0,
-    Correlation = 1,
-    Energy = 2,
-    Split = 3,
-    JointSplit = 4,
-    Repeat = 5,
-    Transport = 6,
-    TransportSplit = 7,
-}
-
-/// Where the draws of one procedure come from: `step` tells quantities or repeats apart.
-#[derive(Clone, Copy)]
-pub(super) struct Draws {
+pub struct Draws {
     pub seed: u64,
     pub step: u64,
-    pub kind: Kind,
+    pub phase: u64,
 }
 
 impl Draws {
     /// The generator of one resample.
     pub fn at(&self, sample: usize) -> ChaCha8Rng {
-        stream(self.seed, self.step, self.kind as u64, sample as u64, Purpose::Resampling)
+        stream(self.seed, self.step, self.phase, sample as u64, Purpose::Resampling)
     }
 }
 
 /// `count` numbers below `n`, each drawn afresh.
-pub(super) fn with_replacement(rng: &mut ChaCha8Rng, n: usize, count: usize) -> Vec<usize> {
+pub fn with_replacement(rng: &mut ChaCha8Rng, n: usize, count: usize) -> Vec<usize> {
     (0..count).map(|_| rng.random_range(0..n as u64) as usize).collect()
 }
 
 /// A statistic of two groups, given the indices of their `n` and `m` subjects, when subjects change groups at random.
-pub(super) fn permuted<T: Send>(
+pub fn permuted<T: Send>(
     (n, m): (usize, usize),
     permutations: usize,
     draws: Draws,
@@ -81,7 +67,7 @@ pub(super) fn permuted<T: Send>(
 }
 
 /// The p of a permutation test: (1 + as large) / (1 + permutations) (Phipson and Smyth 2010).
-pub(super) fn permutation_p(observed: f64, permuted: impl IntoIterator<Item = f64>) -> f64 {
+pub fn permutation_p(observed: f64, permuted: impl IntoIterator<Item = f64>) -> f64 {
     // A permutation that gives the same groups must count, however its sums are rounded.
     let threshold = observed - 1e-12 * observed.abs();
     let (mut all, mut as_large) = (1, 1);
@@ -93,7 +79,7 @@ pub(super) fn permutation_p(observed: f64, permuted: impl IntoIterator<Item = f6
 }
 
 /// Bootstrap intervals of one quantity.
-pub(super) struct Bootstrap {
+pub struct Bootstrap {
     /// Of Cohen's d: bias-corrected and accelerated (Efron 1987).
     pub cohens_d: Interval,
     /// Of the ratio of standard deviations: the same, on its logarithm. Zero to zero where the synthetic do not vary.
@@ -254,7 +240,7 @@ mod tests {
                 let real = Sample::of(normal(&mut rng, n).into_iter().map(f64::from));
                 let synthetic =
                     Sample::of(normal(&mut rng, n).into_iter().map(|z| shift + sd * f64::from(z)));
-                let draws = Draws { seed: trial as u64, step: 0, kind: Kind::Bootstrap };
+                let draws = Draws { seed: trial as u64, step: 0, phase: 0 };
                 let found = Bootstrap::of(&real, &synthetic, 300, 0.95, draws);
                 let intervals = [(found.cohens_d, d), (found.sd_ratio, sd), (found.wasserstein, area)];
                 for (held, (interval, truth)) in held.iter_mut().zip(intervals) {
@@ -273,7 +259,7 @@ mod tests {
     fn permutations_give_the_share_of_those_as_large() {
         assert_eq!(permutation_p(3.0, [1.0, 2.0, 3.0, 4.0]), 0.6);
         assert_eq!(permutation_p(9.0, (0..99).map(|_| 1.0)), 0.01);
-        let draws = Draws { seed: 0, step: 0, kind: Kind::Energy };
+        let draws = Draws { seed: 0, step: 0, phase: 2 };
         let sums = permuted((2, 3), 500, draws, |a, b| (a.len(), b.len(), a.iter().chain(b).sum::<usize>()));
         assert!(sums.iter().all(|found| *found == (2, 3, 10)));
     }

@@ -5,9 +5,9 @@ use std::ops::Range as Span;
 use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::{Array3, Axis};
 
-use crate::error::{Error, Result};
-use crate::volume::Volume;
-use crate::volume::resample::{Grid, Interpolation, resample};
+use voxgan::error::{Error, Result};
+use voxgan::volume::Volume;
+use voxgan::volume::resample::{Grid, Interpolation, resample};
 
 /// Voxels of the conformed grid along each axis, of one millimetre.
 const SIDE: usize = 256;

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis};
 
-use crate::volume::Volume;
+use voxgan::volume::Volume;
 
 /// A region under its name in this program's tables, and the classes that make it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
