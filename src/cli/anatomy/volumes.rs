@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::derivatives::Derivatives;
 use super::structures::StructuresArgs;
+use crate::cli::sampling::PRINTED;
 use crate::error::Result;
-use crate::io::bids;
+use crate::pipeline::volumes::volumes;
 
 /// Measure the structures of heads in millilitres.
 ///
@@ -24,22 +24,10 @@ pub struct Args {
     structures: StructuresArgs,
 }
 
-/// Scans → structures → volumes → tables.
+/// Measures.
 ///
 /// # Errors
-/// What is wrong with the files, the segmenter or the disk.
+/// Those of [`volumes`], and of the segmenter.
 pub fn run(args: Args) -> Result<()> {
-    let mut paths = Vec::new();
-    for input in &args.inputs {
-        paths.extend(bids::volumes(input)?);
-    }
-    let segmenter = args.structures.open()?;
-    let mut derivatives = Derivatives::create(&args.out, &segmenter.name)?;
-    for path in &paths {
-        let (scan, segmentation) = segmenter.read(path)?;
-        println!("{}\n{}", path.display(), derivatives.add(path, &scan, &segmentation)?);
-    }
-    derivatives.finish()?;
-    println!("{}", args.out.join("volumes.csv").display());
-    Ok(())
+    volumes(&args.inputs, args.out, &args.structures.open()?, &PRINTED).map(drop)
 }
