@@ -19,6 +19,7 @@ mod participants;
 pub mod prepare;
 mod progress;
 mod realism;
+pub mod restore;
 mod segmenter;
 pub(crate) mod sidecar;
 pub mod strip;
