@@ -104,7 +104,7 @@ enum InterpolationName {
 /// Prepares the dataset and prints what became of the scans.
 ///
 /// # Errors
-/// As [`prepare()`]; also when no scan at all could be prepared.
+/// As [`prepare()`]; also when some scans could not be prepared, or none at all.
 pub fn run(args: Args) -> Result<()> {
     let plan = args.plan();
     // One scan at a time: a segmentation takes all cores by itself.
@@ -137,25 +137,19 @@ pub fn run(args: Args) -> Result<()> {
     bar.finish_and_clear();
     let report = report?;
     print_summary(&report);
-    if report.prepared + report.kept == 0 {
-        let found = format!("none of {}", report.failures.len());
-        return Err(Error::file(
-            &args.input,
-            "scans",
-            "one that can be prepared",
-            found,
-            "see the reasons above",
-        ));
+    let done = report.prepared + report.kept;
+    if done > 0 {
+        let dataset = Dataset::open(&args.output)?;
+        println!(
+            "{}: {} volumes, [C, D, H, W] = {:?}, content {}",
+            args.output.display(),
+            dataset.len(),
+            dataset.shape(),
+            &dataset.content_sha256()[..12],
+        );
     }
-    let dataset = Dataset::open(&args.output)?;
-    println!(
-        "{}: {} volumes, [C, D, H, W] = {:?}, content {}",
-        args.output.display(),
-        dataset.len(),
-        dataset.shape(),
-        &dataset.content_sha256()[..12],
-    );
-    Ok(())
+    let failures: Vec<String> = report.failures.into_iter().map(|failure| failure.reason).collect();
+    Error::incomplete("scans", done + failures.len(), failures)
 }
 
 impl Args {
@@ -211,10 +205,6 @@ fn print_summary(report: &Report) {
     println!("prepared  {:>6}", report.prepared);
     println!("kept      {:>6}  (there already, unchanged)", report.kept);
     println!("failed    {:>6}", report.failures.len());
-    for failure in &report.failures {
-        // Reasons begin with the file.
-        println!("  {}", failure.reason);
-    }
     for (label, names) in &report.missing_labels {
         let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let more = if names.len() > 5 { ", …" } else { "" };

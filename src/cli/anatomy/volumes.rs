@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::derivatives::Derivatives;
 use super::structures::StructuresArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::bids;
 
 /// Measure the structures of heads in millilitres.
@@ -27,7 +27,7 @@ pub struct Args {
 /// Scans → structures → volumes → tables.
 ///
 /// # Errors
-/// What is wrong with the files, the segmenter or the disk.
+/// What is wrong with the segmenter or the disk; [`Error::Incomplete`] where some scans could not be measured.
 pub fn run(args: Args) -> Result<()> {
     let mut paths = Vec::new();
     for input in &args.inputs {
@@ -35,11 +35,21 @@ pub fn run(args: Args) -> Result<()> {
     }
     let segmenter = args.structures.open()?;
     let mut derivatives = Derivatives::create(&args.out, &segmenter.name)?;
+    let mut failures = Vec::new();
     for path in &paths {
-        let (scan, segmentation) = segmenter.read(path)?;
-        println!("{}\n{}", path.display(), derivatives.add(path, &scan, &segmentation)?);
+        match segmenter.read(path) {
+            Ok((scan, segmentation)) => {
+                println!("{}\n{}", path.display(), derivatives.add(path, &scan, &segmentation)?);
+            }
+            Err(error) => {
+                eprintln!("failed: {error}");
+                failures.push(error.to_string());
+            }
+        }
     }
-    derivatives.finish()?;
-    println!("{}", args.out.join("volumes.csv").display());
-    Ok(())
+    if failures.len() < paths.len() {
+        derivatives.finish()?;
+        println!("{}", args.out.join("volumes.csv").display());
+    }
+    Error::incomplete("scans", paths.len(), failures)
 }
