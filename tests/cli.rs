@@ -127,6 +127,34 @@ fn mixing_no_layer_is_the_row_and_mixing_all_is_the_column() {
     );
 }
 
+/// Without --out, sets go into folders of their own; what is there stays.
+#[test]
+fn sets_without_a_folder_get_a_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = |arguments: &[&str]| {
+        let output = voxgan(arguments).current_dir(folder.path()).assert().success().get_output().clone();
+        String::from_utf8(output.stdout).expect("text").lines().next().expect("a line").to_string()
+    };
+    fs::write(folder.path().join("synthetic-2"), "a file").expect("written");
+    let generate = |seed| told(&["generate", "--seeds", seed]);
+    assert_eq!([generate("1"), generate("2")], ["into synthetic", "into synthetic-3"]);
+    assert_eq!(told(&["mix", "--rows", "1", "--columns", "2"]), "into mixed");
+    assert_eq!(told(&["interpolate", "--seeds", "1,2", "--frames", "2"]), "into walk");
+    for (name, there) in [
+        ("synthetic/seed-0001.nii.gz", true),
+        ("synthetic/seed-0002.nii.gz", false),
+        ("synthetic-3/seed-0002.nii.gz", true),
+        ("mixed/row-0001_column-0002.nii.gz", true),
+        ("walk/walk.gif", true),
+    ] {
+        assert_eq!(folder.path().join(name).is_file(), there, "{name}");
+    }
+    // A mistake makes no folder.
+    let wrong = ["generate", "--weights", "nothing"];
+    voxgan(&wrong).current_dir(folder.path()).assert().failure();
+    assert!(!folder.path().join("synthetic-4").exists());
+}
+
 #[test]
 fn a_walk_begins_at_its_first_seed_and_is_a_series() {
     let folder = tempfile::tempdir().expect("a folder");
