@@ -17,7 +17,7 @@ fn main() -> Result<()> {
         }
     };
     let folder = std::env::temp_dir().join("voxgan-example");
-    let output = Output { folder, ..Output::default() };
+    let output = Output { folder: Some(folder), ..Output::default() };
     let options = Options { seeds: (0..100).collect(), output, ..Options::default() };
     match generate(&options, &Progress::new(&tell).cancelled_by(&enough)) {
         Err(Error::Cancelled) => println!("cancelled after {}", written.load(Ordering::Relaxed)),

@@ -65,6 +65,16 @@ pub enum Error {
         /// Where to look.
         advice: String,
     },
+    /// The work is finished, but for some of its inputs.
+    #[error("{} of {of} {what} failed:\n  {}", failures.len(), failures.join("\n  "))]
+    Incomplete {
+        /// What the inputs are ("scans").
+        what: String,
+        /// How many there were.
+        of: usize,
+        /// One line for each that failed: which, and why.
+        failures: Vec<String>,
+    },
     /// A job was cancelled by the program that runs it.
     #[error("cancelled; what was finished is in place")]
     Cancelled,
@@ -103,6 +113,17 @@ impl Error {
             expected: expected.into(),
             found: found.into(),
             advice: advice.into(),
+        }
+    }
+
+    /// An [`Error::Incomplete`] if any of `of` inputs failed.
+    ///
+    /// # Errors
+    /// It.
+    pub fn incomplete(what: &str, of: usize, failures: Vec<String>) -> Result<()> {
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(Self::Incomplete { what: what.into(), of, failures }),
         }
     }
 

@@ -3,21 +3,25 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use voxgan::cli::{Blocks, Cli};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+use voxgan::cli::{Blocks, Cli, exit_code};
 
 #[global_allocator]
 static BLOCKS: Blocks = Blocks::new();
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+    let cli = Cli::parse();
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .init();
-    match Cli::parse().run() {
+        .with_timer(tracing_subscriber::fmt::time::uptime());
+    let ours = Targets::new().with_target("voxgan", cli.log_level());
+    tracing_subscriber::registry().with(layer.with_filter(ours)).init();
+    match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(&error))
         }
     }
 }

@@ -127,6 +127,34 @@ fn mixing_no_layer_is_the_row_and_mixing_all_is_the_column() {
     );
 }
 
+/// Without --out, sets go into folders of their own; what is there stays.
+#[test]
+fn sets_without_a_folder_get_a_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = |arguments: &[&str]| {
+        let output = voxgan(arguments).current_dir(folder.path()).assert().success().get_output().clone();
+        String::from_utf8(output.stdout).expect("text").lines().next().expect("a line").to_string()
+    };
+    fs::write(folder.path().join("synthetic-2"), "a file").expect("written");
+    let generate = |seed| told(&["generate", "--seeds", seed]);
+    assert_eq!([generate("1"), generate("2")], ["into synthetic", "into synthetic-3"]);
+    assert_eq!(told(&["mix", "--rows", "1", "--columns", "2"]), "into mixed");
+    assert_eq!(told(&["interpolate", "--seeds", "1,2", "--frames", "2"]), "into walk");
+    for (name, there) in [
+        ("synthetic/seed-0001.nii.gz", true),
+        ("synthetic/seed-0002.nii.gz", false),
+        ("synthetic-3/seed-0002.nii.gz", true),
+        ("mixed/row-0001_column-0002.nii.gz", true),
+        ("walk/walk.gif", true),
+    ] {
+        assert_eq!(folder.path().join(name).is_file(), there, "{name}");
+    }
+    // A mistake makes no folder.
+    let wrong = ["generate", "--weights", "nothing"];
+    voxgan(&wrong).current_dir(folder.path()).assert().failure();
+    assert!(!folder.path().join("synthetic-4").exists());
+}
+
 #[test]
 fn a_walk_begins_at_its_first_seed_and_is_a_series() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -163,7 +191,75 @@ fn parity_prints_a_table_or_json_and_fails_above_the_tolerances() {
     let folder = tempfile::tempdir().expect("a folder");
     let changed = folder.path().join("changed.safetensors");
     fs::write(&changed, bytes).expect("written");
-    assert!(refused(&["parity", changed.to_str().expect("text")]).contains("io.img_noise_const"));
+    let output = voxgan(&["parity", changed.to_str().expect("text")]).assert().code(3).get_output().clone();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("io.img_noise_const"));
+}
+
+/// 0 to 4; that of a check is in the test of parity too.
+#[test]
+fn exit_codes_tell_how_it_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_string();
+    let ends = |arguments: &[&str], code: i32| {
+        let output = voxgan(arguments).assert().code(code).get_output().clone();
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    let [help, _] = ends(&["--help"], 0);
+    assert!((0..5).all(|code| help.lines().any(|line| line.starts_with(&format!("  {code}  ")))), "{help}");
+
+    let (scans, cache) = (path("scans"), path("cache"));
+    fs::create_dir(&scans).expect("made");
+    phantoms(Path::new(&scans));
+    let prepare = ["prepare", &scans, &cache, "--shape", "8,8,8", "--spacing-mm", "6"];
+    ends(&prepare, 0);
+    ends(&["prepare", &path("nowhere"), &cache, "--shape", "8,8,8"], 1);
+    ends(&["prepare", &scans, &cache], 2);
+    ends(&["prepare", &scans, &cache, "--shape", "8"], 2);
+    ends(&["interpolate", "--seeds", "1", "--out", &path("walk")], 2);
+
+    // Some of the inputs: the rest is done, and they are named.
+    fs::write(path("scans/sub-02_T1w.nii.gz"), "damaged").expect("written");
+    let [told, failed] = ends(&prepare, 4);
+    assert!(told.contains("5 volumes"), "{told}");
+    assert!(failed.contains("1 of 6 scans failed") && failed.contains("sub-02_T1w.nii.gz: "), "{failed}");
+    let maps = path("maps");
+    fs::create_dir(&maps).expect("made");
+    for (name, bad) in [("a", false), ("b", true), ("c", false)] {
+        let file = format!("{maps}/{name}.nii");
+        let head = Array4::from_elem((1, 8, 8, 8), 2.0);
+        let options = WriteOptions { data_type: DataType::I16, description: "labels".into() };
+        nifti::write(&file, &Volume::new(head, Matrix4::identity()), &options).expect("written");
+        if bad {
+            fs::write(&file, "damaged").expect("written");
+        }
+    }
+    let volumes =
+        |input: &str, code| ends(&["anatomy", "volumes", input, "--labels", "--out", &path("v")], code);
+    let [_, failed] = volumes(&maps, 4);
+    assert!(failed.contains("1 of 3 scans failed") && failed.contains("b.nii: "), "{failed}");
+    let table = fs::read_to_string(path("v/volumes.csv")).expect("a table");
+    assert_eq!(table.lines().count(), 3, "{table}");
+    // All of them: nothing was done.
+    let [_, failed] = volumes(&format!("{maps}/b.nii"), 1);
+    assert!(failed.contains("1 of 1 scans failed"), "{failed}");
+}
+
+#[test]
+fn verbosity_tells_of_files_and_of_convergence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    phantoms(folder.path());
+    let [scan, out] = ["sub-00_T1w.nii.gz", "out.nii.gz"].map(|name| folder.path().join(name));
+    let [scan, out] = [&scan, &out].map(|path| path.to_str().expect("text"));
+    let told = |more: &[&str]| {
+        let arguments = [&["n4", scan, out, "--shrink", "1"][..], more].concat();
+        let output = voxgan(&arguments).assert().success().get_output().stderr.clone();
+        String::from_utf8(output).expect("text")
+    };
+    let [quiet, files, all] = [&[][..], &["-v"], &["-vv"]].map(told);
+    assert!(!quiet.contains("read") && !quiet.contains("iteration"), "{quiet}");
+    let named = |text: &str| text.contains(&format!("read {scan}")) && text.contains(&format!("wrote {out}"));
+    assert!(named(&files) && !files.contains("iteration"), "{files}");
+    assert!(named(&all) && all.contains("iteration 1"), "{all}");
 }
 
 #[test]

@@ -25,16 +25,41 @@ mod train;
 
 /// The allocator that the program runs on.
 pub use crate::ops::cpu::Blocks;
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// What the program's exit codes mean; [`exit_code`] gives them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  an error
+  2  wrong usage: an argument is unknown, missing or cannot be used
+  3  a check failed (anatomy check, generate --check, parity)
+  4  finished, but some inputs failed; they are listed";
 
 /// Train 3D StyleGAN2 on brain MRI and generate synthetic volumes.
 #[derive(Debug, Parser)]
-#[command(name = "voxgan", version, about, propagate_version = true)]
+#[command(name = "voxgan", version, about, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Say on stderr which files are read and written; twice, also how methods converge and what they decide
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// The exit code of a program that ends with this error: 1, or 2 for an argument that cannot be used, 3 for a check that
+/// failed, 4 where some of several inputs failed.
+pub fn exit_code(error: &Error) -> u8 {
+    match error {
+        // The keys of arguments are their names.
+        Error::Value { key, .. } if key.starts_with("--") => 2,
+        Error::Check { .. } => 3,
+        Error::Incomplete { of, failures, .. } if failures.len() < *of => 4,
+        _ => 1,
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +91,15 @@ enum Command {
 }
 
 impl Cli {
+    /// What is to be said beside results and errors.
+    pub fn log_level(&self) -> LevelFilter {
+        match self.verbose {
+            0 => LevelFilter::WARN,
+            1 => LevelFilter::INFO,
+            _ => LevelFilter::DEBUG,
+        }
+    }
+
     /// Runs the command.
     ///
     /// # Errors

@@ -65,5 +65,6 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let advice = "this device or this build computes something else; report it with the table";
-    Err(Error::value("parity", "relative errors within the tolerances", failed.join(", "), advice))
+    let problem = format!("relative errors above their tolerances: {}", failed.join(", "));
+    Err(Error::Check { check: "parity".into(), problem, advice: advice.into() })
 }

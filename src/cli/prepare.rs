@@ -100,7 +100,7 @@ enum InterpolationName {
 /// Prepares the dataset and prints what became of the scans.
 ///
 /// # Errors
-/// As [`prepare()`]; also when no scan at all could be prepared.
+/// As [`prepare()`]; also when some scans could not be prepared, or none at all.
 pub fn run(args: Args) -> Result<()> {
     let options = Options {
         plan: args.plan(),
@@ -113,19 +113,17 @@ pub fn run(args: Args) -> Result<()> {
     bar.finish_and_clear();
     let Prepared { report, dataset } = made?;
     print_summary(&report);
-    let Some(dataset) = dataset else {
-        let found = format!("none of {}", report.failures.len());
-        let advice = "see the reasons above";
-        return Err(Error::file(&args.input, "scans", "one that can be prepared", found, advice));
-    };
-    println!(
-        "{}: {} volumes, [C, D, H, W] = {:?}, content {}",
-        args.output.display(),
-        dataset.len(),
-        dataset.shape(),
-        &dataset.content_sha256()[..12],
-    );
-    Ok(())
+    if let Some(dataset) = dataset {
+        println!(
+            "{}: {} volumes, [C, D, H, W] = {:?}, content {}",
+            args.output.display(),
+            dataset.len(),
+            dataset.shape(),
+            &dataset.content_sha256()[..12],
+        );
+    }
+    let scans = report.prepared + report.kept + report.failures.len();
+    Error::incomplete("scans", scans, report.failures.into_iter().map(|failure| failure.reason).collect())
 }
 
 impl Args {
@@ -181,10 +179,6 @@ fn print_summary(report: &Report) {
     println!("prepared  {:>6}", report.prepared);
     println!("kept      {:>6}  (there already, unchanged)", report.kept);
     println!("failed    {:>6}", report.failures.len());
-    for failure in &report.failures {
-        // Reasons begin with the file.
-        println!("  {}", failure.reason);
-    }
     for (label, names) in &report.missing_labels {
         let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let more = if names.len() > 5 { ", …" } else { "" };

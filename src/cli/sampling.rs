@@ -45,9 +45,9 @@ pub struct OutputArgs {
     /// How voxels are stored
     #[arg(long, value_enum, default_value_t = StoredType::F32)]
     data_type: StoredType,
-    /// The folder for the files
+    /// The folder for the files; by default a new one in the current folder, which is named first
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
 }
 
 impl From<OutputArgs> for Output {
@@ -60,6 +60,7 @@ impl From<OutputArgs> for Output {
 pub const PRINTED: Progress<'static> = Progress::new(&|event| match event {
     Event::Wrote(path) => println!("{}", path.display()),
     Event::Note(text) => println!("{text}"),
+    Event::Failed(error) => eprintln!("failed: {error}"),
     Event::Done { .. } => {}
 });
 

@@ -41,7 +41,9 @@ pub fn write_beside(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::
         }
         Ok(())
     };
-    written().map_err(fail)
+    written().map_err(fail)?;
+    tracing::info!("wrote {}", path.display());
+    Ok(())
 }
 
 /// Removes the unfinished files that runs which were killed left in `folder`; no other run may be writing there.

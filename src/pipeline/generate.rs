@@ -74,11 +74,12 @@ pub fn generate(options: &Options, progress: &Progress) -> Result<Generated> {
     let Options { sampling, seeds, output, check } = options;
     let segmenter = check.then(|| Segmenter::for_samples(sampling.device)).transpose()?;
     let generator = Generator::open(sampling, &[])?;
+    let folder = output.folder("synthetic", progress)?;
     let (mut samples, mut pictured) = (Vec::with_capacity(seeds.len()), Vec::new());
     for &seed in seeds {
         progress.check()?;
         let volume = generator.sample(seed);
-        let path = output.folder.join(format!("{}.nii.gz", name(seed)));
+        let path = folder.join(format!("{}.nii.gz", name(seed)));
         let mut details = json!({ "Seed": seed });
         let volumes = segmenter
             .as_ref()
@@ -102,13 +103,13 @@ pub fn generate(options: &Options, progress: &Progress) -> Result<Generated> {
     let participants = match generator.conditions().is_empty() {
         true => None,
         false => {
-            let path = output.folder.join("participants.tsv");
+            let path = folder.join("participants.tsv");
             write_beside(&path, |file| file.write_all(participants(&generator, seeds).as_bytes()))?;
             progress.tell(Event::Wrote(&path));
             Some(path)
         }
     };
-    let montage = output.folder.join("montage.png");
+    let montage = folder.join("montage.png");
     write_png(&montage, &Montage::fit(&pictured)?.render(&pictured)?)?;
     progress.tell(Event::Wrote(&montage));
     Ok(Generated { samples, montage, participants })

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::conditions::{Drawn, Labels};
 use super::device::{Device, on_device};
+use super::progress::{Event, Progress};
 use super::sidecar;
 use crate::bridge;
 use crate::config::Recipe;
@@ -72,10 +73,42 @@ pub enum NoiseMode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Output {
-    /// The folder.
-    pub folder: PathBuf,
+    /// The folder; by default a new one beside what is there, named after what the job makes.
+    pub folder: Option<PathBuf>,
     /// How voxels are stored.
     pub stored: StoredType,
+}
+
+impl Output {
+    /// The folder that was asked for, or a new one: `name` in the current folder, or `name-2` and so on where that exists, so that
+    /// nothing is written over. A new one is told of.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be made.
+    pub(super) fn folder(&self, name: &str, progress: &Progress) -> Result<PathBuf> {
+        if let Some(folder) = &self.folder {
+            return Ok(folder.clone());
+        }
+        let folder = new_folder(Path::new(name))?;
+        progress.tell(Event::Note(&format!("into {}", folder.display())));
+        Ok(folder)
+    }
+}
+
+/// Makes the folder `path`, or where that exists `path-2`, `path-3` and so on; two programs never get the same one.
+fn new_folder(path: &Path) -> Result<PathBuf> {
+    let mut folder = path.to_path_buf();
+    for number in 2.. {
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                folder = format!("{}-{number}", path.display()).into();
+            }
+            made => {
+                return made.map(|()| folder.clone()).map_err(|e| Error::io(&folder, "make this folder", e));
+            }
+        }
+    }
+    unreachable!("numbers do not end")
 }
 
 /// How voxels are stored.

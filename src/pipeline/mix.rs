@@ -65,6 +65,7 @@ pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
         let expected = format!("layers from 0 to {}", num_ws - 1);
         return Err(Error::value("--layers", expected, layer.to_string(), "this generator has no more"));
     }
+    let folder = output.folder("mixed", progress)?;
     let styles = |seed: &u64| generator.styles(&generator.latent(*seed), *seed);
     let of_columns: Vec<Array2<f32>> = columns.iter().map(styles).collect();
     let own = |(ws, &seed): (&Array2<f32>, &u64)| generator.volume(ws, seed);
@@ -84,7 +85,7 @@ pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
                 ws.row_mut(layer as usize).assign(&column.row(layer as usize));
             }
             let volume = generator.volume(&ws, row);
-            let path = output.folder.join(format!("row-{row:04}_column-{seed:04}.nii.gz"));
+            let path = folder.join(format!("row-{row:04}_column-{seed:04}.nii.gz"));
             let labels = generator.labels(seed);
             let details =
                 json!({ "Seed": row, "MixSeed": seed, "MixLayers": layers, "MixConditions": labels });
@@ -94,7 +95,7 @@ pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
             pictured.push(volume);
         }
     }
-    let montage = output.folder.join("montage.png");
+    let montage = folder.join("montage.png");
     let layout = Montage { columns: columns.len() + 1, ..Montage::fit(&pictured)? };
     write_png(&montage, &layout.render(&pictured)?)?;
     progress.tell(Event::Wrote(&montage));

@@ -13,14 +13,17 @@ use crate::io::bids;
 pub struct Measured {
     /// The scans and what was derived from them.
     pub scans: Vec<Derived>,
-    /// The table with a row a scan.
-    pub table: PathBuf,
+    /// The table with a row a scan; none without scans.
+    pub table: Option<PathBuf>,
+    /// A line for each scan that could not be measured.
+    pub failures: Vec<String>,
 }
 
-/// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`.
+/// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`. A scan
+/// that cannot be measured ends no others.
 ///
 /// # Errors
-/// What is wrong with the files or the disk.
+/// Inputs that are not there, and what is wrong with the disk.
 pub fn volumes(
     inputs: &[PathBuf],
     out: PathBuf,
@@ -32,14 +35,25 @@ pub fn volumes(
         paths.extend(bids::volumes(input)?);
     }
     let mut derivatives = Derivatives::create(&out, &segmenter.name)?;
+    let mut failures = Vec::new();
     for path in &paths {
         progress.check()?;
-        let (scan, segmentation) = segmenter.read(path)?;
-        let found = derivatives.add(path, &scan, &segmentation)?;
-        progress.tell(Event::Note(&format!("{}\n{found}", path.display())));
+        match segmenter.read(path) {
+            Ok((scan, segmentation)) => {
+                let found = derivatives.add(path, &scan, &segmentation)?;
+                progress.tell(Event::Note(&format!("{}\n{found}", path.display())));
+            }
+            Err(error) => {
+                progress.tell(Event::Failed(&error));
+                failures.push(error.to_string());
+            }
+        }
+    }
+    if failures.len() == paths.len() {
+        return Ok(Measured { scans: Vec::new(), table: None, failures });
     }
     let scans = derivatives.finish()?;
     let table = out.join("volumes.csv");
     progress.tell(Event::Wrote(&table));
-    Ok(Measured { scans, table })
+    Ok(Measured { scans, table: Some(table), failures })
 }

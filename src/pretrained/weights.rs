@@ -30,7 +30,9 @@ impl Weights {
     /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is no safetensors file or an array is no float.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the weights", e))?;
-        Self::from_bytes(&bytes, path)
+        let weights = Self::from_bytes(&bytes, path)?;
+        tracing::info!("read {}: {} arrays", path.display(), weights.arrays.len());
+        Ok(weights)
     }
 
     /// As [`Weights::read`] from bytes; `path` is named in errors.

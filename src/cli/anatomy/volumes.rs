@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::structures::StructuresArgs;
 use crate::cli::sampling::PRINTED;
-use crate::error::Result;
-use crate::pipeline::volumes::volumes;
+use crate::error::{Error, Result};
+use crate::pipeline::volumes::{Measured, volumes};
 
 /// Measure the structures of heads in millilitres.
 ///
@@ -27,7 +27,9 @@ pub struct Args {
 /// Measures.
 ///
 /// # Errors
-/// Those of [`volumes`], and of the segmenter.
+/// Those of [`volumes`], and of the segmenter; [`Error::Incomplete`] where some scans could not be measured.
 pub fn run(args: Args) -> Result<()> {
-    volumes(&args.inputs, args.out, &args.structures.open()?, &PRINTED).map(drop)
+    let Measured { scans, failures, .. } =
+        volumes(&args.inputs, args.out, &args.structures.open()?, &PRINTED)?;
+    Error::incomplete("scans", scans.len() + failures.len(), failures)
 }

@@ -52,11 +52,14 @@ pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume
     let path = &header_half(path).unwrap_or_else(|| path.to_path_buf());
     let mut stream = Stream::open(path)?;
     let header = stream.header(path)?;
-    if header.single_file {
-        return volume(path, &header, path, stream, options);
-    }
-    let voxels_path = voxel_half(path)?;
-    volume(path, &header, &voxels_path, Stream::open(&voxels_path)?, options)
+    let volume = if header.single_file {
+        volume(path, &header, path, stream, options)?
+    } else {
+        let voxels_path = voxel_half(path)?;
+        volume(path, &header, &voxels_path, Stream::open(&voxels_path)?, options)?
+    };
+    tracing::info!("read {}: {:?} voxels of {:.3?} mm", path.display(), volume.dims(), volume.spacing_mm());
+    Ok(volume)
 }
 
 /// Reads a volume from the content of a `.nii` or `.nii.gz` in memory; `name` stands for the path in errors.

@@ -152,7 +152,9 @@ fn fit(mut samples: Samples, mut field: Field, [w, h, d]: [usize; 3]) -> Field {
             taken += 1;
             let step = approximation.fit(&samples, |value| value - expectation.at(value));
             field.log_lattice.0 += &step.0;
-            if approximation.subtract(&mut samples, &step) <= options.tolerance {
+            let change = approximation.subtract(&mut samples, &step);
+            tracing::debug!("level {level}, iteration {taken}: the field changes by {change:.3e}");
+            if change <= options.tolerance {
                 break;
             }
         }

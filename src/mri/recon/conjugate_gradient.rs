@@ -38,9 +38,9 @@ pub fn conjugate_gradient(
         let turn = (next / square) as f32;
         square = next;
         Zip::from(&mut direction).and(&residual).par_for_each(|d: &mut Complex32, r| *d = r + *d * turn);
-        trace.residual.push(square.sqrt() / scale);
         // normal(x) = rhs − residual.
-        trace.objective.push(-0.5 * (dot(&x, rhs).re + dot(&x, &residual).re));
+        let objective = -0.5 * (dot(&x, rhs).re + dot(&x, &residual).re);
+        trace.push(Some(objective), square.sqrt() / scale);
     }
     (x, trace)
 }

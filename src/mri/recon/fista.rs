@@ -60,9 +60,8 @@ pub fn fista(
         if steps.restart && trace.objective.last().is_some_and(|&last| objective > last) {
             pace = 1.0;
         }
-        trace.objective.push(objective);
         let change = distance(&x, &before) / norm(&x).max(f64::MIN_POSITIVE);
-        trace.residual.push(change);
+        trace.push(Some(objective), change);
         if change <= steps.tolerance {
             break;
         }

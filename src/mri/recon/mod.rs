@@ -82,6 +82,18 @@ pub struct Trace {
     pub residual: Vec<f64>,
 }
 
+impl Trace {
+    /// Notes an iteration.
+    fn push(&mut self, objective: Option<f64>, residual: f64) {
+        self.objective.extend(objective);
+        self.residual.push(residual);
+        tracing::debug!(
+            "iteration {}: objective {objective:?}, residual {residual:.3e}",
+            self.residual.len()
+        );
+    }
+}
+
 impl<'a> Acquired<'a> {
     /// A measurement `[coils, D, H, W]` of a head that lay still, sampled where the mask `[D, H, W]` says, by coils of these
     /// sensitivities `[coils, D, H, W]`, with k-space along these of the axes 1, 2 and 3.

@@ -55,7 +55,7 @@ pub fn pocs(acquired: &Acquired<'_>, settings: &Pocs) -> Result<Reconstruction> 
                 .and(&rhs)
                 .par_for_each(|x, normal, rhs| *x -= (normal - rhs) * step);
             let change = distance(&x, &before) / norm(&x).max(f64::MIN_POSITIVE);
-            trace.residual.push(change);
+            trace.push(None, change);
             if change <= settings.tolerance {
                 break;
             }

@@ -132,9 +132,8 @@ fn minimise(
         slopes = next_slopes;
         data = encoding.normal(x.clone());
         let fit = 0.5 * (dot(&x, &data).re - 2.0 * dot(&x, &rhs).re + square);
-        trace.objective.push(fit + lambda * variation(&slopes, settings.isotropic));
         let change = distance(&x, &before) / norm(&x).max(f64::MIN_POSITIVE);
-        trace.residual.push(change);
+        trace.push(Some(fit + lambda * variation(&slopes, settings.isotropic)), change);
         if change <= settings.tolerance {
             break;
         }
