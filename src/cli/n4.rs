@@ -1,15 +1,11 @@
 //! `voxgan n4`: an image without its bias field.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ndarray::{Array3, Axis};
-
-use crate::error::{Error, Result};
-use crate::io::nifti::{self, WriteOptions};
-use crate::io::write_beside;
-use crate::mri::n4::{self, Field, N4Options};
-use crate::volume::{Volume, check_grids};
+use crate::error::Result;
+use crate::mri::n4::N4Options;
+use crate::pipeline::Progress;
+use crate::pipeline::n4::{Options, correct};
 
 /// Remove the bias field of a scan by N4.
 ///
@@ -52,48 +48,15 @@ pub struct Args {
     wiener: f64,
 }
 
-/// Scan and mask → field → corrected scan.
+/// Corrects.
 ///
 /// # Errors
-/// What is wrong with the files or the options; see [`n4::correct`].
+/// Those of [`correct`].
 pub fn run(args: Args) -> Result<()> {
-    let volume = nifti::read(&args.input)?;
-    let mask = args.mask.as_ref().map(|path| read_mask(path, &volume)).transpose()?;
-    let options = N4Options {
-        shrink: args.shrink,
-        iterations: args.iterations,
-        tolerance: args.tolerance,
-        spline_mm: args.spline_mm,
-        fwhm: args.fwhm,
-        bins: args.bins,
-        wiener: args.wiener,
-    };
-    let (corrected, field) = n4::correct(&volume, mask.as_ref(), &options)?;
-    nifti::write(&args.output, &corrected, &describe("voxgan n4, bias field removed"))?;
-    if let Some(path) = &args.field {
-        write_field(path, &field, &volume)?;
-    }
-    println!("{}: iterations a level {:?}", args.output.display(), field.iterations);
+    let Args { input, output, mask, field, shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener } = args;
+    let fit = N4Options { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener };
+    let options = Options { input, output, mask, field, fit };
+    let found = correct(&options, &Progress::default())?;
+    println!("{}: iterations a level {:?}", options.output.display(), found.iterations);
     Ok(())
-}
-
-/// The voxels of `path` that are not zero; its grid must be the scan's.
-fn read_mask(path: &Path, volume: &Volume) -> Result<Array3<bool>> {
-    let mask = nifti::read(path)?;
-    check_grids(volume, &mask)?;
-    Ok(mask.data.index_axis(Axis(0), 0).mapv(|value| value != 0.0))
-}
-
-fn write_field(path: &Path, field: &Field, volume: &Volume) -> Result<()> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-        let text = serde_json::to_string(field)
-            .map_err(|error| Error::io(path, "write the field as JSON", error.into()))?;
-        return write_beside(path, |file| writeln!(file, "{text}"));
-    }
-    let image = Volume::new(field.evaluate(volume.dims()).insert_axis(Axis(0)), volume.affine);
-    nifti::write(path, &image, &describe("voxgan n4, bias field"))
-}
-
-fn describe(text: &str) -> WriteOptions {
-    WriteOptions { description: text.into(), ..WriteOptions::default() }
 }

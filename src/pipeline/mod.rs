@@ -15,6 +15,7 @@ pub mod generate;
 mod generator;
 pub mod interpolate;
 pub mod mix;
+pub mod n4;
 mod participants;
 pub mod prepare;
 mod progress;

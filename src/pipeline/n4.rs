@@ -1,0 +1,69 @@
+//! An image without its bias field.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, Axis};
+use serde::{Deserialize, Serialize};
+
+use super::progress::{Event, Progress};
+use crate::error::{Error, Result};
+use crate::io::nifti::{self, WriteOptions};
+use crate::io::write_beside;
+use crate::mri::n4::{self, Field, N4Options};
+use crate::volume::{Volume, check_grids};
+
+/// A scan, and how its field is found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The scan.
+    pub input: PathBuf,
+    /// The corrected scan, .nii or .nii.gz.
+    pub output: PathBuf,
+    /// Tissue to fit the field to: voxels that are not zero, on the scan's grid; by default those above zero of a scan whose air
+    /// is zero, else those brighter than Otsu's threshold.
+    pub mask: Option<PathBuf>,
+    /// Where the field goes, if anywhere: as an image (.nii, .nii.gz), or as a record with its options (.json).
+    pub field: Option<PathBuf>,
+    /// How the field is fitted.
+    pub fit: N4Options,
+}
+
+/// Scan and mask → field → corrected scan.
+///
+/// # Errors
+/// What is wrong with the files or the options; see [`n4::correct`].
+pub fn correct(options: &Options, progress: &Progress) -> Result<Field> {
+    let volume = nifti::read(&options.input)?;
+    let mask = options.mask.as_ref().map(|path| read_mask(path, &volume)).transpose()?;
+    let (corrected, field) = n4::correct(&volume, mask.as_ref(), &options.fit)?;
+    nifti::write(&options.output, &corrected, &describe("voxgan n4, bias field removed"))?;
+    progress.tell(Event::Wrote(&options.output));
+    if let Some(path) = &options.field {
+        write_field(path, &field, &volume)?;
+        progress.tell(Event::Wrote(path));
+    }
+    Ok(field)
+}
+
+/// The voxels of `path` that are not zero; its grid must be the scan's.
+fn read_mask(path: &Path, volume: &Volume) -> Result<Array3<bool>> {
+    let mask = nifti::read(path)?;
+    check_grids(volume, &mask)?;
+    Ok(mask.data.index_axis(Axis(0), 0).mapv(|value| value != 0.0))
+}
+
+fn write_field(path: &Path, field: &Field, volume: &Volume) -> Result<()> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        let text = serde_json::to_string(field)
+            .map_err(|error| Error::io(path, "write the field as JSON", error.into()))?;
+        return write_beside(path, |file| writeln!(file, "{text}"));
+    }
+    let image = Volume::new(field.evaluate(volume.dims()).insert_axis(Axis(0)), volume.affine);
+    nifti::write(path, &image, &describe("voxgan n4, bias field"))
+}
+
+fn describe(text: &str) -> WriteOptions {
+    WriteOptions { description: text.into(), ..WriteOptions::default() }
+}
