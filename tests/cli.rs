@@ -233,7 +233,8 @@ fn exit_codes_tell_how_it_ended() {
             fs::write(&file, "damaged").expect("written");
         }
     }
-    let volumes = |input: &str, code| ends(&["anatomy", "volumes", input, "--labels", "--out", &path("v")], code);
+    let volumes =
+        |input: &str, code| ends(&["anatomy", "volumes", input, "--labels", "--out", &path("v")], code);
     let [_, failed] = volumes(&maps, 4);
     assert!(failed.contains("1 of 3 scans failed") && failed.contains("b.nii: "), "{failed}");
     let table = fs::read_to_string(path("v/volumes.csv")).expect("a table");

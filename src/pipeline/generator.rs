@@ -103,7 +103,9 @@ fn new_folder(path: &Path) -> Result<PathBuf> {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 folder = format!("{}-{number}", path.display()).into();
             }
-            made => return made.map(|()| folder.clone()).map_err(|e| Error::io(&folder, "make this folder", e)),
+            made => {
+                return made.map(|()| folder.clone()).map_err(|e| Error::io(&folder, "make this folder", e));
+            }
         }
     }
     unreachable!("numbers do not end")

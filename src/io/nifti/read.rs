@@ -58,12 +58,7 @@ pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume
         let voxels_path = voxel_half(path)?;
         volume(path, &header, &voxels_path, Stream::open(&voxels_path)?, options)?
     };
-    tracing::info!(
-        "read {}: {:?} voxels of {:.3?} mm",
-        path.display(),
-        volume.dims(),
-        volume.spacing_mm()
-    );
+    tracing::info!("read {}: {:?} voxels of {:.3?} mm", path.display(), volume.dims(), volume.spacing_mm());
     Ok(volume)
 }
 

@@ -87,7 +87,10 @@ impl Trace {
     fn push(&mut self, objective: Option<f64>, residual: f64) {
         self.objective.extend(objective);
         self.residual.push(residual);
-        tracing::debug!("iteration {}: objective {objective:?}, residual {residual:.3e}", self.residual.len());
+        tracing::debug!(
+            "iteration {}: objective {objective:?}, residual {residual:.3e}",
+            self.residual.len()
+        );
     }
 }
 
