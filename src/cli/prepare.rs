@@ -2,19 +2,15 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::anatomy::strip::stripped;
 use super::numbers::{one_or_three, three, two};
-use crate::anatomy::Region;
 use crate::error::{Error, Result};
-use crate::io::dataset::{Correction, Dataset, Outcome, Plan, Progress, Report, prepare};
-use crate::mri::n4::{self, N4Options};
-use crate::pipeline::{Device, Segmenter};
-use crate::volume::Volume;
+use crate::io::dataset::{Outcome, Plan, Progress, Report};
+use crate::pipeline::Device;
+use crate::pipeline::prepare::{Options, Prepared, prepare};
 use crate::volume::crop::Centre;
 use crate::volume::intensity::Normalisation;
 use crate::volume::resample::Interpolation;
@@ -106,40 +102,18 @@ enum InterpolationName {
 /// # Errors
 /// As [`prepare()`]; also when some scans could not be prepared, or none at all.
 pub fn run(args: Args) -> Result<()> {
-    let plan = args.plan();
-    // One scan at a time: a segmentation takes all cores by itself.
-    let segmenter = if args.strip { Some(Segmenter::embedded(Device::Cpu)?) } else { None };
-    let name = segmenter.as_ref().map(|segmenter| segmenter.name.clone());
-    let segmenter = segmenter.map(Mutex::new);
-    let correct = |volume: Volume| {
-        let volume =
-            if args.bias_correct { n4::correct(&volume, None, &N4Options::default())?.0 } else { volume };
-        match &segmenter {
-            Some(segmenter) => {
-                let brain = Region::named("brain").expect("a region of the table");
-                let segmenter = segmenter.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(stripped(volume, &segmenter, brain)?.0.with_step("stripped to the brain"))
-            }
-            None => Ok(volume),
-        }
+    let options = Options {
+        plan: args.plan(),
+        bias_correct: args.bias_correct,
+        strip: args.strip,
+        device: Device::Cpu,
     };
-    let mut settings = serde_json::Map::new();
-    if args.bias_correct {
-        settings.insert("n4".into(), serde_json::json!(N4Options::default()));
-    }
-    if let Some(name) = name {
-        settings.insert("strip".into(), name.into());
-    }
-    let correction = (!settings.is_empty())
-        .then_some(Correction { settings: serde_json::Value::Object(settings), apply: &correct });
     let bar = progress_bar();
-    let report = prepare(&plan, correction.as_ref(), &args.output, &|progress| show(&bar, &progress));
+    let made = prepare(&options, &args.output, &|progress| show(&bar, &progress));
     bar.finish_and_clear();
-    let report = report?;
+    let Prepared { report, dataset } = made?;
     print_summary(&report);
-    let done = report.prepared + report.kept;
-    if done > 0 {
-        let dataset = Dataset::open(&args.output)?;
+    if let Some(dataset) = dataset {
         println!(
             "{}: {} volumes, [C, D, H, W] = {:?}, content {}",
             args.output.display(),
@@ -148,8 +122,8 @@ pub fn run(args: Args) -> Result<()> {
             &dataset.content_sha256()[..12],
         );
     }
-    let failures: Vec<String> = report.failures.into_iter().map(|failure| failure.reason).collect();
-    Error::incomplete("scans", done + failures.len(), failures)
+    let scans = report.prepared + report.kept + report.failures.len();
+    Error::incomplete("scans", scans, report.failures.into_iter().map(|failure| failure.reason).collect())
 }
 
 impl Args {

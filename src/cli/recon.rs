@@ -7,7 +7,7 @@ use ndarray::{Array3, Array4, Axis};
 use serde_json::json;
 
 use super::records::Records;
-use super::restore::{anatomy, beside, parse_consistency};
+use super::restore::{changed, parse_consistency};
 use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::heads;
@@ -28,6 +28,7 @@ use crate::mri::recon::total_variation::TotalVariation;
 use crate::mri::recon::wavelet::L1Wavelet;
 use crate::mri::reconstruct::{CoilSettings, Maps, Measurement, Method, Reconstructed};
 use crate::mri::{Complex32, Linear};
+use crate::pipeline::restore::{anatomy, beside};
 use crate::pipeline::sidecar;
 use crate::pipeline::{Device, on_device};
 use crate::pretrained::{TrainedRestorer, restorer};
@@ -289,7 +290,9 @@ impl Args {
             "VoxganVersion": env!("CARGO_PKG_VERSION"),
         });
         if !self.no_anatomy && found.volume.dims().iter().all(|&length| length >= SLICES_MIN) {
-            record["Anatomy"] = anatomy(&floor.volume, &found.volume, self.device)?;
+            let (changes, of_record) = anatomy(&floor.volume, &found.volume, self.device)?;
+            changed(&changes);
+            record["Anatomy"] = of_record;
         }
         save(&beside(output, "floor"), &floor.volume)?;
         save(&beside(output, "added"), &added.volume)?;

@@ -60,6 +60,7 @@ impl From<OutputArgs> for Output {
 pub const PRINTED: Progress<'static> = Progress::new(&|event| match event {
     Event::Wrote(path) => println!("{}", path.display()),
     Event::Note(text) => println!("{text}"),
+    Event::Failed(error) => eprintln!("failed: {error}"),
     Event::Done { .. } => {}
 });
 

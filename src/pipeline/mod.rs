@@ -4,7 +4,10 @@
 //!
 //! burn's types end here: a job takes a [`Device`], and a trained network is a plain handle such as [`Generator`].
 
+pub mod check;
+pub mod compare;
 mod conditions;
+pub mod derivatives;
 mod device;
 pub mod evaluate;
 pub mod export;
@@ -12,10 +15,15 @@ pub mod generate;
 mod generator;
 pub mod interpolate;
 pub mod mix;
+mod participants;
+pub mod prepare;
 mod progress;
 mod realism;
+pub mod restore;
 mod segmenter;
 pub(crate) mod sidecar;
+pub mod strip;
+pub mod volumes;
 
 pub use conditions::{Drawn, Labels};
 pub use device::Device;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 
 /// Something that happened in a job.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// So many of so many are done.
     Done {
@@ -21,6 +21,8 @@ pub enum Event<'a> {
     Wrote(&'a Path),
     /// Something worth reading.
     Note(&'a str),
+    /// One of several inputs could not be used; the job goes on.
+    Failed(&'a Error),
 }
 
 /// Listens to a job, and may cancel it. The default does neither.

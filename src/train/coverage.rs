@@ -16,13 +16,14 @@ use crate::anatomy::segment::Encoder;
 use crate::config::Recipe;
 use crate::error::Result;
 use crate::gan::{Generator, Truncation};
-use crate::nn::Noise;
-use crate::nn::downsample;
 use crate::nn::parameters::gradients;
+use crate::nn::{Noise, downsample, upsample_features};
 use crate::ops::{Features, VolumeOps};
 use crate::pretrained::Weights;
 use crate::random::{Purpose, normal, stream};
 
+/// Levels of details in a Laplacian pyramid.
+const LEVELS: usize = 2;
 /// Samples that are made at a time.
 const TOGETHER: usize = 8;
 /// The array of a checkpoint that holds the latents.
@@ -175,9 +176,25 @@ fn unit<B: VolumeOps>(image: Tensor<B, 5>) -> Tensor<B, 5> {
     image.narrow(1, 0, 1) * 0.5 + 0.5
 }
 
+/// Mean absolute difference of each level of the Laplacian pyramids of two sets of images, summed: details count as much as
+/// shapes (Bojanowski et al. 2018, arXiv 1707.05776, there with weights that favour coarse levels).
+fn laplacian_difference<B: VolumeOps>(a: Tensor<B, 5>, b: Tensor<B, 5>) -> Tensor<B, 1> {
+    // A pyramid is linear: that of the difference.
+    let mut rest = Features::from_volumes(a - b);
+    let mut sum = Tensor::zeros([1], &rest.clone().into_volumes().device());
+    for _ in 0..LEVELS {
+        let factors = rest.grid().map(|size| if size.is_multiple_of(2) { 2 } else { 1 });
+        let coarser = downsample(rest.clone(), factors);
+        let details = rest.into_volumes() - upsample_features(coarser.clone(), factors).into_volumes();
+        sum = sum + details.abs().mean();
+        rest = coarser;
+    }
+    sum + rest.into_volumes().abs().mean()
+}
+
 impl<B: VolumeOps> State<B> {
-    /// Gradients of the mean squared difference between the volumes of one micro-batch and the samples that were nearest to them,
-    /// in voxels and features, times the term's weight.
+    /// Gradients of the difference between the volumes of one micro-batch and the samples that were nearest to them, of their
+    /// Laplacian pyramids and of features, times the term's weight.
     pub fn generator_coverage(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let coverage = &context.recipe.coverage;
         let z = self.matches.of(&batch.positions, &batch.real.device());
@@ -186,8 +203,9 @@ impl<B: VolumeOps> State<B> {
         self.move_w_avg(context, ws.clone().inner().narrow(1, 0, 1).mean_dim(0).flatten(0, 2));
         let image = self.generator.synthesis.forward(ws, Noise::None);
         let real = Tensor::from_inner(batch.real.clone());
-        let mut difference = (image.clone() - real.clone()).powi_scalar(2).mean();
-        let mut numbers = vec![("coverage", number(&difference))];
+        let squared = (image.clone() - real.clone()).powi_scalar(2).mean();
+        let mut numbers = vec![("coverage", number(&squared))];
+        let mut difference = laplacian_difference(image.clone(), real.clone());
         if let Some(encoder) = context.encoder {
             let [image, real] = [image, real].map(|image| encoder.seen(unit(image)));
             let features = (image - real).powi_scalar(2).mean();

@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::derivatives::write_json;
 use super::structures::StructuresArgs;
-use crate::anatomy::gate::{Gate, Pair, UnlikeGrids};
-use crate::config::in_file;
 use crate::error::{Error, Result};
-use crate::io::{bids, nifti, write_beside};
+use crate::io::write_beside;
+use crate::pipeline::Progress;
+use crate::pipeline::check::{Options, check};
+use crate::pipeline::derivatives::write_json;
 
 /// Check that a change of scans preserves their anatomy.
 ///
@@ -32,37 +32,15 @@ pub struct Args {
     structures: StructuresArgs,
 }
 
-/// Scans → structures → changes → verdict.
+/// Checks, prints the verdict and writes it where that is asked for.
 ///
 /// # Errors
-/// What is wrong with the files or the limits, and [`Error::Check`] where a limit is not kept.
+/// Those of [`check`], and [`Error::Check`] where a limit is not kept.
 pub fn run(args: Args) -> Result<()> {
-    let gate = match &args.limits {
-        None => Gate::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the limits", e))?;
-            Gate::from_toml(&text, path)?
-        }
-    };
-    let (before, after) = (bids::volumes(&args.before)?, bids::volumes(&args.after)?);
-    if before.len() != after.len() {
-        let (expected, found) = (format!("{} scans as before", before.len()), after.len().to_string());
-        let advice = "give folders with the same scans in the same order";
-        return Err(Error::file(&args.after, "scans", expected, found, advice));
-    }
-    let segmenter = args.structures.open()?;
-    let pair = |(before, after): (&PathBuf, &PathBuf)| {
-        let name = before.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let scans = [nifti::read(before)?, nifti::read(after)?];
-        let grids = UnlikeGrids::of((before, &scans[0]), (after, &scans[1]))?;
-        let [before, after] = [(before, &scans[0]), (after, &scans[1])]
-            .map(|(path, scan)| segmenter.segment(scan).map_err(|error| in_file(error, path)));
-        Ok(Pair { name, before: before?, after: after?, grids }.record())
-    };
-    let records = before.iter().zip(&after).map(pair).collect::<Result<Vec<_>>>()?;
-    let verdict = gate.judge(records);
+    let Args { before, after, limits, out, structures } = args;
+    let verdict = check(&Options { before, after, limits }, &structures.open()?, &Progress::default())?;
     println!("{}", verdict.table());
-    if let Some(out) = &args.out {
+    if let Some(out) = &out {
         if is_csv(out) {
             write_beside(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
         } else {

@@ -1,40 +1,12 @@
 //! `voxgan anatomy compare`: do synthetic heads have the anatomy of real ones?
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use super::derivatives::{Derivatives, Derived, subject, write_json};
-use super::participants::{ages, in_tables, known, tables};
 use super::structures::StructuresArgs;
-use crate::anatomy::cohort::{
-    AgeTrend, Aged, Cohort, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES, Quantity, Settings,
-    adjust, compare,
-};
-use crate::anatomy::volumes::Volumes;
-use crate::config::in_file;
-use crate::csv::push_row;
+use crate::anatomy::cohort::{HeadMeasure, QUANTITIES};
 use crate::error::Result;
-use crate::io::{bids, nifti, write_beside};
-use crate::metrics::{Neighbours, foreground, nearest};
-use crate::pipeline::Segmenter;
-use crate::volume::Volume;
-use crate::volume::crop::{Centre, crop_pad};
-use crate::volume::intensity::{IntensityMap, Normalisation};
-use crate::volume::orientation::to_ras;
-use crate::volume::resample::{Interpolation, resample_spacing};
-
-/// Files of the comparison within its folder, and the folders of what was derived from both cohorts.
-pub const COMPARISON: &str = "comparison.json";
-pub const NEIGHBOURS: &str = "neighbours.json";
-pub const COHORTS: [&str; 2] = ["real", "synthetic"];
-/// The region that is set against age.
-const AGEING: &str = "lateral_ventricles";
-/// A voxel is tissue where the real volumes' mean is above this, air being −1.
-const TISSUE: f64 = -0.9;
-/// Grids of one size: spacings that differ by less, in millimetres.
-const SAME_MM: f64 = 1e-3;
+use crate::pipeline::compare::{Compared, Nearest, Options, compare};
+use crate::pipeline::{Event, Progress};
 
 /// Compare the anatomy of synthetic heads with that of real ones.
 ///
@@ -100,209 +72,54 @@ impl HeadSizeBy {
     }
 }
 
-/// The real scan that is nearest to a scan.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Nearest {
-    /// Whether the scan is a synthetic one; else a real one, whose neighbour is another.
-    pub synthetic: bool,
-    /// The scan.
-    pub subject: String,
-    /// The nearest real one.
-    pub neighbour: String,
-    /// Root mean square difference over the head, intensities from −1 to 1.
-    pub rmse: f64,
-    /// Correlation over the head.
-    pub correlation: f64,
-}
-
-/// Two folders → one grid → structures → volumes → comparison.
+/// Compares, and prints the tables.
 ///
 /// # Errors
-/// What is wrong with the files, the segmenter or the disk; cohorts that cannot be compared.
+/// Those of [`compare`], and of the segmenter.
 pub fn run(args: Args) -> Result<()> {
-    let settings = Settings {
-        seed: args.seed,
-        alpha: args.alpha,
-        margin: Margin::RealSds(args.margin),
-        ..Settings::default()
-    };
-    let paths = [bids::volumes(&args.real)?, bids::volumes(&args.synthetic)?];
-    let tables = tables(&args.participants, &paths, &args.covariates)?;
-    let known = [0, 1].map(|at| known(tables[at].as_ref(), &paths[at]));
-    let covariates = if args.covariates.is_empty() {
-        None
-    } else {
-        let read = Covariates::of(&args.covariates, &known[0], &known[1]);
-        Some(read.map_err(|e| in_tables(e, &tables))?)
-    };
     let segmenter = args.structures.open()?;
-    let space = Space::of(&paths[1][0], segmenter.interpolation)?;
-    let names: Vec<&str> = args.quantities.iter().map(String::as_str).collect();
-    let (mut cohorts, mut measurements) = (Vec::with_capacity(2), Vec::with_capacity(2));
-    let mut images = Vec::with_capacity(2);
-    for (name, paths) in COHORTS.into_iter().zip(&paths) {
-        let (derived, scans) = measured(&args.out.join(name), paths, &space, &segmenter)?;
-        let volumes: Vec<Volumes> = derived.into_iter().map(|one| one.volumes).collect();
-        cohorts.push(Cohort::of_volumes(&volumes, &names)?);
-        measurements.push(volumes);
-        images.push(scans);
-    }
-    let mut comparison = compare(&cohorts[0], &cohorts[1], &settings)?;
-    let head = HeadSize::of(&measurements[0], &measurements[1], args.head_size.measure());
-    let adjusted = adjust(&cohorts[0], &cohorts[1], &head, covariates.as_ref(), &settings)
-        .map_err(|e| in_tables(e, &tables))?;
-    let adjusted_table = args.out.join("adjusted.csv");
-    write_beside(&adjusted_table, |file| file.write_all(adjusted.to_csv().as_bytes()))?;
-    comparison.adjusted = Some(adjusted);
-    let [real, synthetic] = [0, 1].map(|at| aged(&measurements[at], &known[at]));
-    comparison.age = AgeTrend::of(Quantity::new(AGEING, "ml"), real, synthetic, settings.confidence);
-    write_json(&args.out.join(COMPARISON), &comparison)?;
-    let table = args.out.join("comparison.csv");
-    write_beside(&table, |file| file.write_all(comparison.to_csv().as_bytes()))?;
+    let options = Options {
+        real: args.real,
+        synthetic: args.synthetic,
+        out: args.out,
+        quantities: args.quantities,
+        covariates: args.covariates,
+        participants: args.participants,
+        head_size: args.head_size.measure(),
+        margin_sd: args.margin,
+        alpha: args.alpha,
+        seed: args.seed,
+    };
+    let tell = |event: Event| {
+        if let Event::Done { what, done, of } = event {
+            eprintln!("{done}/{of} {what}");
+        }
+    };
+    let Compared { comparison, nearest, table, adjusted_table } =
+        compare(&options, &segmenter, &Progress::new(&tell))?;
     println!("{}", comparison.to_table());
-    if segmenter.interpolation != Interpolation::Nearest {
-        let tissue = foreground(&images[0], TISSUE)?;
-        let neighbours = nearest(&images[1], &images[0], &tissue)?;
-        neighbours_of(&neighbours, &paths, &args.out)?;
+    if let Some((nearest, ratio)) = nearest {
+        print(&nearest, ratio);
     }
     println!("{}\n{}", table.display(), adjusted_table.display());
     Ok(())
 }
 
-/// Ages and volumes of a cohort.
-fn aged(volumes: &[Volumes], known: &[Known]) -> Vec<Aged> {
-    let of = |(volumes, age): (&Volumes, Option<f64>)| {
-        let value = volumes.region(AGEING)?.volume_ml;
-        Some(Aged { subject: volumes.subject.clone(), age, value })
-    };
-    volumes.iter().zip(ages(known)).filter_map(of).collect()
-}
-
-/// The grid that both cohorts are brought to.
-struct Space {
-    dims: [usize; 3],
-    spacing_mm: [f64; 3],
-    interpolation: Interpolation,
-}
-
-impl Space {
-    fn of(path: &Path, interpolation: Interpolation) -> Result<Self> {
-        let (volume, _) = to_ras(nifti::read(path)?);
-        Ok(Self { dims: volume.dims(), spacing_mm: volume.spacing_mm(), interpolation })
-    }
-
-    /// `volume` on a grid of this size: one that has it stays as it is.
-    fn bring(&self, volume: Volume) -> Volume {
-        let (volume, _) = to_ras(volume);
-        let alike = |volume: &Volume| {
-            volume.spacing_mm().iter().zip(self.spacing_mm).all(|(one, other)| (one - other).abs() < SAME_MM)
-        };
-        if alike(&volume) && volume.dims() == self.dims {
-            return volume;
-        }
-        let volume = if alike(&volume) {
-            volume
-        } else {
-            resample_spacing(&volume, self.spacing_mm, self.interpolation)
-        };
-        crop_pad(&volume, self.dims, Centre::Foreground, 0.0)
-    }
-}
-
-/// What was derived from the scans on the common grid, and their images from −1 to 1.
-fn measured(
-    folder: &Path,
-    paths: &[PathBuf],
-    space: &Space,
-    segmenter: &Segmenter,
-) -> Result<(Vec<Derived>, Vec<Volume>)> {
-    let mut derivatives = Derivatives::create(folder, &segmenter.name)?;
-    let mut images = Vec::with_capacity(paths.len());
-    for (at, path) in paths.iter().enumerate() {
-        let scan = space.bring(nifti::read(path)?);
-        let segmentation = segmenter.segment(&scan).map_err(|e| in_file(e, path))?;
-        derivatives.add(path, &scan, &segmentation)?;
-        eprintln!("{}/{} {}", at + 1, paths.len(), path.display());
-        if segmenter.interpolation != Interpolation::Nearest {
-            let map = IntensityMap::fit(&scan, &Normalisation::Percentile { low: 0.0, high: 99.9 })
-                .map_err(|e| in_file(e, path))?;
-            images.push(map.apply(scan));
-        }
-    }
-    Ok((derivatives.finish()?, images))
-}
-
-/// Writes the neighbours, and prints what the distances are.
-fn neighbours_of(neighbours: &Neighbours, paths: &[Vec<PathBuf>; 2], out: &Path) -> Result<()> {
-    let [reals, synthetics] =
-        paths.each_ref().map(|paths| paths.iter().map(|p| subject(p)).collect::<Vec<_>>());
-    let sets = [(true, &synthetics, &neighbours.of_synthetic), (false, &reals, &neighbours.of_real)];
-    let list: Vec<Nearest> = sets
-        .iter()
-        .flat_map(|(synthetic, subjects, found)| {
-            subjects.iter().zip(found.iter()).map(|(subject, found)| Nearest {
-                synthetic: *synthetic,
-                subject: subject.clone(),
-                neighbour: reals[found.index].clone(),
-                rmse: found.rmse,
-                correlation: found.correlation,
-            })
-        })
-        .collect();
-    write_json(&out.join(NEIGHBOURS), &list)?;
-    let mut text = "synthetic,subject,nearest_real,rmse,correlation\n".to_string();
-    for one in &list {
-        let numbers = [one.rmse.to_string(), one.correlation.to_string()];
-        push_row(
-            &mut text,
-            [
-                if one.synthetic { "yes" } else { "no" },
-                &one.subject,
-                &one.neighbour,
-                &numbers[0],
-                &numbers[1],
-            ],
-        );
-    }
-    write_beside(&out.join("neighbours.csv"), |file| file.write_all(text.as_bytes()))?;
+/// What the distances to the nearest real scans are.
+fn print(list: &[Nearest], ratio: f64) {
     println!(
         "Nearest real scan: the synthetic ones are {:.2} times as far from theirs as real ones from one another (medians); \
          least {:.3} of the synthetic, {:.3} among real ones",
-        neighbours.distance_ratio(),
-        least(&list, true),
-        least(&list, false),
+        ratio,
+        least(list, true),
+        least(list, false),
     );
-    let closest = list.iter().filter(|one| one.synthetic && one.rmse < least(&list, false));
+    let closest = list.iter().filter(|one| one.synthetic && one.rmse < least(list, false));
     for one in closest {
         println!("  nearer than any two real scans: {} to {} ({:.3})", one.subject, one.neighbour, one.rmse);
     }
-    Ok(())
 }
 
 fn least(list: &[Nearest], synthetic: bool) -> f64 {
     list.iter().filter(|one| one.synthetic == synthetic).map(|one| one.rmse).fold(f64::INFINITY, f64::min)
-}
-
-#[cfg(test)]
-mod tests {
-    use nalgebra::Matrix4;
-    use ndarray::Array4;
-
-    use super::*;
-
-    #[test]
-    fn a_scan_is_brought_to_the_grid_and_one_that_has_it_stays() {
-        let space = Space { dims: [8, 10, 6], spacing_mm: [2.0; 3], interpolation: Interpolation::Linear };
-        let data = Array4::from_shape_fn((1, 16, 24, 20), |(_, k, j, i)| {
-            if (4..12).contains(&k) && (4..20).contains(&j) && (4..16).contains(&i) { 100.0 } else { 0.0 }
-        });
-        let brought = space.bring(Volume::new(data, Matrix4::identity()));
-        assert_eq!(brought.dims(), [8, 10, 6]);
-        assert!(brought.spacing_mm().iter().all(|mm| (mm - 2.0).abs() < 1e-9));
-        // The block's volume is kept: 8 x 16 x 12 mm.
-        let ml: f64 = brought.data.iter().map(|&x| f64::from(x) / 100.0 * 0.008).sum();
-        assert!((ml - 1.536).abs() < 0.08, "{ml}");
-        let again = space.bring(brought.clone());
-        assert_eq!(again.data, brought.data);
-    }
 }

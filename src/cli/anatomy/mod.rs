@@ -1,11 +1,9 @@
 //! `voxgan anatomy`: structures of heads, their volumes, and whether a change preserves them.
 
 mod check;
-pub mod compare;
-pub mod derivatives;
-mod participants;
-pub mod strip;
-pub mod structures;
+mod compare;
+mod strip;
+mod structures;
 mod volumes;
 
 use crate::error::Result;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::derivatives::Derivatives;
 use super::structures::StructuresArgs;
+use crate::cli::sampling::PRINTED;
 use crate::error::{Error, Result};
-use crate::io::bids;
+use crate::pipeline::volumes::{Measured, volumes};
 
 /// Measure the structures of heads in millilitres.
 ///
@@ -24,32 +24,12 @@ pub struct Args {
     structures: StructuresArgs,
 }
 
-/// Scans → structures → volumes → tables.
+/// Measures.
 ///
 /// # Errors
-/// What is wrong with the segmenter or the disk; [`Error::Incomplete`] where some scans could not be measured.
+/// Those of [`volumes`], and of the segmenter; [`Error::Incomplete`] where some scans could not be measured.
 pub fn run(args: Args) -> Result<()> {
-    let mut paths = Vec::new();
-    for input in &args.inputs {
-        paths.extend(bids::volumes(input)?);
-    }
-    let segmenter = args.structures.open()?;
-    let mut derivatives = Derivatives::create(&args.out, &segmenter.name)?;
-    let mut failures = Vec::new();
-    for path in &paths {
-        match segmenter.read(path) {
-            Ok((scan, segmentation)) => {
-                println!("{}\n{}", path.display(), derivatives.add(path, &scan, &segmentation)?);
-            }
-            Err(error) => {
-                eprintln!("failed: {error}");
-                failures.push(error.to_string());
-            }
-        }
-    }
-    if failures.len() < paths.len() {
-        derivatives.finish()?;
-        println!("{}", args.out.join("volumes.csv").display());
-    }
-    Error::incomplete("scans", paths.len(), failures)
+    let Measured { scans, failures, .. } =
+        volumes(&args.inputs, args.out, &args.structures.open()?, &PRINTED)?;
+    Error::incomplete("scans", scans.len() + failures.len(), failures)
 }

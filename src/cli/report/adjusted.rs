@@ -2,8 +2,8 @@
 
 use super::{figure, readable, table};
 use crate::anatomy::cohort::{Adjusted, AgeTrend, Aged, Rows};
-use crate::cli::anatomy::compare::COHORTS;
 use crate::error::Result;
+use crate::pipeline::compare::COHORTS;
 use crate::report::Series;
 use crate::report::page::{Block, Cell};
 use crate::report::plots::Trend;

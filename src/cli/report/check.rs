@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{figure, mark, name_of, of, readable, section, table};
 use crate::anatomy::gate::{Estimate, PairVerdict, RegionAgreement, Verdict};
-use crate::cli::anatomy::derivatives::read_json;
 use crate::error::Result;
+use crate::pipeline::derivatives::read_json;
 use crate::report::page::{Block, Cell, Page, Section};
 use crate::report::plots::{BlandAltman, Level};
 

@@ -9,9 +9,9 @@ use super::cohort::{definitions, distributions};
 use super::{figure, heads, mark, name_of, of, readable, section, table};
 use crate::anatomy::cohort::{Comparison, Joint, Rows, Verdict};
 use crate::anatomy::volumes::Volumes;
-use crate::cli::anatomy::compare::{COHORTS, COMPARISON, NEIGHBOURS, Nearest};
-use crate::cli::anatomy::derivatives::{derived, read_json};
 use crate::error::Result;
+use crate::pipeline::compare::{COHORTS, COMPARISON, NEIGHBOURS, Nearest};
+use crate::pipeline::derivatives::{derived, read_json};
 use crate::report::page::{Block, Cell, Mark, Page};
 use crate::report::plots::{Sample, ecdf, heat_map};
 

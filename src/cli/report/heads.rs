@@ -6,10 +6,10 @@ use ndarray::{Array3, Axis};
 
 use super::section;
 use crate::anatomy::{Region, Segmentation, Structure};
-use crate::cli::anatomy::derivatives::Derived;
 use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::pipeline::derivatives::Derived;
 use crate::report::page::{Block, Label, Picture, Scan, Section, Viewer};
 use crate::report::{Montage, png_bytes};
 use crate::volume::Volume;

@@ -10,10 +10,10 @@ mod training;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::cli::anatomy::compare::COMPARISON;
-use crate::cli::anatomy::derivatives;
 use crate::error::{Error, Result};
 use crate::io::write_beside;
+use crate::pipeline::compare::COMPARISON;
+use crate::pipeline::derivatives;
 use crate::report::page::{Block, Cell, Column, Figure, Mark, Page, Section, Table};
 
 /// Make a report: one HTML file that needs nothing but a browser.

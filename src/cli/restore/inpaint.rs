@@ -2,17 +2,10 @@
 
 use std::path::PathBuf;
 
-use ndarray::Axis;
-
-use super::{RestoreArgs, Scan, other_head, run as restore};
-use crate::config::{HeadRecipe, RestorationRecipe};
+use super::RestoreArgs;
 use crate::error::Result;
-use crate::heads::Inpaint;
-use crate::io::nifti;
+use crate::pipeline::restore::Problem;
 use crate::pretrained::restorer;
-use crate::volume::check_grids;
-use crate::volume::orientation::to_ras;
-use crate::volume::resample::Grid;
 
 /// Fill what is missing in a scan, or is not to be believed: lesions, slices, holes.
 ///
@@ -36,19 +29,11 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Scan and mask → case → network → image.
+/// Restores.
 ///
 /// # Errors
-/// What is wrong with scan, mask, weights, device or disk.
+/// Those of [`restore`](crate::pipeline::restore::restore).
 pub fn run(args: Args) -> Result<()> {
-    let scan = Scan::read(&args.input)?;
-    let (mask, _) = to_ras(nifti::read(&args.mask)?);
-    check_grids(&scan.volume, &mask)?;
-    let known = mask.data.index_axis(Axis(0), 0).mapv(|value| value == 0.0);
-    let case = |recipe: &RestorationRecipe| match &recipe.head {
-        HeadRecipe::Inpaint(recipe) => Inpaint::new(recipe).case(&scan.volume.data, &known),
-        _ => Err(other_head("inpaint")),
-    };
-    let grid = Grid::of(&scan.volume);
-    restore(&args.restore, &args.weights, "inpaint", &args.output, &scan, &grid, case)
+    let problem = Problem::Inpaint(args.mask);
+    super::run(args.input, args.output, problem, args.weights, args.restore)
 }

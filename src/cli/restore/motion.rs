@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{RestoreArgs, Scan, other_head, run as restore};
-use crate::config::{HeadRecipe, RestorationRecipe};
-use crate::error::{Error, Result};
-use crate::heads::Motion;
+use super::RestoreArgs;
+use crate::error::Result;
+use crate::pipeline::restore::Problem;
 use crate::pretrained::restorer;
-use crate::volume::resample::Grid;
 
 /// Correct the ghosts and the blur of a head that moved while it was measured.
 ///
@@ -28,27 +26,11 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Scan → case → network → image.
+/// Restores.
 ///
 /// # Errors
-/// What is wrong with the scan, the weights, the device or the disk.
+/// Those of [`restore`](crate::pipeline::restore::restore).
 pub fn run(args: Args) -> Result<()> {
-    let scan = Scan::read(&args.input)?;
-    let case = |recipe: &RestorationRecipe| match &recipe.head {
-        HeadRecipe::Motion(recipe) if !recipe.known => {
-            Ok(Motion::new(recipe).unknown(scan.volume.data.clone()))
-        }
-        HeadRecipe::Motion(_) => {
-            let expected = "weights for images whose motion is not known";
-            Err(Error::value(
-                "head.known",
-                expected,
-                "known = true",
-                "give weights trained with known = false",
-            ))
-        }
-        _ => Err(other_head("motion")),
-    };
-    let grid = Grid::of(&scan.volume);
-    restore(&args.restore, &args.weights, "motion", &args.output, &scan, &grid, case)
+    let problem = Problem::Motion;
+    super::run(args.input, args.output, problem, args.weights, args.restore)
 }

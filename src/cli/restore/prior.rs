@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use ndarray::{Array3, Axis};
 use serde_json::{Value, json};
 
-use super::superres::{along_ras, parse_factor};
-use super::{Found, NORMALISATION, RestoreArgs, Scan, beside, oriented, write};
+use super::superres::parse_factor;
+use super::{RestoreArgs, print};
 use crate::cli::prepare::CentreName;
 use crate::error::{Error, Result};
 use crate::gan::Conditions;
@@ -19,7 +19,8 @@ use crate::io::dataset::{Settings, on_grid};
 use crate::io::masks;
 use crate::io::nifti::{self, WriteOptions};
 use crate::ops::VolumeOps;
-use crate::pipeline::{Drawn, on_device};
+use crate::pipeline::restore::{Found, NORMALISATION, Scan, along_ras, beside, oriented, write};
+use crate::pipeline::{Drawn, Progress, on_device};
 use crate::pretrained::Model;
 use crate::volume::orientation::to_ras;
 use crate::volume::resample::{Grid, Interpolation, resample};
@@ -145,7 +146,8 @@ pub fn run(args: Args) -> Result<()> {
         let found = Found { head: "prior", name: model.name(), maker: "Generator", restored, start, details };
         Ok::<_, Error>((found, made, scan, grid))
     })?;
-    write(&args.restore, found, &args.output, &scan, &grid)?;
+    let measures = (!args.restore.no_anatomy).then_some(args.restore.device);
+    print(&args.output, &write(found, &args.output, &scan, &grid, measures, &Progress::default())?);
     args.write_posterior(made, &scan, &grid)
 }
 

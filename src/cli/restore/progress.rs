@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{RestoreArgs, Scan, other_head, run as restore};
-use crate::config::{HeadRecipe, RestorationRecipe};
+use super::RestoreArgs;
 use crate::error::Result;
-use crate::heads::Progress;
+use crate::pipeline::restore::Problem;
 use crate::pretrained::restorer;
-use crate::volume::resample::Grid;
 
 /// Show how a brain may look some years later.
 ///
@@ -35,18 +33,11 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Scan → case → network → image.
+/// Restores.
 ///
 /// # Errors
-/// What is wrong with the scan, the weights, the device or the disk.
+/// Those of [`restore`](crate::pipeline::restore::restore).
 pub fn run(args: Args) -> Result<()> {
-    let scan = Scan::read(&args.input)?;
-    let case = |recipe: &RestorationRecipe| match &recipe.head {
-        HeadRecipe::Progress(recipe) => {
-            Progress::new(recipe).case(scan.volume.data.clone(), args.years, args.group.as_deref())
-        }
-        _ => Err(other_head("progress")),
-    };
-    let grid = Grid::of(&scan.volume);
-    restore(&args.restore, &args.weights, "progress", &args.output, &scan, &grid, case)
+    let problem = Problem::Progress { years: args.years, group: args.group };
+    super::run(args.input, args.output, problem, args.weights, args.restore)
 }

@@ -3,13 +3,10 @@
 use std::path::PathBuf;
 
 use super::super::numbers::one_or_three;
-use super::{RestoreArgs, Scan, other_head, run as restore};
-use crate::config::{HeadRecipe, RestorationRecipe};
+use super::RestoreArgs;
 use crate::error::Result;
-use crate::heads::{Superres, finer_grid};
+use crate::pipeline::restore::Problem;
 use crate::pretrained::restorer;
-use crate::volume::orientation::Orientation;
-use crate::volume::resample::Grid;
 
 /// Bring a scan to a finer grid.
 ///
@@ -33,26 +30,13 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Scan → case → network → image.
+/// Restores.
 ///
 /// # Errors
-/// What is wrong with the scan, the weights, the device or the disk.
+/// Those of [`restore`](crate::pipeline::restore::restore).
 pub fn run(args: Args) -> Result<()> {
-    let scan = Scan::read(&args.input)?;
-    let factor = along_ras(args.factor, &scan.original);
-    let grid = finer_grid(&Grid::of(&scan.volume), factor);
-    let case = |recipe: &RestorationRecipe| match &recipe.head {
-        HeadRecipe::Superres(recipe) => Superres::new(recipe).case(&scan.volume.data, factor),
-        _ => Err(other_head("superres")),
-    };
-    restore(&args.restore, &args.weights, "superres", &args.output, &scan, &grid, case)
-}
-
-/// A factor along a scan's axes (i, j, k) as one along `[D, H, W]` of the same along RAS+.
-pub(super) fn along_ras(factor: [usize; 3], original: &Orientation) -> [usize; 3] {
-    // The scan's axes are permuted on the way.
-    let [i, j, k] = [0, 1, 2].map(|world| factor[original.voxel_axis(world)]);
-    [k, j, i]
+    let problem = Problem::Superres(args.factor);
+    super::run(args.input, args.output, problem, args.weights, args.restore)
 }
 
 pub(super) fn parse_factor(text: &str) -> std::result::Result<[usize; 3], String> {

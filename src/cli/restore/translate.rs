@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{RestoreArgs, Scan, other_head, run as restore};
-use crate::config::{HeadRecipe, RestorationRecipe};
+use super::RestoreArgs;
 use crate::error::Result;
-use crate::heads::Translate;
+use crate::pipeline::restore::Problem;
 use crate::pretrained::restorer;
-use crate::volume::resample::Grid;
 
 /// Translate a scan to another contrast.
 ///
@@ -31,17 +29,11 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Scan → case → network → image.
+/// Restores.
 ///
 /// # Errors
-/// What is wrong with the scan, the weights, the device or the disk.
+/// Those of [`restore`](crate::pipeline::restore::restore).
 pub fn run(args: Args) -> Result<()> {
-    let scan = Scan::read(&args.input)?;
-    let case = |recipe: &RestorationRecipe| match &recipe.head {
-        HeadRecipe::Translate(recipe) => Ok(Translate::new(recipe).case(scan.volume.data.clone())),
-        _ => Err(other_head("translate")),
-    };
-    let grid = Grid::of(&scan.volume);
-    let options = RestoreArgs { backward: args.backward, ..args.restore };
-    restore(&options, &args.weights, "translate", &args.output, &scan, &grid, case)
+    let problem = Problem::Translate { backward: args.backward };
+    super::run(args.input, args.output, problem, args.weights, args.restore)
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::sidecar;
 use crate::anatomy::Segmentation;
 use crate::anatomy::volumes::{DerivativeNames, Volumes, csv, definitions_csv, label_table, lookup_table};
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::write_beside;
-use crate::pipeline::sidecar;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 

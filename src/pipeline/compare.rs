@@ -1,0 +1,288 @@
+//! Do synthetic heads have the anatomy of real ones?
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::derivatives::{Derivatives, Derived, subject, write_json};
+use super::participants::{ages, in_tables, known, tables};
+use super::progress::{Event, Progress};
+use super::segmenter::Segmenter;
+use crate::anatomy::cohort::{
+    self, AgeTrend, Aged, Cohort, Comparison, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES,
+    Quantity, Settings, adjust,
+};
+use crate::anatomy::volumes::Volumes;
+use crate::config::in_file;
+use crate::csv::push_row;
+use crate::error::Result;
+use crate::io::{bids, nifti, write_beside};
+use crate::metrics::{Neighbours, foreground, nearest};
+use crate::volume::Volume;
+use crate::volume::crop::{Centre, crop_pad};
+use crate::volume::intensity::{IntensityMap, Normalisation};
+use crate::volume::orientation::to_ras;
+use crate::volume::resample::{Interpolation, resample_spacing};
+
+/// Files of the comparison within its folder, and the folders of what was derived from both cohorts.
+pub const COMPARISON: &str = "comparison.json";
+pub const NEIGHBOURS: &str = "neighbours.json";
+pub const COHORTS: [&str; 2] = ["real", "synthetic"];
+/// The region that is set against age.
+const AGEING: &str = "lateral_ventricles";
+/// A voxel is tissue where the real volumes' mean is above this, air being −1.
+const TISSUE: f64 = -0.9;
+/// Grids of one size: spacings that differ by less, in millimetres.
+const SAME_MM: f64 = 1e-3;
+
+/// Two cohorts, and how they are compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Real scans: a folder or a BIDS tree.
+    pub real: PathBuf,
+    /// Synthetic or restored scans: a folder or a BIDS tree.
+    pub synthetic: PathBuf,
+    /// The folder for label maps, volumes and the comparison.
+    pub out: PathBuf,
+    /// Regions and measures to compare, by their names in definitions.csv.
+    pub quantities: Vec<String>,
+    /// Columns of participants.tsv to account for.
+    pub covariates: Vec<String>,
+    /// Tables of the subjects: one for both, or one each; by default those beside the scans or above.
+    pub participants: Vec<PathBuf>,
+    /// What stands for head size; by default the fluid around the brain counts where every scan has it.
+    pub head_size: Option<HeadMeasure>,
+    /// The difference of means that still counts as none, in standard deviations of the real cohort.
+    pub margin_sd: f64,
+    /// Error probability of the tests.
+    pub alpha: f64,
+    /// Seed of bootstrap, permutations and splits.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            real: PathBuf::new(),
+            synthetic: PathBuf::new(),
+            out: PathBuf::new(),
+            quantities: QUANTITIES.map(String::from).into(),
+            covariates: Vec::new(),
+            participants: Vec::new(),
+            head_size: None,
+            margin_sd: 0.5,
+            alpha: 0.05,
+            seed: 0,
+        }
+    }
+}
+
+/// What was found, beside the files in the folder.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// The comparison.
+    pub comparison: Comparison,
+    /// The nearest real scan of every scan, and by how much further the synthetic ones are from theirs than real ones from one
+    /// another (medians); none of label maps.
+    pub nearest: Option<(Vec<Nearest>, f64)>,
+    /// The table of the comparison.
+    pub table: PathBuf,
+    /// The table with head size and covariates accounted for.
+    pub adjusted_table: PathBuf,
+}
+
+/// The real scan that is nearest to a scan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Nearest {
+    /// Whether the scan is a synthetic one; else a real one, whose neighbour is another.
+    pub synthetic: bool,
+    /// The scan.
+    pub subject: String,
+    /// The nearest real one.
+    pub neighbour: String,
+    /// Root mean square difference over the head, intensities from −1 to 1.
+    pub rmse: f64,
+    /// Correlation over the head.
+    pub correlation: f64,
+}
+
+/// Two folders → one grid → structures → volumes → comparison.
+///
+/// # Errors
+/// What is wrong with the files or the disk; cohorts that cannot be compared.
+pub fn compare(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<Compared> {
+    let settings = Settings {
+        seed: options.seed,
+        alpha: options.alpha,
+        margin: Margin::RealSds(options.margin_sd),
+        ..Settings::default()
+    };
+    let paths = [bids::volumes(&options.real)?, bids::volumes(&options.synthetic)?];
+    let tables = tables(&options.participants, &paths, &options.covariates)?;
+    let known = [0, 1].map(|at| known(tables[at].as_ref(), &paths[at]));
+    let covariates = if options.covariates.is_empty() {
+        None
+    } else {
+        let read = Covariates::of(&options.covariates, &known[0], &known[1]);
+        Some(read.map_err(|e| in_tables(e, &tables))?)
+    };
+    let space = Space::of(&paths[1][0], segmenter.interpolation)?;
+    let names: Vec<&str> = options.quantities.iter().map(String::as_str).collect();
+    let (mut cohorts, mut measurements) = (Vec::with_capacity(2), Vec::with_capacity(2));
+    let mut images = Vec::with_capacity(2);
+    for (name, paths) in COHORTS.into_iter().zip(&paths) {
+        let (derived, scans) = measured(&options.out.join(name), paths, &space, segmenter, progress)?;
+        let volumes: Vec<Volumes> = derived.into_iter().map(|one| one.volumes).collect();
+        cohorts.push(Cohort::of_volumes(&volumes, &names)?);
+        measurements.push(volumes);
+        images.push(scans);
+    }
+    let mut comparison = cohort::compare(&cohorts[0], &cohorts[1], &settings)?;
+    let head = HeadSize::of(&measurements[0], &measurements[1], options.head_size);
+    let adjusted = adjust(&cohorts[0], &cohorts[1], &head, covariates.as_ref(), &settings)
+        .map_err(|e| in_tables(e, &tables))?;
+    let adjusted_table = options.out.join("adjusted.csv");
+    write_beside(&adjusted_table, |file| file.write_all(adjusted.to_csv().as_bytes()))?;
+    comparison.adjusted = Some(adjusted);
+    let [real, synthetic] = [0, 1].map(|at| aged(&measurements[at], &known[at]));
+    comparison.age = AgeTrend::of(Quantity::new(AGEING, "ml"), real, synthetic, settings.confidence);
+    write_json(&options.out.join(COMPARISON), &comparison)?;
+    let table = options.out.join("comparison.csv");
+    write_beside(&table, |file| file.write_all(comparison.to_csv().as_bytes()))?;
+    let nearest = match segmenter.interpolation {
+        Interpolation::Nearest => None,
+        _ => {
+            let tissue = foreground(&images[0], TISSUE)?;
+            let neighbours = nearest(&images[1], &images[0], &tissue)?;
+            Some((neighbours_of(&neighbours, &paths, &options.out)?, neighbours.distance_ratio()))
+        }
+    };
+    Ok(Compared { comparison, nearest, table, adjusted_table })
+}
+
+/// Ages and volumes of a cohort.
+fn aged(volumes: &[Volumes], known: &[Known]) -> Vec<Aged> {
+    let of = |(volumes, age): (&Volumes, Option<f64>)| {
+        let value = volumes.region(AGEING)?.volume_ml;
+        Some(Aged { subject: volumes.subject.clone(), age, value })
+    };
+    volumes.iter().zip(ages(known)).filter_map(of).collect()
+}
+
+/// The grid that both cohorts are brought to.
+struct Space {
+    dims: [usize; 3],
+    spacing_mm: [f64; 3],
+    interpolation: Interpolation,
+}
+
+impl Space {
+    fn of(path: &Path, interpolation: Interpolation) -> Result<Self> {
+        let (volume, _) = to_ras(nifti::read(path)?);
+        Ok(Self { dims: volume.dims(), spacing_mm: volume.spacing_mm(), interpolation })
+    }
+
+    /// `volume` on a grid of this size: one that has it stays as it is.
+    fn bring(&self, volume: Volume) -> Volume {
+        let (volume, _) = to_ras(volume);
+        let alike = |volume: &Volume| {
+            volume.spacing_mm().iter().zip(self.spacing_mm).all(|(one, other)| (one - other).abs() < SAME_MM)
+        };
+        if alike(&volume) && volume.dims() == self.dims {
+            return volume;
+        }
+        let volume = if alike(&volume) {
+            volume
+        } else {
+            resample_spacing(&volume, self.spacing_mm, self.interpolation)
+        };
+        crop_pad(&volume, self.dims, Centre::Foreground, 0.0)
+    }
+}
+
+/// What was derived from the scans on the common grid, and their images from −1 to 1.
+fn measured(
+    folder: &Path,
+    paths: &[PathBuf],
+    space: &Space,
+    segmenter: &Segmenter,
+    progress: &Progress,
+) -> Result<(Vec<Derived>, Vec<Volume>)> {
+    let mut derivatives = Derivatives::create(folder, &segmenter.name)?;
+    let mut images = Vec::with_capacity(paths.len());
+    for (at, path) in paths.iter().enumerate() {
+        progress.check()?;
+        let scan = space.bring(nifti::read(path)?);
+        let segmentation = segmenter.segment(&scan).map_err(|e| in_file(e, path))?;
+        derivatives.add(path, &scan, &segmentation)?;
+        progress.tell(Event::Done { what: &path.to_string_lossy(), done: at + 1, of: paths.len() });
+        if segmenter.interpolation != Interpolation::Nearest {
+            let map = IntensityMap::fit(&scan, &Normalisation::Percentile { low: 0.0, high: 99.9 })
+                .map_err(|e| in_file(e, path))?;
+            images.push(map.apply(scan));
+        }
+    }
+    Ok((derivatives.finish()?, images))
+}
+
+/// Writes the neighbours, and lists them.
+fn neighbours_of(neighbours: &Neighbours, paths: &[Vec<PathBuf>; 2], out: &Path) -> Result<Vec<Nearest>> {
+    let [reals, synthetics] =
+        paths.each_ref().map(|paths| paths.iter().map(|p| subject(p)).collect::<Vec<_>>());
+    let sets = [(true, &synthetics, &neighbours.of_synthetic), (false, &reals, &neighbours.of_real)];
+    let list: Vec<Nearest> = sets
+        .iter()
+        .flat_map(|(synthetic, subjects, found)| {
+            subjects.iter().zip(found.iter()).map(|(subject, found)| Nearest {
+                synthetic: *synthetic,
+                subject: subject.clone(),
+                neighbour: reals[found.index].clone(),
+                rmse: found.rmse,
+                correlation: found.correlation,
+            })
+        })
+        .collect();
+    write_json(&out.join(NEIGHBOURS), &list)?;
+    let mut text = "synthetic,subject,nearest_real,rmse,correlation\n".to_string();
+    for one in &list {
+        let numbers = [one.rmse.to_string(), one.correlation.to_string()];
+        push_row(
+            &mut text,
+            [
+                if one.synthetic { "yes" } else { "no" },
+                &one.subject,
+                &one.neighbour,
+                &numbers[0],
+                &numbers[1],
+            ],
+        );
+    }
+    write_beside(&out.join("neighbours.csv"), |file| file.write_all(text.as_bytes()))?;
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Matrix4;
+    use ndarray::Array4;
+
+    use super::*;
+
+    #[test]
+    fn a_scan_is_brought_to_the_grid_and_one_that_has_it_stays() {
+        let space = Space { dims: [8, 10, 6], spacing_mm: [2.0; 3], interpolation: Interpolation::Linear };
+        let data = Array4::from_shape_fn((1, 16, 24, 20), |(_, k, j, i)| {
+            if (4..12).contains(&k) && (4..20).contains(&j) && (4..16).contains(&i) { 100.0 } else { 0.0 }
+        });
+        let brought = space.bring(Volume::new(data, Matrix4::identity()));
+        assert_eq!(brought.dims(), [8, 10, 6]);
+        assert!(brought.spacing_mm().iter().all(|mm| (mm - 2.0).abs() < 1e-9));
+        // The block's volume is kept: 8 x 16 x 12 mm.
+        let ml: f64 = brought.data.iter().map(|&x| f64::from(x) / 100.0 * 0.008).sum();
+        assert!((ml - 1.536).abs() < 0.08, "{ml}");
+        let again = space.bring(brought.clone());
+        assert_eq!(again.data, brought.data);
+    }
+}

@@ -1,0 +1,70 @@
+//! A folder of scans becomes a dataset for training.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::device::Device;
+use super::segmenter::Segmenter;
+use super::strip::stripped;
+use crate::anatomy::Region;
+use crate::error::Result;
+use crate::io::dataset::{self, Correction, Dataset, Plan, Progress, Report};
+use crate::mri::n4::{self, N4Options};
+use crate::volume::Volume;
+
+/// What is prepared.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which scans, and how they are brought to one space.
+    pub plan: Plan,
+    /// Whether each scan's bias field is removed first, by N4 with its defaults.
+    pub bias_correct: bool,
+    /// Whether what is not brain is removed from each scan, after its bias field.
+    pub strip: bool,
+    /// Where the segmenter computes.
+    pub device: Device,
+}
+
+/// What became of the scans; the dataset, unless none of them could be prepared.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Counts and reasons.
+    pub report: Report,
+    /// The dataset.
+    pub dataset: Option<Dataset>,
+}
+
+/// Scans → volumes in one space → the dataset in the folder `out`; `tell` hears of every scan.
+///
+/// # Errors
+/// As [`dataset::prepare`].
+pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) -> Result<Prepared> {
+    // One scan at a time: a segmentation takes all cores by itself.
+    let segmenter = if options.strip { Some(Segmenter::embedded(options.device)?) } else { None };
+    let name = segmenter.as_ref().map(|segmenter| segmenter.name.clone());
+    let segmenter = segmenter.map(Mutex::new);
+    let correct = |volume: Volume| {
+        let volume =
+            if options.bias_correct { n4::correct(&volume, None, &N4Options::default())?.0 } else { volume };
+        match &segmenter {
+            Some(segmenter) => {
+                let brain = Region::named("brain").expect("a region of the table");
+                let segmenter = segmenter.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(stripped(volume, &segmenter, brain)?.0.with_step("stripped to the brain"))
+            }
+            None => Ok(volume),
+        }
+    };
+    let mut settings = serde_json::Map::new();
+    if options.bias_correct {
+        settings.insert("n4".into(), serde_json::json!(N4Options::default()));
+    }
+    if let Some(name) = name {
+        settings.insert("strip".into(), name.into());
+    }
+    let correction = (!settings.is_empty())
+        .then_some(Correction { settings: serde_json::Value::Object(settings), apply: &correct });
+    let report = dataset::prepare(&options.plan, correction.as_ref(), out, tell)?;
+    let some = report.prepared + report.kept > 0;
+    Ok(Prepared { dataset: some.then(|| Dataset::open(out)).transpose()?, report })
+}

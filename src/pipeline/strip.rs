@@ -1,0 +1,75 @@
+//! A scan without its skull.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, Axis, Zip};
+
+use super::progress::{Event, Progress};
+use super::segmenter::Segmenter;
+use crate::anatomy::Region;
+use crate::anatomy::brain::brain_mask;
+use crate::anatomy::shape::whole;
+use crate::config::in_file;
+use crate::error::{Error, Result};
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::volume::Volume;
+use crate::volume::resample::{Grid, Interpolation, resample};
+
+/// Where a scan goes without its skull, and what is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The scan.
+    pub input: PathBuf,
+    /// The brain alone, .nii or .nii.gz.
+    pub output: PathBuf,
+    /// Where the mask goes, if anywhere.
+    pub mask: Option<PathBuf>,
+    /// Whether the fluid around the brain is kept.
+    pub csf: bool,
+}
+
+/// Scan → structures → mask → scan.
+///
+/// # Errors
+/// What is wrong with the files or the disk; a scan without a brain.
+pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<()> {
+    let name = if options.csf { "intracranial" } else { "brain" };
+    let region = Region::named(name).expect("a region of the table");
+    let scan = nifti::read(&options.input)?;
+    let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| in_file(e, &options.input))?;
+    let written = |path: &Path, volume: &Volume, options: &WriteOptions| {
+        nifti::write(path, volume, options)?;
+        progress.tell(Event::Wrote(path));
+        Ok(())
+    };
+    let description = format!("voxgan anatomy strip: {name}");
+    written(&options.output, &brain, &WriteOptions { description, ..WriteOptions::default() })?;
+    let Some(path) = &options.mask else { return Ok(()) };
+    let mask = mask.mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
+    let description = format!("voxgan anatomy strip: mask of {name}");
+    written(path, &Volume::new(mask, brain.affine), &WriteOptions { data_type: DataType::U8, description })
+}
+
+/// `scan` with zero outside the mask `[D, H, W]` of a region of its structures ([`brain_mask`]), and that mask.
+///
+/// # Errors
+/// What the segmenter finds wrong, and a scan without the region.
+pub fn stripped(mut scan: Volume, segmenter: &Segmenter, region: &Region) -> Result<(Volume, Array3<bool>)> {
+    let found = segmenter.segment(&scan)?;
+    let mask = brain_mask(&found, region).mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
+    let mask = resample(&Volume::new(mask, found.affine), &Grid::of(&scan), Interpolation::Nearest).data;
+    // On a coarser grid what hung together may not.
+    let mask = whole(&mask.index_axis(Axis(0), 0).mapv(|inside| inside > 0.5));
+    if !mask.iter().any(|&inside| inside) {
+        let advice = "check that this is a scan of a head, and its orientation";
+        return Err(Error::value("voxels", "a brain", "none", advice));
+    }
+    for mut channel in scan.data.axis_iter_mut(Axis(0)) {
+        Zip::from(&mut channel).and(&mask).for_each(|x, &inside| {
+            if !inside {
+                *x = 0.0;
+            }
+        });
+    }
+    Ok((scan, mask))
+}
