@@ -159,14 +159,14 @@ impl Split {
     }
 
     /// The known scores' distances from `mean`.
-    fn from_mean(&self, mean: &[f64]) -> DVector<f64> {
+    fn departure(&self, mean: &[f64]) -> DVector<f64> {
         DVector::from_iterator(self.known.len(), self.known.iter().map(|(at, score)| score - mean[*at]))
     }
 
     /// Up to a constant.
     fn log_density(&self, mean: &[f64]) -> f64 {
         let Some(of_known) = &self.of_known else { return 0.0 };
-        let from_mean = self.from_mean(mean);
+        let from_mean = self.departure(mean);
         -0.5 * from_mean.dot(&of_known.solve(&from_mean))
     }
 
@@ -176,7 +176,7 @@ impl Split {
             DVector::from_iterator(self.free.len(), (0..self.free.len()).map(|_| rng.sample(StandardNormal)));
         let mut scores = &self.factor * normal;
         if let Some(of_known) = &self.of_known {
-            scores += &self.across * of_known.solve(&self.from_mean(mean));
+            scores += &self.across * of_known.solve(&self.departure(mean));
         }
         self.free.iter().zip(scores.iter()).map(|(&at, score)| (at, mean[at] + score)).collect()
     }

@@ -263,11 +263,12 @@ fn step<B: VolumeOps>(
     let mut numbers = BTreeMap::new();
     let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
     type Run<B> = fn(&mut State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
+    type Terms<'a, B> = &'a [(bool, Run<B>)];
     let adversarial = !recipe.coverage.is_alone(state.counters.images);
     let path_length = adversarial && due(training.path_length_interval);
     let r1 = adversarial && due(training.r1_interval);
     // Each takes a step of its network's optimiser; the terms of one are summed.
-    let phases: [(bool, &[(bool, Run<B>)]); 4] = [
+    let phases: [(bool, Terms<B>); 4] = [
         (true, &[(adversarial, State::generator_main), (recipe.coverage.is_on(), State::generator_coverage)]),
         (true, &[(path_length, State::generator_path_length)]),
         (false, &[(adversarial, State::discriminator_main)]),
