@@ -37,7 +37,7 @@ pub struct Prepared {
 /// Scans → volumes in one space → the dataset in the folder `out`; `tell` hears of every scan.
 ///
 /// # Errors
-/// As [`dataset::prepare`].
+/// As [`dataset::prepare()`].
 pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) -> Result<Prepared> {
     // One scan at a time: a segmentation takes all cores by itself.
     let segmenter = if options.strip { Some(Segmenter::embedded(options.device)?) } else { None };

@@ -65,7 +65,7 @@ pub fn csv(subjects: &[Volumes]) -> String {
     text
 }
 
-/// What each column of [`csv`] is: its name, unit and definition.
+/// What each column of [`csv()`] is: its name, unit and definition.
 pub fn definitions_csv(volumes: &Volumes) -> String {
     let mut text = "column,unit,definition\n".to_string();
     for column in volumes.columns() {
