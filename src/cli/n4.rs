@@ -53,7 +53,8 @@ pub struct Args {
 /// # Errors
 /// Those of [`correct`].
 pub fn run(args: Args) -> Result<()> {
-    let Args { input, output, mask, field, shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener } = args;
+    let Args { input, output, mask, field, shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener } =
+        args;
     let fit = N4Options { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener };
     let options = Options { input, output, mask, field, fit };
     let found = correct(&options, &Progress::default())?;
