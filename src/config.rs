@@ -188,6 +188,11 @@ impl TrainingRecipe {
     pub fn steps(&self) -> u64 {
         (self.total_kimg * 1000.0 / self.batch as f64).ceil() as u64
     }
+
+    /// Steps in which about so many thousands of volumes are shown; 0 for less than half a step's.
+    pub fn steps_of(&self, kimg: f64) -> u64 {
+        (kimg * 1000.0 / self.batch as f64).round() as u64
+    }
 }
 
 impl Default for TrainingRecipe {

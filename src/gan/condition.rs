@@ -29,6 +29,11 @@ impl Conditions {
         self.recipe.width()
     }
 
+    /// The continuous labels, in the order of the vector.
+    pub fn covariates(&self) -> &[Covariate] {
+        &self.recipe.covariates
+    }
+
     /// Names of the labels in the order of the vector: classes, then covariates.
     pub fn labels(&self) -> Vec<&str> {
         let classes = self.recipe.classes.iter().map(|class| class.label.as_str());

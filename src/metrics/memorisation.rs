@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::neighbours::{root_mean_square, within_foreground};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, permutation, stream};
-use crate::stats::{median, nearest_rank};
+use crate::stats::{median, nearest_rank, with_replacement};
 use crate::volume::Volume;
 
 /// Samples that are named.
@@ -77,8 +77,7 @@ impl Memorisation {
                 return Err(Error::value(name, "three or more", set.len().to_string(), "give more volumes"));
             }
         }
-        let (samples, training) = within_foreground(samples, training, foreground)?;
-        let (unseen, _) = within_foreground(unseen, unseen, foreground)?;
+        let [samples, training, unseen] = within_foreground([samples, training, unseen], foreground)?;
         let matrix = |rows: &[Vec<f32>], columns: &[Vec<f32>]| -> Vec<Vec<f64>> {
             rows.par_iter()
                 .map(|row| columns.iter().map(|column| root_mean_square(row, column)).collect())
@@ -93,11 +92,9 @@ impl Memorisation {
                 let training = permutation(&mut rng, training.len());
                 let unseen = permutation(&mut rng, unseen.len());
                 let count = to_training[set].len();
-                let rows = crate::random::uniform(&mut rng, count);
-                let ratios: Vec<f64> = rows
+                let ratios: Vec<f64> = with_replacement(&mut rng, count, count)
                     .into_iter()
-                    .map(|part| {
-                        let row = ((f64::from(part) * count as f64) as usize).min(count - 1);
+                    .map(|row| {
                         let of = |distances: &[f64], columns: &mut dyn Iterator<Item = usize>| {
                             columns.take(a_side).map(|at| distances[at]).fold(f64::INFINITY, f64::min)
                         };

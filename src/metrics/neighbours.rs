@@ -86,7 +86,7 @@ pub fn nearest(synthetic: &[Volume], reals: &[Volume], foreground: &Array3<bool>
         let found = reals.len().to_string();
         return Err(Error::value("real volumes", "at least two", found, "give more real volumes"));
     }
-    let (synthetic, reals) = within_foreground(synthetic, reals, foreground)?;
+    let [synthetic, reals] = within_foreground([synthetic, reals], foreground)?;
     let others = |left_out: usize| reals.iter().enumerate().filter(move |(index, _)| *index != left_out);
     Ok(Neighbours {
         of_synthetic: synthetic
@@ -111,7 +111,7 @@ pub fn set_distance(
     reals: &[Volume],
     foreground: &Array3<bool>,
 ) -> Result<SetDistance> {
-    let (synthetic, reals) = within_foreground(synthetic, reals, foreground)?;
+    let [synthetic, reals] = within_foreground([synthetic, reals], foreground)?;
     Ok(distance_between(&synthetic, &reals))
 }
 
@@ -160,15 +160,12 @@ fn common_shape(sets: &[&[Volume]]) -> Result<(usize, usize, usize, usize)> {
     }
 }
 
-/// Foreground intensities of each volume of both sets.
-pub(super) type Intensities = (Vec<Vec<f32>>, Vec<Vec<f32>>);
-
-pub(super) fn within_foreground(
-    a: &[Volume],
-    b: &[Volume],
+/// Foreground intensities of each volume of the sets.
+pub(super) fn within_foreground<const N: usize>(
+    sets: [&[Volume]; N],
     foreground: &Array3<bool>,
-) -> Result<Intensities> {
-    let (_, d, h, w) = common_shape(&[a, b])?;
+) -> Result<[Vec<Vec<f32>>; N]> {
+    let (_, d, h, w) = common_shape(&sets)?;
     let inside = foreground.iter().filter(|inside| **inside).count();
     if foreground.dim() != (d, h, w) || inside == 0 {
         let found = format!("{:?} with {inside} voxels inside", foreground.shape());
@@ -189,7 +186,11 @@ pub(super) fn within_foreground(
         let found = format!("NaN or infinity {}", volume.provenance.source);
         Err(Error::value("intensities", "finite numbers", found.trim_end(), "clean the volumes first"))
     };
-    Ok((a.iter().map(gather).collect::<Result<_>>()?, b.iter().map(gather).collect::<Result<_>>()?))
+    let mut intensities = sets.map(|_| Vec::new());
+    for (intensities, set) in intensities.iter_mut().zip(sets) {
+        *intensities = set.iter().map(gather).collect::<Result<_>>()?;
+    }
+    Ok(intensities)
 }
 
 /// The first of the nearest, if several are equally near.

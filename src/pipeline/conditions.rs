@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 
-use crate::config::{ConditionsRecipe, Covariate};
+use crate::config::Covariate;
 use crate::error::{Error, Result};
 use crate::gan::{Conditions, Population};
 use crate::random::{Purpose, stream};
@@ -47,14 +47,13 @@ impl Drawn {
     /// As [`Conditions::parse`] and [`Conditions::encode`], of either end of a range and of every person too.
     pub fn new(
         conditions: Conditions,
-        recipe: &ConditionsRecipe,
         text: Option<&str>,
         people: &[(&str, &Labels)],
         population: Option<&Population>,
     ) -> Result<Self> {
         let mut fixed = conditions.parse(text.unwrap_or(""))?;
         let mut ranges = Vec::new();
-        for (number, Covariate { label, .. }) in recipe.covariates.iter().enumerate() {
+        for (number, Covariate { label, .. }) in conditions.covariates().iter().enumerate() {
             if let Some(range) = fixed.get(label).and_then(|text| range_of(text)) {
                 fixed.remove(label);
                 ranges.push((number, label.clone(), range));
@@ -163,7 +162,7 @@ fn range_of(text: &str) -> Option<[f64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ClassCondition, Encoding};
+    use crate::config::{ClassCondition, ConditionsRecipe, Encoding};
 
     fn recipe() -> ConditionsRecipe {
         let encoding = Encoding::Fourier { frequencies: 2 };
@@ -175,7 +174,7 @@ mod tests {
     }
 
     fn drawn_of(text: Option<&str>, people: &[(&str, &Labels)]) -> Result<Drawn> {
-        Drawn::new(Conditions::new(&recipe()), &recipe(), text, people, None)
+        Drawn::new(Conditions::new(&recipe()), text, people, None)
     }
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -266,8 +265,7 @@ mod tests {
             .map(|(age, weight)| labels(&[("sex", "F"), ("age", &age), ("weight", &weight)]))
             .collect();
         let population = Population::of(&recipe(), &table.iter().collect::<Vec<_>>()).expect("people");
-        let new =
-            |text| Drawn::new(Conditions::new(&recipe()), &recipe(), Some(text), &[], Some(&population));
+        let new = |text| Drawn::new(Conditions::new(&recipe()), Some(text), &[], Some(&population));
         let drawn = new("age=60-70").expect("conditions");
         for seed in 0..50 {
             let found = drawn.labels(seed);
@@ -282,16 +280,14 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let beyond = Conditions::new(&recipe()).extrapolating();
-        let drawn =
-            Drawn::new(beyond, &recipe(), Some("age=90"), &[], Some(&population)).expect("extrapolated");
+        let drawn = Drawn::new(beyond, Some("age=90"), &[], Some(&population)).expect("extrapolated");
         assert_eq!(drawn.labels(0)["age"], "90");
     }
 
     #[test]
     fn a_network_without_conditions_draws_none() {
         let (someone, none) = (labels(&[("age", "30")]), ConditionsRecipe::default());
-        let drawn =
-            Drawn::new(Conditions::new(&none), &none, None, &[("a", &someone)], None).expect("nothing");
+        let drawn = Drawn::new(Conditions::new(&none), None, &[("a", &someone)], None).expect("nothing");
         assert!(drawn.vector(1).expect("nothing").is_none() && drawn.labels(1).is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! How close synthetic volumes come to real ones, beside how close real ones come to each other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +104,7 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
         let advice = "prepare more scans";
         return Err(Error::value("--data", "four volumes or more", dataset.len().to_string(), advice));
     }
-    let reals = volumes_of(&dataset)?;
+    let reals = dataset.volumes().collect::<Result<Vec<_>>>()?;
     let count = options.volumes.unwrap_or(reals.len()).max(2);
     let seeds: Vec<u64> = (options.first_seed..).take(count).collect();
     let people: Vec<_> = dataset.manifest.entries.iter().map(|e| (&*e.name, &e.labels)).collect();
@@ -115,19 +115,19 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
         samples.push(generator.sample(seed));
         progress.tell(Event::Done { what: "samples", done: at + 1, of: count });
     }
-    let asked = asked(&generator, &seeds, &samples, options, progress)?;
-    let intensity = generator.space.intensity;
-    let synthetic: Vec<Volume> = samples.into_iter().map(|volume| intensity.apply(volume)).collect();
-    if synthetic[0].data.dim() != reals[0].data.dim() {
-        let [expected, found] = [&synthetic, &reals].map(|set| format!("{:?}", set[0].data.dim()));
+    if samples[0].data.dim() != reals[0].data.dim() {
+        let [expected, found] = [&samples, &reals].map(|set| format!("{:?}", set[0].data.dim()));
         let expected = format!("the generator's grid {expected}");
         return Err(Error::value("--data", expected, found, "prepare on its grid"));
     }
+    let asked = asked(&generator, &seeds, &samples, options, progress)?;
+    let intensity = generator.space.intensity;
+    let synthetic: Vec<Volume> = samples.into_iter().map(|volume| intensity.apply(volume)).collect();
     let tissue = foreground(&reals, TISSUE)?;
     let memorisation = match &options.training {
         Some(path) => {
             let training = Dataset::open(path)?;
-            let volumes = volumes_of(&training)?;
+            let volumes = training.volumes().collect::<Result<Vec<_>>>()?;
             let check = Memorisation::of(&synthetic, &volumes, &reals, &tissue, DRAWS)?;
             if let Some(path) = &options.picture {
                 picture(path, &check, [&synthetic, &volumes, &reals])?;
@@ -160,16 +160,8 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
     })
 }
 
-fn volumes_of(dataset: &Dataset) -> Result<Vec<Volume>> {
-    (0..dataset.len()).map(|i| dataset.volume(i)).collect()
-}
-
 /// Each of the lowest samples with its nearest training volume and its nearest unseen one.
-fn picture(
-    path: &std::path::Path,
-    check: &Memorisation,
-    [samples, training, unseen]: [&[Volume]; 3],
-) -> Result<()> {
+fn picture(path: &Path, check: &Memorisation, [samples, training, unseen]: [&[Volume]; 3]) -> Result<()> {
     let rows = check.lowest.iter();
     let volumes: Vec<Volume> = rows
         .flat_map(|one| {

@@ -167,7 +167,7 @@ impl Generator {
             let conditions = Conditions::new(&recipe.conditions);
             let conditions = if sampling.extrapolate { conditions.extrapolating() } else { conditions };
             let (text, population) = (sampling.conditions.as_deref(), space.population.as_ref());
-            let drawn = Drawn::new(conditions, &recipe.conditions, text, people, population)?;
+            let drawn = Drawn::new(conditions, text, people, population)?;
             let network = Box::new(On::<B> { generator, device });
             Ok(Self { network, sampling: sampling.clone(), drawn, recipe, space, images, sha256, source })
         })

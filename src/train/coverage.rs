@@ -227,8 +227,8 @@ impl<B: VolumeOps> State<B> {
         device: &B::Device,
     ) -> Result<()> {
         let (coverage, step) = (&recipe.coverage, self.counters.step);
-        let interval = (coverage.search_kimg * 1000.0 / recipe.training.batch as f64).round().max(1.0);
-        if coverage.is_on() && (self.matches.is_empty() || step.is_multiple_of(interval as u64)) {
+        let interval = recipe.training.steps_of(coverage.search_kimg).max(1);
+        if coverage.is_on() && (self.matches.is_empty() || step.is_multiple_of(interval)) {
             let generator = self.generator.valid();
             self.matches = search(&generator, &self.matches, reals, recipe, encoder, step, device)?;
         }

@@ -111,7 +111,7 @@ impl Reals {
     /// # Errors
     /// Those of [`Dataset::volume`].
     pub fn volumes(&self, count: usize) -> impl Iterator<Item = Result<Volume>> {
-        (0..count.min(self.len())).map(|i| self.dataset.volume(i))
+        self.dataset.volumes().take(count)
     }
 
     /// The condition of volume `index` as `[1, width]`; none without conditions.

@@ -119,7 +119,7 @@ struct Training<'a, B: VolumeOps> {
 impl<B: VolumeOps> Trainee for Training<'_, B> {
     fn schedule(&self) -> Schedule {
         let (training, output) = (&self.job.recipe.training, &self.job.recipe.output);
-        let every = |kimg: f64| ((kimg * 1000.0 / training.batch as f64).round() as u64).max(1);
+        let every = |kimg: f64| training.steps_of(kimg).max(1);
         Schedule {
             steps: self.job.last_step.map_or(training.steps(), |last| last.min(training.steps())),
             log: output.log_every_steps as u64,
@@ -320,8 +320,7 @@ fn step<B: VolumeOps>(
 
 /// Sets the step sizes of a run that began with another network's weights, while they rise.
 fn set_rates<B: VolumeOps>(state: &mut State<B>, recipe: &Recipe) {
-    let ramp = recipe.transfer.ramp_kimg * 1000.0 / recipe.training.batch as f64;
-    let part = rise(state.counters.step, ramp.round() as u64);
+    let part = rise(state.counters.step, recipe.training.steps_of(recipe.transfer.ramp_kimg));
     let [generator, discriminator] = optimisers(&recipe.training);
     state.adam_g.set_learning_rate(generator.learning_rate * part);
     state.adam_d.set_learning_rate(discriminator.learning_rate * part);

@@ -120,9 +120,8 @@ pub fn run(args: Args) -> Result<()> {
     let (found, made, scan, grid) = on_device!(args.restore.device, |B, device| {
         let model = Model::<B>::open(&args.prior, &device)?;
         let frame = Frame::of(&model)?;
-        let recipe = &model.recipe.conditions;
         let (text, population) = (args.conditions.as_deref(), model.space.population.as_ref());
-        let drawn = Drawn::new(Conditions::new(recipe), recipe, text, &[], population)?;
+        let drawn = Drawn::new(Conditions::new(&model.recipe.conditions), text, &[], population)?;
         let labels = drawn.labels(settings.seed);
         let condition = drawn.vector(settings.seed)?.map(|values| {
             let width = values.len();

@@ -84,6 +84,14 @@ impl Dataset {
         Ok(volume)
     }
 
+    /// The volumes, read one by one.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::volume`].
+    pub fn volumes(&self) -> impl Iterator<Item = Result<Volume>> {
+        (0..self.len()).map(|index| self.volume(index))
+    }
+
     /// The affine for volumes made by a network that learned from this dataset: axes along RAS+, the dataset's
     /// voxel size (where volumes kept their own, the median of them), world origin at the grid's centre.
     pub fn affine(&self) -> Matrix4<f64> {
