@@ -5,6 +5,8 @@
 mod hostile;
 #[path = "raw/masks.rs"]
 mod masks;
+#[path = "common/needs.rs"]
+mod needs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,25 +30,6 @@ fn fixture(name: &str) -> PathBuf {
 fn expected(name: &str) -> Value {
     let text = fs::read_to_string(fixture("expected.json")).unwrap();
     serde_json::from_str::<Value>(&text).unwrap()[name].take()
-}
-
-/// Shared data, or a printed reason to leave the test.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is not there", path.display());
-    None
-}
-
-/// Whether a program can be run, or a printed reason to leave the test.
-fn installed(program: &str) -> bool {
-    let there = Command::new(program).arg("-h").output().is_ok();
-    if !there {
-        eprintln!("skipped: {program} is not installed");
-    }
-    there
 }
 
 fn read(name: &str) -> KSpace {
@@ -193,9 +176,7 @@ fn bart_files_are_read() {
 
 #[test]
 fn bart_reads_what_is_written() {
-    if !installed("bart") {
-        return;
-    }
+    let Some(_) = needs::program("bart", "bart") else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let k = ramp([2, 3, 4, 5]);
@@ -284,9 +265,7 @@ fn ismrmrd_of_the_c_library() {
 #[test]
 fn ismrmrd_as_its_own_tools_write_and_reconstruct_it() {
     let [generate, reconstruct] = ["ismrmrd_generate_cartesian_shepp_logan", "ismrmrd_recon_cartesian_2d"];
-    if !installed(generate) || !installed(reconstruct) {
-        return;
-    }
+    let Some(_) = needs::program("ismrmrd", generate) else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
     let run = |program: &str, arguments: &str| {
@@ -452,7 +431,7 @@ fn plain_arrays_with_dc_in_the_corner_and_oversampling() {
 
 #[test]
 fn real_data_of_scanners() {
-    let Some(folder) = shared("kspace") else { return };
+    let Some(folder) = needs::data("kspace") else { return };
     let kspace = raw::read(&folder.join("sigpy_brain8ch_cartesian_ksp.npy"), &RawOptions::default()).unwrap();
     assert_eq!(kspace.data.dim(), (8, 1, 230, 180));
     assert_eq!(kspace.transformed, [false, true, true]);

@@ -7,7 +7,7 @@ mod found;
 mod gate;
 mod labelled;
 mod maps;
-#[allow(dead_code, reason = "tests/meshnet.rs uses more of it")]
+#[allow(dead_code, reason = "tests/library/brainchop.rs uses more of it")]
 mod meshnet;
 mod neuromorphometrics;
 mod peer;

@@ -4,7 +4,7 @@ use ndarray::Array3;
 use voxgan::io::dc::DcPlace;
 use voxgan::io::masks::{self, MaskOptions};
 
-use crate::{expected, fixture, refused, shared};
+use crate::{expected, fixture, needs, refused};
 
 #[test]
 fn masks_of_every_format() {
@@ -35,7 +35,7 @@ fn masks_of_every_format() {
 
 #[test]
 fn masks_of_the_refinegan_set_have_dc_in_the_corner() {
-    let Some(folder) = shared("refinegan/masks") else { return };
+    let Some(folder) = needs::data("refinegan/masks") else { return };
     // Samples, and sums of the row and column numbers of the fftshifted mask, from NumPy and Pillow.
     for (name, wanted) in [
         ("cartes_10.tif", [6656, 848_640, 791_808]),

@@ -14,6 +14,8 @@ use voxgan::mri::fourier::{fft, ifft};
 use voxgan::mri::{Complex32, linear};
 use voxgan::random::{Purpose, stream};
 
+use crate::needs;
+
 fn floats(name: &str) -> Vec<f32> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mri/coils");
     let bytes = fs::read(folder.join(name)).expect("the fixture");
@@ -274,12 +276,7 @@ fn whitening_is_numpys_and_leaves_noise_with_the_identity_as_covariance() {
 
 /// The real brain of sigpy's tutorial, `[8, 1, 230, 180]`, centre fully measured; none where the data is absent.
 fn brain() -> Option<Array4<Complex32>> {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data/kspace/sigpy_brain8ch_cartesian_ksp.npy");
-    let Ok(bytes) = fs::read(&file) else {
-        println!("skipped: {} is absent", file.display());
-        return None;
-    };
+    let bytes = fs::read(needs::data("kspace/sigpy_brain8ch_cartesian_ksp.npy")?).expect("a file");
     let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let part = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
     let values = bytes[start..].chunks_exact(8).map(|b| Complex32::new(part(b), part(&b[4..]))).collect();
@@ -318,10 +315,8 @@ fn maps_of_a_real_brain_explain_its_calibration_region_and_agree_with_barts() {
     fs::write(at("kspace.hdr"), "# Dimensions\n180 230 1 8 1 1 1 1 1 1 1 1 1 1 1 1\n").expect("written");
     // BART's threshold is on eigenvalues: 0.02².
     let arguments = ["ecalib", "-m1", "-r24", "-t0.0004", "-c0", "kspace", "maps"];
-    let Ok(status) = Command::new("bart").args(arguments).current_dir(folder.path()).output() else {
-        println!("skipped: bart is not installed");
-        return;
-    };
+    let Some(mut bart) = needs::program("bart", "bart") else { return };
+    let status = bart.args(arguments).current_dir(folder.path()).output().expect("bart runs");
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
     let bytes = fs::read(at("maps.cfl")).expect("maps");
     let part = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);

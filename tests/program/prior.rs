@@ -22,9 +22,7 @@ use voxgan::ops::tape;
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::volume::Volume;
 
-#[path = "program/mod.rs"]
-mod program;
-use program::{printed, refused};
+use crate::program::{printed, refused};
 
 const GRID: [usize; 3] = [16; 3];
 const Z: usize = 6;

@@ -14,6 +14,8 @@ use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::resample::Interpolation;
 
+use crate::needs;
+
 /// A folder with scans, and one for the dataset, removed at the end.
 struct Place {
     folder: tempfile::TempDir,
@@ -418,11 +420,7 @@ fn damaged_manifests_are_named() {
 
 #[test]
 fn real_brains_agree_whatever_their_orientation() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ds002748");
-    if !data.exists() {
-        println!("skipped: {} is not here", data.display());
-        return;
-    }
+    let Some(data) = needs::data("ds002748") else { return };
     let original = nifti::read(data.join("original/sub-01/anat/sub-01_T1w.nii.gz")).unwrap();
     assert_eq!(original.dims(), [288, 288, 181]);
     assert!(original.affine[(0, 0)] < 0.0, "the scan is left-handed");

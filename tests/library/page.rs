@@ -1,6 +1,5 @@
 //! The report as a reader meets it: opened in a headless Chromium. Without one, these tests say so and pass.
 
-#[path = "page/chromium.rs"]
 mod chromium;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +16,8 @@ use voxgan::report::page::{
 use voxgan::report::plots::{BlandAltman, Level, Panel, Sample, ecdf, heat_map, violins};
 use voxgan::report::{Montage, png_bytes};
 use voxgan::volume::Volume;
+
+use crate::needs;
 
 const WINDOW: (u32, u32) = (1280, 900);
 /// Voxels `(i, j, k)` of the phantom, 2 mm each, the world's origin in their middle.
@@ -166,10 +167,7 @@ fn phantom_page() -> Page {
 
 /// Writes the page and opens it; nothing where there is no browser.
 fn open(page: &Page, webgl: bool) -> Option<(Tab, tempfile::TempDir)> {
-    let Some(program) = chromium::find() else {
-        println!("no Chromium in the path: the page was not opened (Debian: apt-get install chromium)");
-        return None;
-    };
+    let program = chromium::find()?;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.html");
     std::fs::write(&file, page.render().unwrap()).unwrap();
@@ -420,11 +418,7 @@ fn requests_and_complaints_are_seen() {
 /// A real scan at 2 mm with its label map, where the data are at hand.
 #[test]
 fn a_real_scan_is_shown() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ds002748");
-    if !data.is_dir() {
-        println!("{} is not there: no real scan was shown", data.display());
-        return;
-    }
+    let Some(data) = needs::data("ds002748") else { return };
     let name = |number: u8| match number {
         1 => "Cerebral-White-Matter",
         2 => "Cerebral-Cortex",

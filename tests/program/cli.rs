@@ -1,15 +1,13 @@
 //! The program as its users meet it: commands, exit codes, messages, files.
 
-mod program;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::program::{printed, refused, voxgan};
 use nalgebra::Matrix4;
 use ndarray::Array4;
-use program::{printed, refused, voxgan};
 use voxgan::io::nifti::{self, DataType, WriteOptions};
 use voxgan::volume::Volume;
 

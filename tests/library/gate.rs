@@ -1,5 +1,4 @@
-//! The gate on label maps of real heads that were changed in known ways. Needs `../shared/data`; without it, it says
-//! so.
+//! The gate on label maps of real heads that were changed in known ways.
 
 use std::path::Path;
 
@@ -15,14 +14,11 @@ use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
 
+use crate::needs;
+
 /// The head `subject` in RAS at 1 mm, cut to its intracranial space with a margin of eight voxels.
 fn head(subject: &str) -> Option<Segmentation> {
-    let file = format!("../shared/data/synthseg/training_seg_{subject}.nii.gz");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    if !path.is_file() {
-        eprintln!("skipped: no {}", path.display());
-        return None;
-    }
+    let path = needs::data(&format!("synthseg/training_seg_{subject}.nii.gz"))?;
     let whole = Segmentation::of_numbers(&to_ras(nifti::read(&path).unwrap()).0).unwrap();
     let mut labels = whole.labels.view();
     for axis in 0..3 {

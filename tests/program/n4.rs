@@ -11,6 +11,8 @@ use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::mri::n4::{Field, N4Options, correct};
 use voxgan::volume::Volume;
 
+use crate::needs;
+
 /// A head of three tissues, its own bias, and where it is; the formulas of generate.py.
 struct Phantom {
     volume: Volume,
@@ -139,12 +141,7 @@ fn the_field_of_a_slice_is_that_of_ants_in_two_dimensions() {
 
 #[test]
 fn the_field_of_a_real_scan_is_that_of_ants() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ds002748/T1w_2mm/sub-22_T1w.nii.gz");
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return;
-    }
+    let Some(path) = needs::data("ds002748/T1w_2mm/sub-22_T1w.nii.gz") else { return };
     let scan = nifti::read(&path).expect("a scan");
     let mask = scan.data.index_axis(Axis(0), 0).mapv(|value| value > 0.0);
     let (_, field) = correct(&scan, Some(&mask), &N4Options::default()).expect("corrected");

@@ -27,6 +27,8 @@ use voxgan::mri::recon::{Acquired, Reconstruction};
 use voxgan::mri::{Complex32, ComplexArray, Linear};
 use voxgan::random::{Purpose, stream, uniform};
 
+use crate::needs;
+
 fn random_array(shape: &[usize], seed: u64) -> ComplexArray {
     noise(shape, &mut stream(seed, 0, 0, 0, Purpose::Start))
 }
@@ -377,12 +379,7 @@ fn arrays_that_do_not_fit_are_errors() {
 
 /// The RefineGAN set, where it is at hand.
 fn refinegan() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/refinegan");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {} is not there", folder.display());
-    None
+    needs::data("refinegan")
 }
 
 fn grey(path: &Path) -> Array3<f32> {

@@ -15,6 +15,8 @@ use image::RgbImage;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::needs;
+
 const NAMES: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chromium-headless-shell"];
 /// How long the browser may take for anything; a software renderer on a busy machine is slow.
@@ -22,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The browser's program: the one that `CHROMIUM` names, or the first of its usual names in the path.
 pub fn find() -> Option<PathBuf> {
+    needs::found("chromium", named_or_in_path())
+}
+
+fn named_or_in_path() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         return Some(named.into());
     }

@@ -9,6 +9,8 @@ use voxgan::volume::intensity::{IntensityMap, Normalisation};
 use voxgan::volume::orientation::{Orientation, from_ras, orientation, to_ras};
 use voxgan::volume::resample::{Grid, Interpolation, resample, resample_spacing};
 
+use crate::needs;
+
 const EVERY: [Interpolation; 3] = [Interpolation::Nearest, Interpolation::Linear, Interpolation::Cubic];
 
 /// A volume of `dims` voxels along `(i, j, k)` whose values are all different: labels.
@@ -352,12 +354,7 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn real_left_handed_scans_go_to_ras_and_back() {
-    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ds002748/original");
-    let path = data.join("sub-01/anat/sub-01_T1w.nii.gz");
-    if !path.exists() {
-        println!("skipped: {} is not here", path.display());
-        return;
-    }
+    let Some(path) = needs::data("ds002748/original/sub-01/anat/sub-01_T1w.nii.gz") else { return };
     let scan = voxgan::io::nifti::read(&path).expect("a NIfTI file");
     let (ras, original) = to_ras(scan.clone());
     assert_eq!(original.to_string(), "LAS"); // nibabel: aff2axcodes

@@ -3,7 +3,7 @@
 //!
 //! The networks and the golden results are not in this repository; without them the tests that need them say so.
 
-#[path = "../benches/anatomy/meshnet/mod.rs"]
+#[path = "../../benches/anatomy/meshnet/mod.rs"]
 mod meshnet;
 
 use std::fs;
@@ -19,16 +19,13 @@ use voxgan::io::{nifti, npy};
 use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;
 
+use crate::needs;
+
 /// Largest error of float32 logits, relative to the largest of them.
 const TOLERANCE: f64 = 1e-5;
 
 fn brainchop() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/brainchop");
-    if !folder.is_dir() {
-        println!("skipped: no {}", folder.display());
-        return None;
-    }
-    Some(folder)
+    needs::data("brainchop")
 }
 
 fn fixtures() -> PathBuf {

@@ -14,8 +14,7 @@ use voxgan::random::{Purpose, normal, stream};
 use voxgan::train::Reals;
 use voxgan::train::generator::{self, Job};
 
-#[path = "prepared/mod.rs"]
-mod prepared;
+use crate::prepared;
 
 /// Samples that a generator is judged by.
 const SAMPLES: usize = 200;

@@ -21,12 +21,7 @@ use voxgan::train::cycle::{self, Domains, Job};
 use voxgan::train::restorer::{self, Subjects};
 use voxgan::volume::Volume;
 
-#[path = "prepared/mod.rs"]
-mod prepared;
-#[path = "program/mod.rs"]
-mod program;
-#[path = "run_folder/mod.rs"]
-mod run_folder;
+use crate::{prepared, program, run_folder};
 
 const LENGTH: usize = 24;
 

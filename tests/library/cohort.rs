@@ -8,13 +8,12 @@ use voxgan::anatomy::cohort::{
 };
 use voxgan::io::bids::Participants;
 
+use crate::needs;
+
 #[test]
 fn real_volumes_have_the_power_that_their_spread_allows() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ds002748/volumes_meshnet18.csv");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        eprintln!("no ../shared/data: not tested on real volumes");
-        return;
-    };
+    let Some(path) = needs::data("ds002748/volumes_meshnet18.csv") else { return };
+    let text = std::fs::read_to_string(path).unwrap();
     let names = ["brain", "lateral_ventricles", "white_matter", "cortex"];
     let rows = text.lines().skip(1).map(|line| {
         let fields: Vec<&str> = line.split(',').collect();
@@ -43,11 +42,7 @@ fn real_volumes_have_the_power_that_their_spread_allows() {
 /// brain without `b`: `params[1]`, `pvalues[1]`, `df_resid`.
 #[test]
 fn men_and_women_at_equal_age_and_head_size_agree_with_statsmodels() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/ixi/participants.tsv");
-    if !path.is_file() {
-        eprintln!("no ../shared/data: not tested on real volumes");
-        return;
-    }
+    let Some(path) = needs::data("ixi/participants.tsv") else { return };
     let table = Participants::read(&path).unwrap();
     let of_sex = |sex: &str| -> Vec<(String, Known)> {
         let rows = table.rows.iter().filter(|(_, row)| row.get("sex").is_none_or(|of| of == sex));

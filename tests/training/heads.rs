@@ -25,12 +25,7 @@ use voxgan::train::Ended;
 use voxgan::train::restorer::{self, Job, Subjects};
 use voxgan::volume::Volume;
 
-#[path = "prepared/mod.rs"]
-mod prepared;
-#[path = "program/mod.rs"]
-mod program;
-#[path = "run_folder/mod.rs"]
-mod run_folder;
+use crate::{prepared, program, run_folder};
 
 fn recipe(toml: &str) -> RestorationRecipe {
     RestorationRecipe::from_toml(toml, Path::new("test.toml")).unwrap()

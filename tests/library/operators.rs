@@ -233,8 +233,8 @@ fn off<'a>(found: impl IntoIterator<Item = &'a Complex32>, expected: &[[f64; 2]]
 /// With kernels of the same width the numbers are sigpy's, error and all; wide ones are close to the definition.
 #[test]
 fn the_non_uniform_transform_is_sigpys_and_the_sum_of_its_definition() {
-    let slice = include_str!("fixtures/mri/operators/nufft_slice.json");
-    let volume = include_str!("fixtures/mri/operators/nufft_volume.json");
+    let slice = include_str!("../fixtures/mri/operators/nufft_slice.json");
+    let volume = include_str!("../fixtures/mri/operators/nufft_volume.json");
     for text in [slice, volume] {
         let fixture: Fixture = serde_json::from_str(text).unwrap();
         let shape @ [d, h, w] = fixture.shape;

@@ -1,4 +1,4 @@
-//! Volumes and plausibility of the label maps of real heads, whole and broken. Needs `../shared/data`; without it, it says so.
+//! Volumes and plausibility of the label maps of real heads, whole and broken.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,15 @@ use voxgan::io::nifti;
 use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;
 
+use crate::needs;
+
 /// The sixteen label maps of SynthSeg, where they are there.
 const SUBJECTS: [&str; 16] =
     ["01", "02", "03", "05", "06", "07", "08", "10", "11", "12", "13", "14", "15", "17", "19", "20"];
 
 fn data() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    if !folder.join("synthseg").is_dir() {
-        eprintln!("skipped: {} has no synthseg", folder.display());
-        return None;
-    }
-    Some(folder)
+    needs::data("synthseg")?;
+    needs::data("")
 }
 
 fn map(folder: &Path, subject: &str) -> Volume {

@@ -1,17 +1,16 @@
 //! Runs: resuming, threads, micro-batches, files that vanish, losses that are not finite, interrupts, conditions. The
 //! data are ellipsoids on a grid of 8³, the networks those of the recipe `tiny`.
 
-mod program;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::needs;
+use crate::program::{printed, refused};
 use burn::backend::Flex;
 use nalgebra::Matrix4;
 use ndarray::Array4;
-use program::{printed, refused};
 use serde_json::Value;
 use voxgan::config::{BestBy, ClassCondition, Covariate, CoverageRecipe, Encoding, Recipe};
 use voxgan::error::{Error, Result};
@@ -561,10 +560,8 @@ print(json.dumps({
 fn tensorboard_reads_what_a_run_tells() {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let there = std::process::Command::new(&python).args(["-c", "import tensorboard"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {python} has no tensorboard");
-        return;
-    }
+    let there = there.is_ok_and(|output| output.status.success());
+    let Some(()) = needs::found("tensorboard", there.then_some(())) else { return };
     let place = Place::new(0, 5);
     let mut recipe = tiny();
     recipe.output.checkpoint_kimg = 0.04;
@@ -689,10 +686,17 @@ fn a_label_outside_the_recipe_names_the_volume() {
     refuse(|r| r.conditions.classes[0].label = "site".into(), &["site", "sub-00", "none"]);
 }
 
-/// A recipe whose generator first learns from coverage alone, for 40 volumes, in voxels and features.
+/// A recipe whose generator first learns from coverage alone, for 40 volumes, in voxels and features; after 20 of them its
+/// discriminator begins.
 fn covering(recipe: Recipe) -> Recipe {
-    let coverage =
-        CoverageRecipe { weight: 10.0, features: 0.5, pool: 4, search_kimg: 0.02, alone_kimg: 0.04 };
+    let coverage = CoverageRecipe {
+        weight: 10.0,
+        features: 0.5,
+        pool: 4,
+        search_kimg: 0.02,
+        alone_kimg: 0.04,
+        discriminator_ahead_kimg: 0.02,
+    };
     Recipe { coverage, ..recipe }.resolved()
 }
 
@@ -700,7 +704,7 @@ fn covering(recipe: Recipe) -> Recipe {
 fn samples_come_to_the_people_without_a_discriminator() {
     let place = Place::new(0, 6);
     let mut recipe = covering(tiny());
-    recipe.coverage.alone_kimg = 10.0;
+    (recipe.coverage.alone_kimg, recipe.coverage.discriminator_ahead_kimg) = (10.0, 0.0);
     place.train(&recipe, "alone", 1).unwrap();
     let of_discriminator = |path: &Path| {
         let (arrays, _) = content(path);
@@ -715,6 +719,22 @@ fn samples_come_to_the_people_without_a_discriminator() {
     let [voxels, features] = ["coverage", "coverage_features"].map(of);
     assert!(voxels.len() == 13 && voxels[12] < 0.4 * voxels[0], "{voxels:?}");
     assert!(features.len() == 13 && features[12] < features[0], "{features:?}");
+}
+
+/// The discriminator comes to tell volumes from the samples that are to become them, and the generator learns nothing from it yet.
+#[test]
+fn a_discriminator_learns_ahead_of_its_turn() {
+    let place = Place::new(0, 6);
+    let mut recipe = covering(tiny());
+    recipe.augmentation.enabled = false;
+    (recipe.coverage.alone_kimg, recipe.coverage.discriminator_ahead_kimg) = (10.0, 9.9);
+    place.train(&recipe, "ahead", 150).unwrap();
+    let log = place.lines("ahead");
+    let of = |name: &str| log.iter().filter_map(|line| line.get(name)?.as_f64()).collect::<Vec<f64>>();
+    let loss = of("loss_d");
+    let last = loss[loss.len() - 5..].iter().sum::<f64>() / 5.0;
+    assert!(loss.len() < of("coverage").len() && last < 1.0, "{loss:?}");
+    assert!(of("loss_g").is_empty());
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! Anatomy from the command line: label maps in, tables, verdicts and reports out; the segmenter inside and one that is
 //! trained here for two steps.
 
-mod program;
-
 use std::fs;
 use std::path::Path;
 
+use crate::program::{printed, refused, voxgan};
 use nalgebra::Matrix4;
 use ndarray::{Array4, Axis};
-use program::{printed, refused, voxgan};
 use serde_json::Value;
 use voxgan::anatomy::Structure;
 use voxgan::anatomy::shape::{Connectivity, components, filled};

@@ -1,0 +1,27 @@
+//! What the library computes, through its public API.
+
+mod architecture;
+mod brainchop;
+mod cohort;
+mod coils;
+mod degrade;
+mod extractors;
+mod gate;
+#[path = "../common/needs.rs"]
+mod needs;
+mod networks;
+mod operators;
+mod ops;
+mod page;
+mod parity;
+mod phantom;
+mod physics;
+mod prepare;
+mod recipes;
+mod recon;
+mod restore;
+mod sampling;
+mod second_order;
+mod volume_properties;
+mod volumes;
+mod warp;

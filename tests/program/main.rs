@@ -1,0 +1,12 @@
+//! The program, run.
+
+mod anatomy;
+mod cli;
+mod n4;
+#[path = "../common/needs.rs"]
+mod needs;
+mod prior;
+#[path = "../common/program.rs"]
+mod program;
+mod scanner;
+mod score;
