@@ -21,11 +21,21 @@ pub struct CoverageRecipe {
     /// Thousands of volumes at the start of a run in which the generator learns from this term alone, without a
     /// discriminator.
     pub alone_kimg: f64,
+    /// Thousands of volumes at the end of that start in which the discriminator learns already, from each volume beside the sample
+    /// that is to become it.
+    pub discriminator_ahead_kimg: f64,
 }
 
 impl Default for CoverageRecipe {
     fn default() -> Self {
-        Self { weight: 0.0, features: 0.0, pool: 8, search_kimg: 1.0, alone_kimg: 0.0 }
+        Self {
+            weight: 0.0,
+            features: 0.0,
+            pool: 8,
+            search_kimg: 1.0,
+            alone_kimg: 0.0,
+            discriminator_ahead_kimg: 0.0,
+        }
     }
 }
 
@@ -45,6 +55,11 @@ impl CoverageRecipe {
         (images as f64) < self.alone_kimg * 1000.0
     }
 
+    /// Whether the discriminator learns after so many volumes shown.
+    pub fn has_discriminator(&self, images: u64) -> bool {
+        images as f64 >= (self.alone_kimg - self.discriminator_ahead_kimg) * 1000.0
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         let key = |name: &str| format!("coverage.{name}");
         not_below_zero(&key("weight"), self.weight)?;
@@ -52,6 +67,15 @@ impl CoverageRecipe {
         at_least_one(&key("pool"), self.pool)?;
         above_zero(&key("search_kimg"), self.search_kimg)?;
         not_below_zero(&key("alone_kimg"), self.alone_kimg)?;
+        let ahead = self.discriminator_ahead_kimg;
+        not_below_zero(&key("discriminator_ahead_kimg"), ahead)?;
+        check(
+            ahead <= self.alone_kimg,
+            &key("discriminator_ahead_kimg"),
+            "at most alone_kimg",
+            ahead,
+            "lower it, or raise alone_kimg",
+        )?;
         let learns = self.is_on() || self.alone_kimg == 0.0;
         check(
             learns,

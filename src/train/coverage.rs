@@ -42,7 +42,7 @@ impl Matches {
     }
 
     /// Those of the volumes at `positions`, `[N, z_dim]`.
-    fn of<B: VolumeOps>(&self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
+    pub(super) fn of<B: VolumeOps>(&self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
         let rows: Vec<f32> = positions.iter().flat_map(|&i| self.latents[i].iter().copied()).collect();
         let width = rows.len() / positions.len();
         Tensor::from_data(TensorData::new(rows, [positions.len(), width]), device)

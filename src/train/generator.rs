@@ -266,12 +266,13 @@ fn step<B: VolumeOps>(
     type Terms<'a, B> = &'a [(bool, Run<B>)];
     let adversarial = !recipe.coverage.is_alone(state.counters.images);
     let path_length = adversarial && due(training.path_length_interval);
-    let r1 = adversarial && due(training.r1_interval);
+    let discriminator = recipe.coverage.has_discriminator(state.counters.images);
+    let r1 = discriminator && due(training.r1_interval);
     // Each takes a step of its network's optimiser; the terms of one are summed.
     let phases: [(bool, Terms<B>); 4] = [
         (true, &[(adversarial, State::generator_main), (recipe.coverage.is_on(), State::generator_coverage)]),
         (true, &[(path_length, State::generator_path_length)]),
-        (false, &[(adversarial, State::discriminator_main)]),
+        (false, &[(discriminator, State::discriminator_main)]),
         (false, &[(r1, State::discriminator_r1)]),
     ];
     let frozen = state.origin.as_ref().map_or(Vec::new(), |origin| origin.frozen_in_discriminator(recipe));

@@ -198,8 +198,18 @@ impl<B: VolumeOps> State<B> {
         let (samples, device) = (batch.real.dims()[0], batch.real.device());
         let p = self.counters.augmentation.p(&context.recipe.augmentation);
         let generator = self.generator.valid();
-        let fakes = batch.fake_condition.clone();
-        let (ws, mean) = styles(&generator, context, phase, fakes.clone(), batch.first, samples, &device);
+        // Before its turn has come, it sees each real volume beside the sample that is to become it, both augmented alike: what
+        // people differ in is the same on both sides, and what samples lack is all that there is to learn.
+        let paired = context.recipe.coverage.is_alone(self.counters.images);
+        let fakes = if paired { &batch.real_condition } else { &batch.fake_condition }.clone();
+        let (ws, mean) = if paired {
+            let ws =
+                generator.styles(self.matches.of(&batch.positions, &device), fakes.clone(), Truncation::OFF);
+            let mean = ws.clone().narrow(1, 0, 1).mean_dim(0).flatten(0, 2);
+            (ws, mean)
+        } else {
+            styles(&generator, context, phase, fakes.clone(), batch.first, samples, &device)
+        };
         self.move_w_avg(context, mean);
         let fake = generator.synthesis.forward(ws, context.noise(phase, batch.first));
         let fake = context.draw(p, phase, batch.first, samples, 0).apply(fake);
@@ -210,7 +220,8 @@ impl<B: VolumeOps> State<B> {
         let loss_fake_number = number(&loss_fake);
         // Fakes and reals one after the other: half the activations in memory.
         let mut sum = gradients(&self.discriminator, &loss_fake.backward());
-        let real = context.draw(p, phase, batch.first, samples, REALS).apply(batch.real.clone());
+        let offset = if paired { 0 } else { REALS };
+        let real = context.draw(p, phase, batch.first, samples, offset).apply(batch.real.clone());
         let condition = batch.real_condition.clone().map(Tensor::from_inner);
         let logits = self.discriminator.forward(Tensor::from_inner(real), condition);
         numbers.push(("logit_real", number(&logits.clone().mean())));
