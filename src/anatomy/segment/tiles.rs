@@ -9,7 +9,7 @@ const REACH: [usize; 2] = [60, 100];
 /// What is looked at beyond the core.
 const MARGIN: usize = 18;
 /// Greatest part of a block's length between one block and the next.
-const STEP: f64 = 2.0 / 3.0;
+const STEP: f64 = 0.8;
 
 /// First voxels of the blocks of `length` voxels along an axis of `extent` voxels about a core from `first` to `last` with its
 /// `middle`. A block may be longer than the axis.
