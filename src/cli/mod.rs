@@ -12,6 +12,7 @@ mod mask;
 mod mix;
 mod n4;
 mod numbers;
+mod packaging;
 mod parity;
 mod prepare;
 mod recon;
@@ -88,6 +89,7 @@ enum Command {
     Export(export::Args),
     Parity(parity::Args),
     Info(info::Args),
+    Packaging(packaging::Args),
 }
 
 impl Cli {
@@ -129,6 +131,7 @@ impl Cli {
             Command::Export(args) => export::run(args),
             Command::Parity(args) => parity::run(args),
             Command::Info(args) => info::run(args),
+            Command::Packaging(args) => packaging::run(args),
         }
     }
 }

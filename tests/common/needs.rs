@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// This file or folder of the real data.
+#[allow(dead_code, reason = "not every binary needs data")]
 pub fn data(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
     found("data", path.exists().then_some(path))
 }
 
 /// The program `name`, where it can be run; `what` is what it belongs to.
+#[allow(dead_code, reason = "not every binary needs a program")]
 pub fn program(what: &str, name: &str) -> Option<Command> {
     found(what, Command::new(name).arg("-h").output().is_ok().then(|| Command::new(name)))
 }

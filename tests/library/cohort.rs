@@ -1,7 +1,5 @@
 //! The cohort comparison on volumes of real brains.
 
-use std::path::Path;
-
 use voxgan::anatomy::cohort::{
     AgeTrend, Aged, Cohort, Covariates, HeadMeasure, HeadSize, Known, Quantity, Settings, adjust, power,
     power_csv, power_table,

@@ -1,8 +1,7 @@
 //! Coils against sigpy, BART and numpy (fixtures/mri/coils/make.py), against closed forms, and on a real brain.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use ndarray::{Array2, Array4, ArrayView4, s};
 use num_complex::Complex64;

@@ -1,7 +1,5 @@
 //! The gate on label maps of real heads that were changed in known ways.
 
-use std::path::Path;
-
 use nalgebra::{Matrix4, Rotation3, Vector3, Vector4};
 use ndarray::{Array3, Axis, Slice, Zip, s};
 use rand::RngExt;

@@ -2,7 +2,7 @@
 
 mod chromium;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chromium::Tab;
 use image::{Rgb, RgbImage};

@@ -1,7 +1,7 @@
 //! Preparing a dataset: what becomes of voxels, labels and names, resuming, failures, and damage found later.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use nalgebra::{Matrix4, Vector3};

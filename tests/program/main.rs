@@ -2,6 +2,7 @@
 
 mod anatomy;
 mod cli;
+mod help;
 mod n4;
 #[path = "../common/needs.rs"]
 mod needs;
