@@ -24,6 +24,7 @@ pub mod restore;
 mod segmenter;
 pub(crate) mod sidecar;
 pub mod strip;
+pub mod train;
 pub mod volumes;
 
 pub use conditions::{Drawn, Labels};
