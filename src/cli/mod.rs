@@ -15,7 +15,6 @@ mod numbers;
 mod parity;
 mod prepare;
 mod recon;
-mod records;
 mod report;
 mod restore;
 mod sampling;

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::numbers::{AxisName, range, three};
-use super::records::Records;
 use crate::error::{Error, Result};
 use crate::io::masks;
 use crate::io::nifti::{self, DataType, WriteOptions};
@@ -20,6 +19,7 @@ use crate::mri::degrade::{
 };
 use crate::mri::phantom::{BrainPhantom, Contrast, Ellipsoids, centred_grid};
 use crate::mri::sampling::Axis;
+use crate::pipeline::records::Records;
 use crate::pipeline::sidecar;
 use crate::volume::Volume;
 use crate::volume::resample::Interpolation;

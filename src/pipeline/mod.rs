@@ -20,6 +20,8 @@ mod participants;
 pub mod prepare;
 mod progress;
 mod realism;
+pub mod recon;
+pub(crate) mod records;
 pub mod restore;
 mod segmenter;
 pub(crate) mod sidecar;
