@@ -284,9 +284,7 @@ pub(crate) fn write(
     if let Some([start, made, result]) = residuals {
         record["DataResidual"] = json!({ "Floor": start, maker: made, "Result": result });
     }
-    if let (Some(record), Value::Object(details)) = (record.as_object_mut(), details) {
-        record.extend(details);
-    }
+    let mut record = sidecar::joined(record, details);
     let changes = match measures.filter(|_| grid.dims.iter().all(|&length| length > 1)) {
         Some(device) => {
             let (changes, of_record) = anatomy(&floor, &restored, device)?;
