@@ -25,6 +25,7 @@ mod realism;
 pub mod recon;
 mod records;
 pub mod restore;
+pub mod score;
 mod segmenter;
 mod sidecar;
 pub mod simulate;
