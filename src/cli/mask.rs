@@ -141,7 +141,7 @@ pub fn make(options: &Options) -> Result<()> {
 }
 
 impl Args {
-    fn options(self) -> Result<Options> {
+    pub(super) fn options(self) -> Result<Options> {
         let [w, h, d] = self.shape;
         let mut patterns =
             self.patterns.iter().map(|&name| self.pattern(name)).collect::<Result<Vec<_>>>()?;

@@ -182,7 +182,7 @@ pub fn reconstruct(options: &Options) -> Result<()> {
 }
 
 impl Args {
-    fn options(self) -> Result<Options> {
+    pub(super) fn options(self) -> Result<Options> {
         let method = self.method();
         let spacing_mm = self.spacing_mm.map(|sizes| {
             <[f64; 3]>::try_from(sizes).map_err(|sizes| {

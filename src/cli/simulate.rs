@@ -25,11 +25,11 @@ use crate::volume::resample::Interpolation;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 #[derive(Clone, Debug, Subcommand)]
-enum Kind {
+pub(super) enum Kind {
     #[command(flatten)]
     Degrade(Degrading),
     /// Apply what a record says once more
@@ -39,7 +39,7 @@ enum Kind {
 }
 
 #[derive(Clone, Debug, Subcommand)]
-enum Degrading {
+pub(super) enum Degrading {
     /// Measure k-space at the places of a mask only
     Undersample(Undersample),
     /// Move the head between the shots of the acquisition
@@ -72,7 +72,7 @@ struct Files {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Undersample {
+pub(super) struct Undersample {
     #[command(flatten)]
     files: Files,
     /// The mask (.npy, .mat, .png, .tif), such as `voxgan mask` writes: of the volume's shape, or one slice for all
@@ -83,7 +83,7 @@ struct Undersample {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Motion {
+pub(super) struct Motion {
     #[command(flatten)]
     files: Files,
     /// How often the head moves
@@ -112,7 +112,7 @@ struct Motion {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Ghosting {
+pub(super) struct Ghosting {
     #[command(flatten)]
     files: Files,
     /// Number of ghosts
@@ -132,7 +132,7 @@ struct Ghosting {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Spikes {
+pub(super) struct Spikes {
     #[command(flatten)]
     files: Files,
     /// Number of spikes
@@ -146,7 +146,7 @@ struct Spikes {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct BiasField {
+pub(super) struct BiasField {
     #[command(flatten)]
     files: Files,
     /// Order of the polynomial
@@ -158,7 +158,7 @@ struct BiasField {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Noise {
+pub(super) struct Noise {
     #[command(flatten)]
     files: Files,
     /// Mean of the foreground over the noise's standard deviation
@@ -173,7 +173,7 @@ struct Noise {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct ThickSlices {
+pub(super) struct ThickSlices {
     #[command(flatten)]
     files: Files,
     /// Thickness of a slice
@@ -194,7 +194,7 @@ struct ThickSlices {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Chain {
+pub(super) struct Chain {
     /// A TOML file with a [[degradation]] table for each, its `kind` and ranges
     #[arg(value_name = "RECIPE")]
     recipe: PathBuf,
@@ -203,7 +203,7 @@ struct Chain {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Replay {
+pub(super) struct Replay {
     /// The record that lies beside a degraded volume
     #[arg(value_name = "RECORD")]
     record: PathBuf,
@@ -216,7 +216,7 @@ struct Replay {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Phantom {
+pub(super) struct Phantom {
     /// The phantom, .nii or .nii.gz; what it is made of goes beside it, .json
     #[arg(value_name = "OUT")]
     output: PathBuf,
@@ -310,7 +310,7 @@ impl From<Phantom> for phantom::Options {
 }
 
 impl Degrading {
-    fn options(self) -> Result<Options> {
+    pub(super) fn options(self) -> Result<Options> {
         let mut kspace = None;
         let (degradation, files) = match self {
             Self::Undersample(Undersample { files, mask, component }) => {
