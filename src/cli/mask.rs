@@ -1,23 +1,17 @@
 //! `voxgan mask`: a sampling pattern becomes a mask, a record of it and its figures.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
-use image::{GrayImage, Luma};
-use ndarray::{Array3, ArrayView2, Axis as Dimension};
-use serde_json::json;
 
 use super::numbers::{AxisName, two_or_three};
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, WriteOptions};
-use crate::io::{npy, write_beside};
 use crate::mri::sampling::{
-    Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, Mask, PartialFourier, Pattern, Poisson, Radial,
-    Seed, Spiral, Spokes, Turns,
+    Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, PartialFourier, Pattern, Poisson, Radial, Seed,
+    Spiral, Spokes, Turns,
 };
-use crate::report::write_png;
-use crate::volume::{ImageGrid, Volume};
+use crate::pipeline::Progress;
+use crate::pipeline::mask::{Options, mask};
 
 /// Make a sampling mask of k-space.
 ///
@@ -129,32 +123,33 @@ enum EndName {
     High,
 }
 
-/// Patterns → mask → files, and the report.
+/// Makes the mask, and says what it really is.
 ///
 /// # Errors
-/// What a pattern refuses; a name of another kind of file; what cannot be written.
+/// Those of [`mask`]; axes, widths and steps that do not fit the pattern.
 pub fn run(args: Args) -> Result<()> {
-    let [w, h, d] = args.shape;
-    let shape = [d, h, w];
-    let mut patterns = args.patterns.iter().map(|&name| args.pattern(name)).collect::<Result<Vec<_>>>()?;
-    let pattern = if patterns.len() == 1 { patterns.remove(0) } else { Pattern::And { patterns } };
-    let seed = args.name.clone().map_or(Seed::Number(args.seed), Seed::Name);
-    let mask = pattern.mask(shape, &seed)?;
-    let stem = write(&args.output, &mask)?;
-    let report = mask.report();
-    let record = json!({
-        "GeneratedBy": [{"Name": "voxgan", "Version": env!("CARGO_PKG_VERSION")}],
-        "Pattern": pattern,
-        "Seed": seed,
-        "ShapeDHW": shape,
-        "Report": report,
-    });
-    write_beside(&args.output.with_file_name(stem + ".json"), |file| writeln!(file, "{record:#}"))?;
-    println!("{report}");
+    make(&args.options()?)
+}
+
+/// The same of options.
+///
+/// # Errors
+/// Those of [`mask`].
+pub fn make(options: &Options) -> Result<()> {
+    println!("{}", mask(options, &Progress::default())?.report());
     Ok(())
 }
 
 impl Args {
+    pub(super) fn options(self) -> Result<Options> {
+        let [w, h, d] = self.shape;
+        let mut patterns =
+            self.patterns.iter().map(|&name| self.pattern(name)).collect::<Result<Vec<_>>>()?;
+        let pattern = if patterns.len() == 1 { patterns.remove(0) } else { Pattern::And { patterns } };
+        let seed = self.name.map_or(Seed::Number(self.seed), Seed::Name);
+        Ok(Options { pattern, shape: [d, h, w], seed, output: self.output })
+    }
+
     fn pattern(&self, name: PatternName) -> Result<Pattern> {
         let columns = |columns| -> Result<Pattern> {
             let axis = self.axes(1)?[0];
@@ -281,57 +276,12 @@ fn pair<T: Copy>(list: &[T]) -> [T; 2] {
     [list[0], list[1]]
 }
 
-/// Writes the mask as its name's ending asks for; returns the name without it.
-fn write(path: &Path, mask: &Mask) -> Result<String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = |ending: &str| name.strip_suffix(ending).filter(|stem| !stem.is_empty()).map(str::to_string);
-    let (d, h, w) = mask.sampled.dim();
-    if let Some(stem) = stem(".npy") {
-        npy::write_bool(path, mask.sampled.view().into_dyn())?;
-        Ok(stem)
-    } else if let Some(stem) = stem(".nii.gz").or_else(|| stem(".nii")) {
-        let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Dimension(0));
-        let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3]).affine);
-        let description = "voxgan mask: k-space, DC in the middle".into();
-        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })?;
-        Ok(stem)
-    } else if let Some(stem) = stem(".png") {
-        write_png(path, &picture(path, &mask.sampled)?)?;
-        Ok(stem)
-    } else {
-        let advice = "let the file's name end so";
-        Err(Error::file(path, "name", ".npy, .nii, .nii.gz or .png", format!("{name:?}"), advice))
-    }
-}
-
-/// The plane of the two axes that the mask varies along; white where it samples.
-fn picture(path: &Path, sampled: &Array3<bool>) -> Result<GrayImage> {
-    let constant = (0..3).map(Dimension).find(|&axis| {
-        let first = sampled.index_axis(axis, 0);
-        sampled.axis_iter(axis).all(|other| other == first)
-    });
-    let Some(axis) = constant else {
-        let advice = "write it as .npy or .nii.gz";
-        return Err(Error::file(
-            path,
-            "mask",
-            "one that is constant along an axis",
-            "one that is not",
-            advice,
-        ));
-    };
-    let plane: ArrayView2<bool> = sampled.index_axis(axis, 0);
-    let (rows, columns) = plane.dim();
-    Ok(GrayImage::from_fn(columns as u32, rows as u32, |x, y| {
-        Luma([if plane[[y as usize, x as usize]] { 255 } else { 0 }])
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::io::nifti;
 
     #[derive(Parser)]
     struct Program {

@@ -16,7 +16,6 @@ mod packaging;
 mod parity;
 mod prepare;
 mod recon;
-mod records;
 mod report;
 mod restore;
 mod sampling;
@@ -116,11 +115,11 @@ impl Cli {
             Command::Evaluate(args) => evaluate::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Recon(args) => recon::run(args),
-            Command::Superres(args) => restore::superres::run(args),
-            Command::Inpaint(args) => restore::inpaint::run(args),
-            Command::Motion(args) => restore::motion::run(args),
-            Command::Translate(args) => restore::translate::run(args),
-            Command::Progress(args) => restore::progress::run(args),
+            Command::Superres(args) => restore::run(&args.into()),
+            Command::Inpaint(args) => restore::run(&args.into()),
+            Command::Motion(args) => restore::run(&args.into()),
+            Command::Translate(args) => restore::run(&args.into()),
+            Command::Progress(args) => restore::run(&args.into()),
             Command::Restore(args) => restore::prior::run(args),
             Command::Simulate(args) => simulate::run(args),
             Command::Mask(args) => mask::run(args),

@@ -1,38 +1,24 @@
 //! `voxgan recon`: raw data becomes a volume by a classical method, or by a network.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ndarray::{Array3, Array4, Axis};
-use serde_json::json;
 
-use super::records::Records;
 use super::restore::{changed, parse_consistency};
-use crate::config::in_file;
 use crate::error::{Error, Result};
-use crate::heads;
 use crate::io::dc::DcPlace;
-use crate::io::masks;
-use crate::io::nifti::{self, DataType, WriteOptions};
-use crate::io::raw::{self, RawOptions};
-use crate::io::{cfl, npy};
-use crate::metrics::{Profile, score};
+use crate::io::raw::RawOptions;
 use crate::mri::coils::{EspiritOptions, Keep};
 use crate::mri::image::Part;
-use crate::mri::operators::sampled::Sampled;
-use crate::mri::recon::Reconstruction;
 use crate::mri::recon::grappa::Grappa;
 use crate::mri::recon::pocs::Pocs;
 use crate::mri::recon::sense::Sense;
 use crate::mri::recon::total_variation::TotalVariation;
 use crate::mri::recon::wavelet::L1Wavelet;
-use crate::mri::reconstruct::{CoilSettings, Maps, Measurement, Method, Reconstructed};
-use crate::mri::{Complex32, Linear};
-use crate::pipeline::restore::{anatomy, beside};
-use crate::pipeline::sidecar;
-use crate::pipeline::{Device, on_device};
-use crate::pretrained::{TrainedRestorer, restorer};
-use crate::volume::{KSpace, Volume};
+use crate::mri::reconstruct::Method as Classical;
+use crate::pipeline::recon::{Maps, Method, Network, Options, Outcome, recon};
+use crate::pipeline::{Device, Event, Progress};
+use crate::pretrained::restorer;
 
 /// Reconstruct raw data by a classical method, or by a network.
 ///
@@ -123,9 +109,6 @@ pub struct Args {
     calibration_lines: bool,
 }
 
-/// Slices that the anatomy of a brain is looked for in, at least.
-const SLICES_MIN: usize = 16;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum MethodName {
     /// Zeros where nothing was measured
@@ -154,245 +137,137 @@ enum PartName {
     Imaginary,
 }
 
-/// Raw data → image → volume → file.
+/// Reconstructs, and says what came of it.
 ///
 /// # Errors
-/// What is wrong with the files, or what the method cannot do with them.
+/// Those of [`recon`]; [`Error::Value`] for sizes that are not three.
 pub fn run(args: Args) -> Result<()> {
-    let mut kspace = raw::read(&args.input, &args.raw_options()?)?;
-    if let Some(path) = &args.mask {
-        undersample(&mut kspace, path)?;
-    }
-    let reference = kspace.reference.clone();
-    let (coils, sampled) = (kspace.coils(), kspace.sampled.iter().filter(|&&sampled| sampled).count());
-    let share = 100.0 * sampled as f64 / kspace.sampled.len() as f64;
-    println!(
-        "{}: {coils} coils, {:?} places, {share:.1} % measured",
-        args.input.display(),
-        kspace.sampled.dim()
-    );
-    let in_input = |error| in_file(error, &args.input);
-    let mut measurement = Measurement::new(kspace, &args.coils()?).map_err(in_input)?;
-    if let Some(path) = &args.shots {
-        measurement = measurement.moved(&Records::motion(path)?).map_err(|error| in_file(error, path))?;
-    }
-    let Some(method) = args.method() else {
-        return args.by_network(&measurement, reference).map_err(in_input);
+    reconstruct(&args.options()?)
+}
+
+/// The same of options.
+///
+/// # Errors
+/// Those of [`recon`].
+pub fn reconstruct(options: &Options) -> Result<()> {
+    let tell = |event: Event| {
+        if let Event::Note(text) = event {
+            println!("{text}");
+        }
     };
-    let found = measurement.by(&method, args.part()).map_err(in_input)?;
-    found.volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
-    if let Some(residual) = found.data_residual {
-        println!("  samples not explained: {:.2} %", 100.0 * residual);
+    let Outcome { volume, data_residual, scores, network, files } = recon(options, &Progress::new(&tell))?;
+    volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
+    match (&network, data_residual) {
+        (Some(known), result) => {
+            println!(
+                "not determined by the measurement: {:.2} % of the image's norm",
+                100.0 * known.added_share
+            );
+            let [floor, result] = [known.floor_residual, result].map(|residual| residual.unwrap_or(f64::NAN));
+            println!("data residual: floor {floor:.2e}, result {result:.2e}");
+        }
+        (None, Some(residual)) => println!("  samples not explained: {:.2} %", 100.0 * residual),
+        (None, None) => {}
     }
-    if let Some(reference) = reference {
-        compare(&found.volume, reference.insert_axis(Axis(0)));
+    match scores {
+        Some(Ok(scores)) => print!("against the file's own image:\n{scores}"),
+        Some(Err(error)) => println!("not compared with the file's own image: {error}"),
+        None => {}
     }
-    write(&args.output, &found)
+    changed(network.as_ref().map_or(&[], |known| &known.changes));
+    for path in files {
+        println!("{}: {:?} voxels of {:.3?} mm", path.display(), volume.dims(), volume.spacing_mm());
+    }
+    Ok(())
 }
 
 impl Args {
-    fn raw_options(&self) -> Result<RawOptions> {
-        let spacing_mm = self.spacing_mm.as_ref().map(|sizes| {
-            <[f64; 3]>::try_from(sizes.as_slice()).map_err(|_| {
+    pub(super) fn options(self) -> Result<Options> {
+        let method = self.method();
+        let spacing_mm = self.spacing_mm.map(|sizes| {
+            <[f64; 3]>::try_from(sizes).map_err(|sizes| {
                 let found = format!("{} numbers", sizes.len());
-                Error::value(
-                    "--spacing-mm",
-                    "three numbers",
-                    found,
-                    "give the sizes along W, H and D, such as 1,1,3",
-                )
+                let advice = "give the sizes along W, H and D, such as 1,1,3";
+                Error::value("--spacing-mm", "three numbers", found, advice)
             })
         });
-        Ok(RawOptions {
-            spacing_mm: spacing_mm.transpose()?,
-            slice: self.slice,
-            repetition: self.repetition,
-            contrast: self.contrast,
-            phase: self.phase,
-            set: self.set,
-            calibration: self.calibration_lines.then_some(true),
-            transformed: self.axes,
-            dc: if self.dc_in_corner { DcPlace::Corner } else { DcPlace::Centre },
-            readout_oversampling: self.oversampling,
-            ..RawOptions::default()
+        let espirit = EspiritOptions { calibration: [self.calibration; 3], ..EspiritOptions::default() };
+        Ok(Options {
+            input: self.input,
+            output: self.output,
+            raw: RawOptions {
+                spacing_mm: spacing_mm.transpose()?,
+                slice: self.slice,
+                repetition: self.repetition,
+                contrast: self.contrast,
+                phase: self.phase,
+                set: self.set,
+                calibration: self.calibration_lines.then_some(true),
+                transformed: self.axes,
+                dc: if self.dc_in_corner { DcPlace::Corner } else { DcPlace::Centre },
+                readout_oversampling: self.oversampling,
+                ..RawOptions::default()
+            },
+            mask: self.mask,
+            shots: self.shots,
+            maps: match self.maps.as_deref() {
+                None => Maps::Auto(espirit),
+                Some("none") => Maps::None,
+                Some("espirit") => Maps::Espirit(espirit),
+                Some(path) => Maps::File(path.into()),
+            },
+            whiten: !self.no_whitening,
+            compress: self.compress,
+            method,
+            part: match self.part {
+                PartName::Magnitude => Part::Magnitude,
+                PartName::Phase => Part::Phase,
+                PartName::Real => Part::Real,
+                PartName::Imaginary => Part::Imaginary,
+            },
         })
     }
 
-    fn coils(&self) -> Result<CoilSettings> {
-        let alone = matches!(self.method, MethodName::ZeroFilled | MethodName::Grappa);
-        let maps = match self.maps.as_deref() {
-            None if alone => Maps::None,
-            Some("none") => Maps::None,
-            None | Some("espirit") => Maps::Espirit(EspiritOptions {
-                calibration: [self.calibration; 3],
-                ..EspiritOptions::default()
-            }),
-            Some(path) => Maps::Given(read_maps(Path::new(path))?),
-        };
-        Ok(CoilSettings { maps, whiten: !self.no_whitening, compress: self.compress })
-    }
-
-    fn part(&self) -> Part {
-        match self.part {
-            PartName::Magnitude => Part::Magnitude,
-            PartName::Phase => Part::Phase,
-            PartName::Real => Part::Real,
-            PartName::Imaginary => Part::Imaginary,
-        }
-    }
-
-    /// The image of a network, and beside it its floor (total variation, or least squares of a head that moved), what it added
-    /// and a record.
-    fn by_network(&self, measurement: &Measurement, reference: Option<Array3<f32>>) -> Result<()> {
-        let (part, output) = (self.part(), &self.output);
-        let floor = match self.shots {
-            None => Method::TotalVariation(TotalVariation::default()),
-            // Many iterations of a whole volume that moves would take hours.
-            Some(_) => Method::Sense(Sense::default()),
-        };
-        let floor = measurement.by(&floor, part)?;
-        let (name, added, found) = on_device!(self.device, |B, device| {
-            let trained = TrainedRestorer::<B>::open(&self.weights, &device)?;
-            let mut added = None;
-            let found = measurement.with(&trained.name, part, |acquired| {
-                let made = heads::reconstruct(
-                    &trained.network,
-                    &trained.recipe,
-                    acquired,
-                    self.consistency,
-                    &device,
-                )?;
-                added = Some(made.added);
-                Ok(Reconstruction { image: made.image, traces: Vec::new() })
-            })?;
-            Ok::<_, Error>((trained.name, added.expect("a network was asked"), found))
-        })?;
-        // On the image's own grid, as the image is.
-        let added = measurement.with("added by the network", part, |_| {
-            Ok(Reconstruction { image: added, traces: Vec::new() })
-        })?;
-        let share = size(&added.volume) / size(&found.volume).max(f64::MIN_POSITIVE);
-        found.volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
-        println!("not determined by the measurement: {:.2} % of the image's norm", 100.0 * share);
-        let residual = |of: &Reconstructed| of.data_residual.unwrap_or(f64::NAN);
-        println!("data residual: floor {:.2e}, result {:.2e}", residual(&floor), residual(&found));
-        if let Some(reference) = reference {
-            compare(&found.volume, reference.insert_axis(Axis(0)));
-        }
-        let mut record = json!({
-            "Restored": true,
-            "Head": "recon",
-            "Weights": name,
-            "Source": found.volume.provenance.source,
-            "Steps": found.volume.provenance.steps,
-            "DataResidual": { "Floor": floor.data_residual, "Result": found.data_residual },
-            "AddedShare": share,
-            "VoxganVersion": env!("CARGO_PKG_VERSION"),
-        });
-        if !self.no_anatomy && found.volume.dims().iter().all(|&length| length >= SLICES_MIN) {
-            let (changes, of_record) = anatomy(&floor.volume, &found.volume, self.device)?;
-            changed(&changes);
-            record["Anatomy"] = of_record;
-        }
-        save(&beside(output, "floor"), &floor.volume)?;
-        save(&beside(output, "added"), &added.volume)?;
-        save(output, &found.volume)?;
-        sidecar::write(output, &record)
-    }
-
-    /// The classical method; none for a network.
-    fn method(&self) -> Option<Method> {
+    fn method(&self) -> Method {
         let set = |to: &mut f64| *to = self.lambda.unwrap_or(*to);
         let most = |to: &mut usize| *to = self.iterations.unwrap_or(*to);
-        Some(match self.method {
-            MethodName::Network => return None,
-            MethodName::ZeroFilled => Method::ZeroFilled,
-            MethodName::Homodyne => Method::Homodyne,
+        Method::Classical(match self.method {
+            MethodName::Network => {
+                let (weights, consistency, device) = (self.weights.clone(), self.consistency, self.device);
+                return Method::Network(Network { weights, consistency, anatomy: !self.no_anatomy, device });
+            }
+            MethodName::ZeroFilled => Classical::ZeroFilled,
+            MethodName::Homodyne => Classical::Homodyne,
             MethodName::Sense => {
                 let mut settings = Sense::default();
                 set(&mut settings.lambda);
                 most(&mut settings.iterations);
-                Method::Sense(settings)
+                Classical::Sense(settings)
             }
             MethodName::Grappa => {
                 let mut settings = Grappa::default();
                 set(&mut settings.lambda);
-                Method::Grappa(settings)
+                Classical::Grappa(settings)
             }
             MethodName::Tv => {
                 let mut settings = TotalVariation::default();
                 set(&mut settings.lambda);
                 most(&mut settings.iterations);
-                Method::TotalVariation(settings)
+                Classical::TotalVariation(settings)
             }
             MethodName::Wavelet => {
                 let mut settings = L1Wavelet::default();
                 set(&mut settings.lambda);
                 most(&mut settings.steps.iterations);
-                Method::Wavelet(settings)
+                Classical::Wavelet(settings)
             }
             MethodName::Pocs => {
                 let mut settings = Pocs::default();
                 most(&mut settings.iterations);
-                Method::Pocs(settings)
+                Classical::Pocs(settings)
             }
         })
     }
-}
-
-/// Leaves only the samples of a mask, which is one plane for all slices or as deep as they are, or one row of columns.
-fn undersample(kspace: &mut KSpace, path: &Path) -> Result<()> {
-    let mask = masks::read_for(path, kspace.sampled.dim().into())?;
-    kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
-    let data = std::mem::take(&mut kspace.data);
-    let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).apply(data.into_dyn());
-    kspace.data = kept.into_dimensionality().expect("k-space of rank four");
-    kspace.provenance.steps.push(format!("undersampled by the mask {}", path.display()));
-    Ok(())
-}
-
-/// Maps `[coils, D, H, W]`, or `[coils, H, W]` for one slice.
-fn read_maps(path: &Path) -> Result<Array4<Complex32>> {
-    let npy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
-    let maps = if npy { npy::read_complex(path)? } else { cfl::read(path)? };
-    let shape = maps.shape().to_vec();
-    let maps = if maps.ndim() == 3 { maps.insert_axis(Axis(1)) } else { maps };
-    maps.into_dimensionality().map_err(|_| {
-        let expected = "[coils, H, W] or [coils, D, H, W]";
-        Error::file(path, "shape", expected, format!("{shape:?}"), "give one map for each coil")
-    })
-}
-
-/// Prints how near the image comes to the file's own reconstruction.
-fn compare(volume: &Volume, reference: Array4<f32>) {
-    let target = Volume::new(reference, volume.affine);
-    match score(&target, volume, None, &crate::metrics::Plan::new(Profile::FastMri)) {
-        Ok(scores) => print!("against the file's own image:\n{scores}"),
-        Err(error) => println!("not compared with the file's own image: {error}"),
-    }
-}
-
-fn write(path: &Path, found: &Reconstructed) -> Result<()> {
-    let record = json!({
-        "Source": found.volume.provenance.source,
-        "Steps": found.volume.provenance.steps,
-        "DataResidual": found.data_residual,
-        "VoxganVersion": env!("CARGO_PKG_VERSION"),
-    });
-    save(path, &found.volume)?;
-    sidecar::write(path, &record)
-}
-
-fn save(path: &Path, volume: &Volume) -> Result<()> {
-    let options = WriteOptions { data_type: DataType::F32, description: "voxgan recon".into() };
-    nifti::write(path, volume, &options)?;
-    println!("{}: {:?} voxels of {:.3?} mm", path.display(), volume.dims(), volume.spacing_mm());
-    Ok(())
-}
-
-/// The norm of a volume's voxels.
-fn size(volume: &Volume) -> f64 {
-    volume.data.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
 }
 
 fn parse_keep(text: &str) -> std::result::Result<Keep, String> {

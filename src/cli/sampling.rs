@@ -61,7 +61,7 @@ pub const PRINTED: Progress<'static> = Progress::new(&|event| match event {
     Event::Wrote(path) => println!("{}", path.display()),
     Event::Note(text) => println!("{text}"),
     Event::Failed(error) => eprintln!("failed: {error}"),
-    Event::Done { .. } => {}
+    Event::Done { .. } | Event::Step { .. } => {}
 });
 
 /// Seeds such as `0-15,42`.

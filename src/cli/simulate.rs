@@ -1,27 +1,21 @@
 //! `voxgan simulate`: volumes as a scanner would have spoilt them, and phantoms.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::numbers::{AxisName, range, three};
-use super::records::Records;
-use crate::error::{Error, Result};
-use crate::io::masks;
-use crate::io::nifti::{self, DataType, WriteOptions};
-use crate::io::npy;
+use super::sampling::PRINTED;
+use crate::error::Result;
 use crate::mri::degrade::{
-    Applied, Component, Degradation, Distribution, MaskRuns, NoiseLevel, ProfileShape, RandomBiasField,
-    RandomGhosting, RandomMotion, RandomNoise, RandomSpikes, RandomThickSlices, RandomUndersampling, Record,
-    Sampling, ShotOrder, replay, simulate,
+    Component, Degradation, Distribution, NoiseLevel, ProfileShape, RandomBiasField, RandomGhosting,
+    RandomMotion, RandomNoise, RandomSpikes, RandomThickSlices, ShotOrder,
 };
-use crate::mri::phantom::{BrainPhantom, Contrast, Ellipsoids, centred_grid};
+use crate::mri::phantom::{BrainPhantom, Contrast};
 use crate::mri::sampling::Axis;
-use crate::pipeline::sidecar;
-use crate::volume::Volume;
+use crate::pipeline::Progress;
+use crate::pipeline::phantom::{self, Shown};
+use crate::pipeline::simulate::{Options, recipe, replay, simulate, undersampling};
 use crate::volume::resample::Interpolation;
 
 /// Degrade a volume as a scanner would, or make a phantom.
@@ -31,11 +25,21 @@ use crate::volume::resample::Interpolation;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 #[derive(Clone, Debug, Subcommand)]
-enum Kind {
+pub(super) enum Kind {
+    #[command(flatten)]
+    Degrade(Degrading),
+    /// Apply what a record says once more
+    Replay(Replay),
+    /// Make a phantom
+    Phantom(Phantom),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Degrading {
     /// Measure k-space at the places of a mask only
     Undersample(Undersample),
     /// Move the head between the shots of the acquisition
@@ -52,10 +56,6 @@ enum Kind {
     ThickSlices(ThickSlices),
     /// Apply the degradations of a recipe one after the other
     Chain(Chain),
-    /// Apply what a record says once more
-    Replay(Replay),
-    /// Make a phantom
-    Phantom(Phantom),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -72,7 +72,7 @@ struct Files {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Undersample {
+pub(super) struct Undersample {
     #[command(flatten)]
     files: Files,
     /// The mask (.npy, .mat, .png, .tif), such as `voxgan mask` writes: of the volume's shape, or one slice for all
@@ -83,7 +83,7 @@ struct Undersample {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Motion {
+pub(super) struct Motion {
     #[command(flatten)]
     files: Files,
     /// How often the head moves
@@ -112,7 +112,7 @@ struct Motion {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Ghosting {
+pub(super) struct Ghosting {
     #[command(flatten)]
     files: Files,
     /// Number of ghosts
@@ -132,7 +132,7 @@ struct Ghosting {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Spikes {
+pub(super) struct Spikes {
     #[command(flatten)]
     files: Files,
     /// Number of spikes
@@ -146,7 +146,7 @@ struct Spikes {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct BiasField {
+pub(super) struct BiasField {
     #[command(flatten)]
     files: Files,
     /// Order of the polynomial
@@ -158,7 +158,7 @@ struct BiasField {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Noise {
+pub(super) struct Noise {
     #[command(flatten)]
     files: Files,
     /// Mean of the foreground over the noise's standard deviation
@@ -173,7 +173,7 @@ struct Noise {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct ThickSlices {
+pub(super) struct ThickSlices {
     #[command(flatten)]
     files: Files,
     /// Thickness of a slice
@@ -194,7 +194,7 @@ struct ThickSlices {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Chain {
+pub(super) struct Chain {
     /// A TOML file with a [[degradation]] table for each, its `kind` and ranges
     #[arg(value_name = "RECIPE")]
     recipe: PathBuf,
@@ -203,7 +203,7 @@ struct Chain {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Replay {
+pub(super) struct Replay {
     /// The record that lies beside a degraded volume
     #[arg(value_name = "RECORD")]
     record: PathBuf,
@@ -216,13 +216,13 @@ struct Replay {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-struct Phantom {
+pub(super) struct Phantom {
     /// The phantom, .nii or .nii.gz; what it is made of goes beside it, .json
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// What it shows
-    #[arg(long, value_enum, default_value_t = PhantomName::Brain)]
-    of: PhantomName,
+    #[arg(long, value_enum, default_value_t = Shown::Brain)]
+    of: Shown,
     /// Voxels left to right, back to front and bottom to top; W,H,1 for a slice
     #[arg(long, value_name = "W,H,D", default_value = "160,192,160", value_parser = three::<usize>)]
     shape: [usize; 3],
@@ -266,177 +266,115 @@ names!(DistributionName for Distribution: Rician => Distribution::Rician, Gaussi
 names!(ShapeName for ProfileShape: Boxcar => ProfileShape::Boxcar, Gaussian => ProfileShape::Gaussian);
 names!(ContrastName for Contrast: T1 => Contrast::T1, T2 => Contrast::T2, Pd => Contrast::Pd);
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum PhantomName {
-    /// A head with folded cortex
-    Brain,
-    /// The brain's FreeSurfer labels
-    Labels,
-    /// The Shepp-Logan ellipsoids of Koay 2007; ellipses in a slice
-    SheppLogan,
-}
-
-/// A recipe: `[[degradation]]` tables.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Recipe {
-    degradation: Vec<Degradation>,
-}
-
-/// Volume → degradation → volume and record.
+/// Degrades, or makes a phantom.
 ///
 /// # Errors
-/// What is wrong with the files or the ranges; see [`simulate`].
+/// Those of [`simulate`], [`replay`] and [`phantom`].
 pub fn run(args: Args) -> Result<()> {
-    let (degradation, files) = match args.kind {
-        Kind::Phantom(args) => return phantom(&args),
-        Kind::Replay(args) => return again(&args),
-        Kind::Chain(Chain { recipe, files }) => return degrade(&read_recipe(&recipe)?, &files),
-        Kind::Undersample(Undersample { files, mask, component }) => {
-            let runs = MaskRuns::from(&masks::read(&mask)?.sampled);
-            let sampling = Sampling::Mask(runs);
-            let random = RandomUndersampling { sampling, seed: None, component: component.into() };
-            (Degradation::Undersampling(random), files)
+    match args.kind {
+        Kind::Phantom(args) => make(&args.into()),
+        Kind::Replay(Replay { record, input, output }) => {
+            replay(&record, &input, &output, &PRINTED).map(|_| ())
         }
-        Kind::Motion(args) => {
-            let order =
-                args.interleaved.map_or(ShotOrder::Sequential, |shots| ShotOrder::Interleaved { shots });
-            let random = RandomMotion {
-                moves: args.moves,
-                rotation_deg: args.rotation_deg,
-                translation_mm: args.translation_mm,
-                jitter: args.jitter,
-                axes: axes(&args.axes),
-                order,
-                component: args.component.into(),
-            };
-            let degradation = [Degradation::Motion(random)];
-            let volume = nifti::read(&args.files.input)?;
-            let records = degrade_volume(&volume, &degradation, &args.files)?;
-            let (Some(path), Some(Applied::Motion(motion))) =
-                (&args.kspace, records.first().map(|record| &record.applied))
-            else {
-                return Ok(());
-            };
-            return npy::write_complex(path, motion.kspace(&volume)?.view().into_dyn());
-        }
-        Kind::Ghosting(args) => {
-            let random = RandomGhosting {
-                ghosts: args.ghosts,
-                strength: args.strength,
-                restored: args.restored,
-                axes: axes(&args.axes),
-                component: args.component.into(),
-            };
-            (Degradation::Ghosting(random), args.files)
-        }
-        Kind::Spikes(Spikes { files, count, strength, component }) => {
-            (Degradation::Spikes(RandomSpikes { count, strength, component: component.into() }), files)
-        }
-        Kind::BiasField(BiasField { files, order, coefficient }) => {
-            (Degradation::BiasField(RandomBiasField { order, coefficient }), files)
-        }
-        Kind::Noise(Noise { files, snr, sigma, distribution }) => {
-            let level = sigma.map_or(NoiseLevel::Snr(snr), NoiseLevel::Sigma);
-            (Degradation::Noise(RandomNoise { distribution: distribution.into(), level }), files)
-        }
-        Kind::ThickSlices(args) => {
-            let random = RandomThickSlices {
-                thickness_mm: args.thickness_mm,
-                gap_mm: args.gap_mm,
-                shape: args.profile.into(),
-                axes: axes(&args.axes),
-                back: args.back.then_some(Interpolation::Cubic),
-            };
-            (Degradation::ThickSlices(random), args.files)
-        }
-    };
-    degrade(&[degradation], &files)
+        Kind::Degrade(degrading) => degrade(&degrading.options()?),
+    }
+}
+
+/// Makes a phantom.
+///
+/// # Errors
+/// Those of [`phantom`].
+pub fn make(options: &phantom::Options) -> Result<()> {
+    phantom::phantom(options, &PRINTED).map(|_| ())
+}
+
+/// Degrades a volume, and says how much of its k-space was displaced.
+///
+/// # Errors
+/// Those of [`simulate`].
+pub fn degrade(options: &Options) -> Result<()> {
+    let simulated = simulate(options, &Progress::default())?;
+    for energy in simulated.records.iter().filter_map(|record| record.displaced_energy) {
+        println!("displaced k-space energy  {:.4} %", 100.0 * energy);
+    }
+    println!("{}", options.output.display());
+    Ok(())
+}
+
+impl From<Phantom> for phantom::Options {
+    fn from(args: Phantom) -> Self {
+        let Phantom { output, of, shape, spacing_mm, contrast, head_scale, ventricle_scale, seed } = args;
+        let brain = BrainPhantom { head_scale, ventricle_scale, seed };
+        Self { output, of, shape, spacing_mm, contrast: contrast.into(), brain }
+    }
+}
+
+impl Degrading {
+    pub(super) fn options(self) -> Result<Options> {
+        let mut kspace = None;
+        let (degradation, files) = match self {
+            Self::Undersample(Undersample { files, mask, component }) => {
+                (undersampling(&mask, component.into())?, files)
+            }
+            Self::Motion(args) => {
+                kspace = args.kspace;
+                let random = RandomMotion {
+                    moves: args.moves,
+                    rotation_deg: args.rotation_deg,
+                    translation_mm: args.translation_mm,
+                    jitter: args.jitter,
+                    axes: axes(&args.axes),
+                    order: args
+                        .interleaved
+                        .map_or(ShotOrder::Sequential, |shots| ShotOrder::Interleaved { shots }),
+                    component: args.component.into(),
+                };
+                (Degradation::Motion(random), args.files)
+            }
+            Self::Ghosting(args) => {
+                let random = RandomGhosting {
+                    ghosts: args.ghosts,
+                    strength: args.strength,
+                    restored: args.restored,
+                    axes: axes(&args.axes),
+                    component: args.component.into(),
+                };
+                (Degradation::Ghosting(random), args.files)
+            }
+            Self::Spikes(Spikes { files, count, strength, component }) => {
+                (Degradation::Spikes(RandomSpikes { count, strength, component: component.into() }), files)
+            }
+            Self::BiasField(BiasField { files, order, coefficient }) => {
+                (Degradation::BiasField(RandomBiasField { order, coefficient }), files)
+            }
+            Self::Noise(Noise { files, snr, sigma, distribution }) => {
+                let level = sigma.map_or(NoiseLevel::Snr(snr), NoiseLevel::Sigma);
+                (Degradation::Noise(RandomNoise { distribution: distribution.into(), level }), files)
+            }
+            Self::ThickSlices(args) => {
+                let random = RandomThickSlices {
+                    thickness_mm: args.thickness_mm,
+                    gap_mm: args.gap_mm,
+                    shape: args.profile.into(),
+                    axes: axes(&args.axes),
+                    back: args.back.then_some(Interpolation::Cubic),
+                };
+                (Degradation::ThickSlices(random), args.files)
+            }
+            Self::Chain(Chain { recipe: path, files }) => {
+                return Ok(files.options(recipe(&path)?, None));
+            }
+        };
+        Ok(files.options(vec![degradation], kspace))
+    }
+}
+
+impl Files {
+    fn options(self, cascade: Vec<Degradation>, kspace: Option<PathBuf>) -> Options {
+        Options { input: self.input, output: self.output, cascade, seed: self.seed, kspace }
+    }
 }
 
 fn axes(names: &[AxisName]) -> Vec<Axis> {
     names.iter().map(|&name| name.into()).collect()
-}
-
-fn degrade(chain: &[Degradation], files: &Files) -> Result<()> {
-    degrade_volume(&nifti::read(&files.input)?, chain, files).map(|_| ())
-}
-
-/// What was applied.
-fn degrade_volume(volume: &Volume, chain: &[Degradation], files: &Files) -> Result<Vec<Record>> {
-    let simulated = simulate(volume, chain, files.seed)?;
-    for record in &simulated.records {
-        if let Some(energy) = record.displaced_energy {
-            println!("displaced k-space energy  {:.4} %", 100.0 * energy);
-        }
-    }
-    let records = Records { records: simulated.records };
-    write(&files.output, &files.input, &simulated.volume, json!({ "Seed": files.seed }), &records)?;
-    Ok(records.records)
-}
-
-fn again(args: &Replay) -> Result<()> {
-    let Records { records } = Records::read(&args.record)?;
-    let degraded = replay(&nifti::read(&args.input)?, &records)?;
-    write(&args.output, &args.input, &degraded, json!({}), &Records { records })
-}
-
-fn read_recipe(path: &Path) -> Result<Vec<Degradation>> {
-    let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read the recipe", source))?;
-    let recipe: Recipe = toml::from_str(&text).map_err(|error| {
-        let found = error.message().to_string();
-        Error::file(path, "recipe", "[[degradation]] tables", found, "see the guide for kinds and ranges")
-    })?;
-    Ok(recipe.degradation)
-}
-
-/// Writes a degraded volume and its record.
-fn write(output: &Path, input: &Path, volume: &Volume, details: Value, records: &Records) -> Result<()> {
-    let source = input.file_name().map(|name| name.to_string_lossy().into_owned());
-    let mut details = details;
-    details["Source"] = json!(source);
-    details["Records"] = json!(records.records);
-    save(output, volume, DataType::F32, "degraded", details)
-}
-
-fn phantom(args: &Phantom) -> Result<()> {
-    if !args.spacing_mm.iter().all(|&mm| mm > 0.0 && mm.is_finite()) || args.shape.contains(&0) {
-        let found = format!("{:?} voxels of {:?} mm", args.shape, args.spacing_mm);
-        return Err(Error::value("--shape, --spacing-mm", "numbers above zero", found, "correct them"));
-    }
-    let grid = centred_grid(args.shape, args.spacing_mm);
-    let (head_scale, ventricle_scale, seed) = (args.head_scale, args.ventricle_scale, args.seed);
-    let brain = BrainPhantom { head_scale, ventricle_scale, seed };
-    let (volume, data_type) = match args.of {
-        PhantomName::Brain => (brain.volume(&grid, args.contrast.into())?, DataType::F32),
-        PhantomName::Labels => (brain.labels(&grid)?, DataType::I16),
-        PhantomName::SheppLogan => {
-            let side_mm = (0..3).map(|a| args.shape[a] as f64 * args.spacing_mm[a]).fold(0.0, f64::max);
-            let planar = args.shape[2] == 1;
-            let phantom =
-                if planar { Ellipsoids::shepp_logan_2d } else { Ellipsoids::shepp_logan_3d }(side_mm);
-            let volume = phantom.volume(&grid)?;
-            return save(&args.output, &volume, DataType::F32, "phantom", json!({ "Ellipsoids": phantom }));
-        }
-    };
-    let volumes_ml: serde_json::Map<String, Value> =
-        brain.volumes_ml()?.into_iter().map(|(tissue, ml)| (format!("{tissue:?}"), json!(ml))).collect();
-    save(&args.output, &volume, data_type, "phantom", json!({ "Phantom": brain, "VolumesMl": volumes_ml }))
-}
-
-/// Writes `volume` and, beside it, what `details` say of it.
-fn save(path: &Path, volume: &Volume, data_type: DataType, what: &str, details: Value) -> Result<()> {
-    let description = format!("SYNTHETIC voxgan {} {what}", env!("CARGO_PKG_VERSION"));
-    nifti::write(path, volume, &WriteOptions { data_type, description })?;
-    let mut record = json!({
-        "Synthetic": true,
-        "GeneratedBy": [{"Name": "voxgan", "Version": env!("CARGO_PKG_VERSION")}],
-        "Steps": volume.provenance.steps,
-    });
-    if let (Some(record), Value::Object(details)) = (record.as_object_mut(), details) {
-        record.extend(details);
-    }
-    sidecar::write(path, &record)?;
-    println!("{}", path.display());
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `voxgan train`: a recipe and its data become a run.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,17 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::anatomy::synthesis::{LabelMap, LabelledScan};
-use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
 use crate::error::{Error, Result};
-use crate::io::dataset::{Dataset, manifest};
-use crate::io::{bids, nifti};
-use crate::pipeline::{Device, on_device};
-use crate::pretrained::{checkpoint_at, latest_checkpoint};
-use crate::train::cycle::Domains;
-use crate::train::restorer::Subjects;
-use crate::train::transfer::Source;
-use crate::train::{self, Ended, Estimate, Event, Numbers, Reals};
+use crate::pipeline::train::{Options, Plan, Scans, Trained, Training};
+use crate::pipeline::{Device, Event, Progress};
 
 /// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.
 ///
@@ -71,245 +63,44 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// Recipe and data → run.
+/// Trains, or says what would be trained.
 ///
 /// # Errors
-/// What is wrong with recipe, data, device or disk, and a loss that is not finite.
+/// Those of [`Training`].
 pub fn run(args: Args) -> Result<()> {
-    let recipe = AnyRecipe::open(&args.recipe)?;
-    let unpaired = matches!(&recipe, AnyRecipe::Head(recipe) if recipe.unpaired.is_some());
-    if let (Some(other), false) = (&args.other, unpaired) {
-        let (expected, advice) =
-            ("a recipe with a table [unpaired]", "leave it out, or take translate-unpaired");
-        return Err(Error::value("--other", expected, other.display().to_string(), advice));
-    }
-    if let (Some(validation), false) = (&args.validation, matches!(recipe, AnyRecipe::Generator(_))) {
-        let found = validation.display().to_string();
-        return Err(Error::value("--validation", "a generator's recipe", found, "leave it out"));
-    }
-    match recipe {
-        AnyRecipe::Generator(recipe) => generator(*recipe, &args),
-        AnyRecipe::Segmenter(recipe) => segmenter(*recipe, &args),
-        AnyRecipe::Head(recipe) if unpaired => cycle(*recipe, &args),
-        AnyRecipe::Head(recipe) => restorer(*recipe, &args),
-    }
-}
-
-fn generator(mut recipe: Recipe, args: &Args) -> Result<()> {
-    recipe.training.total_kimg = args.total_kimg.unwrap_or(recipe.training.total_kimg);
-    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
-    recipe.validate()?;
-    let recipe = recipe.resolved();
-    let reals = Reals::new(Dataset::open(&args.data)?, &recipe)?;
-    let validation = match &args.validation {
-        Some(folder) => Some(others(Reals::new(Dataset::open(folder)?, &recipe)?, &reals)?),
-        None => None,
-    };
-    let from = args.from.as_ref().map(|from| Source::open(&from.to_string_lossy())).transpose()?;
-    let taken = from.as_ref().map_or(Ok(Vec::new()), |source| source.report(&recipe, reals.spacing_mm()))?;
-    if args.dry_run {
-        return on_device!(args.device, |B, device| {
-            plan(&recipe, &reals, validation.as_ref(), &Estimate::new::<B>(&recipe, &device), &taken, args);
-            Ok(())
-        });
-    }
-    let stop = interrupts(&args.out)?;
-    let screen = Screen::new();
-    if latest_checkpoint(&args.out)?.is_none() {
-        taken.iter().for_each(|line| screen.say(format!("from: {line}")));
-    }
-    let job = train::generator::Job {
-        recipe: &recipe,
-        reals: &reals,
-        validation: validation.as_ref(),
-        from: from.as_ref(),
-        out: &args.out,
-        stop: &stop,
-        last_step: None,
-    };
-    let tell = |event: Event| screen.show(event);
-    let ended = on_device!(args.device, |B, device| train::generator::run::<B>(&job, &device, &tell))?;
-    screen.end(ended, &args.out)
-}
-
-/// People to validate on, if there are enough of them and none is among those that are learned from.
-fn others(people: Reals, learned_from: &Reals) -> Result<Reals> {
-    const LEAST: usize = 4;
-    if people.len() < LEAST {
-        let (expected, found) = (format!("{LEAST} volumes or more"), people.len().to_string());
-        return Err(Error::value("--validation", expected, found, "prepare more scans"));
-    }
-    let known: HashSet<&str> = learned_from.dataset().manifest.entries.iter().map(|e| &*e.sha256).collect();
-    match people.dataset().manifest.entries.iter().find(|entry| known.contains(&*entry.sha256)) {
-        Some(entry) => {
-            let advice = "prepare datasets that have no scan in common";
-            Err(Error::value("--validation", "scans that are not in --data", entry.name.as_str(), advice))
-        }
-        None => Ok(people),
-    }
-}
-
-fn segmenter(mut recipe: SegmentationRecipe, args: &Args) -> Result<()> {
-    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
-    no_kimg(args, "a segmenter's")?;
-    let maps = label_maps(&args.data, &recipe.training.held_out)?;
-    let from = args.from.as_deref().map(checkpoint_at).transpose()?;
-    let scans = match (&args.scans, &args.scan_labels) {
-        (Some(scans), Some(labels)) => labelled_scans(scans, labels, &recipe.training.held_out)?,
-        _ => Vec::new(),
-    };
-    if args.dry_run {
-        println!("crop [D, H, W]     {:?} at 1 mm", recipe.training.crop);
-        println!("label maps         {} in {}", maps.len(), args.data.display());
-        println!("real scans         {}", scans.len());
-        println!("steps              {}", recipe.training.steps);
-        println!("out                {}", args.out.display());
+    let Args {
+        recipe,
+        data,
+        other,
+        scans,
+        scan_labels,
+        from,
+        validation,
+        out,
+        device,
+        total_kimg,
+        seed,
+        dry_run,
+    } = args;
+    let scans = scans.zip(scan_labels).map(|(images, labels)| Scans { images, labels });
+    let options = Options { recipe, data, other, scans, from, validation, out, total_kimg, seed, device };
+    let (data, out) = (options.data.clone(), options.out.clone());
+    let training = Training::open(options)?;
+    if dry_run {
+        print(&training.plan()?, &data);
+        println!("out                {}", out.display());
         return Ok(());
     }
-    let stop = interrupts(&args.out)?;
-    let screen = Screen::new();
-    let tell = |event: Event| screen.show(event);
-    if let Some(detail) = &recipe.detail {
-        let from = from.as_deref().ok_or_else(|| {
-            let advice = "give the weights of the first network, which the second one corrects";
-            Error::value("--from", "a segmenter's weights", "none", advice)
-        })?;
-        let (maps, out) = (&maps, &args.out);
-        let job = train::detail::Job { recipe: &recipe, detail, maps, from, out, stop: &stop };
-        let ended = on_device!(args.device, |B, device| train::detail::run::<B>(&job, &device, &tell))?;
-        return screen.end(ended, &args.out);
+    let (stop, screen) = (interrupts(&out)?, Screen::new());
+    let ended = training.run(&Progress::new(&|event| screen.show(event)).cancelled_by(&stop));
+    screen.bar.finish_and_clear();
+    let Trained { complete, checkpoint } = ended?;
+    let checkpoint = checkpoint.map_or(String::new(), |path| path.display().to_string());
+    match complete {
+        true => println!("done: {checkpoint}"),
+        false => println!("stopped: {checkpoint}; the same command goes on"),
     }
-    let job = train::segmenter::Job {
-        recipe: &recipe,
-        maps: &maps,
-        scans: &scans,
-        from: from.as_deref(),
-        out: &args.out,
-        stop: &stop,
-    };
-    let ended = on_device!(args.device, |B, device| train::segmenter::run::<B>(&job, &device, &tell))?;
-    screen.end(ended, &args.out)
-}
-
-fn restorer(mut recipe: RestorationRecipe, args: &Args) -> Result<()> {
-    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
-    no_kimg(args, "a head's")?;
-    let held_out = recipe.head.held_out();
-    let maps = held_out.map(|held_out| label_maps(&args.data, held_out)).transpose()?;
-    let dataset = if maps.is_none() { Some(Dataset::open(&args.data)?) } else { None };
-    let (subjects, count) = match (&maps, &dataset) {
-        (Some(maps), _) => (Subjects::Maps(maps), format!("{} label maps", maps.len())),
-        (_, Some(dataset)) => (Subjects::Scans(dataset), format!("{} volumes", dataset.len())),
-        _ => unreachable!("a head learns from maps or volumes"),
-    };
-    if args.dry_run {
-        plan_of_head(&recipe, &format!("{count} in {}", args.data.display()), args);
-        return Ok(());
-    }
-    let stop = interrupts(&args.out)?;
-    let screen = Screen::new();
-    let job = train::restorer::Job { recipe: &recipe, subjects, out: &args.out, stop: &stop };
-    let tell = |event: Event| screen.show(event);
-    let ended = on_device!(args.device, |B, device| train::restorer::run::<B>(&job, &device, &tell))?;
-    screen.end(ended, &args.out)
-}
-
-/// Translation without pairs: of two datasets, or of label maps.
-fn cycle(mut recipe: RestorationRecipe, args: &Args) -> Result<()> {
-    recipe.training.seed = args.seed.unwrap_or(recipe.training.seed);
-    no_kimg(args, "a head's")?;
-    if args.other.is_none() && args.data.join(manifest::FILE).exists() {
-        let advice = "give it, or a folder of whole-head label maps as --data";
-        return Err(Error::value("--other", "the dataset of the other contrast", "none", advice));
-    }
-    let other = args.other.as_ref();
-    let datasets =
-        other.map(|other| Ok::<_, Error>([Dataset::open(&args.data)?, Dataset::open(other)?])).transpose()?;
-    let held_out = recipe.head.held_out().unwrap_or_default();
-    let maps = if other.is_none() { label_maps(&args.data, held_out)? } else { Vec::new() };
-    let (domains, found) = match &datasets {
-        Some([data, other]) => (
-            Domains::Scans([data, other]),
-            format!("{} volumes and {} of the other contrast", data.len(), other.len()),
-        ),
-        None => (Domains::Maps(&maps), format!("{} label maps in {}", maps.len(), args.data.display())),
-    };
-    if args.dry_run {
-        plan_of_head(&recipe, &found, args);
-        return Ok(());
-    }
-    let stop = interrupts(&args.out)?;
-    let screen = Screen::new();
-    let job = train::cycle::Job { recipe: &recipe, domains, out: &args.out, stop: &stop };
-    let tell = |event: Event| screen.show(event);
-    let ended = on_device!(args.device, |B, device| train::cycle::run::<B>(&job, &device, &tell))?;
-    screen.end(ended, &args.out)
-}
-
-fn plan_of_head(recipe: &RestorationRecipe, training_set: &str, args: &Args) {
-    println!("patch [D, H, W]    {:?}", recipe.training.patch);
-    println!("training set       {training_set}");
-    println!("steps              {} of {}", recipe.training.steps, recipe.training.batch);
-    println!("out                {}", args.out.display());
-}
-
-/// Only generators are trained for so many thousands of volumes.
-fn no_kimg(args: &Args, found: &str) -> Result<()> {
-    match args.total_kimg {
-        Some(_) => {
-            let advice = "set training.steps in the recipe";
-            Err(Error::value("--total-kimg", "a generator's recipe", found, advice))
-        }
-        None => Ok(()),
-    }
-}
-
-/// The volumes of a folder but those whose names contain one of `held_out`; `what` they are.
-fn learned_from(folder: &Path, held_out: &[String], what: &str) -> Result<Vec<PathBuf>> {
-    let mut paths = bids::volumes(folder)?;
-    paths.retain(|path| !held_out.iter().any(|part| file_name(path).contains(part.as_str())));
-    if paths.is_empty() {
-        let advice = format!("give a folder of {what}, some of which are not held out");
-        return Err(Error::file(folder, what, "*.nii or *.nii.gz", "none", advice));
-    }
-    Ok(paths)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The label maps of a folder but those whose names contain one of `held_out`.
-fn label_maps(folder: &Path, held_out: &[String]) -> Result<Vec<LabelMap>> {
-    let paths = learned_from(folder, held_out, "label maps")?;
-    paths.iter().map(|path| LabelMap::new(&file_name(path), nifti::read(path)?)).collect()
-}
-
-/// The scans of a folder but those held out, each with the one label map in the folder `labels` whose name is the same up to
-/// its last underscore.
-fn labelled_scans(folder: &Path, labels: &Path, held_out: &[String]) -> Result<Vec<LabelledScan>> {
-    let subject = |path: &Path| {
-        let name = file_name(path);
-        name.rsplit_once('_').map_or(name.clone(), |(subject, _)| subject.to_string())
-    };
-    let maps = bids::volumes(labels)?;
-    let scan = |path: &PathBuf| {
-        let mut of = maps.iter().filter(|map| subject(map) == subject(path));
-        let (Some(map), None) = (of.next(), of.next()) else {
-            let (expected, advice) =
-                (format!("one {}_….nii.gz", subject(path)), "name them alike, or move the scan");
-            return Err(Error::file(
-                labels,
-                format!("label map of {}", path.display()),
-                expected,
-                "none or several",
-                advice,
-            ));
-        };
-        LabelledScan::new(&file_name(path), nifti::read(path)?, &nifti::read(map)?)
-            .map_err(|e| in_file(e, map))
-    };
-    learned_from(folder, held_out, "scans")?.iter().map(scan).collect()
+    Ok(())
 }
 
 /// A flag that an interrupt sets.
@@ -322,43 +113,63 @@ fn interrupts(out: &Path) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn plan(
-    recipe: &Recipe,
-    reals: &Reals,
-    validation: Option<&Reals>,
-    estimate: &Estimate,
-    taken: &[String],
-    args: &Args,
-) {
-    let (network, training) = (&recipe.network, &recipe.training);
-    println!("grid [D, H, W]     {:?} at {:?} mm", network.shape(), reals.spacing_mm());
-    let channels: Vec<usize> = (0..network.blocks()).map(|i| network.channels(i)).collect();
-    println!("channels           {channels:?}");
-    let discriminator: Vec<usize> =
-        (0..network.blocks()).map(|i| network.discriminator_channels(i)).collect();
-    if discriminator != channels {
-        println!("discriminator's    {discriminator:?}");
+fn print(plan: &Plan, data: &Path) {
+    let data = data.display();
+    match plan {
+        Plan::Generator { recipe, estimate, spacing_mm, taken, volumes, validated } => {
+            let (network, training) = (&recipe.network, &recipe.training);
+            println!("grid [D, H, W]     {:?} at {spacing_mm:?} mm", network.shape());
+            let of_blocks = |channels: &dyn Fn(usize) -> usize| {
+                (0..network.blocks()).map(channels).collect::<Vec<usize>>()
+            };
+            let channels = of_blocks(&|i| network.channels(i));
+            println!("channels           {channels:?}");
+            let discriminator = of_blocks(&|i| network.discriminator_channels(i));
+            if discriminator != channels {
+                println!("discriminator's    {discriminator:?}");
+            }
+            println!("generator          {} parameters", estimate.generator_parameters);
+            println!(
+                "discriminator      {} parameters, {} of them in its fully connected layer",
+                estimate.discriminator_parameters,
+                network.fully_connected_parameters()
+            );
+            taken.iter().for_each(|line| println!("from               {line}"));
+            println!("training set       {volumes} volumes in {data}");
+            if let Some(people) = validated {
+                println!("validation         {people} volumes");
+            }
+            println!(
+                "steps              {} of {} volumes ({} at once)",
+                estimate.steps,
+                training.batch,
+                training.micro_batch.unwrap_or(training.batch)
+            );
+            println!("gamma              {:.3}", training.gamma.unwrap_or(0.0));
+            println!(
+                "memory             about {:.2} GB at the peak of a step",
+                estimate.memory_bytes as f64 / 1e9
+            );
+        }
+        Plan::Segmenter { recipe, maps, scans } => {
+            println!("crop [D, H, W]     {:?} at 1 mm", recipe.training.crop);
+            println!("label maps         {maps} in {data}");
+            println!("real scans         {scans}");
+            println!("steps              {}", recipe.training.steps);
+        }
+        Plan::Head { recipe, maps, volumes } => {
+            println!("patch [D, H, W]    {:?}", recipe.training.patch);
+            match volumes[..] {
+                [] => println!("training set       {maps} label maps in {data}"),
+                [volumes] => println!("training set       {volumes} volumes in {data}"),
+                _ => println!(
+                    "training set       {} volumes and {} of the other contrast",
+                    volumes[0], volumes[1]
+                ),
+            }
+            println!("steps              {} of {}", recipe.training.steps, recipe.training.batch);
+        }
     }
-    println!("generator          {} parameters", estimate.generator_parameters);
-    println!(
-        "discriminator      {} parameters, {} of them in its fully connected layer",
-        estimate.discriminator_parameters,
-        network.fully_connected_parameters()
-    );
-    taken.iter().for_each(|line| println!("from               {line}"));
-    println!("training set       {} volumes in {}", reals.len(), args.data.display());
-    if let Some(people) = validation {
-        println!("validation         {} volumes", people.len());
-    }
-    println!(
-        "steps              {} of {} volumes ({} at once)",
-        estimate.steps,
-        training.batch,
-        training.micro_batch.unwrap_or(training.batch)
-    );
-    println!("gamma              {:.3}", training.gamma.unwrap_or(0.0));
-    println!("memory             about {:.2} GB at the peak of a step", estimate.memory_bytes as f64 / 1e9);
-    println!("out                {}", args.out.display());
 }
 
 /// A progress bar on a terminal, plain lines elsewhere.
@@ -378,14 +189,14 @@ impl Screen {
 
     fn show(&self, event: Event) {
         match event {
-            Event::Started { step, steps } => {
-                self.bar.set_length(steps);
-                self.bar.set_position(step);
+            Event::Done { done, of, .. } => {
+                self.bar.set_length(of as u64);
+                self.bar.set_position(done as u64);
                 self.bar.reset_eta();
-                let resumed = if step > 0 { format!("resuming at step {step}") } else { "starting".into() };
-                self.say(format!("{resumed}, {steps} steps in all"));
+                let resumed = if done > 0 { format!("resuming at step {done}") } else { "starting".into() };
+                self.say(format!("{resumed}, {of} steps in all"));
             }
-            Event::Logged { step, numbers } => {
+            Event::Step { step, numbers, .. } => {
                 self.bar.set_position(step);
                 let line = summary(numbers);
                 if self.plain {
@@ -394,19 +205,10 @@ impl Screen {
                     self.bar.set_message(line);
                 }
             }
-            Event::Warned { step, text } => self.say(format!("warning at step {step}: {text}")),
             Event::Wrote(path) => self.say(format!("wrote {}", path.display())),
+            Event::Note(text) => self.say(text.into()),
+            Event::Failed(error) => self.say(error.to_string()),
         }
-    }
-
-    fn end(&self, ended: Ended, out: &Path) -> Result<()> {
-        self.bar.finish_and_clear();
-        let checkpoint = latest_checkpoint(out)?.map_or(String::new(), |path| path.display().to_string());
-        match ended {
-            Ended::Complete => println!("done: {checkpoint}"),
-            Ended::Stopped => println!("stopped: {checkpoint}; the same command goes on"),
-        }
-        Ok(())
     }
 
     fn say(&self, line: String) {
@@ -418,7 +220,7 @@ impl Screen {
     }
 }
 
-fn summary(numbers: &Numbers) -> String {
+fn summary(numbers: &BTreeMap<String, f64>) -> String {
     let shown = [
         ("loss_g", "G"),
         ("loss_d", "D"),

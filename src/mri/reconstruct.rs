@@ -25,7 +25,8 @@ use crate::error::{Error, Result};
 use crate::volume::{KSpace, Volume};
 
 /// A classical method and its settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Zeros where nothing was measured.
     ZeroFilled,
@@ -124,6 +125,11 @@ impl Measurement {
     pub fn moved(self, motion: &Motion) -> Result<Self> {
         let shots = Some(motion.shots(self.kspace.sampled.dim().into())?);
         Ok(Self { shots, ..self })
+    }
+
+    /// Whether the head moved.
+    pub fn is_moved(&self) -> bool {
+        self.shots.is_some()
     }
 
     /// The volume of a classical method.

@@ -240,9 +240,8 @@ impl Generator {
             frames => nifti::write_series(path, frames, &options)?,
         }
         let source = Path::new(&self.source).file_name().map(|name| name.to_string_lossy().into_owned());
-        let mut record = json!({
+        let record = json!({
             "Synthetic": true,
-            "GeneratedBy": [{"Name": "voxgan", "Version": env!("CARGO_PKG_VERSION")}],
             "Model": source,
             "ModelSHA256": self.sha256,
             "RecipeSHA256": sha256(self.recipe.to_toml()?.as_bytes()),
@@ -254,10 +253,7 @@ impl Generator {
             "Noise": format!("{:?}", self.sampling.noise).to_lowercase(),
             "Conditions": self.labels(seed),
         });
-        if let (Some(record), Value::Object(details)) = (record.as_object_mut(), details) {
-            record.extend(details);
-        }
-        sidecar::write(path, &record)
+        sidecar::write(path, &sidecar::joined(sidecar::joined(record, sidecar::generated_by()), details))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::device::Device;
 use super::segmenter::Segmenter;
 use super::strip::stripped;
@@ -13,7 +15,8 @@ use crate::mri::n4::{self, N4Options};
 use crate::volume::Volume;
 
 /// What is prepared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Which scans, and how they are brought to one space.
     pub plan: Plan,

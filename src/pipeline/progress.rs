@@ -1,5 +1,6 @@
 //! What a job tells while it runs, and how it is cancelled.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +17,15 @@ pub enum Event<'a> {
         done: usize,
         /// How many there are.
         of: usize,
+    },
+    /// A step of an iteration was taken.
+    Step {
+        /// Steps done.
+        step: u64,
+        /// Steps in all.
+        of: u64,
+        /// What was measured in it, by name.
+        numbers: &'a BTreeMap<String, f64>,
     },
     /// A file was written.
     Wrote(&'a Path),
@@ -55,10 +65,16 @@ impl<'a> Progress<'a> {
     /// # Errors
     /// [`Error::Cancelled`] once the job is cancelled.
     pub fn check(&self) -> Result<()> {
-        match self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        match self.cancelled().load(Ordering::Relaxed) {
             true => Err(Error::Cancelled),
             false => Ok(()),
         }
+    }
+
+    /// What is set once the job is cancelled.
+    pub(super) fn cancelled(&self) -> &AtomicBool {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        self.cancelled.unwrap_or(&NEVER)
     }
 }
 

@@ -2,20 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array4, Axis, s};
+use ndarray::{Array4, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::device::{Device, on_device};
+use super::device::Device;
 use super::progress::{Event, Progress};
+use super::restorer::{Restoration, Restorer};
 use super::segmenter::Segmenter;
 use super::sidecar;
 use crate::anatomy::volumes::Volumes;
 use crate::config::{HeadRecipe, RestorationRecipe, in_file};
 use crate::error::{Error, Result};
-use crate::heads::{self, Case, Inpaint, Motion, Restored, Superres, Translate, blocks, finer_grid};
+use crate::heads::{self, Case, Inpaint, Motion, Superres, Translate, finer_grid};
 use crate::io::nifti::{self, WriteOptions};
-use crate::pretrained::{TrainedRestorer, restorer};
+use crate::pretrained::restorer;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::{Orientation, from_ras, to_ras};
 use crate::volume::resample::Grid;
@@ -25,7 +26,7 @@ use crate::volume::{Volume, check_grids};
 const TOLD: [&str; 4] = ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter"];
 
 /// How the scale of a scan is found: as `voxgan prepare` does by default.
-pub(crate) const NORMALISATION: Normalisation = Normalisation::Percentile { low: 0.0, high: 99.9 };
+pub(super) const NORMALISATION: Normalisation = Normalisation::Percentile { low: 0.0, high: 99.9 };
 
 /// A scan, what is wrong with it, and how it is restored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,14 +64,14 @@ impl Default for Options {
     }
 }
 
-/// What is to be restored.
+/// What is to be restored. A mask is a file, or for [`Restorer::restore`] a [`Volume`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Problem {
+pub enum Problem<M = PathBuf> {
     /// A finer grid: so many times finer along the scan's axes (i, j, k).
     Superres([usize; 3]),
-    /// Missing voxels: those that are not zero in this file, on the scan's grid.
-    Inpaint(PathBuf),
+    /// Missing voxels: those that are not zero in this mask, on the scan's grid.
+    Inpaint(M),
     /// A head that moved while it was measured.
     Motion,
     /// Another contrast.
@@ -87,7 +88,7 @@ pub enum Problem {
     },
 }
 
-impl Problem {
+impl<M> Problem<M> {
     /// Name of the head, which is also that of its weights inside the program.
     pub fn head(&self) -> &'static str {
         match self {
@@ -99,8 +100,24 @@ impl Problem {
         }
     }
 
+    /// The same with what `read` makes of its mask.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn with_mask<N>(self, read: impl FnOnce(M) -> Result<N>) -> Result<Problem<N>> {
+        Ok(match self {
+            Self::Superres(factor) => Problem::Superres(factor),
+            Self::Inpaint(mask) => Problem::Inpaint(read(mask)?),
+            Self::Motion => Problem::Motion,
+            Self::Translate { backward } => Problem::Translate { backward },
+            Self::Progress { years, group } => Problem::Progress { years, group },
+        })
+    }
+}
+
+impl Problem<Volume> {
     /// The grid of the result.
-    fn grid(&self, scan: &Scan) -> Grid {
+    pub(super) fn grid(&self, scan: &Scan) -> Grid {
         match self {
             Self::Superres(factor) => finer_grid(&Grid::of(&scan.volume), along_ras(*factor, &scan.original)),
             _ => Grid::of(&scan.volume),
@@ -108,14 +125,14 @@ impl Problem {
     }
 
     /// What a network of this recipe is given.
-    fn case(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<Case> {
+    pub(super) fn case(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<Case> {
         let image = || scan.volume.data.clone();
         match (self, &recipe.head) {
             (Self::Superres(factor), HeadRecipe::Superres(recipe)) => {
                 Superres::new(recipe).case(&scan.volume.data, along_ras(*factor, &scan.original))
             }
             (Self::Inpaint(mask), HeadRecipe::Inpaint(recipe)) => {
-                let (mask, _) = to_ras(nifti::read(mask)?);
+                let (mask, _) = to_ras(mask.clone());
                 check_grids(&scan.volume, &mask)?;
                 let known = mask.data.index_axis(Axis(0), 0).mapv(|value| value == 0.0);
                 Inpaint::new(recipe).case(&scan.volume.data, &known)
@@ -176,25 +193,24 @@ pub struct Change {
 /// What is wrong with the scan, the weights, the device or the disk.
 pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     let Options { input, output, problem, weights, consistency, anatomy, device } = options;
-    let scan = Scan::read(input)?;
-    let grid = problem.grid(&scan);
-    let weights = weights.as_deref().unwrap_or(problem.head());
+    let scan = Scan::of(nifti::read(input)?).map_err(|e| in_file(e, input))?;
+    let problem = problem.clone().with_mask(nifti::read)?;
     progress.check()?;
-    let (name, restored, start) = on_device!(*device, |B, device| {
-        let backward = matches!(problem, Problem::Translate { backward: true });
-        let open = if backward { TrainedRestorer::open_backward } else { TrainedRestorer::open };
-        let trained: TrainedRestorer<B> = open(weights, &device)?;
-        let case = problem.case(&scan, &trained.recipe).map_err(|e| in_weights(e, weights))?;
-        let found = heads::restore(&trained.network, &case, blocks(&trained.recipe), *consistency, &device)?;
-        Ok::<_, Error>((trained.name, found, case.start))
-    })?;
+    let open = match problem {
+        Problem::Translate { backward: true } => Restorer::open_backward,
+        _ => Restorer::open,
+    };
+    let restorer = open(weights.as_deref().unwrap_or(problem.head()), *device)?;
     progress.check()?;
-    let found = Found { head: problem.head(), name, maker: "Network", restored, start, details: Value::Null };
-    write(found, output, &scan, &grid, anatomy.then_some(*device), progress)
+    let restored = restorer.of_scan(&scan, &problem, *consistency)?;
+    progress.check()?;
+    let (head, details) = (problem.head(), Value::Null);
+    let found = Found { head, name: restorer.name, maker: "Network", restored, details };
+    write(found, output, anatomy.then_some(*device), progress)
 }
 
 /// A scan as networks take it: RAS+, the brightest tissue one; and the way back.
-pub(crate) struct Scan {
+pub(super) struct Scan {
     /// `[1, D, H, W]`, along RAS+.
     pub volume: Volume,
     /// From the scan's values to the network's.
@@ -203,14 +219,14 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub fn read(path: &Path) -> Result<Self> {
-        let (volume, original) = oriented(path)?;
-        Self::of(path, volume, original)
+    pub fn of(volume: Volume) -> Result<Self> {
+        let (volume, original) = oriented(volume)?;
+        Self::along_ras(volume, original)
     }
 
-    /// A volume along RAS+ that was read from `path`, where it lay along `original`.
-    pub fn of(path: &Path, volume: Volume, original: Orientation) -> Result<Self> {
-        let intensity = IntensityMap::fit(&volume, &NORMALISATION).map_err(|e| in_file(e, path))?;
+    /// A volume along RAS+ that lay along `original`.
+    pub fn along_ras(volume: Volume, original: Orientation) -> Result<Self> {
+        let intensity = IntensityMap::fit(&volume, &NORMALISATION)?;
         // From 0 to 1 and beyond: nothing is cut off.
         let intensity =
             IntensityMap { scale: 0.5 * intensity.scale, offset: 0.5 * (intensity.offset + 1.0), clip: None };
@@ -231,83 +247,74 @@ impl Scan {
     }
 }
 
-/// The scan of a file along RAS+, and how it lay.
-pub(crate) fn oriented(path: &Path) -> Result<(Volume, Orientation)> {
-    let volume = nifti::read(path)?;
-    if volume.channels() != 1 {
-        let (found, advice) = (format!("{}", volume.channels()), "give one frame");
-        return Err(Error::file(path, "channels", "one", found, advice));
+/// A scan of one channel along RAS+, and how it lay.
+pub(super) fn oriented(volume: Volume) -> Result<(Volume, Orientation)> {
+    match volume.channels() {
+        1 => Ok(to_ras(volume)),
+        channels => Err(Error::value("channels", "one", channels.to_string(), "give one frame")),
     }
-    Ok(to_ras(volume))
 }
 
 /// A result and where it comes from.
-pub(crate) struct Found<'a> {
+pub(super) struct Found<'a> {
     pub head: &'a str,
     /// What made it, with the SHA-256 of its weights.
     pub name: String,
     /// What that is in a word, as a key of the record.
     pub maker: &'a str,
-    pub restored: Restored,
-    /// The classical floor, `[C, D, H, W]`.
-    pub start: Array4<f32>,
+    pub restored: Restoration,
     /// What else goes into the record.
     pub details: Value,
 }
 
 /// Writes OUT, and beside it the classical floor, what was added, and a record, with the brain's volumes before and after where a
 /// device to measure them on is given.
-pub(crate) fn write(
+pub(super) fn write(
     found: Found,
     output: &Path,
-    scan: &Scan,
-    grid: &Grid,
     measures: Option<Device>,
     progress: &Progress,
 ) -> Result<Outcome> {
-    let Found { head, name, maker, restored, start, details } = found;
-    let step = format!("{head} by {name}");
-    let share = norm(&restored.added) / norm(&restored.image).max(f64::MIN_POSITIVE);
-    let Restored { image, added, residuals } = restored;
-    let restored = scan.back(image.slice(s![..1, .., .., ..]).to_owned(), grid, &step);
-    let floor = scan.back(start.slice(s![..1, .., .., ..]).to_owned(), grid, "classical floor");
-    let added = scan.back_difference(added.slice(s![..1, .., .., ..]).to_owned(), grid);
+    let Found { head, name, maker, restored, details } = found;
+    let Restoration { image, floor, added, added_share, residuals } = restored;
     let mut record = json!({
         "Restored": true,
         "Head": head,
         "Weights": name,
-        "Source": scan.volume.provenance.source,
-        "Steps": restored.provenance.steps,
-        "AddedShare": share,
+        "Source": image.provenance.source,
+        "Steps": image.provenance.steps,
+        "AddedShare": added_share,
         "VoxganVersion": env!("CARGO_PKG_VERSION"),
     });
     if let Some([start, made, result]) = residuals {
         record["DataResidual"] = json!({ "Floor": start, maker: made, "Result": result });
     }
-    if let (Some(record), Value::Object(details)) = (record.as_object_mut(), details) {
-        record.extend(details);
-    }
-    let changes = match measures.filter(|_| grid.dims.iter().all(|&length| length > 1)) {
+    let mut record = sidecar::joined(record, details);
+    let (dims, spacing_mm) = (image.dims(), image.spacing_mm());
+    let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
         Some(device) => {
-            let (changes, of_record) = anatomy(&floor, &restored, device)?;
+            let (changes, of_record) = anatomy(&floor, &image, device)?;
             record["Anatomy"] = of_record;
             changes
         }
         None => Vec::new(),
     };
-    let options =
-        |what: &str| WriteOptions { description: format!("voxgan {what}"), ..WriteOptions::default() };
-    nifti::write(output, &restored, &options(head))?;
-    nifti::write(beside(output, "floor"), &floor, &options("classical floor"))?;
-    nifti::write(beside(output, "added"), &added, &options("not determined by the measurement"))?;
+    save(output, &image, head)?;
+    save(&beside(output, "floor"), &floor, "classical floor")?;
+    save(&beside(output, "added"), &added, "not determined by the measurement")?;
     sidecar::write(output, &record)?;
     progress.tell(Event::Wrote(output));
-    let (dims, spacing_mm) = (restored.dims(), restored.spacing_mm());
-    Ok(Outcome { added_share: share, residuals, changes, dims, spacing_mm, maker: maker.to_lowercase() })
+    Ok(Outcome { added_share, residuals, changes, dims, spacing_mm, maker: maker.to_lowercase() })
+}
+
+/// Writes a volume that says `what` it is.
+pub(super) fn save(path: &Path, volume: &Volume, what: &str) -> Result<()> {
+    let options = WriteOptions { description: format!("voxgan {what}"), ..WriteOptions::default() };
+    nifti::write(path, volume, &options)
 }
 
 /// Volumes of the brain in the floor and in the result.
-pub(crate) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<(Vec<Change>, Value)> {
+pub(super) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<(Vec<Change>, Value)> {
     let segmenter = Segmenter::embedded(device)?;
     let of = |volume: &Volume| {
         Ok::<_, Error>(Volumes::of("", &segmenter.segment(volume)?, Some(&Grid::of(volume))))
@@ -324,7 +331,7 @@ pub(crate) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Resu
 }
 
 /// The file of this kind beside `output`: `scan.nii.gz` → `scan_floor.nii.gz`.
-pub(crate) fn beside(output: &Path, kind: &str) -> PathBuf {
+pub(super) fn beside(output: &Path, kind: &str) -> PathBuf {
     let name = output.to_string_lossy();
     for ending in [".nii.gz", ".nii"] {
         if let Some(stem) = name.strip_suffix(ending) {
@@ -335,24 +342,10 @@ pub(crate) fn beside(output: &Path, kind: &str) -> PathBuf {
 }
 
 /// A factor along a scan's axes (i, j, k) as one along `[D, H, W]` of the same along RAS+.
-pub(crate) fn along_ras(factor: [usize; 3], original: &Orientation) -> [usize; 3] {
+pub(super) fn along_ras(factor: [usize; 3], original: &Orientation) -> [usize; 3] {
     // The scan's axes are permuted on the way.
     let [i, j, k] = [0, 1, 2].map(|world| factor[original.voxel_axis(world)]);
     [k, j, i]
-}
-
-/// A value that weights do not take.
-fn in_weights(error: Error, weights: &str) -> Error {
-    match error {
-        Error::Value { key, expected, found, advice } => {
-            Error::value(format!("{key} for the weights {weights}"), expected, found, advice)
-        }
-        other => other,
-    }
-}
-
-fn norm(image: &Array4<f32>) -> f64 {
-    image.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::io::write_beside;
@@ -14,6 +14,19 @@ use crate::io::write_beside;
 /// As [`write_beside`].
 pub fn write(image: &Path, record: &Value) -> Result<()> {
     write_beside(&path(image), |file| writeln!(file, "{record:#}"))
+}
+
+/// A record with the keys of another.
+pub fn joined(mut record: Value, other: Value) -> Value {
+    if let (Some(record), Value::Object(other)) = (record.as_object_mut(), other) {
+        record.extend(other);
+    }
+    record
+}
+
+/// What made a file, as BIDS has it.
+pub fn generated_by() -> Value {
+    json!({ "GeneratedBy": [{ "Name": "voxgan", "Version": env!("CARGO_PKG_VERSION") }] })
 }
 
 /// Its name: that of the image with `.json` for `.nii` or `.nii.gz`.

@@ -69,6 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "random",
             "report",
             "stats",
+            "train",
             "volume",
         ],
     ),

@@ -12,6 +12,7 @@ use voxgan::mri::recon::Acquired;
 use voxgan::mri::recon::zero_filled::zero_filled;
 use voxgan::mri::sampling::{Angles, Axis as Encoded, Columns, FastMri, Pattern, Radial, Spokes};
 use voxgan::mri::{Complex32, Linear as _};
+use voxgan::pipeline;
 use voxgan::pretrained::{TrainedRestorer, restorer};
 use voxgan::random::{Purpose, stream};
 use voxgan::volume::Volume;
@@ -171,4 +172,39 @@ fn brains_lose_tissue_with_the_years() {
     let (few, many) = (lost(2.0, "healthy"), lost(10.0, "healthy"));
     let fast = lost(10.0, "alzheimers");
     assert!(few.abs() < many && many < fast && fast < 0.2, "{few}, {many}, {fast}");
+}
+
+/// A network that is opened once restores volumes in memory as it does cases, in their own values and along their own axes.
+#[test]
+fn a_restorer_takes_volumes() {
+    let grid = centred_grid([32, 36, 40], [2.0; 3]);
+    let (scan, original) = {
+        let phantom = BrainPhantom::default().volume(&grid, Contrast::T1).expect("a phantom");
+        // Left to right turned round: axes are those of the scan again at the end.
+        let mut turned = phantom.clone();
+        turned.data.invert_axis(Axis(3));
+        let last = 31.0 * turned.affine[(0, 0)];
+        turned.affine[(0, 3)] += last;
+        turned.affine[(0, 0)] *= -1.0;
+        (turned, phantom)
+    };
+    let restorer =
+        pipeline::Restorer::open(restorer::SUPERRES, pipeline::Device::Cpu).expect("weights inside");
+    let problem = pipeline::restore::Problem::Superres([2, 1, 1]);
+    let [turned, upright] =
+        [&scan, &original].map(|scan| restorer.restore(scan, &problem, 1.0).expect("a restored volume"));
+    assert_eq!(turned.image.dims(), [64, 36, 40]);
+    assert!(turned.residuals.is_some_and(|[.., result]| result < 1e-4));
+    let mut back = turned.image.data.clone();
+    back.invert_axis(Axis(3));
+    let most = original.data.iter().copied().fold(0.0, f32::max);
+    assert!(error(&back, &upright.image.data) < 1e-6 * most);
+    // Means over the measured voxels are what they were.
+    let means = Array4::from_shape_fn(original.data.dim(), |(_, z, y, x)| {
+        0.5 * (upright.image.data[(0, z, y, 2 * x)] + upright.image.data[(0, z, y, 2 * x + 1)])
+    });
+    assert!(error(&means, &original.data) < 1e-4 * most);
+    let other = pipeline::restore::Problem::Motion;
+    let refused = restorer.restore(&original, &other, 1.0).expect_err("weights of another head").to_string();
+    assert!(refused.contains("superres"), "{refused}");
 }

@@ -2,6 +2,7 @@
 //! measured is less certain, and the result is held to the measurement.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::Backend;
@@ -19,8 +20,10 @@ use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::io::npy;
 use voxgan::nn::parameters::replace;
 use voxgan::ops::tape;
+use voxgan::pipeline::{self, Event, Progress};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::volume::Volume;
+use voxgan::volume::crop::Centre;
 
 use crate::program::{printed, refused};
 
@@ -117,7 +120,7 @@ fn solve(
     settings: &FitSettings,
 ) -> Reconstructed {
     let case = operator.case(image).unwrap();
-    reconstruct(prior, &case, settings, 1.0, &Default::default(), &mut |_| {}).unwrap()
+    reconstruct(prior, &case, settings, 1.0, &Default::default(), &mut |_| Ok(())).unwrap()
 }
 
 /// The root mean square of a difference.
@@ -225,7 +228,7 @@ fn samples_differ_where_nothing_was_measured() {
     let case = Operator::Inpaint(known.clone()).case(&image).unwrap();
     let settings = FitSettings { samples: 24, sigma: 0.1, ..settings() };
     let run = |weight: f64| {
-        reconstruct(&prior, &case, &settings, weight, &Default::default(), &mut |_| {}).unwrap()
+        reconstruct(&prior, &case, &settings, weight, &Default::default(), &mut |_| Ok(())).unwrap()
     };
     let free = run(0.0);
     let over = |map: &Array4<f32>, wanted: bool| {
@@ -341,7 +344,7 @@ fn what_does_not_fit_is_told() {
     }
     let run = |operator: Operator, settings: FitSettings| {
         let case = operator.case(&image).unwrap();
-        let found = reconstruct(&prior, &case, &settings, 1.0, &Default::default(), &mut |_| {});
+        let found = reconstruct(&prior, &case, &settings, 1.0, &Default::default(), &mut |_| Ok(()));
         found.unwrap_err().to_string()
     };
     assert!(run(Operator::Superres([2; 3]), settings()).contains("the generator's [16, 16, 16]"));
@@ -422,6 +425,24 @@ fn the_program_restores_with_the_generator_inside() {
     for ((a, b), missing) in filled.data.iter().zip(&own.data).zip(&mask) {
         assert!(*missing == 1.0 || (a - b).abs() < 1e-4 * brightest);
     }
+    // So does the generator that is opened once, in memory; a fit may be cancelled.
+    let opened = pipeline::Prior::open("brain-4mm", None, pipeline::Device::Cpu).unwrap();
+    let operator = pipeline::prior::Operator::Inpaint(Volume::new(mask.clone(), own.affine));
+    let settings = FitSettings { steps: 2, samples: 2, ..FitSettings::default() };
+    let restore =
+        |progress: &Progress| opened.restore(own.clone(), &operator, Centre::Grid, &settings, 1.0, progress);
+    let in_memory = restore(&Progress::default()).unwrap();
+    assert!(apart(&in_memory.restored.image.data, &filled.data) < 1e-6 * f64::from(brightest));
+    assert!(in_memory.deviation.is_some() && in_memory.samples.len() == 2);
+    let enough = AtomicBool::new(false);
+    let tell = |event: Event| {
+        if let Event::Step { step, .. } = event {
+            assert_eq!(step, 1);
+            enough.store(true, Ordering::Relaxed);
+        }
+    };
+    let cancelled = restore(&Progress::new(&tell).cancelled_by(&enough));
+    assert!(matches!(cancelled, Err(voxgan::error::Error::Cancelled)));
     let lines = Array3::from_shape_fn((40, 48, 1), |(_, y, _)| y % 2 == 0 || (18..30).contains(&y));
     let lines = lines.broadcast((40, 48, 40)).unwrap();
     npy::write_bool(Path::new(&path("mask.npy")), lines.into_dyn()).unwrap();

@@ -16,6 +16,8 @@ use voxgan::config::{BestBy, ClassCondition, Covariate, CoverageRecipe, Encoding
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::pipeline;
+use voxgan::pipeline::train::{Options, Plan as RunPlan, Training, train};
 use voxgan::pretrained::latest_checkpoint;
 use voxgan::pretrained::{Model, Weights, export, export_for_training};
 use voxgan::train::generator::{self, Job};
@@ -390,6 +392,43 @@ fn the_stop_flag_ends_a_run_with_a_checkpoint() {
     let job = Job { out: &none, ..job };
     assert_eq!(generator::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap(), Ended::Stopped);
     assert_eq!(latest_checkpoint(&none).unwrap(), None);
+}
+
+/// The job of a program: it tells of its steps, is cancelled, and the same options go on to the same end.
+#[test]
+fn a_job_that_was_cancelled_goes_on() {
+    let place = Place::new(0, 5);
+    let mut recipe = tiny();
+    recipe.training.total_kimg = 12.0 * recipe.training.batch as f64 / 1000.0;
+    let path = place.out("recipe.toml");
+    fs::write(&path, recipe.to_toml().unwrap()).unwrap();
+    let options = Options {
+        recipe: path.to_str().unwrap().into(),
+        data: place.data(),
+        out: place.out("run"),
+        ..Options::default()
+    };
+    let plan = Training::open(options.clone()).unwrap().plan().unwrap();
+    assert!(matches!(plan, RunPlan::Generator { volumes: 5, validated: None, .. }), "{plan:?}");
+    let (stop, heard) = (AtomicBool::new(false), std::sync::Mutex::new(Vec::new()));
+    let tell = |event: pipeline::Event| match event {
+        pipeline::Event::Done { what, done, of } => {
+            heard.lock().unwrap().push(format!("{what} {done} of {of}"));
+        }
+        pipeline::Event::Step { step: 5, of: 12, numbers } => {
+            assert!(numbers["loss_g"].is_finite());
+            stop.store(true, Ordering::Relaxed);
+        }
+        _ => {}
+    };
+    let cancelled = train(options.clone(), &pipeline::Progress::new(&tell).cancelled_by(&stop)).unwrap();
+    assert!(!cancelled.complete);
+    assert!(cancelled.checkpoint.unwrap().ends_with("step-00000005.safetensors"));
+    let ended = train(options, &pipeline::Progress::new(&tell)).unwrap();
+    assert!(ended.complete);
+    assert_eq!(*heard.lock().unwrap(), ["steps 0 of 12", "steps 5 of 12"]);
+    place.train(&recipe, "whole", 12).unwrap();
+    assert_same_checkpoints(&ended.checkpoint.unwrap(), &place.latest("whole"));
 }
 
 #[test]

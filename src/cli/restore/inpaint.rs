@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use super::RestoreArgs;
-use crate::error::Result;
-use crate::pipeline::restore::Problem;
+use crate::pipeline::restore::{Options, Problem};
 use crate::pretrained::restorer;
 
 /// Fill what is missing in a scan, or is not to be believed: lesions, slices, holes.
@@ -29,11 +28,8 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Restores.
-///
-/// # Errors
-/// Those of [`restore`](crate::pipeline::restore::restore).
-pub fn run(args: Args) -> Result<()> {
-    let problem = Problem::Inpaint(args.mask);
-    super::run(args.input, args.output, problem, args.weights, args.restore)
+impl From<Args> for Options {
+    fn from(args: Args) -> Self {
+        args.restore.options(args.input, args.output, Problem::Inpaint(args.mask), args.weights)
+    }
 }

@@ -28,15 +28,19 @@ pub struct RestoreArgs {
     no_anatomy: bool,
 }
 
+impl RestoreArgs {
+    fn options(self, input: PathBuf, output: PathBuf, problem: Problem, weights: String) -> Options {
+        let Self { device, consistency, no_anatomy } = self;
+        Options { input, output, problem, weights: Some(weights), consistency, anatomy: !no_anatomy, device }
+    }
+}
+
 /// Restores, and says what the result rests on.
 ///
 /// # Errors
 /// Those of [`restore`].
-fn run(input: PathBuf, output: PathBuf, problem: Problem, weights: String, args: RestoreArgs) -> Result<()> {
-    let RestoreArgs { device, consistency, no_anatomy } = args;
-    let options =
-        Options { input, output, problem, weights: Some(weights), consistency, anatomy: !no_anatomy, device };
-    print(&options.output, &restore(&options, &Progress::default())?);
+pub fn run(options: &Options) -> Result<()> {
+    print(&options.output, &restore(options, &Progress::default())?);
     Ok(())
 }
 

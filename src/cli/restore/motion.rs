@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use super::RestoreArgs;
-use crate::error::Result;
-use crate::pipeline::restore::Problem;
+use crate::pipeline::restore::{Options, Problem};
 use crate::pretrained::restorer;
 
 /// Correct the ghosts and the blur of a head that moved while it was measured.
@@ -26,11 +25,8 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Restores.
-///
-/// # Errors
-/// Those of [`restore`](crate::pipeline::restore::restore).
-pub fn run(args: Args) -> Result<()> {
-    let problem = Problem::Motion;
-    super::run(args.input, args.output, problem, args.weights, args.restore)
+impl From<Args> for Options {
+    fn from(args: Args) -> Self {
+        args.restore.options(args.input, args.output, Problem::Motion, args.weights)
+    }
 }

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use super::RestoreArgs;
-use crate::error::Result;
-use crate::pipeline::restore::Problem;
+use crate::pipeline::restore::{Options, Problem};
 use crate::pretrained::restorer;
 
 /// Show how a brain may look some years later.
@@ -33,11 +32,13 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Restores.
-///
-/// # Errors
-/// Those of [`restore`](crate::pipeline::restore::restore).
-pub fn run(args: Args) -> Result<()> {
-    let problem = Problem::Progress { years: args.years, group: args.group };
-    super::run(args.input, args.output, problem, args.weights, args.restore)
+impl From<Args> for Options {
+    fn from(args: Args) -> Self {
+        args.restore.options(
+            args.input,
+            args.output,
+            Problem::Progress { years: args.years, group: args.group },
+            args.weights,
+        )
+    }
 }

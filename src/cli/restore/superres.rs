@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use super::super::numbers::one_or_three;
 use super::RestoreArgs;
-use crate::error::Result;
-use crate::pipeline::restore::Problem;
+use crate::pipeline::restore::{Options, Problem};
 use crate::pretrained::restorer;
 
 /// Bring a scan to a finer grid.
@@ -30,13 +29,10 @@ pub struct Args {
     restore: RestoreArgs,
 }
 
-/// Restores.
-///
-/// # Errors
-/// Those of [`restore`](crate::pipeline::restore::restore).
-pub fn run(args: Args) -> Result<()> {
-    let problem = Problem::Superres(args.factor);
-    super::run(args.input, args.output, problem, args.weights, args.restore)
+impl From<Args> for Options {
+    fn from(args: Args) -> Self {
+        args.restore.options(args.input, args.output, Problem::Superres(args.factor), args.weights)
+    }
 }
 
 pub(super) fn parse_factor(text: &str) -> std::result::Result<[usize; 3], String> {

@@ -4,6 +4,7 @@ use burn::backend::Autodiff;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use super::latent::{collinearity, half_square};
 use super::{Observed, Prior};
@@ -24,7 +25,8 @@ const STEPS: u64 = 0;
 const SAMPLES: u64 = 1;
 
 /// How w is fitted to a measurement.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FitSettings {
     /// Steps to the mode; and as many again to the posterior about it.
     pub steps: u64,
@@ -128,7 +130,8 @@ struct Unknowns<B: Backend> {
     noise: Vec<Param<Tensor<B, 3>>>,
 }
 
-/// Fits w to what was measured on the prior's grid, from the prior's mean on, and tells of every step.
+/// Fits w to what was measured on the prior's grid, from the prior's mean on, and tells of every step; an error of `tell` ends
+/// it.
 ///
 /// The mode is that of `‖A·G(w) − y‖²/2σ² − log p(w)`. About it, q(v) = N(m, diag s²) minimises the negative evidence lower
 /// bound, `E_q[‖A·G − y‖²/2σ² − κ Σ cos] + KL(q ‖ N(0, 1))`, its expectation by one draw `m + s·ε` a step (Kingma & Welling
@@ -142,7 +145,7 @@ pub fn fit<B: VolumeOps>(
     measurement: &Measurement,
     settings: &FitSettings,
     device: &B::Device,
-    tell: &mut dyn FnMut(FitStep),
+    tell: &mut dyn FnMut(FitStep) -> Result<()>,
 ) -> Result<Posterior<B>> {
     settings.check()?;
     let shape = [1, prior.num_ws(), prior.latent.mean.dims()[2]];
@@ -183,7 +186,7 @@ struct Search<'a, B: VolumeOps> {
 
 impl<B: VolumeOps> Search<'_, B> {
     /// One part of the fit, after `done` steps.
-    fn descend(&mut self, done: u64, tell: &mut dyn FnMut(FitStep)) -> Result<()> {
+    fn descend(&mut self, done: u64, tell: &mut dyn FnMut(FitStep) -> Result<()>) -> Result<()> {
         let FitSettings { steps, learning_rate, samples, .. } = *self.settings;
         let of = if samples > 1 { 2 * steps } else { steps };
         let warm_up = (WARM_UP * steps as f64) as u64;
@@ -199,7 +202,7 @@ impl<B: VolumeOps> Search<'_, B> {
             }
             let gradients = gradients(&self.unknowns, &energy.backward());
             self.unknowns = adam.step(self.unknowns.clone(), &gradients);
-            tell(FitStep { number: done + step + 1, of, misfit });
+            tell(FitStep { number: done + step + 1, of, misfit })?;
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ pub fn reconstruct<B: VolumeOps>(
     settings: &FitSettings,
     weight: f64,
     device: &B::Device,
-    tell: &mut dyn FnMut(FitStep),
+    tell: &mut dyn FnMut(FitStep) -> Result<()>,
 ) -> Result<Reconstructed> {
     let grid = prior.grid();
     if case.start.shape()[1..] != grid {

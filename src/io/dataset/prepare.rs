@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, hex, rows};
@@ -23,7 +24,8 @@ use crate::volume::orientation::to_ras;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
 /// What to prepare, and how.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Plan {
     /// Scans, folders of them, BIDS trees, or `.txt` lists with a path a line (relative to the list's folder).
     pub inputs: Vec<PathBuf>,
@@ -45,6 +47,24 @@ pub struct Plan {
     pub frame: Option<usize>,
     /// Stop at the first scan (in the order of the input) that cannot be prepared.
     pub strict: bool,
+}
+
+impl Default for Plan {
+    /// 64 voxels along each axis, and what `voxgan prepare` does if it is told no more.
+    fn default() -> Self {
+        Self {
+            inputs: Vec::new(),
+            shape: [64; 3],
+            spacing_mm: None,
+            interpolation: Interpolation::Linear,
+            normalisation: Normalisation::Percentile { low: 0.0, high: 99.9 },
+            centre: Centre::Foreground,
+            participants: Vec::new(),
+            labels: Vec::new(),
+            frame: None,
+            strict: false,
+        }
+    }
 }
 
 /// What is done to every scan before it is resampled: a correction from another room, such as that of a bias field.

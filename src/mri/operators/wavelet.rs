@@ -12,7 +12,8 @@ use super::super::linear::Linear;
 use super::super::{Complex32, ComplexArray};
 
 /// Daubechies' wavelets (1988) with so many vanishing moments: filters of twice as many taps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Daubechies {
     /// Haar's.
     Db1,

@@ -7,7 +7,7 @@ use super::super::linear::{dot, norm};
 use super::Trace;
 
 /// How a proximal gradient method goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Steps {
     /// Iterations at most.
     pub iterations: usize,

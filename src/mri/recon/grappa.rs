@@ -20,7 +20,8 @@ use super::{Acquired, Reconstruction, check_range, image};
 use crate::error::{Error, Result};
 
 /// Settings of [`grappa`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Grappa {
     /// Width of the kernel's window along `[D, H, W]`, odd; one is taken where an axis is not in k-space.
     pub kernel: [usize; 3],

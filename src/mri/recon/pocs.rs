@@ -9,7 +9,8 @@ use super::{Acquired, Reconstruction, Trace, check_range, image};
 use crate::error::Result;
 
 /// Settings of [`pocs`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Pocs {
     /// Iterations at most.
     pub iterations: usize,

@@ -9,7 +9,8 @@ use super::{Acquired, Reconstruction, check_range, image};
 use crate::error::Result;
 
 /// Settings of [`sense`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sense {
     /// Weight of ‖x‖², relative to the largest `Σ|S|²`, an upper bound of the eigenvalues of `AᴴA`.
     pub lambda: f64,

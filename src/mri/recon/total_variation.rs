@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::random::{Purpose, stream};
 
 /// Settings of [`total_variation`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TotalVariation {
     /// Weight of the total variation, relative to the largest magnitude of the zero-filled image of the whole volume.
     pub lambda: f64,

@@ -16,7 +16,8 @@ use crate::random::{Purpose, stream};
 const SHIFTS: u64 = 500;
 
 /// Settings of [`wavelet`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct L1Wavelet {
     /// Weight of the details, relative to the largest magnitude of the zero-filled image of the whole volume.
     pub lambda: f64,

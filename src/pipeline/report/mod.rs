@@ -1,4 +1,4 @@
-//! `voxgan report`: what other commands left in a folder, as one HTML file.
+//! What other jobs left in a folder, as one HTML file that needs nothing but a browser.
 
 mod adjusted;
 mod check;
@@ -10,42 +10,43 @@ mod training;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use super::compare::COMPARISON;
+use super::derivatives;
+use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::io::write_beside;
-use crate::pipeline::compare::COMPARISON;
-use crate::pipeline::derivatives;
 use crate::report::page::{Block, Cell, Column, Figure, Mark, Page, Section, Table};
 
-/// Make a report: one HTML file that needs nothing but a browser.
-///
-/// Of a cohort (what `voxgan anatomy volumes --out` wrote): distributions, tables and flags. Of a comparison (`voxgan anatomy
-/// compare --out`): both cohorts side by side, tests and floors, with head size,
-/// covariates and age accounted for. Of a verdict (`voxgan anatomy check --out FILE.json`): every
-/// pair, with agreement plots. Of a training run: its warnings, its best checkpoint, its curves and samples. Where there are scans, outlines of their
-/// structures and a viewer to scroll through them.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    /// The folder of a cohort, of a comparison or of a training run, or the .json of a check
-    #[arg(value_name = "RUN|COHORT")]
-    input: PathBuf,
-    /// The file
-    #[arg(short, long, value_name = "HTML", default_value = "report.html")]
-    out: PathBuf,
-    /// Scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    scans: usize,
+/// What is reported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The folder of a cohort, of a comparison or of a training run, or the .json of a check.
+    pub input: PathBuf,
+    /// The file.
+    pub out: PathBuf,
+    /// Scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB.
+    pub scans: usize,
 }
 
-/// Folder → page → file.
+impl Default for Options {
+    fn default() -> Self {
+        Self { input: PathBuf::new(), out: "report.html".into(), scans: 4 }
+    }
+}
+
+/// Folder → page → file; the bytes of it.
 ///
 /// # Errors
 /// What is wrong with the folder or the disk.
-pub fn run(args: Args) -> Result<()> {
-    let input = &args.input;
+pub fn report(options: &Options, progress: &Progress) -> Result<usize> {
+    let Options { input, out, scans } = options;
     let mut page = if input.join(COMPARISON).is_file() {
-        comparison::page(input, args.scans)?
+        comparison::page(input, *scans)?
     } else if input.join(derivatives::LIST).is_file() {
-        cohort::page(input, args.scans)?
+        cohort::page(input, *scans)?
     } else if input.join("stats.jsonl").is_file() {
         training::page(input)?
     } else if input.is_file() {
@@ -55,15 +56,16 @@ pub fn run(args: Args) -> Result<()> {
         let advice = "give the --out of one of these commands";
         return Err(Error::file(input, "content", expected, "none of it", advice));
     };
+    progress.check()?;
     page.colophon = format!(
         "voxgan {} report {}. Synthetic scans are no scans of anyone; nothing here serves a diagnosis.",
         env!("CARGO_PKG_VERSION"),
         name_of(input),
     );
     let html = page.render()?;
-    write_beside(&args.out, |file| file.write_all(html.as_bytes()))?;
-    println!("{}: {:.1} MB", args.out.display(), html.len() as f64 / 1e6);
-    Ok(())
+    write_beside(out, |file| file.write_all(html.as_bytes()))?;
+    progress.tell(Event::Wrote(out));
+    Ok(html.len())
 }
 
 /// The last part of a path, for titles.

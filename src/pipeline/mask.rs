@@ -1,0 +1,107 @@
+//! A sampling pattern becomes a mask, a record of it and its figures.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use image::{GrayImage, Luma};
+use ndarray::{Array3, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+
+use super::progress::{Event, Progress};
+use super::sidecar;
+use crate::error::{Error, Result};
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::{npy, write_beside};
+use crate::mri::sampling::{Columns, FastMri, Mask, Pattern, Seed};
+use crate::report::write_png;
+use crate::volume::{ImageGrid, Volume};
+
+/// A pattern, its grid, and where the mask goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// What is sampled.
+    pub pattern: Pattern,
+    /// Places of k-space along `[D, H, W]`.
+    pub shape: [usize; 3],
+    /// Where random draws start.
+    pub seed: Seed,
+    /// The mask, with DC in the middle (index n/2): .npy (truth values `[D, H, W]`), .nii, .nii.gz (0 and 1) or .png (a plane);
+    /// its record goes beside it, .json.
+    pub output: PathBuf,
+}
+
+impl Default for Options {
+    /// A quarter of the columns of a slice, drawn as fastMRI does.
+    fn default() -> Self {
+        Self {
+            pattern: Pattern::FastMri(FastMri::new(Columns::Random, 0.08, 4.0)),
+            shape: [1, 256, 256],
+            seed: Seed::Number(0),
+            output: PathBuf::new(),
+        }
+    }
+}
+
+/// Pattern → mask → file and record; [`Mask::report`] has the figures.
+///
+/// # Errors
+/// What the pattern refuses; a name of another kind of file; what cannot be written.
+pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
+    let Options { pattern, shape, seed, output } = options;
+    let mask = pattern.mask(*shape, seed)?;
+    let stem = write(output, &mask)?;
+    let record = serde_json::json!({
+        "Pattern": pattern, "Seed": seed, "ShapeDHW": shape, "Report": mask.report(),
+    });
+    let record = sidecar::joined(record, sidecar::generated_by());
+    write_beside(&output.with_file_name(stem + ".json"), |file| writeln!(file, "{record:#}"))?;
+    progress.tell(Event::Wrote(output));
+    Ok(mask)
+}
+
+/// Writes the mask as its name's ending asks for; returns the name without it.
+fn write(path: &Path, mask: &Mask) -> Result<String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = |ending: &str| name.strip_suffix(ending).filter(|stem| !stem.is_empty()).map(str::to_string);
+    let (d, h, w) = mask.sampled.dim();
+    if let Some(stem) = stem(".npy") {
+        npy::write_bool(path, mask.sampled.view().into_dyn())?;
+        Ok(stem)
+    } else if let Some(stem) = stem(".nii.gz").or_else(|| stem(".nii")) {
+        let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Axis(0));
+        let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3]).affine);
+        let description = "voxgan mask: k-space, DC in the middle".into();
+        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })?;
+        Ok(stem)
+    } else if let Some(stem) = stem(".png") {
+        write_png(path, &picture(path, &mask.sampled)?)?;
+        Ok(stem)
+    } else {
+        let advice = "let the file's name end so";
+        Err(Error::file(path, "name", ".npy, .nii, .nii.gz or .png", format!("{name:?}"), advice))
+    }
+}
+
+/// The plane of the two axes that the mask varies along; white where it samples.
+fn picture(path: &Path, sampled: &Array3<bool>) -> Result<GrayImage> {
+    let constant = (0..3).map(Axis).find(|&axis| {
+        let first = sampled.index_axis(axis, 0);
+        sampled.axis_iter(axis).all(|other| other == first)
+    });
+    let Some(axis) = constant else {
+        let advice = "write it as .npy or .nii.gz";
+        return Err(Error::file(
+            path,
+            "mask",
+            "one that is constant along an axis",
+            "one that is not",
+            advice,
+        ));
+    };
+    let plane: ArrayView2<bool> = sampled.index_axis(axis, 0);
+    let (rows, columns) = plane.dim();
+    Ok(GrayImage::from_fn(columns as u32, rows as u32, |x, y| {
+        Luma([if plane[[y as usize, x as usize]] { 255 } else { 0 }])
+    }))
+}

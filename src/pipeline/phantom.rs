@@ -1,0 +1,90 @@
+//! Phantoms, whose truth is known.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::progress::{Event, Progress};
+use super::simulate::write_synthetic;
+use crate::error::{Error, Result};
+use crate::io::nifti::DataType;
+use crate::mri::phantom::{BrainPhantom, Contrast, Ellipsoids, centred_grid};
+use crate::volume::Volume;
+
+/// A phantom and its grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The phantom, .nii or .nii.gz; what it is made of goes beside it, .json.
+    pub output: PathBuf,
+    /// What it shows.
+    pub of: Shown,
+    /// Voxels along W, H and D; one along D for a slice.
+    pub shape: [usize; 3],
+    /// Their size along the same axes.
+    pub spacing_mm: [f64; 3],
+    /// How the brain's tissues appear.
+    pub contrast: Contrast,
+    /// The brain.
+    pub brain: BrainPhantom,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            output: PathBuf::new(),
+            of: Shown::default(),
+            shape: [160, 192, 160],
+            spacing_mm: [1.0; 3],
+            contrast: Contrast::default(),
+            brain: BrainPhantom::default(),
+        }
+    }
+}
+
+/// What a phantom shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// A head with folded cortex
+    #[default]
+    Brain,
+    /// The brain's FreeSurfer labels
+    Labels,
+    /// The Shepp-Logan ellipsoids of Koay 2007; ellipses in a slice
+    SheppLogan,
+}
+
+/// Phantom → volume → file and record.
+///
+/// # Errors
+/// A grid that is none, numbers of the brain that are out of range, and what is wrong with the disk.
+pub fn phantom(options: &Options, progress: &Progress) -> Result<Volume> {
+    let Options { output, of, shape, spacing_mm, contrast, brain } = options;
+    if !spacing_mm.iter().all(|&mm| mm > 0.0 && mm.is_finite()) || shape.contains(&0) {
+        let found = format!("{shape:?} voxels of {spacing_mm:?} mm");
+        return Err(Error::value("--shape, --spacing-mm", "numbers above zero", found, "correct them"));
+    }
+    let grid = centred_grid(*shape, *spacing_mm);
+    let of_brain = || {
+        let volumes_ml =
+            brain.volumes_ml()?.into_iter().map(|(tissue, ml)| (format!("{tissue:?}"), json!(ml)));
+        let volumes_ml: serde_json::Map<String, Value> = volumes_ml.collect();
+        Ok::<_, Error>(json!({ "Phantom": brain, "VolumesMl": volumes_ml }))
+    };
+    let (volume, data_type, details) = match of {
+        Shown::Brain => (brain.volume(&grid, *contrast)?, DataType::F32, of_brain()?),
+        Shown::Labels => (brain.labels(&grid)?, DataType::I16, of_brain()?),
+        Shown::SheppLogan => {
+            let side_mm = (0..3).map(|axis| shape[axis] as f64 * spacing_mm[axis]).fold(0.0, f64::max);
+            let planar = shape[2] == 1;
+            let ellipsoids =
+                if planar { Ellipsoids::shepp_logan_2d } else { Ellipsoids::shepp_logan_3d }(side_mm);
+            (ellipsoids.volume(&grid)?, DataType::F32, json!({ "Ellipsoids": ellipsoids }))
+        }
+    };
+    write_synthetic(output, &volume, data_type, "phantom", details)?;
+    progress.tell(Event::Wrote(output));
+    Ok(volume)
+}

@@ -1,0 +1,315 @@
+//! Raw data becomes a volume, by a classical method or by a network.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array4, Axis};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::device::{Device, on_device};
+use super::progress::{Event, Progress};
+use super::records::Records;
+use super::restore::{Change, anatomy, beside};
+use super::sidecar;
+use crate::config::in_file;
+use crate::error::{Error, Result};
+use crate::heads;
+use crate::io::masks;
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::raw::{self, RawOptions};
+use crate::io::{cfl, npy};
+use crate::metrics::{Plan, Profile, Scores, score};
+use crate::mri::coils::{EspiritOptions, Keep};
+use crate::mri::image::Part;
+use crate::mri::operators::sampled::Sampled;
+use crate::mri::recon::Reconstruction;
+use crate::mri::recon::sense::Sense;
+use crate::mri::recon::total_variation::TotalVariation;
+use crate::mri::reconstruct::{self, CoilSettings, Measurement, Reconstructed};
+use crate::mri::{Complex32, Linear};
+use crate::pretrained::{TrainedRestorer, restorer};
+use crate::volume::{KSpace, Volume};
+
+/// Slices that the anatomy of a brain is looked for in, at least.
+const SLICES_MIN: usize = 16;
+
+/// Raw data, and how an image is made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The raw data: fastMRI or ISMRMRD (.h5), BART's .cfl with its .hdr, or .npy.
+    pub input: PathBuf,
+    /// The image, .nii or .nii.gz.
+    pub output: PathBuf,
+    /// What the file leaves open.
+    pub raw: RawOptions,
+    /// Keep only the samples of this mask (.png, .tif, .npy, .mat).
+    pub mask: Option<PathBuf>,
+    /// The record of how the head moved, for zero-filled, SENSE, total variation and a network.
+    pub shots: Option<PathBuf>,
+    /// Where coil sensitivities come from.
+    pub maps: Maps,
+    /// Whether noise is made white first, where there is a noise scan.
+    pub whiten: bool,
+    /// Virtual coils to compress to.
+    pub compress: Option<Keep>,
+    /// How.
+    pub method: Method,
+    /// What of the complex image is kept.
+    pub part: Part,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            input: PathBuf::new(),
+            output: PathBuf::new(),
+            raw: RawOptions::default(),
+            mask: None,
+            shots: None,
+            maps: Maps::Auto(EspiritOptions::default()),
+            whiten: true,
+            compress: None,
+            method: Method::Classical(reconstruct::Method::ZeroFilled),
+            part: Part::default(),
+        }
+    }
+}
+
+/// Where coil sensitivities come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Maps {
+    /// From nowhere for zero-filled and GRAPPA, by ESPIRiT for the others.
+    Auto(EspiritOptions),
+    /// From nowhere: coil images are combined by their root sum of squares.
+    None,
+    /// By ESPIRiT.
+    Espirit(EspiritOptions),
+    /// From a file (.cfl, .npy) of the k-space's shape.
+    File(PathBuf),
+}
+
+/// How an image is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// By a classical method.
+    Classical(reconstruct::Method),
+    /// By a network that was trained for it.
+    Network(Network),
+}
+
+/// A network that reconstructs, and how far it is trusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// One inside the program by its name, a checkpoint or weights file, or a run's folder.
+    pub weights: String,
+    /// How far its image is held to the samples, from 0 to 1; see [`super::restore::Options::consistency`].
+    pub consistency: f64,
+    /// Whether the brain's volumes are compared in the floor and in the result, of 16 slices or more.
+    pub anatomy: bool,
+    /// Where to compute.
+    pub device: Device,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { weights: restorer::RECON.into(), consistency: 1.0, anatomy: true, device: Device::default() }
+    }
+}
+
+/// An image, and what is known of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The image on its own grid; its provenance has the steps that made it.
+    pub volume: Volume,
+    /// ‖Ax − y‖ / ‖y‖ over the samples, where it is known.
+    pub data_residual: Option<f64>,
+    /// How near it comes to the file's own image, if there is one; or why they cannot be compared.
+    pub scores: Option<Result<Scores>>,
+    /// What a network's image rests on.
+    pub network: Option<OfNetwork>,
+    /// The files that were written, all on one grid: the image is the last.
+    pub files: Vec<PathBuf>,
+}
+
+/// What a network's image rests on.
+#[derive(Clone, Debug)]
+pub struct OfNetwork {
+    /// As [`Outcome::data_residual`], of the classical floor.
+    pub floor_residual: Option<f64>,
+    /// Norm of what the measurement does not determine, as a part of the image's.
+    pub added_share: f64,
+    /// The brain's volumes in the floor and in the result, where they were measured.
+    pub changes: Vec<Change>,
+}
+
+/// Raw data → image → volume → file and record; beside a network's image lie its floor (total variation, or least squares of a
+/// head that moved) and what it added.
+///
+/// # Errors
+/// What is wrong with the files or the device, or what the method cannot do with them.
+pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
+    let Options { input, output, raw, mask, shots, method, part, .. } = options;
+    let mut kspace = raw::read(input, raw)?;
+    if let Some(path) = mask {
+        undersample(&mut kspace, path)?;
+    }
+    let reference = kspace.reference.clone();
+    progress.tell(Event::Note(&in_a_line(input, &kspace)));
+    progress.check()?;
+    let in_input = |error| in_file(error, input);
+    let mut measurement = Measurement::new(kspace, &coils(options)?).map_err(in_input)?;
+    if let Some(path) = shots {
+        measurement = measurement.moved(&Records::motion(path)?).map_err(|error| in_file(error, path))?;
+    }
+    progress.check()?;
+    let (found, network) = match method {
+        Method::Classical(method) => (measurement.by(method, *part).map_err(in_input)?, None),
+        Method::Network(network) => {
+            let (found, made) = network.reconstruct(&measurement, *part, progress).map_err(in_input)?;
+            (found, Some(made))
+        }
+    };
+    let Reconstructed { volume, data_residual, .. } = found;
+    let scores = reference.map(|reference| against(&volume, reference.insert_axis(Axis(0))));
+    let mut record = json!({
+        "Source": volume.provenance.source,
+        "Steps": volume.provenance.steps,
+        "DataResidual": data_residual,
+        "VoxganVersion": env!("CARGO_PKG_VERSION"),
+    });
+    let mut written: Vec<(PathBuf, &Volume)> = Vec::new();
+    if let Some(Made { floor, added, name, of_record, known }) = &network {
+        record["Restored"] = true.into();
+        record["Head"] = "recon".into();
+        record["Weights"] = name.as_str().into();
+        record["DataResidual"] = json!({ "Floor": floor.data_residual, "Result": data_residual });
+        record["AddedShare"] = known.added_share.into();
+        if let Some(anatomy) = of_record {
+            record["Anatomy"] = anatomy.clone();
+        }
+        written.push((beside(output, "floor"), &floor.volume));
+        written.push((beside(output, "added"), added));
+    }
+    written.push((output.clone(), &volume));
+    for (path, volume) in &written {
+        let options = WriteOptions { data_type: DataType::F32, description: "voxgan recon".into() };
+        nifti::write(path, volume, &options)?;
+        progress.tell(Event::Wrote(path));
+    }
+    sidecar::write(output, &record)?;
+    let files = written.into_iter().map(|(path, _)| path).collect();
+    Ok(Outcome { volume, data_residual, scores, network: network.map(|made| made.known), files })
+}
+
+/// What a network made beside its image.
+struct Made {
+    floor: Reconstructed,
+    /// On the image's own grid.
+    added: Volume,
+    name: String,
+    of_record: Option<Value>,
+    known: OfNetwork,
+}
+
+impl Network {
+    /// The image, and what else there is to know.
+    fn reconstruct(
+        &self,
+        measurement: &Measurement,
+        part: Part,
+        progress: &Progress,
+    ) -> Result<(Reconstructed, Made)> {
+        let floor = match measurement.is_moved() {
+            false => reconstruct::Method::TotalVariation(TotalVariation::default()),
+            // Many iterations of a whole volume that moves would take hours.
+            true => reconstruct::Method::Sense(Sense::default()),
+        };
+        let floor = measurement.by(&floor, part)?;
+        progress.check()?;
+        let (name, added, found) = on_device!(self.device, |B, device| {
+            let TrainedRestorer { name, network, recipe, .. } =
+                TrainedRestorer::<B>::open(&self.weights, &device)?;
+            let mut added = None;
+            let found = measurement.with(&name, part, |acquired| {
+                let made = heads::reconstruct(&network, &recipe, acquired, self.consistency, &device)?;
+                added = Some(made.added);
+                Ok(Reconstruction { image: made.image, traces: Vec::new() })
+            })?;
+            Ok::<_, Error>((name, added.expect("a network was asked"), found))
+        })?;
+        progress.check()?;
+        let added = measurement
+            .with("added by the network", part, |_| Ok(Reconstruction { image: added, traces: Vec::new() }))?
+            .volume;
+        let added_share = size(&added) / size(&found.volume).max(f64::MIN_POSITIVE);
+        let measured = self.anatomy && found.volume.dims().iter().all(|&length| length >= SLICES_MIN);
+        let (changes, of_record) = match measured {
+            true => {
+                let (changes, of_record) = anatomy(&floor.volume, &found.volume, self.device)?;
+                (changes, Some(of_record))
+            }
+            false => (Vec::new(), None),
+        };
+        let known = OfNetwork { floor_residual: floor.data_residual, added_share, changes };
+        Ok((found, Made { floor, added, name, of_record, known }))
+    }
+}
+
+/// What was read.
+fn in_a_line(path: &Path, kspace: &KSpace) -> String {
+    let sampled = kspace.sampled.iter().filter(|&&sampled| sampled).count();
+    let share = 100.0 * sampled as f64 / kspace.sampled.len() as f64;
+    let (coils, places) = (kspace.coils(), kspace.sampled.dim());
+    format!("{}: {coils} coils, {places:?} places, {share:.1} % measured", path.display())
+}
+
+/// What is done with the coils.
+fn coils(options: &Options) -> Result<CoilSettings> {
+    use reconstruct::Method::{Grappa, ZeroFilled};
+    let alone = matches!(options.method, Method::Classical(ZeroFilled | Grappa(_)));
+    let maps = match &options.maps {
+        Maps::Auto(_) if alone => reconstruct::Maps::None,
+        Maps::None => reconstruct::Maps::None,
+        Maps::Auto(espirit) | Maps::Espirit(espirit) => reconstruct::Maps::Espirit(espirit.clone()),
+        Maps::File(path) => reconstruct::Maps::Given(read_maps(path)?),
+    };
+    Ok(CoilSettings { maps, whiten: options.whiten, compress: options.compress })
+}
+
+/// Leaves only the samples of a mask, which is one plane for all slices or as deep as they are, or one row of columns.
+fn undersample(kspace: &mut KSpace, path: &Path) -> Result<()> {
+    let mask = masks::read_for(path, kspace.sampled.dim().into())?;
+    kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
+    let data = std::mem::take(&mut kspace.data);
+    let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).apply(data.into_dyn());
+    kspace.data = kept.into_dimensionality().expect("k-space of rank four");
+    kspace.provenance.steps.push(format!("undersampled by the mask {}", path.display()));
+    Ok(())
+}
+
+/// Maps `[coils, D, H, W]`, or `[coils, H, W]` for one slice.
+fn read_maps(path: &Path) -> Result<Array4<Complex32>> {
+    let npy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+    let maps = if npy { npy::read_complex(path)? } else { cfl::read(path)? };
+    let shape = maps.shape().to_vec();
+    let maps = if maps.ndim() == 3 { maps.insert_axis(Axis(1)) } else { maps };
+    maps.into_dimensionality().map_err(|_| {
+        let expected = "[coils, H, W] or [coils, D, H, W]";
+        Error::file(path, "shape", expected, format!("{shape:?}"), "give one map for each coil")
+    })
+}
+
+/// How near the image comes to the file's own reconstruction.
+fn against(volume: &Volume, reference: Array4<f32>) -> Result<Scores> {
+    let target = Volume::new(reference, volume.affine);
+    score(&target, volume, None, &Plan::new(Profile::FastMri))
+}
+
+/// The norm of a volume's voxels.
+fn size(volume: &Volume) -> f64 {
+    volume.data.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}

@@ -1,0 +1,117 @@
+//! Volumes as a scanner would have spoilt them.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::progress::{Event, Progress};
+use super::records::Records;
+use super::sidecar;
+use crate::error::{Error, Result};
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::{masks, npy};
+use crate::mri::degrade::{
+    self, Applied, Component, Degradation, MaskRuns, RandomUndersampling, Sampling, Simulated,
+};
+use crate::volume::Volume;
+
+/// A volume, and what is done to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The volume.
+    pub input: PathBuf,
+    /// The degraded volume, .nii or .nii.gz; its record goes beside it, .json.
+    pub output: PathBuf,
+    /// What is done, one after the other.
+    pub cascade: Vec<Degradation>,
+    /// Where random draws start.
+    pub seed: u64,
+    /// Where the samples of a head that moved go, .npy with DC in the middle; of a cascade that begins with motion.
+    pub kspace: Option<PathBuf>,
+}
+
+/// Volume → degradations → volume and record.
+///
+/// # Errors
+/// What is wrong with the files or the ranges; see [`degrade::simulate`].
+pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
+    let Options { input, output, cascade, seed, kspace } = options;
+    if let (Some(path), false) = (kspace, matches!(cascade.first(), Some(Degradation::Motion(_)))) {
+        let (found, advice) = (path.display().to_string(), "leave it out");
+        return Err(Error::value("kspace", "motion as the first degradation", found, advice));
+    }
+    let volume = nifti::read(input)?;
+    progress.check()?;
+    let simulated = degrade::simulate(&volume, cascade, *seed)?;
+    write(output, input, &simulated, json!({ "Seed": seed }))?;
+    progress.tell(Event::Wrote(output));
+    if let (Some(path), Some(Applied::Motion(motion))) =
+        (kspace, simulated.records.first().map(|record| &record.applied))
+    {
+        npy::write_complex(path, motion.kspace(&volume)?.view().into_dyn())?;
+    }
+    Ok(simulated)
+}
+
+/// Does to the volume `input` what the record of another says, and writes `output` with a record of its own.
+///
+/// # Errors
+/// What is wrong with the files; see [`degrade::replay`].
+pub fn replay(record: &Path, input: &Path, output: &Path, progress: &Progress) -> Result<Simulated> {
+    let Records { records } = Records::read(record)?;
+    let volume = degrade::replay(&nifti::read(input)?, &records)?;
+    let simulated = Simulated { volume, records };
+    write(output, input, &simulated, json!({}))?;
+    progress.tell(Event::Wrote(output));
+    Ok(simulated)
+}
+
+/// k-space measured only at the places of the mask in a file (.npy, .mat, .png, .tif).
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn undersampling(mask: &Path, component: Component) -> Result<Degradation> {
+    let sampling = Sampling::Mask(MaskRuns::from(&masks::read(mask)?.sampled));
+    Ok(Degradation::Undersampling(RandomUndersampling { sampling, seed: None, component }))
+}
+
+/// The degradations of a recipe: a TOML file with a table `[[degradation]]` for each, its `kind` and ranges.
+///
+/// # Errors
+/// [`Error::Io`] and [`Error::File`].
+pub fn recipe(path: &Path) -> Result<Vec<Degradation>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Recipe {
+        degradation: Vec<Degradation>,
+    }
+    let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, "read the recipe", source))?;
+    let recipe: Recipe = toml::from_str(&text).map_err(|error| {
+        let found = error.message().to_string();
+        Error::file(path, "recipe", "[[degradation]] tables", found, "see the guide for kinds and ranges")
+    })?;
+    Ok(recipe.degradation)
+}
+
+/// Writes a degraded volume and its record.
+fn write(output: &Path, input: &Path, simulated: &Simulated, mut details: Value) -> Result<()> {
+    details["Source"] = json!(input.file_name().map(|name| name.to_string_lossy()));
+    details["Records"] = json!(simulated.records);
+    write_synthetic(output, &simulated.volume, DataType::F32, "degraded", details)
+}
+
+/// Writes a volume that says it is synthetic and, beside it, what `details` say of it.
+pub(super) fn write_synthetic(
+    path: &Path,
+    volume: &Volume,
+    data_type: DataType,
+    what: &str,
+    details: Value,
+) -> Result<()> {
+    let description = format!("SYNTHETIC voxgan {} {what}", env!("CARGO_PKG_VERSION"));
+    nifti::write(path, volume, &WriteOptions { data_type, description })?;
+    let record = json!({ "Synthetic": true, "Steps": volume.provenance.steps });
+    sidecar::write(path, &sidecar::joined(sidecar::joined(record, sidecar::generated_by()), details))
+}

@@ -1,0 +1,385 @@
+//! A recipe and its data become a run.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use super::device::{Device, on_device};
+use super::progress::{Event, Progress};
+use crate::anatomy::synthesis::{LabelMap, LabelledScan};
+use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
+use crate::error::{Error, Result};
+use crate::io::dataset::{Dataset, manifest};
+use crate::io::{bids, nifti};
+use crate::ops::VolumeOps;
+use crate::pretrained::{checkpoint_at, latest_checkpoint};
+use crate::train::cycle::{self, Domains};
+use crate::train::restorer::{self, Subjects};
+use crate::train::transfer::Source;
+use crate::train::{Ended, Estimate, Reals, detail, generator, segmenter};
+
+/// The fewest people to validate on.
+const VALIDATED_MIN: usize = 4;
+
+/// What is trained, of what, and where the run lies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The recipe: a .toml file, or one inside the program by its name.
+    pub recipe: String,
+    /// A prepared dataset; for a segmenter, translation and progression, a folder of whole-head label maps; to translate without
+    /// pairs either, a dataset together with `other`.
+    pub data: PathBuf,
+    /// The dataset of the other contrast, to learn translation without pairs from two datasets.
+    pub other: Option<PathBuf>,
+    /// For a segmenter, real scans to learn from beside the label maps.
+    pub scans: Option<Scans>,
+    /// For a generator or a segmenter, the weights to start from: a run, a checkpoint or exported weights; for a generator also a
+    /// name inside the program.
+    pub from: Option<PathBuf>,
+    /// For a generator, a dataset of people who are not in `data`, to validate on.
+    pub validation: Option<PathBuf>,
+    /// The run's folder; a run that is there is resumed.
+    pub out: PathBuf,
+    /// For a generator, thousands of volumes to train for instead of the recipe's.
+    pub total_kimg: Option<f64>,
+    /// The run's seed instead of the recipe's.
+    pub seed: Option<u64>,
+    /// Where to compute.
+    pub device: Device,
+}
+
+/// Real skull-stripped scans with label maps on their grids: sub-01_dseg.nii.gz belongs to sub-01_T1w.nii.gz.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scans {
+    /// The folder of the scans.
+    pub images: PathBuf,
+    /// The folder of the label maps.
+    pub labels: PathBuf,
+}
+
+/// A run whose recipe and data are open and fit each other.
+#[derive(Debug)]
+pub struct Training {
+    options: Options,
+    inputs: Inputs,
+}
+
+/// What is trained, and of what.
+#[derive(Debug)]
+enum Inputs {
+    Generator {
+        recipe: Box<Recipe>,
+        reals: Reals,
+        validation: Option<Reals>,
+        from: Option<Source>,
+        /// What is taken from there, line by line.
+        taken: Vec<String>,
+    },
+    Segmenter {
+        recipe: Box<SegmentationRecipe>,
+        maps: Vec<LabelMap>,
+        scans: Vec<LabelledScan>,
+        from: Option<PathBuf>,
+    },
+    /// Of label maps, of a dataset, or without pairs of two.
+    Head { recipe: Box<RestorationRecipe>, maps: Vec<LabelMap>, datasets: Vec<Dataset> },
+}
+
+/// What a run will be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// Of a generator.
+    Generator {
+        /// The resolved recipe.
+        recipe: Box<Recipe>,
+        /// Parameters, steps and memory.
+        estimate: Estimate,
+        /// Size of a voxel along (i, j, k).
+        spacing_mm: [f64; 3],
+        /// What is taken of other weights, line by line.
+        taken: Vec<String>,
+        /// Volumes of the training set.
+        volumes: usize,
+        /// Volumes to validate on.
+        validated: Option<usize>,
+    },
+    /// Of a segmenter.
+    Segmenter {
+        /// The recipe.
+        recipe: Box<SegmentationRecipe>,
+        /// Label maps.
+        maps: usize,
+        /// Real scans with label maps.
+        scans: usize,
+    },
+    /// Of a head.
+    Head {
+        /// The recipe.
+        recipe: Box<RestorationRecipe>,
+        /// Label maps; none where it learns from datasets.
+        maps: usize,
+        /// Volumes of each dataset.
+        volumes: Vec<usize>,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// Whether all steps are done; else it was cancelled, and the same options go on from there.
+    pub complete: bool,
+    /// The latest checkpoint.
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// Recipe and data → run, from its latest checkpoint if there is one. Cancelled, it finishes its step and saves.
+///
+/// # Errors
+/// Those of [`Training::open`] and [`Training::run`].
+pub fn train(options: Options, progress: &Progress) -> Result<Trained> {
+    Training::open(options)?.run(progress)
+}
+
+impl Training {
+    /// Opens recipe and data.
+    ///
+    /// # Errors
+    /// What is wrong with them; [`Error::Value`] for an option that the recipe's kind does not take.
+    pub fn open(options: Options) -> Result<Self> {
+        let recipe = AnyRecipe::open(&options.recipe)?;
+        let unpaired = matches!(&recipe, AnyRecipe::Head(recipe) if recipe.unpaired.is_some());
+        if let (Some(other), false) = (&options.other, unpaired) {
+            let (expected, advice) =
+                ("a recipe with a table [unpaired]", "leave it out, or take translate-unpaired");
+            return Err(Error::value("--other", expected, other.display().to_string(), advice));
+        }
+        if let (Some(validation), false) = (&options.validation, matches!(recipe, AnyRecipe::Generator(_))) {
+            let found = validation.display().to_string();
+            return Err(Error::value("--validation", "a generator's recipe", found, "leave it out"));
+        }
+        let inputs = match recipe {
+            AnyRecipe::Generator(recipe) => Inputs::of_generator(*recipe, &options),
+            AnyRecipe::Segmenter(recipe) => Inputs::of_segmenter(recipe, &options),
+            AnyRecipe::Head(recipe) => Inputs::of_head(recipe, &options),
+        }?;
+        Ok(Self { options, inputs })
+    }
+
+    /// What the run will be.
+    ///
+    /// # Errors
+    /// What is wrong with the device.
+    pub fn plan(&self) -> Result<Plan> {
+        Ok(match &self.inputs {
+            Inputs::Generator { recipe, reals, validation, taken, .. } => Plan::Generator {
+                recipe: recipe.clone(),
+                estimate: on_device!(self.options.device, |B, device| Estimate::new::<B>(recipe, &device)),
+                spacing_mm: reals.spacing_mm(),
+                taken: taken.clone(),
+                volumes: reals.len(),
+                validated: validation.as_ref().map(Reals::len),
+            },
+            Inputs::Segmenter { recipe, maps, scans, .. } => {
+                Plan::Segmenter { recipe: recipe.clone(), maps: maps.len(), scans: scans.len() }
+            }
+            Inputs::Head { recipe, maps, datasets } => Plan::Head {
+                recipe: recipe.clone(),
+                maps: maps.len(),
+                volumes: datasets.iter().map(Dataset::len).collect(),
+            },
+        })
+    }
+
+    /// Trains from the run's latest checkpoint, if there is one. Cancelled, it finishes the step and saves.
+    ///
+    /// # Errors
+    /// [`Error::Training`] for a loss that is not finite; what is wrong with device, data or disk. The last checkpoint is intact
+    /// in every case.
+    pub fn run(&self, progress: &Progress) -> Result<Trained> {
+        let Options { out, device, .. } = &self.options;
+        if let (Inputs::Generator { taken, .. }, None) = (&self.inputs, latest_checkpoint(out)?) {
+            taken.iter().for_each(|line| progress.tell(Event::Note(&format!("from: {line}"))));
+        }
+        let steps = Cell::new(0);
+        let tell = |event: crate::train::Event| match event {
+            crate::train::Event::Started { step, steps: of } => {
+                steps.set(of);
+                progress.tell(Event::Done { what: "steps", done: step as usize, of: of as usize });
+            }
+            crate::train::Event::Logged { step, numbers } => {
+                progress.tell(Event::Step { step, of: steps.get(), numbers });
+            }
+            crate::train::Event::Warned { step, text } => {
+                progress.tell(Event::Note(&format!("warning at step {step}: {text}")));
+            }
+            crate::train::Event::Wrote(path) => progress.tell(Event::Wrote(path)),
+        };
+        let ended = on_device!(*device, |B, device| self.inputs.train::<B>(
+            out,
+            &device,
+            progress.cancelled(),
+            &tell
+        ))?;
+        Ok(Trained { complete: ended == Ended::Complete, checkpoint: latest_checkpoint(out)? })
+    }
+}
+
+impl Inputs {
+    fn of_generator(mut recipe: Recipe, options: &Options) -> Result<Self> {
+        recipe.training.total_kimg = options.total_kimg.unwrap_or(recipe.training.total_kimg);
+        recipe.training.seed = options.seed.unwrap_or(recipe.training.seed);
+        recipe.validate()?;
+        let recipe = Box::new(recipe.resolved());
+        let reals = Reals::new(Dataset::open(&options.data)?, &recipe)?;
+        let validation = match &options.validation {
+            Some(folder) => Some(others(Reals::new(Dataset::open(folder)?, &recipe)?, &reals)?),
+            None => None,
+        };
+        let from = options.from.as_ref().map(|from| Source::open(&from.to_string_lossy())).transpose()?;
+        let taken =
+            from.as_ref().map_or(Ok(Vec::new()), |source| source.report(&recipe, reals.spacing_mm()))?;
+        Ok(Self::Generator { recipe, reals, validation, from, taken })
+    }
+
+    fn of_segmenter(mut recipe: Box<SegmentationRecipe>, options: &Options) -> Result<Self> {
+        recipe.training.seed = options.seed.unwrap_or(recipe.training.seed);
+        no_kimg(options, "a segmenter's")?;
+        let held_out = &recipe.training.held_out;
+        let maps = label_maps(&options.data, held_out)?;
+        let from = options.from.as_deref().map(checkpoint_at).transpose()?;
+        let scans = options.scans.as_ref().map_or(Ok(Vec::new()), |scans| labelled_scans(scans, held_out))?;
+        Ok(Self::Segmenter { recipe, maps, scans, from })
+    }
+
+    fn of_head(mut recipe: Box<RestorationRecipe>, options: &Options) -> Result<Self> {
+        let Options { data, other, seed, .. } = options;
+        recipe.training.seed = seed.unwrap_or(recipe.training.seed);
+        no_kimg(options, "a head's")?;
+        let unpaired = recipe.unpaired.is_some();
+        if unpaired && other.is_none() && data.join(manifest::FILE).exists() {
+            let advice = "give it, or a folder of whole-head label maps as --data";
+            return Err(Error::value("--other", "the dataset of the other contrast", "none", advice));
+        }
+        let (mut maps, mut datasets) = (Vec::new(), Vec::new());
+        match (other, recipe.head.held_out()) {
+            (Some(other), _) => datasets.extend([Dataset::open(data)?, Dataset::open(other)?]),
+            (None, None) if !unpaired => datasets.push(Dataset::open(data)?),
+            (None, held_out) => maps = label_maps(data, held_out.unwrap_or_default())?,
+        }
+        Ok(Self::Head { recipe, maps, datasets })
+    }
+
+    fn train<B: VolumeOps>(
+        &self,
+        out: &Path,
+        device: &B::Device,
+        stop: &AtomicBool,
+        tell: &dyn Fn(crate::train::Event),
+    ) -> Result<Ended> {
+        match self {
+            Self::Generator { recipe, reals, validation, from, .. } => {
+                let (validation, from) = (validation.as_ref(), from.as_ref());
+                let job = generator::Job { recipe, reals, validation, from, out, stop, last_step: None };
+                generator::run::<B>(&job, device, tell)
+            }
+            Self::Segmenter { recipe, maps, scans, from } => match &recipe.detail {
+                Some(detail) => {
+                    let from = from.as_deref().ok_or_else(|| {
+                        let advice = "give the weights of the first network, which the second one corrects";
+                        Error::value("--from", "a segmenter's weights", "none", advice)
+                    })?;
+                    detail::run::<B>(&detail::Job { recipe, detail, maps, from, out, stop }, device, tell)
+                }
+                None => {
+                    let job = segmenter::Job { recipe, maps, scans, from: from.as_deref(), out, stop };
+                    segmenter::run::<B>(&job, device, tell)
+                }
+            },
+            Self::Head { recipe, maps, datasets } if recipe.unpaired.is_some() => {
+                let domains = match &datasets[..] {
+                    [data, other] => Domains::Scans([data, other]),
+                    _ => Domains::Maps(maps),
+                };
+                cycle::run::<B>(&cycle::Job { recipe, domains, out, stop }, device, tell)
+            }
+            Self::Head { recipe, maps, datasets } => {
+                let subjects = datasets.first().map_or(Subjects::Maps(maps), Subjects::Scans);
+                restorer::run::<B>(&restorer::Job { recipe, subjects, out, stop }, device, tell)
+            }
+        }
+    }
+}
+
+/// People to validate on, if there are enough of them and none is among those that are learned from.
+fn others(people: Reals, learned_from: &Reals) -> Result<Reals> {
+    if people.len() < VALIDATED_MIN {
+        let (expected, found) = (format!("{VALIDATED_MIN} volumes or more"), people.len().to_string());
+        return Err(Error::value("--validation", expected, found, "prepare more scans"));
+    }
+    let known: HashSet<&str> = learned_from.dataset().manifest.entries.iter().map(|e| &*e.sha256).collect();
+    match people.dataset().manifest.entries.iter().find(|entry| known.contains(&*entry.sha256)) {
+        Some(entry) => {
+            let advice = "prepare datasets that have no scan in common";
+            Err(Error::value("--validation", "scans that are not in --data", entry.name.as_str(), advice))
+        }
+        None => Ok(people),
+    }
+}
+
+/// Only generators are trained for so many thousands of volumes.
+fn no_kimg(options: &Options, found: &str) -> Result<()> {
+    match options.total_kimg {
+        Some(_) => {
+            let advice = "set training.steps in the recipe";
+            Err(Error::value("--total-kimg", "a generator's recipe", found, advice))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The volumes of a folder but those whose names contain one of `held_out`; `what` they are.
+fn learned_from(folder: &Path, held_out: &[String], what: &str) -> Result<Vec<PathBuf>> {
+    let mut paths = bids::volumes(folder)?;
+    paths.retain(|path| !held_out.iter().any(|part| file_name(path).contains(part.as_str())));
+    if paths.is_empty() {
+        let advice = format!("give a folder of {what}, some of which are not held out");
+        return Err(Error::file(folder, what, "*.nii or *.nii.gz", "none", advice));
+    }
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The label maps of a folder but those whose names contain one of `held_out`.
+fn label_maps(folder: &Path, held_out: &[String]) -> Result<Vec<LabelMap>> {
+    let paths = learned_from(folder, held_out, "label maps")?;
+    paths.iter().map(|path| LabelMap::new(&file_name(path), nifti::read(path)?)).collect()
+}
+
+/// The scans but those held out, each with the one label map whose name is the same up to its last underscore.
+fn labelled_scans(Scans { images, labels }: &Scans, held_out: &[String]) -> Result<Vec<LabelledScan>> {
+    let subject = |path: &Path| {
+        let name = file_name(path);
+        name.rsplit_once('_').map_or(name.clone(), |(subject, _)| subject.to_string())
+    };
+    let maps = bids::volumes(labels)?;
+    let scan = |path: &PathBuf| {
+        let mut of = maps.iter().filter(|map| subject(map) == subject(path));
+        let (Some(map), None) = (of.next(), of.next()) else {
+            let key = format!("label map of {}", path.display());
+            let (expected, advice) =
+                (format!("one {}_….nii.gz", subject(path)), "name them alike, or move the scan");
+            return Err(Error::file(labels, key, expected, "none or several", advice));
+        };
+        LabelledScan::new(&file_name(path), nifti::read(path)?, &nifti::read(map)?)
+            .map_err(|e| in_file(e, map))
+    };
+    learned_from(images, held_out, "scans")?.iter().map(scan).collect()
+}
