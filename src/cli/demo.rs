@@ -99,7 +99,7 @@ enum Job {
     Phantom(phantom::Options),
     Degrade(simulate::Options),
     Mask(mask::Options),
-    Recon(recon::Options),
+    Recon(Box<recon::Options>),
     Restore(restore::Options),
 }
 
@@ -261,7 +261,7 @@ impl Demo<'_> {
             ..recon::Options::default()
         };
         let line = "recon @kspace.npy @restored.nii.gz --method network --mask @mask.npy --axes hw --spacing-mm 1,1,1";
-        self.command(line, Job::Recon(options))
+        self.command(line, Job::Recon(options.into()))
     }
 
     /// The k-space of the phantom.
@@ -358,7 +358,7 @@ mod tests {
                             Kind::Replay(_) => panic!("{line}"),
                         },
                         Command::Mask(args) => Job::Mask(args.options().unwrap()),
-                        Command::Recon(args) => Job::Recon(args.options().unwrap()),
+                        Command::Recon(args) => Job::Recon(args.options().unwrap().into()),
                         Command::Superres(args) => Job::Restore(args.into()),
                         Command::Inpaint(args) => Job::Restore(args.into()),
                         Command::Motion(args) => Job::Restore(args.into()),

@@ -71,6 +71,7 @@ pub struct Training {
 
 /// What is trained, and of what.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
 enum Inputs {
     Generator {
         recipe: Box<Recipe>,
