@@ -13,9 +13,12 @@ fn main() -> Result<()> {
     let options = Options { input, output, problem: Problem::Superres([2; 3]), ..Options::default() };
     let tell = |event: Event| println!("{event:?}");
     let outcome = restore(&options, &Progress::new(&tell))?;
-    println!("{:.1} % of the image's norm was not measured", 100.0 * outcome.added_share);
+    println!("{:.1} % of the image's norm was not measured", 100.0 * outcome.null_space_share);
     for change in outcome.changes {
-        println!("{}: {:.1} ml before, {:.1} ml after", change.region, change.floor_ml, change.restored_ml);
+        println!(
+            "{}: {:.1} ml before, {:.1} ml after",
+            change.region, change.baseline_ml, change.restored_ml
+        );
     }
     Ok(())
 }

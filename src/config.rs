@@ -27,9 +27,10 @@ pub use network::{NetworkRecipe, block_channels};
 pub use parse::{in_file, parse, to_toml};
 use presets::{preset, read, source};
 pub use restoration::{
-    AdversarialLoss, AdversaryRecipe, AgeingGroup, Between, ChainRecipe, CriticKind, HeadRecipe,
-    InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, ReconStart, RestorationLoss, RestorationRecipe,
-    RestorationTraining, RestorerRecipe, SuperresRecipe, TranslateRecipe, UnpairedRecipe, Upsampling,
+    AdversarialLoss, AgeingGroup, Between, CascadeRecipe, DiscriminatorKind, DiscriminatorRecipe, HeadRecipe,
+    InitialEstimate, InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, RestorationLoss,
+    RestorationRecipe, RestorationTraining, RestorerRecipe, SuperresRecipe, TranslateRecipe, UnpairedRecipe,
+    Upsampling,
 };
 pub use segmentation::{
     DetailRecipe, SegmentationRecipe, SegmentationTraining, SegmenterRecipe, SynthesisRecipe, Weighting,

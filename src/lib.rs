@@ -1,8 +1,8 @@
 //! voxgan: 3D StyleGAN2 for brain MRI.
 pub mod anatomy;
-pub mod bridge;
 pub mod cli;
 pub mod config;
+pub mod convert;
 mod csv;
 pub mod error;
 pub mod gan;

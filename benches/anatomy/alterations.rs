@@ -1,4 +1,4 @@
-//! Changes of scans: some of the anatomy, which a gate must see, and some that leave it as it is.
+//! Changes of scans: some of the anatomy, which a quality check must see, and some that leave it as it is.
 
 use ndarray::{Array3, Axis};
 use voxgan::anatomy::ageing::{Ageing, Walls};

@@ -1,10 +1,9 @@
-//! How good the segmenter and the gate are, on data kept for testing: `cargo bench --bench anatomy -- PART… [OPTION…]`. Parts
+//! How good the segmenter and the quality check are, on data kept for testing: `cargo bench --bench anatomy -- PART… [OPTION…]`. Parts
 //! and options are told in README.md beside this file; without any part, nothing is run.
 
 mod alterations;
 mod copies;
 mod found;
-mod gate;
 mod labelled;
 mod maps;
 #[allow(dead_code, reason = "tests/library/brainchop.rs uses more of it")]
@@ -15,6 +14,7 @@ mod pictures;
 mod place;
 mod plexus;
 mod protocols;
+mod quality_check;
 mod scans;
 mod score;
 mod statistics;
@@ -28,7 +28,7 @@ use place::{Options, Place};
 use voxgan::error::Result;
 
 const PARTS: &str = "manual, ixi, maps, repeat, tilt, odd (the last five also with -validation behind), protocols, peer, scans, \
-                     head, gate, power";
+                     head, quality-check, power";
 
 fn main() {
     let (mut parts, mut options) = (Vec::new(), Options::default());
@@ -84,8 +84,8 @@ fn run(parts: &[String], options: Options) -> Result<()> {
             ("peer", false) => maps::of_peer(&place)?,
             ("scans", false) => scans::run(&place)?,
             ("head", false) => scans::head(&place)?,
-            ("gate", false) => gate::run(&place)?,
-            ("power", false) => gate::power_of_cohorts(&place)?,
+            ("quality-check", false) => quality_check::run(&place)?,
+            ("power", false) => quality_check::power_of_cohorts(&place)?,
             _ => panic!("{part} is none of {PARTS}"),
         }
     }

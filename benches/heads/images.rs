@@ -15,9 +15,9 @@ use voxgan::mri::autofocus::{Autofocus, autofocus};
 use voxgan::mri::degrade::{RandomMotion, ShotOrder};
 use voxgan::mri::encoding::Encoding;
 use voxgan::mri::operators::slice_profile::{SliceProfile, Sliced};
-use voxgan::mri::recon::total_variation::{TotalVariation, least_variation};
+use voxgan::mri::recon::total_variation::{TotalVariation, minimum_total_variation};
 use voxgan::mri::sampling::Axis as Encoded;
-use voxgan::mri::{Chain, Complex32};
+use voxgan::mri::{Complex32, Compose};
 use voxgan::pretrained::TrainedRestorer;
 use voxgan::random::{Purpose, stream};
 use voxgan::report::{Montage, write_png};
@@ -104,7 +104,7 @@ fn variation(truth: &Array4<f32>, measured: &Array4<f32>, profiles: &[SliceProfi
     let (_, d, h, w) = truth.dim();
     let (first, others) = profiles.split_first().expect("a coarser axis");
     let mut shape = [d, h, w];
-    let mut chain = Chain::of(Sliced::new(shape, first)?);
+    let mut chain = Compose::of(Sliced::new(shape, first)?);
     shape = first.output(shape);
     for profile in others {
         chain = chain.then(Sliced::new(shape, profile)?);
@@ -113,7 +113,7 @@ fn variation(truth: &Array4<f32>, measured: &Array4<f32>, profiles: &[SliceProfi
     let y = measured.index_axis(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0)).into_dyn();
     let (lambda, iterations, balance) = VARIATION;
     let settings = TotalVariation { lambda, iterations, balance, ..TotalVariation::default() };
-    Ok(least_variation(&chain, y, &settings)?.image.mapv(|z| z.re).insert_axis(Axis(0)))
+    Ok(minimum_total_variation(&chain, y, &settings)?.image.mapv(|z| z.re).insert_axis(Axis(0)))
 }
 
 pub fn inpaint(place: &Place) -> Result<()> {
@@ -141,16 +141,16 @@ pub fn inpaint(place: &Place) -> Result<()> {
                 _ => !(d / 2..d / 2 + 3).contains(&z),
             });
             let case = inpaint.case(&scan, &known)?;
-            let floor = harmonic(&scan, &known);
+            let baseline = harmonic(&scan, &known);
             let network = restored(&trained, &case, 1.0)?;
             let inside = |image: &Array4<f32>| {
                 let errors = image.iter().zip(&scan).zip(&known).filter(|(_, known)| !**known);
                 let squares: Vec<f64> = errors.map(|((a, b), _)| f64::from(a - b).powi(2)).collect();
                 -10.0 * (squares.iter().sum::<f64>() / squares.len() as f64).log10()
             };
-            contest.push("harmonic", [inside(&floor), f64::NAN]);
+            contest.push("harmonic", [inside(&baseline), f64::NAN]);
             contest.push("network", [inside(&network), f64::NAN]);
-            picture(place, &format!("inpaint-{subject}-{name}"), &[&floor, &network, &scan])?;
+            picture(place, &format!("inpaint-{subject}-{name}"), &[&baseline, &network, &scan])?;
         }
         print!("{}", contest.rows(name));
     }
@@ -189,7 +189,7 @@ pub fn motion(place: &Place) -> Result<()> {
         let encoding = Encoding { shots, ..Encoding::full([d, h, w], [1.0; 3]) };
         let samples = motion.kspace(&truth)?.into_dyn();
         let moving = Moving { known: true, ..recipe.clone() };
-        let solved = complex(&Motion::new(&moving).known(encoding, samples)?.start);
+        let solved = complex(&Motion::new(&moving).known(encoding, samples)?.initial);
         let solved = solved.mapv(|z| z.norm()).insert_axis(Axis(0));
         known.add("as measured", &scan, &corrupted)?;
         known.add("least squares", &scan, &solved)?;

@@ -20,7 +20,7 @@ use crate::images::{picture, subjects};
 use crate::refinegan::{self, Solve};
 use crate::table::{Contest, head};
 
-/// The floors, and the network last.
+/// The baselines, and the network last.
 fn methods<'a>(trained: &'a TrainedRestorer<Flex>) -> Vec<(&'static str, Solve<'a>)> {
     vec![
         ("zero-filled", Box::new(zero_filled)),

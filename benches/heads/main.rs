@@ -1,4 +1,4 @@
-//! How good the heads are beside their floors: `cargo bench --bench heads -- PART… [--weights NAME=FILE] [--quick]`. The
+//! How good the heads are beside their baselines: `cargo bench --bench heads -- PART… [--weights NAME=FILE] [--quick]`. The
 //! parts are told in README.md beside this file; without any, nothing is run.
 
 mod images;

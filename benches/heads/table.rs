@@ -37,13 +37,13 @@ impl Contest {
 
     /// The rows of a table: mean and 95 % interval, and the last method's gain over the best of the others.
     pub fn rows(&self, name: &str) -> String {
-        let Some((network, floors)) = self.methods.split_last() else { return String::new() };
+        let Some((network, baselines)) = self.methods.split_last() else { return String::new() };
         let mean_of = |method: &String, i: usize| mean(&self.column(method, i));
         let best = |i: usize| {
-            floors
+            baselines
                 .iter()
                 .max_by(|a, b| mean_of(a, i).total_cmp(&mean_of(b, i)))
-                .expect("a floor beside the network")
+                .expect("a baseline beside the network")
         };
         let mut text = String::new();
         for method in &self.methods {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use serde::Deserialize;
-use voxgan::ops::cpu::{Conv3d, Epilogue, Form, Layout, Volumes, to_lanes};
+use voxgan::ops::cpu::{Conv3d, Epilogue, Form, Layout, Volumes, to_blocked};
 use voxgan::random::{Purpose, normal, stream};
 
 /// A convolution with stride one that keeps the grid.
@@ -47,8 +47,8 @@ pub fn prepare(case: &Case) -> impl Fn() + use<> {
         let shape = Volumes { layout: Layout::of(channels), batch, channels, voxels };
         let planes = draw(sample, batch * channels * voxels);
         match shape.layout {
-            Layout::Planes => planes,
-            Layout::Lanes => to_lanes(batch, channels, voxels, &planes),
+            Layout::Plain => planes,
+            Layout::Blocked => to_blocked(batch, channels, voxels, &planes),
         }
     };
     let (x, weight, g) = (volumes(0, inputs), draw(1, outputs * inputs * kernel.pow(3)), volumes(2, outputs));

@@ -271,7 +271,7 @@ class Bench:
         adam = lambda net: torch.optim.Adam(net.parameters(), 0.0025, betas=(0.0, 0.99), eps=1e-8)
         self.opt_g, self.opt_d = adam(self.G), adam(self.D)
         # torch.compile cannot be differentiated twice: the regularised phases stay eager.
-        self.synthesis, self.critic = (
+        self.synthesis, self.discriminator_of_step = (
             (torch.compile(self.G.synthesis), torch.compile(self.D)) if compiled else (self.G.synthesis, self.D)
         )
         self.z = torch.randn(batch, latent)
@@ -297,7 +297,7 @@ class Bench:
             net.zero_grad(set_to_none=True)
 
         grads(G, True), grads(D, False)
-        F.softplus(-self.critic(self.fakes())).mean().backward()
+        F.softplus(-self.discriminator_of_step(self.fakes())).mean().backward()
         if pl:
             ws = G.mapping(self.z[: max(1, len(self.z) // 2)])
             img = G.synthesis(ws)
@@ -310,9 +310,9 @@ class Bench:
         grads(G, False), grads(D, True)
         with torch.no_grad():
             fake = self.fakes()
-        F.softplus(self.critic(fake)).mean().backward()
+        F.softplus(self.discriminator_of_step(fake)).mean().backward()
         real = self.x.clone().requires_grad_(r1)
-        logit = (D if r1 else self.critic)(real)
+        logit = (D if r1 else self.discriminator_of_step)(real)
         loss = F.softplus(-logit).mean()
         if r1:
             g, = torch.autograd.grad(logit.sum(), real, create_graph=True)

@@ -12,13 +12,13 @@ use super::structures::Region;
 const THIN_MM: f32 = 2.0;
 /// How far the surface is left standing beyond what a ball of [`THIN_MM`] rounds off: edges of gyri.
 const EDGE_MM: f32 = 1.5;
-/// Thick pieces of less are knots of sheets, in cubic millimetres.
+/// Thick components of less are knots of sheets, in cubic millimetres.
 const KNOT_MM3: f64 = 50.0;
-/// Thick pieces beyond bridges belong to the brain if they reach no further from the main one: eyes and muscle do.
+/// Thick components beyond bridges belong to the brain if they reach no further from the main one: eyes and muscle do.
 const NEAR_MM: f32 = 8.0;
 
 /// The voxels of a region that fills the head's inside (`brain`, `intracranial`), on the grid of its labels `[D, H, W]`: one
-/// piece, without holes, without the thin sheets and the pieces beyond thin bridges that are taken for brain beside it.
+/// component, without holes, without the thin sheets and the components beyond thin bridges that are taken for brain beside it.
 ///
 /// It is a morphological opening by a ball of 2 mm whose result may stand out by another 1.5 mm, so that edges stay. Where
 /// nothing is as thick as that the region is only made whole.
@@ -27,23 +27,23 @@ pub fn brain_mask(segmentation: &Segmentation, region: &Region) -> Array3<bool> 
     let spacing_mm = segmentation.spacing_mm();
     let depth = distance_transform_mm(mask.mapv(|inside| !inside).view(), spacing_mm);
     let thick = depth.mapv(|depth| depth > THIN_MM);
-    let pieces = components(&thick, Connectivity::Faces);
-    if pieces.pieces.is_empty() {
+    let components = components(&thick, Connectivity::Faces);
+    if components.components.is_empty() {
         return mask;
     }
-    let far = distance_transform_mm(pieces.mask(0).view(), spacing_mm);
-    let labels = pieces.labels();
-    let mut reach_mm = vec![0f32; pieces.pieces.len() + 1];
-    Zip::from(&labels).and(&far).for_each(|&piece, &far| {
-        reach_mm[piece as usize] = reach_mm[piece as usize].max(far);
+    let far = distance_transform_mm(components.mask(0).view(), spacing_mm);
+    let labels = components.labels();
+    let mut reach_mm = vec![0f32; components.components.len() + 1];
+    Zip::from(&labels).and(&far).for_each(|&component, &far| {
+        reach_mm[component as usize] = reach_mm[component as usize].max(far);
     });
     let voxel_mm3 = 1000.0 * segmentation.voxel_ml();
     let belongs: Vec<bool> = std::iter::once(false)
-        .chain(pieces.pieces.iter().zip(&reach_mm[1..]).map(|(piece, &reach_mm)| {
-            reach_mm <= NEAR_MM && (reach_mm == 0.0 || piece.voxels as f64 * voxel_mm3 >= KNOT_MM3)
+        .chain(components.components.iter().zip(&reach_mm[1..]).map(|(component, &reach_mm)| {
+            reach_mm <= NEAR_MM && (reach_mm == 0.0 || component.voxels as f64 * voxel_mm3 >= KNOT_MM3)
         }))
         .collect();
-    let kept = labels.mapv(|piece| belongs[piece as usize]);
+    let kept = labels.mapv(|component| belongs[component as usize]);
     let near = distance_transform_mm(kept.view(), spacing_mm);
     whole(&Zip::from(&mask).and(&near).map_collect(|&inside, &near| inside && near <= THIN_MM + EDGE_MM))
 }

@@ -1,11 +1,11 @@
-//! Is it still a brain? Structures, their volumes, cohorts of them, and the gate that a change must pass.
+//! Is it still a brain? Structures, their volumes, cohorts of them, and the quality check that a change must pass.
 
 pub mod ageing;
 pub mod brain;
 pub mod cohort;
-pub mod gate;
 pub mod overlap;
 pub mod pose;
+pub mod quality_check;
 pub mod segment;
 mod segmentation;
 pub mod shape;

@@ -294,22 +294,23 @@ impl Demo<'_> {
         nifti::write(self.file("measured.nii.gz"), &measured, &WriteOptions::default())
     }
 
-    /// Scores of the floor and of the result, and a picture of both beside the truth.
+    /// Scores of the baseline and of the result, and a picture of both beside the truth.
     fn show(&self, truth: &str) -> Result<()> {
         let truth = nifti::read(self.file(truth))?;
-        let [floor, restored] = ["restored_floor.nii.gz", "restored.nii.gz"].map(|name| self.file(name));
-        let (floor, restored) = (nifti::read(floor)?, nifti::read(restored)?);
+        let [baseline, restored] =
+            ["restored_baseline.nii.gz", "restored.nii.gz"].map(|name| self.file(name));
+        let (baseline, restored) = (nifti::read(baseline)?, nifti::read(restored)?);
         println!();
-        for (name, image) in [("floor", &floor), ("restored", &restored)] {
+        for (name, image) in [("baseline", &baseline), ("restored", &restored)] {
             let scores = score(&truth, image, None, &Plan::new(Profile::FastMri))?;
             let of = |name: &str| scores.get(name).map_or(f64::NAN, |score| score.value);
             println!("{name:9} against the truth: PSNR {:.2} dB, SSIM {:.4}", of("PSNR"), of("SSIM"));
         }
-        let volumes = [floor, restored, truth];
+        let volumes = [baseline, restored, truth];
         let path = self.out.join("picture.png");
         let montage = Montage { columns: volumes.len(), ..Montage::fit(&volumes)? };
         write_png(&path, &montage.render(&volumes)?)?;
-        println!("{}: floor, restored, truth", path.display());
+        println!("{}: baseline, restored, truth", path.display());
         Ok(())
     }
 }

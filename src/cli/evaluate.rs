@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::sampling::{PRINTED, SamplingArgs};
 use crate::error::Result;
-use crate::io::write_beside;
-use crate::metrics::{Neighbour, Ratio, SetDistance};
+use crate::io::atomic_write;
+use crate::metrics::{NearestReal, Ratio, SetDistance};
 use crate::pipeline::evaluate::{Evaluation, Memorised, Options, REALISM_LEAST, evaluate};
 use crate::pipeline::{ExtractorChoice, Sampling};
 use crate::stats::upper_median;
@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<()> {
     print(&found);
     let Some(path) = json else { return Ok(()) };
     let document = document(&found, psi);
-    write_beside(&path, |file| writeln!(file, "{document:#}"))
+    atomic_write(&path, |file| writeln!(file, "{document:#}"))
 }
 
 fn print(found: &Evaluation) {
@@ -97,7 +97,7 @@ fn print(found: &Evaluation) {
         [0, 1].map(|at| diverse[at].mean),
     );
     row("MS-SSIM over pairs, standard deviation", [0, 1].map(|at| diverse[at].standard_deviation));
-    let near = [&found.neighbours.of_synthetic, &found.neighbours.of_real];
+    let near = [&found.nearest.of_synthetic, &found.nearest.of_real];
     row("nearest real volume, RMSE, median", near.map(|list| median(list)));
     row("nearest real volume, RMSE, least", near.map(|list| least(list)));
     let set = |value: fn(&SetDistance) -> f64| [0, 1].map(|at| value(&found.distances[at]));
@@ -136,7 +136,7 @@ fn print(found: &Evaluation) {
 
 fn document(found: &Evaluation, psi: f64) -> serde_json::Value {
     let [synthetic, real] = &found.diversity;
-    let (of_synthetic, of_real) = (&found.neighbours.of_synthetic, &found.neighbours.of_real);
+    let (of_synthetic, of_real) = (&found.nearest.of_synthetic, &found.nearest.of_real);
     let distance = |d: &SetDistance| {
         json!({ "intensity_wasserstein": d.intensity_wasserstein, "mean_volume_rms": d.mean_volume_rms,
                 "deviation_volume_rms": d.deviation_volume_rms })
@@ -156,10 +156,10 @@ fn document(found: &Evaluation, psi: f64) -> serde_json::Value {
     })
 }
 
-fn median(list: &[Neighbour]) -> f64 {
+fn median(list: &[NearestReal]) -> f64 {
     upper_median(list.iter().map(|n| n.rmse).collect()).expect("both sets have volumes")
 }
 
-fn least(list: &[Neighbour]) -> f64 {
+fn least(list: &[NearestReal]) -> f64 {
     list.iter().map(|n| n.rmse).fold(f64::INFINITY, f64::min)
 }

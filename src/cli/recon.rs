@@ -101,7 +101,7 @@ pub struct Args {
     /// With --method network: where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     device: Device,
-    /// With --method network: do not compare the brain's volumes in the floor and in the result
+    /// With --method network: do not compare the brain's volumes in the baseline and in the result
     #[arg(long)]
     no_anatomy: bool,
     /// ISMRMRD: also take lines that were measured for calibration only (for GRAPPA and ESPIRiT)
@@ -159,12 +159,10 @@ pub fn reconstruct(options: &Options) -> Result<()> {
     volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
     match (&network, data_residual) {
         (Some(known), result) => {
-            println!(
-                "not determined by the measurement: {:.2} % of the image's norm",
-                100.0 * known.added_share
-            );
-            let [floor, result] = [known.floor_residual, result].map(|residual| residual.unwrap_or(f64::NAN));
-            println!("data residual: floor {floor:.2e}, result {result:.2e}");
+            println!("null-space component: {:.2} % of the image's norm", 100.0 * known.null_space_share);
+            let [baseline, result] =
+                [known.baseline_residual, result].map(|residual| residual.unwrap_or(f64::NAN));
+            println!("data residual: baseline {baseline:.2e}, result {result:.2e}");
         }
         (None, Some(residual)) => println!("  samples not explained: {:.2} %", 100.0 * residual),
         (None, None) => {}

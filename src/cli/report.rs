@@ -9,7 +9,7 @@ use crate::pipeline::report::{Options, report};
 /// Make a report: one HTML file that needs nothing but a browser.
 ///
 /// Of a cohort (what `voxgan anatomy volumes --out` wrote): distributions, tables and flags. Of a comparison (`voxgan anatomy
-/// compare --out`): both cohorts side by side, tests and floors, with head size,
+/// compare --out`): both cohorts side by side, tests and baselines, with head size,
 /// covariates and age accounted for. Of a verdict (`voxgan anatomy check --out FILE.json`): every
 /// pair, with agreement plots. Of a training run: its warnings, its best checkpoint, its curves and samples. Where there are scans, outlines of their
 /// structures and a viewer to scroll through them.

@@ -142,7 +142,8 @@ pub struct SegmentationTraining {
     /// Adam's decay of the first and second moment.
     pub adam_betas: [f64; 2],
     /// Half-life of the network's average, in steps.
-    pub average_steps: f64,
+    #[serde(alias = "average_steps")]
+    pub ema_half_life_steps: f64,
     /// Label maps whose names contain one of these are kept out, for testing.
     pub held_out: Vec<String>,
     /// Steps from one line of the log to the next.
@@ -163,7 +164,7 @@ impl Default for SegmentationTraining {
             cross_entropy: 1.0,
             warm_up: 50,
             adam_betas: [0.9, 0.99],
-            average_steps: 50.0,
+            ema_half_life_steps: 50.0,
             held_out: Vec::new(),
             log_every_steps: 10,
             checkpoint_every_steps: 100,
@@ -216,7 +217,7 @@ impl SegmentationRecipe {
         }
         let key = |name: &str| format!("training.{name}");
         above_zero(&key("learning_rate"), training.learning_rate)?;
-        above_zero(&key("average_steps"), training.average_steps)?;
+        above_zero(&key("ema_half_life_steps"), training.ema_half_life_steps)?;
         at_least_one(&key("steps"), training.steps as usize)?;
         at_least_one(&key("log_every_steps"), training.log_every_steps as usize)?;
         at_least_one(&key("checkpoint_every_steps"), training.checkpoint_every_steps as usize)?;

@@ -16,7 +16,7 @@ pub fn logistic_fake<B: Backend>(logits: Tensor<B, 1>) -> Tensor<B, 1> {
     softplus(logits).mean()
 }
 
-/// What a critic minimises on true images under `kind`, from its logits.
+/// What a discriminator minimises on true images under `kind`, from its logits.
 pub fn of_real<B: Backend>(kind: AdversarialLoss, logits: Tensor<B, 1>) -> Tensor<B, 1> {
     match kind {
         AdversarialLoss::Logistic => logistic_real(logits),
@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// A critic that is right pays less than one that is wrong, and the network wants its images taken for true ones.
+    /// A discriminator that is right pays less than one that is wrong, and the network wants its images taken for true ones.
     #[test]
     fn every_loss_rewards_what_is_right() {
         let logits = |value: f32| Tensor::<Flex, 1>::from_data([value, value], &Default::default());

@@ -16,5 +16,5 @@ pub use discriminator::{Discriminator, DiscriminatorBlock, Epilogue};
 pub use generator::Generator;
 pub use mapping::{MAPPING_LR_MULTIPLIER, Mapping, MappingConfig, Truncation};
 pub use population::Population;
-pub use regularise::{ImageGradient, critic_gradient, image_gradient, path_gradient};
+pub use regularise::{ImageGradient, discriminator_gradient, image_gradient, path_gradient};
 pub use synthesis::{Synthesis, SynthesisBlock};

@@ -29,21 +29,21 @@ pub fn image_gradient<A: VolumeOps>(
     condition: Option<Tensor<A, 2>>,
     transform: impl FnOnce(Tensor<Autodiff<A>, 5>) -> Tensor<Autodiff<A>, 5>,
 ) -> ImageGradient<A> {
-    critic_gradient(discriminator, image, |outer: &Discriminator<Autodiff<A>>, image| {
+    discriminator_gradient(discriminator, image, |outer: &Discriminator<Autodiff<A>>, image| {
         outer.forward(transform(image), condition.map(Tensor::from_inner))
     })
 }
 
-/// [`image_gradient`] of any critic.
-pub fn critic_gradient<A: VolumeOps, M: AutodiffModule<Autodiff<A>>>(
-    critic: &M::InnerModule,
+/// [`image_gradient`] of any discriminator.
+pub fn discriminator_gradient<A: VolumeOps, M: AutodiffModule<Autodiff<A>>>(
+    discriminator: &M::InnerModule,
     image: Tensor<A, 5>,
     logits: impl FnOnce(&M, Tensor<Autodiff<A>, 5>) -> Tensor<Autodiff<A>, 1>,
 ) -> ImageGradient<A>
 where
     M::InnerModule: Clone,
 {
-    let outer = M::from_inner(critic.clone()).no_grad();
+    let outer = M::from_inner(discriminator.clone()).no_grad();
     let image = Tensor::<Autodiff<A>, 5>::from_inner(image).require_grad();
     let logits = logits(&outer, image.clone());
     let gradients = logits.clone().sum().backward();

@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 use super::Measured;
 use crate::anatomy::shape::{Connectivity, components};
 use crate::anatomy::synthesis::LabelMap;
-use crate::bridge::image_to_tensor;
+use crate::convert::image_to_tensor;
 use crate::error::{Error, Result};
 use crate::mri::ComplexArray;
 use crate::mri::encoding::Encoding;
@@ -19,9 +19,9 @@ use crate::ops::VolumeOps;
 #[derive(Clone, Debug)]
 pub struct Case {
     /// What the network sees, `[C, D, H, W]`.
-    pub given: Array4<f32>,
+    pub input: Array4<f32>,
     /// Where restoration starts, on the result's grid, `[C, D, H, W]`: what a classical method makes of the measurement.
-    pub start: Array4<f32>,
+    pub initial: Array4<f32>,
     /// Numbers that the network's layers are modulated by; none without.
     pub condition: Vec<f32>,
     /// What the result is held to.
@@ -112,9 +112,9 @@ pub enum Measurement {
 #[derive(Clone, Debug)]
 pub struct Problem<B: VolumeOps> {
     /// What the network sees, `[1, C, D, H, W]`.
-    pub given: Tensor<B, 5>,
+    pub input: Tensor<B, 5>,
     /// Where restoration starts, `[1, C, D, H, W]`.
-    pub start: Tensor<B, 5>,
+    pub initial: Tensor<B, 5>,
     /// `[1, length]`.
     pub condition: Option<Tensor<B, 2>>,
     /// What the result is held to.
@@ -127,32 +127,36 @@ impl<B: VolumeOps> Problem<B> {
     /// # Errors
     /// As [`Measured::new`].
     pub fn new(case: &Case, device: &B::Device) -> Result<Self> {
-        Ok(Self::held_to(case, Measured::new(&case.measurement, case.start.dim(), device)?, device))
+        Ok(Self::with_measurement(
+            case,
+            Measured::new(&case.measurement, case.initial.dim(), device)?,
+            device,
+        ))
     }
 
     /// The problem of an image `[1, C, D, H, W]` of which nothing was measured that a result could be held to.
-    pub fn unheld(image: Tensor<B, 5>) -> Self {
-        Self { given: image.clone(), start: image, condition: None, measured: Measured::Nothing }
+    pub fn unconstrained(image: Tensor<B, 5>) -> Self {
+        Self { input: image.clone(), initial: image, condition: None, measured: Measured::Nothing }
     }
 
     /// The same with a measurement that is on the device already.
-    pub(super) fn held_to(case: &Case, measured: Measured<B>, device: &B::Device) -> Self {
-        let [given, start] = [&case.given, &case.start].map(|image| image_to_tensor(image, device));
-        Self { given, start, condition: case.condition_on(device), measured }
+    pub(super) fn with_measurement(case: &Case, measured: Measured<B>, device: &B::Device) -> Self {
+        let [input, initial] = [&case.input, &case.initial].map(|image| image_to_tensor(image, device));
+        Self { input, initial, condition: case.condition_on(device), measured }
     }
 }
 
 impl Case {
     /// The case of an image `[C, D, H, W]` of which nothing was measured that a result could be held to.
-    pub fn unheld(image: Array4<f32>) -> Self {
-        let given = image.clone();
-        Self { given, start: image, condition: Vec::new(), measurement: Measurement::Nothing }
+    pub fn unconstrained(image: Array4<f32>) -> Self {
+        let input = image.clone();
+        Self { input, initial: image, condition: Vec::new(), measurement: Measurement::Nothing }
     }
 
     /// The same of an image in which what was cut away, as a skull, stays away.
     pub fn cut_out(image: Array4<f32>) -> Self {
         let measurement = shown(&image).map_or(Measurement::Nothing, |shown| Measurement::Mask { shown });
-        Self { measurement, ..Self::unheld(image) }
+        Self { measurement, ..Self::unconstrained(image) }
     }
 
     /// The condition `[1, length]`; none without.

@@ -1,4 +1,4 @@
-//! Harmonic filling: what is missing is as smooth as what surrounds it allows. The floor of in-painting.
+//! Harmonic filling: what is missing is as smooth as what surrounds it allows. The baseline of in-painting.
 
 use ndarray::{Array3, Array4, ArrayView3};
 

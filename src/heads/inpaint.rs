@@ -35,11 +35,11 @@ impl Inpaint {
         if !known.iter().any(|&known| known) {
             return Err(Error::value("mask", "a known voxel", "none", "give 1 where voxels are missing"));
         }
-        let start = harmonic(image, known);
+        let initial = harmonic(image, known);
         let missing = known.mapv(|known| f32::from(u8::from(!known))).insert_axis(Axis(0));
-        let given = concatenate(Axis(0), &[start.view(), missing.view()]).expect("images of one grid");
+        let input = concatenate(Axis(0), &[initial.view(), missing.view()]).expect("images of one grid");
         let measurement = Measurement::Voxels { known: known.clone(), values: image.clone() };
-        Ok(Case { given, start, condition: Vec::new(), measurement })
+        Ok(Case { input, initial, condition: Vec::new(), measurement })
     }
 
     /// What is known of a grid, `[D, H, W]`: missing are a few ellipsoids, or slices across an axis of several voxels.
@@ -54,7 +54,7 @@ impl Inpaint {
                 !(first..first + count).contains(&[z, y, x][axis])
             });
         }
-        let [least, greatest] = recipe.radius;
+        let [least, greatest] = recipe.radius_voxels;
         let holes: Vec<[(f64, f64); 3]> = (0..rng.random_range(1..=recipe.holes))
             .map(|_| {
                 shape.map(|length| {
@@ -81,7 +81,7 @@ impl Inpaint {
 
 impl Head for Inpaint {
     fn channels(&self) -> Channels {
-        Channels { given: 2, image: 1, condition: 0 }
+        Channels { input: 2, image: 1, condition: 0 }
     }
 
     fn example(

@@ -7,7 +7,7 @@ use ndarray::Array3;
 
 use super::case::Measurement;
 use super::encoding::Encoder;
-use crate::bridge::image_to_tensor;
+use crate::convert::image_to_tensor;
 use crate::error::Result;
 use crate::mri::ComplexArray;
 use crate::mri::operators::slice_profile::SliceProfile;
@@ -134,14 +134,14 @@ impl<B: VolumeOps> Measured<B> {
             (Self::Kspace { encoder, .. }, Some(of_x), Some(values)) => {
                 encoder.adjoint(values.clone() - of_x)
             }
-            (_, Some(of_x), Some(values)) => self.least(values.clone() - of_x),
+            (_, Some(of_x), Some(values)) => self.minimum_norm(values.clone() - of_x),
             _ => x.zeros_like(),
         }
     }
 
     /// `A⁺·y`: the least image of which `y` would have been measured. Where it does not follow in closed form, by the method of
     /// conjugate gradients, in so many steps that images of a few coils or shots are held to their samples.
-    fn least(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
+    fn minimum_norm(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         match self {
             Self::Nothing | Self::Mask { .. } => y,
             Self::Means { means, .. } => means.iter().fold(y, |y, mean| mean.inverse.apply(y)),
@@ -156,20 +156,20 @@ impl<B: VolumeOps> Measured<B> {
     /// The nearest image to `x` of which `weight` of the way to the measurement is gone: `x + weight·A⁺(y − A·x)`; exactly
     /// consistent with weight one. With noise, v/(1 + v) weighs v samples of the measurement against one of the network
     /// (Schlemper et al. 2018, equation 8).
-    pub fn project(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
+    pub fn data_consistency(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
         match (self, self.apply(x.clone()), self.values()) {
             (Self::Mask { shown }, ..) => shown.apply(x.clone()) * weight + x * (1.0 - weight),
             // Voxels that are known stay to the bit.
             (Self::Voxels { known, values }, ..) if weight == 1.0 => known.others(x) + values.clone(),
-            (_, Some(of_x), Some(values)) => x + self.least(values.clone() - of_x) * weight,
+            (_, Some(of_x), Some(values)) => x + self.minimum_norm(values.clone() - of_x) * weight,
             _ => x,
         }
     }
 
     /// `A⁺A·x`: the part of `x` that the measurement determines; the rest was added.
-    pub fn determined(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+    pub fn range_component(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         match self.apply(x.clone()) {
-            Some(of_x) => self.least(of_x),
+            Some(of_x) => self.minimum_norm(of_x),
             None => x.zeros_like(),
         }
     }

@@ -23,7 +23,7 @@
 //! tissue is one.
 
 mod case;
-mod critic;
+mod discriminator;
 pub mod encoding;
 mod harmonic;
 mod inpaint;
@@ -40,7 +40,7 @@ mod superres;
 mod translate;
 
 pub use case::{Case, Example, Measurement, Problem, Subject};
-pub use critic::{Critic, PatchCritic};
+pub use discriminator::{PatchDiscriminator, RestorationDiscriminator};
 pub use harmonic::harmonic;
 pub use inpaint::Inpaint;
 pub use measured::Measured;
@@ -60,7 +60,7 @@ use crate::error::Result;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channels {
     /// Of what is given.
-    pub given: usize,
+    pub input: usize,
     /// Of the image.
     pub image: usize,
     /// Numbers of the condition.

@@ -6,7 +6,7 @@ use nalgebra::Matrix4;
 use ndarray::{Array4, Axis, s};
 
 use super::case::{part, part_at};
-use super::recon::{held_to_samples, pair};
+use super::recon::{pair, with_samples};
 use super::{Case, Channels, Example, Head, Subject};
 use crate::config::MotionRecipe;
 use crate::error::Result;
@@ -36,7 +36,7 @@ impl Motion {
 
     /// The case of a corrupted image `[C, D, H, W]` of which nothing more is known.
     pub fn unknown(&self, corrupted: Array4<f32>) -> Case {
-        Case::unheld(corrupted)
+        Case::unconstrained(corrupted)
     }
 
     /// The case of `samples` whose shots are known.
@@ -45,8 +45,8 @@ impl Motion {
     /// As [`Encoding::operator`].
     pub fn known(&self, encoding: Encoding, samples: ComplexArray) -> Result<Case> {
         let operator = encoding.operator()?;
-        let start = pair(&least_squares(&*operator, samples.clone(), 1.0, &START).image);
-        Ok(held_to_samples(encoding, samples, start))
+        let initial = pair(&least_squares(&*operator, samples.clone(), 1.0, &START).image);
+        Ok(with_samples(encoding, samples, initial))
     }
 }
 
@@ -92,7 +92,7 @@ fn corrupted_part(
 impl Head for Motion {
     fn channels(&self) -> Channels {
         let channels = if self.recipe.known { 2 } else { 1 };
-        Channels { given: channels, image: channels, condition: 0 }
+        Channels { input: channels, image: channels, condition: 0 }
     }
 
     /// Motion acts on all of an image: its part is taken afterwards, but of a known motion, whose samples are those of the

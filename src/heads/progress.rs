@@ -62,7 +62,7 @@ impl Progress {
 
 impl Head for Progress {
     fn channels(&self) -> Channels {
-        Channels { given: 1, image: 1, condition: 1 + self.recipe.groups.len() }
+        Channels { input: 1, image: 1, condition: 1 + self.recipe.groups.len() }
     }
 
     fn example(

@@ -6,7 +6,7 @@ use rand_distr::StandardNormal;
 
 use super::case::part;
 use super::{Case, Channels, Example, Head, Measurement, Subject};
-use crate::config::{ReconRecipe, ReconStart};
+use crate::config::{InitialEstimate, ReconRecipe};
 use crate::error::Result;
 use crate::mri::coils::Birdcage;
 use crate::mri::encoding::{Encoding, Sampling};
@@ -43,27 +43,27 @@ impl Recon {
     /// # Errors
     /// As the methods of [`crate::mri::recon`] that its recipe names.
     pub fn case(&self, acquired: &Acquired<'_>) -> Result<Case> {
-        let start = pair(&classical(self.recipe.start, acquired)?);
-        let mut given = start.clone();
-        for &method in &self.recipe.beside {
-            given.append(Axis(0), pair(&classical(method, acquired)?).view()).expect("images of one shape");
+        let initial = pair(&classical(self.recipe.initial, acquired)?);
+        let mut input = initial.clone();
+        for &method in &self.recipe.extra_inputs {
+            input.append(Axis(0), pair(&classical(method, acquired)?).view()).expect("images of one shape");
         }
         let condition = match self.recipe.patterns.len() {
             1 => Vec::new(),
             _ => vec![(acceleration(acquired.sampled) as f32).log2()],
         };
-        Ok(Case { given, condition, ..held_to_samples(encoding(acquired), acquired.measured(), start) })
+        Ok(Case { input, condition, ..with_samples(encoding(acquired), acquired.measured(), initial) })
     }
 }
 
 /// The image of a classical method, after few iterations.
-fn classical(method: ReconStart, acquired: &Acquired<'_>) -> Result<Array3<Complex32>> {
+fn classical(method: InitialEstimate, acquired: &Acquired<'_>) -> Result<Array3<Complex32>> {
     let found = match method {
-        ReconStart::ZeroFilled => zero_filled(acquired),
-        ReconStart::TotalVariation => {
+        InitialEstimate::ZeroFilled => zero_filled(acquired),
+        InitialEstimate::TotalVariation => {
             total_variation(acquired, &TotalVariation { iterations: VARIATION, ..TotalVariation::default() })
         }
-        ReconStart::L1Wavelet => {
+        InitialEstimate::L1Wavelet => {
             let default = L1Wavelet::default();
             wavelet(acquired, &L1Wavelet { steps: Steps { iterations: WAVELET, ..default.steps }, ..default })
         }
@@ -85,15 +85,15 @@ pub(super) fn encoding(acquired: &Acquired<'_>) -> Encoding {
 }
 
 /// A case without a condition that starts from this image, `[2, D, H, W]`, and is held to the samples.
-pub(super) fn held_to_samples(encoding: Encoding, samples: ComplexArray, start: Array4<f32>) -> Case {
+pub(super) fn with_samples(encoding: Encoding, samples: ComplexArray, initial: Array4<f32>) -> Case {
     let measurement = Measurement::Kspace { encoding: Box::new(encoding), samples };
-    Case { given: start.clone(), start, condition: Vec::new(), measurement }
+    Case { input: initial.clone(), initial, condition: Vec::new(), measurement }
 }
 
 impl Head for Recon {
     fn channels(&self) -> Channels {
         Channels {
-            given: 2 * (1 + self.recipe.beside.len()),
+            input: 2 * (1 + self.recipe.extra_inputs.len()),
             image: 2,
             condition: usize::from(self.recipe.patterns.len() > 1),
         }
@@ -108,7 +108,7 @@ impl Head for Recon {
         let rng = &mut stream(seed, step, 0, sample, Purpose::Restoration);
         let image = subject.scan()?;
         let magnitude = part(image, patch, rng)?.index_axis_move(Axis(0), 0);
-        let phase = smooth_phase(patch, self.recipe.phase, rng);
+        let phase = smooth_phase(patch, self.recipe.phase_rad, rng);
         let truth =
             ndarray::Zip::from(&magnitude).and(&phase).map_collect(|&m, &p| Complex32::from_polar(m, p));
         let pattern = &self.recipe.patterns[rng.random_range(0..self.recipe.patterns.len())];

@@ -17,7 +17,7 @@ pub struct FromNetwork {
     /// The image, `[D, H, W]`.
     pub image: Array3<Complex32>,
     /// What of it the samples do not determine.
-    pub added: Array3<Complex32>,
+    pub null_space: Array3<Complex32>,
 }
 
 /// The image of a measurement by `network` of this recipe; `weight` of the way to the samples is gone at last. A network of
@@ -60,7 +60,10 @@ pub fn reconstruct<B: VolumeOps>(
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         concatenate(Axis(0), &views).expect("slices of one shape")
     };
-    Ok(FromNetwork { image: joined(&|one| one.image.clone()), added: joined(&|one| one.added.clone()) })
+    Ok(FromNetwork {
+        image: joined(&|one| one.image.clone()),
+        null_space: joined(&|one| one.null_space.clone()),
+    })
 }
 
 /// A slice, or a whole volume.
@@ -74,7 +77,7 @@ fn one<B: VolumeOps>(
     let zero_filled = zero_filled(acquired)?.image;
     let scale = brightness(&zero_filled);
     if scale <= f32::MIN_POSITIVE {
-        return Ok(FromNetwork { added: Array3::zeros(zero_filled.raw_dim()), image: zero_filled });
+        return Ok(FromNetwork { null_space: Array3::zeros(zero_filled.raw_dim()), image: zero_filled });
     }
     let kspace = acquired.kspace.mapv(|k| k / scale);
     let acquired = &Acquired { kspace: kspace.view(), ..*acquired };
@@ -89,7 +92,7 @@ fn one<B: VolumeOps>(
             return Err(Error::value("head", expected, "another head's weights", advice));
         }
     };
-    let Restored { image, added, .. } = restore(network, &case, blocks(recipe), weight, device)?;
-    let [image, added] = [image, added].map(|parts| complex(&parts).mapv(|z| z * scale));
-    Ok(FromNetwork { image, added })
+    let Restored { image, null_space, .. } = restore(network, &case, blocks(recipe), weight, device)?;
+    let [image, null_space] = [image, null_space].map(|parts| complex(&parts).mapv(|z| z * scale));
+    Ok(FromNetwork { image, null_space })
 }

@@ -3,8 +3,8 @@
 use ndarray::{Array4, Axis, concatenate, s};
 
 use super::{Case, Measured, Problem, Restorer};
-use crate::bridge::{image_to_tensor, tensor_to_image};
 use crate::config::RestorationRecipe;
+use crate::convert::{image_to_tensor, tensor_to_image};
 use crate::error::Result;
 use crate::ops::VolumeOps;
 use crate::volume::blocks::starts;
@@ -31,14 +31,14 @@ pub struct Restored {
     pub image: Array4<f32>,
     /// What of it the measurement does not determine; where nothing was measured that it could be held to, all that the network
     /// changed.
-    pub added: Array4<f32>,
+    pub null_space: Array4<f32>,
     /// ‖A·x − y‖ / ‖y‖ of the start, of what the network made of it, and of the result; none where nothing was measured that
     /// it could be held to.
     pub residuals: Option<[f64; 3]>,
 }
 
 /// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`, or as a whole by a chain of networks, which
-/// looks at the measurement in between; `weight` of the way to the measurement is gone at last (see [`Measured::project`]).
+/// looks at the measurement in between; `weight` of the way to the measurement is gone at last (see [`Measured::data_consistency`]).
 ///
 /// # Errors
 /// As [`Measured::new`].
@@ -49,23 +49,23 @@ pub fn restore<B: VolumeOps>(
     weight: f64,
     device: &B::Device,
 ) -> Result<Restored> {
-    let measured = Measured::<B>::new(&case.measurement, case.start.dim(), device)?;
+    let measured = Measured::<B>::new(&case.measurement, case.initial.dim(), device)?;
     let made = if network.stages.len() == 1 && network.stages[0].is_local() {
         image_to_tensor::<B>(&by_blocks(network, case, block, multiple, device), device)
     } else {
-        network.forward(&Problem::held_to(case, measured.clone(), device))
+        network.forward(&Problem::with_measurement(case, measured.clone(), device))
     };
-    let result = measured.project(made.clone(), weight);
+    let result = measured.data_consistency(made.clone(), weight);
     let residuals = measured
-        .residual(image_to_tensor(&case.start, device))
+        .residual(image_to_tensor(&case.initial, device))
         .zip(measured.residual(made))
         .zip(measured.residual(result.clone()))
-        .map(|((start, made), result)| [start, made, result]);
-    let added = match measured {
-        Measured::Nothing | Measured::Mask { .. } => result.clone() - image_to_tensor(&case.start, device),
-        measured => result.clone() - measured.determined(result.clone()),
+        .map(|((initial, made), result)| [initial, made, result]);
+    let null_space = match measured {
+        Measured::Nothing | Measured::Mask { .. } => result.clone() - image_to_tensor(&case.initial, device),
+        measured => result.clone() - measured.range_component(result.clone()),
     };
-    Ok(Restored { image: tensor_to_image(result), added: tensor_to_image(added), residuals })
+    Ok(Restored { image: tensor_to_image(result), null_space: tensor_to_image(null_space), residuals })
 }
 
 /// What the network makes of a case before it is held to the measurement.
@@ -76,13 +76,13 @@ fn by_blocks<B: VolumeOps>(
     multiple: [usize; 3],
     device: &B::Device,
 ) -> Array4<f32> {
-    let (channels, d, h, w) = case.start.dim();
+    let (channels, d, h, w) = case.initial.dim();
     let shape = [d, h, w];
-    let factor = [0, 1, 2].map(|axis| shape[axis] / case.given.shape()[axis + 1]);
+    let factor = [0, 1, 2].map(|axis| shape[axis] / case.input.shape()[axis + 1]);
     let padded = [0, 1, 2].map(|axis| shape[axis].next_multiple_of(multiple[axis]));
     let block = [0, 1, 2].map(|axis| block[axis].min(padded[axis]));
-    let start = repeated(&case.start, padded);
-    let given = repeated(&case.given, [0, 1, 2].map(|axis| padded[axis] / factor[axis]));
+    let initial = repeated(&case.initial, padded);
+    let input = repeated(&case.input, [0, 1, 2].map(|axis| padded[axis] / factor[axis]));
     let step = [0, 1, 2].map(|axis| block[axis].saturating_sub(OVERLAP).max(block[axis] / 2).max(1));
     let places = [0, 1, 2].map(|axis| starts(padded[axis], block[axis], step[axis], multiple[axis]));
     let condition = case.condition_on(device);
@@ -103,8 +103,8 @@ fn by_blocks<B: VolumeOps>(
                     image_to_tensor::<B>(&image.slice(s![.., z, y, x]).to_owned(), device)
                 };
                 let problem = Problem {
-                    given: cut(&given, factor),
-                    start: cut(&start, [1; 3]),
+                    input: cut(&input, factor),
+                    initial: cut(&initial, [1; 3]),
                     condition: condition.clone(),
                     measured: Measured::Nothing,
                 };

@@ -37,14 +37,14 @@ impl Superres {
                 (format!("one of {:?} along [D, H, W]", self.recipe.factors), format!("{factor:?}"));
             return Err(Error::value("factor", expected, found, "give another factor, or other weights"));
         }
-        let start = interpolated(measured, factor, Interpolation::Cubic);
+        let initial = interpolated(measured, factor, Interpolation::Cubic);
         let condition = match self.recipe.factors.len() {
             1 => Vec::new(),
             _ => factor.iter().map(|&n| (n as f32).log2()).collect(),
         };
         Ok(Case {
-            given: if self.recipe.measured { measured.clone() } else { start.clone() },
-            start,
+            input: if self.recipe.measured { measured.clone() } else { initial.clone() },
+            initial,
             condition,
             measurement: Measurement::Means { profiles: self.profiles(factor), values: measured.clone() },
         })
@@ -66,7 +66,7 @@ impl Superres {
 
 impl Head for Superres {
     fn channels(&self) -> Channels {
-        Channels { given: 1, image: 1, condition: if self.recipe.factors.len() > 1 { 3 } else { 0 } }
+        Channels { input: 1, image: 1, condition: if self.recipe.factors.len() > 1 { 3 } else { 0 } }
     }
 
     fn factor(&self) -> [usize; 3] {

@@ -34,7 +34,7 @@ impl Translate {
     /// # Errors
     /// [`crate::error::Error::Value`] where a scan is smaller than the patch.
     pub fn source(&self, subject: Subject, patch: [usize; 3], address: [u64; 3]) -> Result<Array4<f32>> {
-        self.image(subject, patch, address, |example| example.case.start)
+        self.image(subject, patch, address, |example| example.case.initial)
     }
 
     /// An image of the contrast that is translated to, by itself: of a scan a part, of labels the truth of an example. See
@@ -65,7 +65,7 @@ impl Translate {
 
 impl Head for Translate {
     fn channels(&self) -> Channels {
-        Channels { given: 1, image: 1, condition: 0 }
+        Channels { input: 1, image: 1, condition: 0 }
     }
 
     fn example(&self, subject: Subject, patch: [usize; 3], address: [u64; 3]) -> Result<Example> {

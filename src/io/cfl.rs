@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use num_complex::Complex32;
 
+use super::atomic_write;
 use super::elements::{Element, Kind};
-use super::write_beside;
 use crate::error::{Error, Result};
 
 /// How many dimensions BART's headers list.
@@ -66,14 +66,14 @@ pub fn write(path: &Path, array: ArrayViewD<Complex32>) -> Result<()> {
     let (header, data) = pair(path);
     let mut dims: Vec<usize> = array.shape().iter().rev().copied().collect();
     dims.resize(DIMENSIONS, 1);
-    write_beside(&data, |writer| {
+    atomic_write(&data, |writer| {
         array.iter().try_for_each(|value| {
             writer.write_all(&value.re.to_le_bytes())?;
             writer.write_all(&value.im.to_le_bytes())
         })
     })?;
     // Last, so that a header never stands beside data that are not there.
-    write_beside(&header, |writer| {
+    atomic_write(&header, |writer| {
         writeln!(writer, "# Dimensions")?;
         dims.iter().try_for_each(|n| write!(writer, "{n} "))?;
         writeln!(writer)

@@ -16,7 +16,7 @@
 //! | Prepared dataset (safetensors) | volume by volume | by `voxgan prepare` | [`dataset`] |
 
 mod acquisition;
-pub mod beside;
+pub mod atomic;
 pub mod bids;
 pub mod cfl;
 pub mod dataset;
@@ -32,4 +32,4 @@ pub mod npy;
 pub mod raw;
 pub mod slices;
 
-pub use beside::write_beside;
+pub use atomic::atomic_write;

@@ -10,8 +10,8 @@ use std::path::Path;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use num_complex::Complex32;
 
+use super::atomic_write;
 use super::elements::{Element, Kind};
-use super::write_beside;
 use crate::error::{Error, Result};
 
 /// What every `.npy` file begins with.
@@ -90,7 +90,7 @@ fn write<T>(
     // Magic, version, length and header end on a multiple of 64 bytes, the last of them a line feed.
     let padding = 63 - (MAGIC.len() + 4 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', padding).chain(['\n']));
-    write_beside(path, |writer| {
+    atomic_write(path, |writer| {
         writer.write_all(&MAGIC)?;
         writer.write_all(&[1, 0])?;
         let length = u16::try_from(header.len()).map_err(io::Error::other)?;

@@ -9,7 +9,7 @@ use ndarray::Array3;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::neighbours::{root_mean_square, within_foreground};
+use super::nearest::{root_mean_square, within_foreground};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, permutation, stream};
 use crate::stats::{median, nearest_rank, with_replacement};

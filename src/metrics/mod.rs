@@ -16,7 +16,7 @@ mod beyond;
 mod fidelity;
 mod haarpsi;
 mod memorisation;
-mod neighbours;
+mod nearest;
 mod pair;
 mod plan;
 mod profile;
@@ -30,8 +30,8 @@ mod window;
 pub use fidelity::{Deviation, deviation_of_slices, extremes};
 pub use haarpsi::HaarPsi;
 pub use memorisation::{Memorisation, Nearest, Ratio};
-pub use neighbours::{
-    Neighbour, Neighbours, SetDistance, foreground, nearest, set_distance, split_half_distance,
+pub use nearest::{
+    NearestReal, NearestReals, SetDistance, foreground, nearest, set_distance, split_half_distance,
 };
 pub use plan::{Plan, Profile};
 pub use score::score;

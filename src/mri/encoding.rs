@@ -9,7 +9,7 @@ use ndarray::{Array2, Array3, Array4};
 use serde::{Deserialize, Serialize};
 
 use super::fourier::Fourier;
-use super::linear::{Chain, Linear};
+use super::linear::{Compose, Linear};
 use super::operators::array;
 use super::operators::crop::Crop;
 use super::operators::nufft::{Accuracy, Nufft};
@@ -166,8 +166,8 @@ impl Encoding {
         let [d, h, w] = self.grid();
         let (sliced, grid, coils) = (self.sliced(), self.grid(), [self.coils(), d, h, w]);
         let mut chain = match &self.slice_profile {
-            Some(profile) => Chain::of(Sliced::new(self.shape, profile)?).then(Crop::new(&sliced, &grid)),
-            None => Chain::of(Crop::new(&sliced, &grid)),
+            Some(profile) => Compose::of(Sliced::new(self.shape, profile)?).then(Crop::new(&sliced, &grid)),
+            None => Compose::of(Crop::new(&sliced, &grid)),
         };
         chain = match &self.coil_maps {
             Some(maps) => chain.then(Sensitivities::new(maps.clone())),

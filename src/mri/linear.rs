@@ -1,6 +1,6 @@
 //! Linear operators: shapes, application, adjoint and normal, composable.
 //!
-//! The adjoint is that of the inner product `⟨x, y⟩ = Σ conj(x)·y`; every operator of this room passes
+//! The adjoint is that of the inner product `⟨x, y⟩ = Σ conj(x)·y`; every operator of this module passes
 //! `⟨Ax, y⟩ = ⟨x, Aᴴy⟩` over random shapes (`tests/operators.rs`).
 
 use num_complex::Complex64;
@@ -56,11 +56,11 @@ impl<A: Linear + ?Sized> Linear for Box<A> {
 }
 
 /// Operators one after the other: the first acts first.
-pub struct Chain {
+pub struct Compose {
     steps: Vec<Box<dyn Linear>>,
 }
 
-impl Chain {
+impl Compose {
     /// A chain of one.
     pub fn of(first: impl Linear + 'static) -> Self {
         Self { steps: vec![Box::new(first)] }
@@ -77,7 +77,7 @@ impl Chain {
     }
 }
 
-impl Linear for Chain {
+impl Linear for Compose {
     fn input_shape(&self) -> &[usize] {
         self.steps[0].input_shape()
     }

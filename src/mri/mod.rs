@@ -17,7 +17,7 @@ pub mod recon;
 pub mod reconstruct;
 pub mod sampling;
 
-pub use linear::{Chain, Linear};
+pub use linear::{Compose, Linear};
 
 /// Complex numbers as they are stored: single precision.
 pub type Complex32 = num_complex::Complex<f32>;

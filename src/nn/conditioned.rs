@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::modulated::demodulation;
 use super::resample::before_convolution;
 use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN};
-use crate::ops::{Beside, Features, Layer, VolumeOps, layer};
+use crate::ops::{Features, Layer, LayerInputs, VolumeOps, layer};
 
 /// Shape and kind of a [`ConditionedConv`].
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +94,7 @@ impl<B: VolumeOps> ConditionedConv<B> {
             affine.forward(condition.expect("a network with a condition is given one").clone())
         });
         let (weight, scaled) = (self.weight.val(), 1.0 / ((inputs * d * h * w) as f64).sqrt());
-        let beside = Beside {
+        let inputs = LayerInputs {
             demodulation: style
                 .clone()
                 .filter(|_| self.demodulate)
@@ -105,6 +105,6 @@ impl<B: VolumeOps> ConditionedConv<B> {
         };
         let convolution = Layer::conv(geometry);
         let convolution = if self.activate { convolution.with_gain(LRELU_GAIN) } else { convolution };
-        layer(x, weight * scaled, beside, &convolution)
+        layer(x, weight * scaled, inputs, &convolution)
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::resample::before_convolution;
 use super::{Init, LRELU_GAIN, downsample};
-use crate::ops::{Beside, Features, Layer, VolumeOps, layer};
+use crate::ops::{Features, Layer, LayerInputs, VolumeOps, layer};
 use burn::tensor::backend::Backend;
 
 /// Shape and kind of a [`Conv`].
@@ -66,10 +66,10 @@ impl<B: VolumeOps> Conv<B> {
         let convolution = Layer::conv(geometry);
         match &self.bias {
             Some(bias) => {
-                let beside = Beside { bias: Some(bias.val()), ..Beside::default() };
-                layer(x, weight, beside, &convolution.with_gain(LRELU_GAIN * gain))
+                let inputs = LayerInputs { bias: Some(bias.val()), ..LayerInputs::default() };
+                layer(x, weight, inputs, &convolution.with_gain(LRELU_GAIN * gain))
             }
-            None => layer(x, weight, Beside::default(), &convolution),
+            None => layer(x, weight, LayerInputs::default(), &convolution),
         }
     }
 }

@@ -4,7 +4,6 @@
 pub mod adam;
 mod conditioned;
 mod conv;
-mod fold;
 mod fully_connected;
 mod init;
 mod minibatch_deviation;
@@ -14,11 +13,11 @@ mod normalised;
 pub mod parameters;
 mod resample;
 pub mod schedule;
+mod space_to_depth;
 mod to_image;
 
 pub use conditioned::{ConditionedConv, ConditionedConvConfig};
 pub use conv::{Conv, ConvConfig};
-pub use fold::{filled, fold, unfold};
 pub use fully_connected::{FullyConnected, FullyConnectedConfig};
 pub use init::Init;
 pub use minibatch_deviation::minibatch_deviation;
@@ -26,6 +25,7 @@ pub use modulated::{ModulatedConv, ModulatedConvConfig};
 pub use noise::Noise;
 pub use normalised::{NormalisedConv, NormalisedConvConfig, normalising};
 pub use resample::{downsample, downsampling_blur, upsample, upsample_features};
+pub use space_to_depth::{depth_to_space, filled, space_to_depth};
 pub use to_image::{ToImage, ToImageConfig};
 
 /// Gain of the leaky ReLU that keeps the variance of its input.

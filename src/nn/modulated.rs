@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN, Noise, kernel_over};
-use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, channel_scale, layer};
+use crate::ops::{ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, channel_scale, layer};
 
 /// Keeps the demodulation's square root away from zero.
 const DEMODULATION_EPSILON: f64 = 1e-8;
@@ -103,7 +103,7 @@ impl<B: VolumeOps> ModulatedConv<B> {
             Noise::Random { .. } => noise.draw(samples, [d, h, k], self.layer as u64, &weight.device()),
         };
         let convolution = convolution(x.grid(), [kd, kh, kw], self.up).with_gain(LRELU_GAIN);
-        let beside = Beside {
+        let inputs = LayerInputs {
             demodulation: Some(demodulation(weight.clone(), style.clone())),
             style: Some(style),
             field: field.map(|field| {
@@ -113,6 +113,6 @@ impl<B: VolumeOps> ModulatedConv<B> {
             }),
             bias: Some(self.bias.val()),
         };
-        layer(x, weight, beside, &convolution)
+        layer(x, weight, inputs, &convolution)
     }
 }

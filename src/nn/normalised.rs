@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::{Init, LRELU_GAIN, downsampling_blur};
-use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, channel_dot, fir, layer};
+use crate::ops::{ConvGeometry, Features, Layer, LayerInputs, VolumeOps, channel_dot, fir, layer};
 
 /// Keeps the division away from zero, in units of a channel's mean square.
 const EPSILON: f64 = 1e-6;
@@ -76,10 +76,11 @@ impl<B: VolumeOps> NormalisedConv<B> {
             ConvGeometry { input: x.grid(), kernel, stride: [self.down; 3], padding: [0; 3] }
         };
         let weight = self.weight.val() / ((inputs * d * h * w) as f64).sqrt();
-        let beside = Beside { style: Some(style), bias: Some(self.bias.val()), ..Beside::default() };
+        let inputs =
+            LayerInputs { style: Some(style), bias: Some(self.bias.val()), ..LayerInputs::default() };
         let convolution = Layer::conv(geometry);
         let convolution = if self.activate { convolution.with_gain(LRELU_GAIN) } else { convolution };
-        layer(x, weight, beside, &convolution)
+        layer(x, weight, inputs, &convolution)
     }
 }
 

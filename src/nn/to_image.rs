@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::{FullyConnected, FullyConnectedConfig, Init};
-use crate::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, layer};
+use crate::ops::{ConvGeometry, Features, Layer, LayerInputs, VolumeOps, layer};
 
 /// Shape of a [`ToImage`] layer.
 #[derive(Clone, Debug)]
@@ -48,7 +48,8 @@ impl<B: VolumeOps> ToImage<B> {
         let inputs = self.weight.dims()[1];
         let style = self.affine.forward(w) / (inputs as f64).sqrt();
         let convolution = Layer::conv(ConvGeometry::same(x.grid(), [1; 3]));
-        let beside = Beside { style: Some(style), bias: Some(self.bias.val()), ..Beside::default() };
-        layer(x, self.weight.val(), beside, &convolution).into_volumes()
+        let inputs =
+            LayerInputs { style: Some(style), bias: Some(self.bias.val()), ..LayerInputs::default() };
+        layer(x, self.weight.val(), inputs, &convolution).into_volumes()
     }
 }

@@ -14,7 +14,7 @@ fn on_volumes<B: VolumeOps>(
     f: impl FnOnce(Tensor<B, 5>) -> Tensor<B, 5>,
 ) -> FloatTensor<B> {
     let y = f(join(raise(x), channels));
-    let lanes = B::volume_lanes(y.dims()[1], y.dtype());
+    let lanes = B::channel_block(y.dims()[1], y.dtype());
     lower(split(y, lanes))
 }
 

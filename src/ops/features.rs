@@ -8,7 +8,7 @@ use super::{VolumeOps, lower, raise};
 /// Feature maps of a batch, `[N, C, D, H, W]` in meaning.
 ///
 /// In memory `[N, ⌈C/L⌉, D, H, W, L]`: channels in blocks of L lanes, zero in the lanes beyond C. L is told by the
-/// backend, the type of the floats and C alone ([`VolumeOps::volume_lanes`]); with one lane this is `[N, C, D, H, W]`.
+/// backend, the type of the floats and C alone ([`VolumeOps::channel_block`]); with one lane this is `[N, C, D, H, W]`.
 /// Layers pass features on as they are; conversion happens at a network's ends.
 #[derive(Clone, Debug)]
 pub struct Features<B: Backend> {
@@ -62,28 +62,28 @@ impl<B: VolumeOps> std::ops::Add for Features<B> {
 }
 
 /// `[N, C, D, H, W]` in blocks of `lanes` channels, zeros behind them.
-pub(super) fn split<B: Backend>(x: Tensor<B, 5>, lanes: usize) -> Tensor<B, 6> {
+pub(super) fn split<B: Backend>(x: Tensor<B, 5>, block: usize) -> Tensor<B, 6> {
     let [n, c, d, h, w] = x.dims();
-    if lanes == 1 {
+    if block == 1 {
         return x.reshape([n, c, d, h, w, 1]); // [N, C, D, H, W, 1]
     }
-    let blocks = c.div_ceil(lanes);
-    let x = match blocks * lanes - c {
+    let blocks = c.div_ceil(block);
+    let x = match blocks * block - c {
         0 => x,
         missing => {
             let zeros = Tensor::zeros([n, missing, d, h, w], (&x.device(), x.dtype()));
             Tensor::cat(vec![x, zeros], 1)
         }
     };
-    x.reshape([n, blocks, lanes, d, h, w]).permute([0, 1, 3, 4, 5, 2]) // [N, C/L, D, H, W, L]
+    x.reshape([n, blocks, block, d, h, w]).permute([0, 1, 3, 4, 5, 2]) // [N, C/L, D, H, W, L]
 }
 
 /// The first `channels` channels of `[N, ⌈C/L⌉, D, H, W, L]` as `[N, C, D, H, W]`.
 pub(super) fn join<B: Backend>(x: Tensor<B, 6>, channels: usize) -> Tensor<B, 5> {
-    let [n, blocks, d, h, w, lanes] = x.dims();
-    if lanes == 1 {
+    let [n, blocks, d, h, w, block] = x.dims();
+    if block == 1 {
         return x.reshape([n, blocks, d, h, w]); // [N, C, D, H, W]
     }
-    let x = x.permute([0, 1, 5, 2, 3, 4]).reshape([n, blocks * lanes, d, h, w]); // [N, C/L·L, D, H, W]
+    let x = x.permute([0, 1, 5, 2, 3, 4]).reshape([n, blocks * block, d, h, w]); // [N, C/L·L, D, H, W]
     x.narrow(1, 0, channels)
 }

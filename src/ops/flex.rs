@@ -31,8 +31,8 @@ fn dims<const R: usize>(tensor: &FlexTensor) -> [usize; R] {
 /// Shape of float32 features `[N, ⌈C/L⌉, D, H, W, L]`.
 fn features_shape(n: usize, channels: usize, [d, h, w]: [usize; 3]) -> [usize; 6] {
     match Layout::of(channels) {
-        Layout::Planes => [n, channels, d, h, w, 1],
-        Layout::Lanes => [n, channels.div_ceil(LANES), d, h, w, LANES],
+        Layout::Plain => [n, channels, d, h, w, 1],
+        Layout::Blocked => [n, channels.div_ceil(LANES), d, h, w, LANES],
     }
 }
 
@@ -98,10 +98,10 @@ fn convolve(
 
 /// A filter of features with `channels` channels, and its epilogue.
 fn filter(x: &FlexTensor, channels: usize, fir: &Fir, epilogue: &Epilogue) -> FlexTensor {
-    let [n, blocks, d, h, w, lanes] = dims(x);
-    let layout = if lanes == 1 { Layout::Planes } else { Layout::Lanes };
+    let [n, blocks, d, h, w, block] = dims(x);
+    let layout = if block == 1 { Layout::Plain } else { Layout::Blocked };
     let (y, [_, _, d, h, w]) = cpu::fir(values(x), layout, [n, channels, d, h, w], &passes(fir), epilogue);
-    tensor(y, [n, blocks, d, h, w, lanes])
+    tensor(y, [n, blocks, d, h, w, block])
 }
 
 /// Weights `[A, B, kd, kh, kw]` as `[B, A, kd, kh, kw]`, contiguous.
@@ -118,29 +118,29 @@ fn transposed(w: &FlexTensor) -> FlexTensor {
 }
 
 impl VolumeOps for Flex {
-    fn volume_lanes(channels: usize, dtype: DType) -> usize {
+    fn channel_block(channels: usize, dtype: DType) -> usize {
         match Layout::of(channels) {
-            Layout::Lanes if dtype == DType::F32 => LANES,
+            Layout::Blocked if dtype == DType::F32 => LANES,
             _ => 1,
         }
     }
 
     fn volume_split(x: FlexTensor) -> FlexTensor {
         let [n, c, d, h, w] = dims(&x);
-        if !float32([&x]) || Layout::of(c) == Layout::Planes {
+        if !float32([&x]) || Layout::of(c) == Layout::Plain {
             return lower(split::<Self>(raise(x), 1));
         }
         let x = x.to_contiguous();
-        tensor(cpu::to_lanes(n, c, d * h * w, values(&x)), features_shape(n, c, [d, h, w]))
+        tensor(cpu::to_blocked(n, c, d * h * w, values(&x)), features_shape(n, c, [d, h, w]))
     }
 
     fn volume_join(x: FlexTensor, channels: usize) -> FlexTensor {
-        let [n, _, d, h, w, lanes] = dims(&x);
-        if !float32([&x]) || lanes == 1 {
+        let [n, _, d, h, w, block] = dims(&x);
+        if !float32([&x]) || block == 1 {
             return lower(join::<Self>(raise(x), channels));
         }
         let x = x.to_contiguous();
-        tensor(cpu::to_planes(n, channels, d * h * w, values(&x)), [n, channels, d, h, w])
+        tensor(cpu::to_plain(n, channels, d * h * w, values(&x)), [n, channels, d, h, w])
     }
 
     fn volume_conv3d(x: FlexTensor, w: FlexTensor, geometry: ConvGeometry) -> FlexTensor {
@@ -201,8 +201,8 @@ impl VolumeOps for Flex {
             return defaults::fir::<Self>(x, fir);
         }
         // Without an epilogue idle lanes may count as channels.
-        let [_, blocks, _, _, _, lanes] = dims(&x);
-        filter(&x.to_contiguous(), blocks * lanes, fir, &Epilogue::default())
+        let [_, blocks, _, _, _, block] = dims(&x);
+        filter(&x.to_contiguous(), blocks * block, fir, &Epilogue::default())
     }
 
     fn volume_channel_scale(x: FlexTensor, s: FlexTensor) -> FlexTensor {

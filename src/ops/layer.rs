@@ -39,7 +39,7 @@ impl Layer {
     }
 }
 
-/// [`Beside`] of a backend's tensor primitives.
+/// [`LayerInputs`] of a backend's tensor primitives.
 #[derive(Clone, Debug)]
 pub struct Modulation<T> {
     /// `[N, I]`: factor of each input channel.
@@ -112,9 +112,9 @@ pub(super) fn compose<B: VolumeOps>(
         return y;
     }
     let y: Tensor<B, 6> = raise(y);
-    let lanes = y.dims()[5];
+    let block = y.dims()[5];
     let bias = with.bias.map(raise::<B, 1>);
-    lower(split(plain::bias_lrelu(join(y, channels), bias, layer.gain), lanes))
+    lower(split(plain::bias_lrelu(join(y, channels), bias, layer.gain), block))
 }
 
 /// Gradients of a layer's part behind the convolution, from its output `y` and the gradient `g` in it.
@@ -163,7 +163,7 @@ pub(super) fn epilogue_grad<B: VolumeOps>(
 
 /// What a layer of a network may have beside input and weight.
 #[derive(Clone, Debug)]
-pub struct Beside<B: Backend> {
+pub struct LayerInputs<B: Backend> {
     /// `[N, I]`: factor of each input channel.
     pub style: Option<Tensor<B, 2>>,
     /// `[N, O]`: factor of each output channel.
@@ -174,7 +174,7 @@ pub struct Beside<B: Backend> {
     pub bias: Option<Tensor<B, 1>>,
 }
 
-impl<B: Backend> Default for Beside<B> {
+impl<B: Backend> Default for LayerInputs<B> {
     fn default() -> Self {
         Self { style: None, demodulation: None, field: None, bias: None }
     }
@@ -182,9 +182,14 @@ impl<B: Backend> Default for Beside<B> {
 
 /// A network's layer: see [`Layer`]. `x` `[N, I, D, H, W]`, `w` `[O, I, kd, kh, kw]`, also if transposed, result
 /// `[N, O, D', H', W']`.
-pub fn layer<B: VolumeOps>(x: Features<B>, w: Tensor<B, 5>, beside: Beside<B>, layer: &Layer) -> Features<B> {
+pub fn layer<B: VolumeOps>(
+    x: Features<B>,
+    w: Tensor<B, 5>,
+    inputs: LayerInputs<B>,
+    layer: &Layer,
+) -> Features<B> {
     let channels = w.dims()[0];
-    let Beside { style, demodulation, field, bias } = beside;
+    let LayerInputs { style, demodulation, field, bias } = inputs;
     let with = Modulation {
         style: style.map(lower),
         demodulation: demodulation.map(lower),

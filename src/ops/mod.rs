@@ -39,7 +39,7 @@ pub mod warp;
 pub use autodiff::tape;
 pub use features::Features;
 pub use geometry::{ConvGeometry, Fir, FirPass};
-pub use layer::{Beside, EpilogueGrad, Layer, Modulation, layer};
+pub use layer::{EpilogueGrad, Layer, LayerInputs, Modulation, layer};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -54,14 +54,14 @@ use crate::warp::WarpPass;
 /// Shapes, gradients and sources are told at the functions of the same name, which is what networks call.
 pub trait VolumeOps: Backend {
     /// Lanes of the layout of [`Features`] with so many channels of this type.
-    fn volume_lanes(_channels: usize, _dtype: DType) -> usize {
+    fn channel_block(_channels: usize, _dtype: DType) -> usize {
         1
     }
 
     /// `[N, C, D, H, W]` into the layout of [`Features`].
     fn volume_split(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let lanes = Self::volume_lanes(x.shape()[1], x.dtype());
-        lower(split::<Self>(raise(x), lanes))
+        let block = Self::channel_block(x.shape()[1], x.dtype());
+        lower(split::<Self>(raise(x), block))
     }
 
     /// The adjoint of [`VolumeOps::volume_split`], which is its inverse.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
-use crate::anatomy::gate::{Gate, Pair, UnlikeGrids, Verdict};
+use crate::anatomy::quality_check::{Pair, QualityCheck, UnlikeGrids, Verdict};
 use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::{bids, nifti};
@@ -25,11 +25,11 @@ pub struct Options {
 /// # Errors
 /// What is wrong with the files or the limits.
 pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<Verdict> {
-    let gate = match &options.limits {
-        None => Gate::default(),
+    let check = match &options.limits {
+        None => QualityCheck::default(),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the limits", e))?;
-            Gate::from_toml(&text, path)?
+            QualityCheck::from_toml(&text, path)?
         }
     };
     let (before, after) = (bids::volumes(&options.before)?, bids::volumes(&options.after)?);
@@ -50,5 +50,5 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
         records.push(Pair { name, before: before?, after: after?, grids }.record());
         progress.tell(Event::Done { what: "pairs", done: records.len(), of: count });
     }
-    Ok(gate.judge(records))
+    Ok(check.judge(records))
 }

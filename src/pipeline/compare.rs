@@ -17,8 +17,8 @@ use crate::anatomy::volumes::Volumes;
 use crate::config::in_file;
 use crate::csv::push_row;
 use crate::error::Result;
-use crate::io::{bids, nifti, write_beside};
-use crate::metrics::{Neighbours, foreground, nearest};
+use crate::io::{atomic_write, bids, nifti};
+use crate::metrics::{NearestReals, foreground, nearest};
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
 use crate::volume::intensity::{IntensityMap, Normalisation};
@@ -27,7 +27,7 @@ use crate::volume::resample::{Interpolation, resample_spacing};
 
 /// Files of the comparison within its folder, and the folders of what was derived from both cohorts.
 pub const COMPARISON: &str = "comparison.json";
-pub const NEIGHBOURS: &str = "neighbours.json";
+pub const MEMORISATION: &str = "memorisation.json";
 pub const COHORTS: [&str; 2] = ["real", "synthetic"];
 /// The region that is set against age.
 const AGEING: &str = "lateral_ventricles";
@@ -101,7 +101,7 @@ pub struct Nearest {
     /// The scan.
     pub subject: String,
     /// The nearest real one.
-    pub neighbour: String,
+    pub nearest: String,
     /// Root mean square difference over the head, intensities from −1 to 1.
     pub rmse: f64,
     /// Correlation over the head.
@@ -144,19 +144,19 @@ pub fn compare(options: &Options, segmenter: &Segmenter, progress: &Progress) ->
     let adjusted = adjust(&cohorts[0], &cohorts[1], &head, covariates.as_ref(), &settings)
         .map_err(|e| in_tables(e, &tables))?;
     let adjusted_table = options.out.join("adjusted.csv");
-    write_beside(&adjusted_table, |file| file.write_all(adjusted.to_csv().as_bytes()))?;
+    atomic_write(&adjusted_table, |file| file.write_all(adjusted.to_csv().as_bytes()))?;
     comparison.adjusted = Some(adjusted);
     let [real, synthetic] = [0, 1].map(|at| aged(&measurements[at], &known[at]));
     comparison.age = AgeTrend::of(Quantity::new(AGEING, "ml"), real, synthetic, settings.confidence);
     write_json(&options.out.join(COMPARISON), &comparison)?;
     let table = options.out.join("comparison.csv");
-    write_beside(&table, |file| file.write_all(comparison.to_csv().as_bytes()))?;
+    atomic_write(&table, |file| file.write_all(comparison.to_csv().as_bytes()))?;
     let nearest = match segmenter.interpolation {
         Interpolation::Nearest => None,
         _ => {
             let tissue = foreground(&images[0], TISSUE)?;
-            let neighbours = nearest(&images[1], &images[0], &tissue)?;
-            Some((neighbours_of(&neighbours, &paths, &options.out)?, neighbours.distance_ratio()))
+            let nearest_reals = nearest(&images[1], &images[0], &tissue)?;
+            Some((memorisation_of(&nearest_reals, &paths, &options.out)?, nearest_reals.distance_ratio()))
         }
     };
     Ok(Compared { comparison, nearest, table, adjusted_table })
@@ -228,38 +228,36 @@ fn measured(
 }
 
 /// Writes the neighbours, and lists them.
-fn neighbours_of(neighbours: &Neighbours, paths: &[Vec<PathBuf>; 2], out: &Path) -> Result<Vec<Nearest>> {
+fn memorisation_of(
+    nearest_reals: &NearestReals,
+    paths: &[Vec<PathBuf>; 2],
+    out: &Path,
+) -> Result<Vec<Nearest>> {
     let [reals, synthetics] =
         paths.each_ref().map(|paths| paths.iter().map(|p| subject(p)).collect::<Vec<_>>());
-    let sets = [(true, &synthetics, &neighbours.of_synthetic), (false, &reals, &neighbours.of_real)];
+    let sets = [(true, &synthetics, &nearest_reals.of_synthetic), (false, &reals, &nearest_reals.of_real)];
     let list: Vec<Nearest> = sets
         .iter()
         .flat_map(|(synthetic, subjects, found)| {
             subjects.iter().zip(found.iter()).map(|(subject, found)| Nearest {
                 synthetic: *synthetic,
                 subject: subject.clone(),
-                neighbour: reals[found.index].clone(),
+                nearest: reals[found.index].clone(),
                 rmse: found.rmse,
                 correlation: found.correlation,
             })
         })
         .collect();
-    write_json(&out.join(NEIGHBOURS), &list)?;
+    write_json(&out.join(MEMORISATION), &list)?;
     let mut text = "synthetic,subject,nearest_real,rmse,correlation\n".to_string();
     for one in &list {
         let numbers = [one.rmse.to_string(), one.correlation.to_string()];
         push_row(
             &mut text,
-            [
-                if one.synthetic { "yes" } else { "no" },
-                &one.subject,
-                &one.neighbour,
-                &numbers[0],
-                &numbers[1],
-            ],
+            [if one.synthetic { "yes" } else { "no" }, &one.subject, &one.nearest, &numbers[0], &numbers[1]],
         );
     }
-    write_beside(&out.join("neighbours.csv"), |file| file.write_all(text.as_bytes()))?;
+    atomic_write(&out.join("memorisation.csv"), |file| file.write_all(text.as_bytes()))?;
     Ok(list)
 }
 

@@ -10,8 +10,8 @@ use super::sidecar;
 use crate::anatomy::Segmentation;
 use crate::anatomy::volumes::{DerivativeNames, Volumes, csv, definitions_csv, label_table, lookup_table};
 use crate::error::{Error, Result};
+use crate::io::atomic_write;
 use crate::io::nifti::{self, DataType, WriteOptions};
-use crate::io::write_beside;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 
@@ -94,7 +94,7 @@ impl Derivatives {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        write_beside(&self.folder.join(name), |file| file.write_all(text.as_bytes()))
+        atomic_write(&self.folder.join(name), |file| file.write_all(text.as_bytes()))
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
@@ -109,7 +109,7 @@ impl Derivatives {
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::file(path, "content", "values that JSON holds", e.to_string(), "report this"))?;
-    write_beside(path, |file| file.write_all(text.as_bytes()))
+    atomic_write(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// What was derived into `folder` before.

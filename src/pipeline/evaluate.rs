@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
 use crate::metrics::realism::Realism;
 use crate::metrics::{
-    Diversity, Memorisation, Neighbours, SetDistance, diversity, foreground, nearest, set_distance,
+    Diversity, Memorisation, NearestReals, SetDistance, diversity, foreground, nearest, set_distance,
     split_half_distance,
 };
 use crate::report::{Montage, write_png};
@@ -74,7 +74,7 @@ pub struct Evaluation {
     /// How different the synthetic and the real volumes are among themselves.
     pub diversity: [Diversity; 2],
     /// Nearest real volumes.
-    pub neighbours: Neighbours,
+    pub nearest: NearestReals,
     /// Distance of the synthetic volumes to the real ones, and of one half of these to the other.
     pub distances: [SetDistance; 2],
     /// Whether samples are memorised, where the training set is given.
@@ -152,7 +152,7 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
     Ok(Evaluation {
         counts: [synthetic.len(), reals.len()],
         diversity: [diversity(&synthetic, DATA_RANGE)?, diversity(&reals, DATA_RANGE)?],
-        neighbours: nearest(&synthetic, &reals, &tissue)?,
+        nearest: nearest(&synthetic, &reals, &tissue)?,
         distances: [set_distance(&synthetic, &reals, &tissue)?, split_half_distance(&reals, &tissue)?],
         memorisation,
         asked,

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::io::write_beside;
+use crate::io::atomic_write;
 use crate::pretrained::{Weights, checkpoint_at, export as averaged, export_for_training};
 
 /// What is kept of a checkpoint.
@@ -40,6 +40,6 @@ pub fn export(input: &Path, output: &Path, kept: Kept) -> Result<Exported> {
         Kept::HalfAverage => averaged(&weights, true)?,
         Kept::ForTraining => export_for_training(&weights)?,
     };
-    write_beside(output, |file| file.write_all(&bytes))?;
+    atomic_write(output, |file| file.write_all(&bytes))?;
     Ok(Exported { checkpoint, bytes: bytes.len() })
 }

@@ -11,7 +11,7 @@ use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
 use crate::anatomy::volumes::Volumes;
 use crate::error::Result;
-use crate::io::write_beside;
+use crate::io::atomic_write;
 use crate::report::{Montage, write_png};
 use crate::volume::resample::Grid;
 
@@ -104,7 +104,7 @@ pub fn generate(options: &Options, progress: &Progress) -> Result<Generated> {
         true => None,
         false => {
             let path = folder.join("participants.tsv");
-            write_beside(&path, |file| file.write_all(participants(&generator, seeds).as_bytes()))?;
+            atomic_write(&path, |file| file.write_all(participants(&generator, seeds).as_bytes()))?;
             progress.tell(Event::Wrote(&path));
             Some(path)
         }

@@ -11,8 +11,8 @@ use super::conditions::{Drawn, Labels};
 use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
 use super::sidecar;
-use crate::bridge;
 use crate::config::Recipe;
+use crate::convert;
 use crate::error::{Error, Result};
 use crate::gan::{self, Conditions, Truncation};
 use crate::io::nifti::{self, DataType, WriteOptions};
@@ -294,6 +294,6 @@ impl<B: VolumeOps> Network for On<B> {
         let values: Vec<f32> = styles.iter().copied().collect();
         let styles = Tensor::from_data(TensorData::new(values, [1, layers, width]), &self.device);
         let image = self.generator.synthesis.forward(styles, noise);
-        bridge::to_volumes(image, &space.affine()).remove(0)
+        convert::to_volumes(image, &space.affine()).remove(0)
     }
 }

@@ -11,7 +11,7 @@ use super::progress::{Event, Progress};
 use super::sidecar;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
-use crate::io::{npy, write_beside};
+use crate::io::{atomic_write, npy};
 use crate::mri::sampling::{Columns, FastMri, Mask, Pattern, Seed};
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
@@ -55,7 +55,7 @@ pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
         "Pattern": pattern, "Seed": seed, "ShapeDHW": shape, "Report": mask.report(),
     });
     let record = sidecar::joined(record, sidecar::generated_by());
-    write_beside(&output.with_file_name(stem + ".json"), |file| writeln!(file, "{record:#}"))?;
+    atomic_write(&output.with_file_name(stem + ".json"), |file| writeln!(file, "{record:#}"))?;
     progress.tell(Event::Wrote(output));
     Ok(mask)
 }

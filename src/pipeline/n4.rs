@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
+use crate::io::atomic_write;
 use crate::io::nifti::{self, WriteOptions};
-use crate::io::write_beside;
 use crate::mri::n4::{self, Field, N4Options};
 use crate::volume::{Volume, check_grids};
 
@@ -58,7 +58,7 @@ fn write_field(path: &Path, field: &Field, volume: &Volume) -> Result<()> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
         let text = serde_json::to_string(field)
             .map_err(|error| Error::io(path, "write the field as JSON", error.into()))?;
-        return write_beside(path, |file| writeln!(file, "{text}"));
+        return atomic_write(path, |file| writeln!(file, "{text}"));
     }
     let image = Volume::new(field.evaluate(volume.dims()).insert_axis(Axis(0)), volume.affine);
     nifti::write(path, &image, &describe("voxgan n4, bias field"))

@@ -234,7 +234,7 @@ impl Prior {
             (self.fit)(&case, condition, settings, consistency, &mut tell)?;
         let step = format!("prior by {}", self.name);
         Ok(Posterior {
-            restored: Restoration::of(restored, &case.start, &scan, &grid, &step),
+            restored: Restoration::of(restored, &case.initial, &scan, &grid, &step),
             deviation: deviation.map(|deviation| scan.back_difference(deviation, &grid)),
             samples: samples
                 .into_iter()

@@ -108,7 +108,7 @@ pub struct Network {
     pub weights: String,
     /// How far its image is held to the samples, from 0 to 1; see [`super::restore::Options::consistency`].
     pub consistency: f64,
-    /// Whether the brain's volumes are compared in the floor and in the result, of 16 slices or more.
+    /// Whether the brain's volumes are compared in the baseline and in the result, of 16 slices or more.
     pub anatomy: bool,
     /// Where to compute.
     pub device: Device,
@@ -138,15 +138,15 @@ pub struct Outcome {
 /// What a network's image rests on.
 #[derive(Clone, Debug)]
 pub struct OfNetwork {
-    /// As [`Outcome::data_residual`], of the classical floor.
-    pub floor_residual: Option<f64>,
+    /// As [`Outcome::data_residual`], of the classical baseline.
+    pub baseline_residual: Option<f64>,
     /// Norm of what the measurement does not determine, as a part of the image's.
-    pub added_share: f64,
-    /// The brain's volumes in the floor and in the result, where they were measured.
+    pub null_space_share: f64,
+    /// The brain's volumes in the baseline and in the result, where they were measured.
     pub changes: Vec<Change>,
 }
 
-/// Raw data → image → volume → file and record; beside a network's image lie its floor (total variation, or least squares of a
+/// Raw data → image → volume → file and record; beside a network's image lie its baseline (total variation, or least squares of a
 /// head that moved) and what it added.
 ///
 /// # Errors
@@ -182,17 +182,17 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         "VoxganVersion": env!("CARGO_PKG_VERSION"),
     });
     let mut written: Vec<(PathBuf, &Volume)> = Vec::new();
-    if let Some(Made { floor, added, name, of_record, known }) = &network {
+    if let Some(Made { baseline, null_space, name, of_record, known }) = &network {
         record["Restored"] = true.into();
         record["Head"] = "recon".into();
         record["Weights"] = name.as_str().into();
-        record["DataResidual"] = json!({ "Floor": floor.data_residual, "Result": data_residual });
-        record["AddedShare"] = known.added_share.into();
+        record["DataResidual"] = json!({ "Baseline": baseline.data_residual, "Result": data_residual });
+        record["NullSpaceShare"] = known.null_space_share.into();
         if let Some(anatomy) = of_record {
             record["Anatomy"] = anatomy.clone();
         }
-        written.push((beside(output, "floor"), &floor.volume));
-        written.push((beside(output, "added"), added));
+        written.push((beside(output, "baseline"), &baseline.volume));
+        written.push((beside(output, "nullspace"), null_space));
     }
     written.push((output.clone(), &volume));
     for (path, volume) in &written {
@@ -207,9 +207,9 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
 
 /// What a network made beside its image.
 struct Made {
-    floor: Reconstructed,
+    baseline: Reconstructed,
     /// On the image's own grid.
-    added: Volume,
+    null_space: Volume,
     name: String,
     of_record: Option<Value>,
     known: OfNetwork,
@@ -223,39 +223,41 @@ impl Network {
         part: Part,
         progress: &Progress,
     ) -> Result<(Reconstructed, Made)> {
-        let floor = match measurement.is_moved() {
+        let baseline = match measurement.is_moved() {
             false => reconstruct::Method::TotalVariation(TotalVariation::default()),
             // Many iterations of a whole volume that moves would take hours.
             true => reconstruct::Method::Sense(Sense::default()),
         };
-        let floor = measurement.by(&floor, part)?;
+        let baseline = measurement.by(&baseline, part)?;
         progress.check()?;
-        let (name, added, found) = on_device!(self.device, |B, device| {
+        let (name, null_space, found) = on_device!(self.device, |B, device| {
             let TrainedRestorer { name, network, recipe, .. } =
                 TrainedRestorer::<B>::open(&self.weights, &device)?;
-            let mut added = None;
+            let mut null_space = None;
             let found = measurement.with(&name, part, |acquired| {
                 let made = heads::reconstruct(&network, &recipe, acquired, self.consistency, &device)?;
-                added = Some(made.added);
+                null_space = Some(made.null_space);
                 Ok(Reconstruction { image: made.image, traces: Vec::new() })
             })?;
-            Ok::<_, Error>((name, added.expect("a network was asked"), found))
+            Ok::<_, Error>((name, null_space.expect("a network was asked"), found))
         })?;
         progress.check()?;
-        let added = measurement
-            .with("added by the network", part, |_| Ok(Reconstruction { image: added, traces: Vec::new() }))?
+        let null_space = measurement
+            .with("null-space component", part, |_| {
+                Ok(Reconstruction { image: null_space, traces: Vec::new() })
+            })?
             .volume;
-        let added_share = size(&added) / size(&found.volume).max(f64::MIN_POSITIVE);
+        let null_space_share = size(&null_space) / size(&found.volume).max(f64::MIN_POSITIVE);
         let measured = self.anatomy && found.volume.dims().iter().all(|&length| length >= SLICES_MIN);
         let (changes, of_record) = match measured {
             true => {
-                let (changes, of_record) = anatomy(&floor.volume, &found.volume, self.device)?;
+                let (changes, of_record) = anatomy(&baseline.volume, &found.volume, self.device)?;
                 (changes, Some(of_record))
             }
             false => (Vec::new(), None),
         };
-        let known = OfNetwork { floor_residual: floor.data_residual, added_share, changes };
-        Ok((found, Made { floor, added, name, of_record, known }))
+        let known = OfNetwork { baseline_residual: baseline.data_residual, null_space_share, changes };
+        Ok((found, Made { baseline, null_space, name, of_record, known }))
     }
 }
 

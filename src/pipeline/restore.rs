@@ -163,8 +163,8 @@ impl Problem<Volume> {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Norm of what the measurement does not determine, as a part of the image's.
-    pub added_share: f64,
-    /// Relative residuals of the data: of the classical floor, of what the network or generator made, and of the result.
+    pub null_space_share: f64,
+    /// Relative residuals of the data: of the classical baseline, of what the network or generator made, and of the result.
     pub residuals: Option<[f64; 3]>,
     /// What made it, in a word.
     pub maker: String,
@@ -176,18 +176,18 @@ pub struct Outcome {
     pub spacing_mm: [f64; 3],
 }
 
-/// The volume of a region in the classical floor and in the result.
+/// The volume of a region in the classical baseline and in the result.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
     /// The region.
     pub region: &'static str,
-    /// In the floor.
-    pub floor_ml: f64,
+    /// In the baseline.
+    pub baseline_ml: f64,
     /// In the result.
     pub restored_ml: f64,
 }
 
-/// Scan → case → network → image, and beside it the classical floor, what was added, and a record.
+/// Scan → case → network → image, and beside it the classical baseline, what was added, and a record.
 ///
 /// # Errors
 /// What is wrong with the scan, the weights, the device or the disk.
@@ -267,7 +267,7 @@ pub(super) struct Found<'a> {
     pub details: Value,
 }
 
-/// Writes OUT, and beside it the classical floor, what was added, and a record, with the brain's volumes before and after where a
+/// Writes OUT, and beside it the classical baseline, what was added, and a record, with the brain's volumes before and after where a
 /// device to measure them on is given.
 pub(super) fn write(
     found: Found,
@@ -276,35 +276,35 @@ pub(super) fn write(
     progress: &Progress,
 ) -> Result<Outcome> {
     let Found { head, name, maker, restored, details } = found;
-    let Restoration { image, floor, added, added_share, residuals } = restored;
+    let Restoration { image, baseline, null_space, null_space_share, residuals } = restored;
     let mut record = json!({
         "Restored": true,
         "Head": head,
         "Weights": name,
         "Source": image.provenance.source,
         "Steps": image.provenance.steps,
-        "AddedShare": added_share,
+        "NullSpaceShare": null_space_share,
         "VoxganVersion": env!("CARGO_PKG_VERSION"),
     });
-    if let Some([start, made, result]) = residuals {
-        record["DataResidual"] = json!({ "Floor": start, maker: made, "Result": result });
+    if let Some([baseline, made, result]) = residuals {
+        record["DataResidual"] = json!({ "Baseline": baseline, maker: made, "Result": result });
     }
     let mut record = sidecar::joined(record, details);
     let (dims, spacing_mm) = (image.dims(), image.spacing_mm());
     let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
         Some(device) => {
-            let (changes, of_record) = anatomy(&floor, &image, device)?;
+            let (changes, of_record) = anatomy(&baseline, &image, device)?;
             record["Anatomy"] = of_record;
             changes
         }
         None => Vec::new(),
     };
     save(output, &image, head)?;
-    save(&beside(output, "floor"), &floor, "classical floor")?;
-    save(&beside(output, "added"), &added, "not determined by the measurement")?;
+    save(&beside(output, "baseline"), &baseline, "classical baseline")?;
+    save(&beside(output, "nullspace"), &null_space, "null-space component")?;
     sidecar::write(output, &record)?;
     progress.tell(Event::Wrote(output));
-    Ok(Outcome { added_share, residuals, changes, dims, spacing_mm, maker: maker.to_lowercase() })
+    Ok(Outcome { null_space_share, residuals, changes, dims, spacing_mm, maker: maker.to_lowercase() })
 }
 
 /// Writes a volume that says `what` it is.
@@ -313,24 +313,24 @@ pub(super) fn save(path: &Path, volume: &Volume, what: &str) -> Result<()> {
     nifti::write(path, volume, &options)
 }
 
-/// Volumes of the brain in the floor and in the result.
-pub(super) fn anatomy(floor: &Volume, restored: &Volume, device: Device) -> Result<(Vec<Change>, Value)> {
+/// Volumes of the brain in the baseline and in the result.
+pub(super) fn anatomy(baseline: &Volume, restored: &Volume, device: Device) -> Result<(Vec<Change>, Value)> {
     let segmenter = Segmenter::embedded(device)?;
     let of = |volume: &Volume| {
         Ok::<_, Error>(Volumes::of("", &segmenter.segment(volume)?, Some(&Grid::of(volume))))
     };
-    let (before, after) = (of(floor)?, of(restored)?);
+    let (before, after) = (of(baseline)?, of(restored)?);
     let (mut changes, mut told) = (Vec::new(), serde_json::Map::new());
     for name in TOLD {
         let ml = |volumes: &Volumes| volumes.region(name).map_or(f64::NAN, |region| region.volume_ml);
         let (before, after) = (ml(&before), ml(&after));
-        changes.push(Change { region: name, floor_ml: before, restored_ml: after });
-        told.insert(name.into(), json!({ "FloorMl": before, "RestoredMl": after }));
+        changes.push(Change { region: name, baseline_ml: before, restored_ml: after });
+        told.insert(name.into(), json!({ "BaselineMl": before, "RestoredMl": after }));
     }
     Ok((changes, json!({ "Segmenter": segmenter.name, "Volumes": told })))
 }
 
-/// The file of this kind beside `output`: `scan.nii.gz` → `scan_floor.nii.gz`.
+/// The file of this kind beside `output`: `scan.nii.gz` → `scan_baseline.nii.gz`.
 pub(super) fn beside(output: &Path, kind: &str) -> PathBuf {
     let name = output.to_string_lossy();
     for ending in [".nii.gz", ".nii"] {
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_is_beside_the_output_says_what_it_is() {
-        assert_eq!(beside(Path::new("a/b.nii.gz"), "floor"), Path::new("a/b_floor.nii.gz"));
-        assert_eq!(beside(Path::new("a/b.nii"), "added"), Path::new("a/b_added.nii"));
+        assert_eq!(beside(Path::new("a/b.nii.gz"), "baseline"), Path::new("a/b_baseline.nii.gz"));
+        assert_eq!(beside(Path::new("a/b.nii"), "nullspace"), Path::new("a/b_nullspace.nii"));
     }
 }

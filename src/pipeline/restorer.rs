@@ -28,13 +28,13 @@ type Restore = dyn Fn(&Case, f64) -> Result<Restored> + Send;
 pub struct Restoration {
     /// The image.
     pub image: Volume,
-    /// The classical floor.
-    pub floor: Volume,
+    /// The classical baseline.
+    pub baseline: Volume,
     /// What of the image the measurement does not determine; where there is none that it could be held to, all that changed.
-    pub added: Volume,
+    pub null_space: Volume,
     /// Its norm, as a part of the image's.
-    pub added_share: f64,
-    /// Relative residuals of the data: of the floor, of what the network or generator made, and of the image.
+    pub null_space_share: f64,
+    /// Relative residuals of the data: of the baseline, of what the network or generator made, and of the image.
     pub residuals: Option<[f64; 3]>,
 }
 
@@ -95,20 +95,26 @@ impl Restorer {
         })?;
         let restored = (self.restore)(&case, consistency)?;
         let step = format!("{} by {}", problem.head(), self.name);
-        Ok(Restoration::of(restored, &case.start, scan, &problem.grid(scan), &step))
+        Ok(Restoration::of(restored, &case.initial, scan, &problem.grid(scan), &step))
     }
 }
 
 impl Restoration {
     /// The volumes of images on `grid`, `[C, D, H, W]`, of which the first channel is kept.
-    pub(super) fn of(restored: Restored, floor: &Array4<f32>, scan: &Scan, grid: &Grid, step: &str) -> Self {
-        let Restored { image, added, residuals } = restored;
+    pub(super) fn of(
+        restored: Restored,
+        baseline: &Array4<f32>,
+        scan: &Scan,
+        grid: &Grid,
+        step: &str,
+    ) -> Self {
+        let Restored { image, null_space, residuals } = restored;
         let first = |image: &Array4<f32>| image.slice(s![..1, .., .., ..]).to_owned();
         Self {
-            added_share: norm(&added) / norm(&image).max(f64::MIN_POSITIVE),
+            null_space_share: norm(&null_space) / norm(&image).max(f64::MIN_POSITIVE),
             image: scan.back(first(&image), grid, step),
-            floor: scan.back(first(floor), grid, "classical floor"),
-            added: scan.back_difference(first(&added), grid),
+            baseline: scan.back(first(baseline), grid, "classical baseline"),
+            null_space: scan.back_difference(first(&null_space), grid),
             residuals,
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::io::slices::Colour;
-use crate::io::{nifti, slices, write_beside};
+use crate::io::{atomic_write, nifti, slices};
 use crate::metrics::{self, Plan, Profile, Scores};
 use crate::volume::{Volume, check_grids};
 
@@ -94,7 +94,7 @@ pub fn score(options: &Options, progress: &Progress) -> Result<Found> {
     let summaries = summaries(&pairs);
     if let Some(path) = json {
         let document = serde_json::json!({ "plan": plan, "pairs": pairs, "summary": summaries });
-        write_beside(path, |file| writeln!(file, "{document:#}"))?;
+        atomic_write(path, |file| writeln!(file, "{document:#}"))?;
     }
     Ok(Found { pairs, summaries })
 }

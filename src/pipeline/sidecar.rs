@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::io::write_beside;
+use crate::io::atomic_write;
 
 /// Writes the record of the NIfTI file `image` beside it.
 ///
 /// # Errors
-/// As [`write_beside`].
+/// As [`atomic_write`].
 pub fn write(image: &Path, record: &Value) -> Result<()> {
-    write_beside(&path(image), |file| writeln!(file, "{record:#}"))
+    atomic_write(&path(image), |file| writeln!(file, "{record:#}"))
 }
 
 /// A record with the keys of another.

@@ -172,8 +172,8 @@ pub fn start<B: VolumeOps>(
     for (name, (shape, values)) in &weights.arrays {
         let array = match name.strip_prefix(AVERAGE) {
             Some("head.weight" | "head.bias") => {
-                let row = values.len() / (config.folded() * names.len());
-                let mut all = Vec::with_capacity(config.folded() * STRUCTURES * row);
+                let row = values.len() / (config.block_voxels() * names.len());
+                let mut all = Vec::with_capacity(config.block_voxels() * STRUCTURES * row);
                 for voxel in values.chunks(names.len() * row) {
                     for &from in &sources {
                         let shared = sources.iter().filter(|&&other| other == from).count() as f32;
@@ -183,7 +183,7 @@ pub fn start<B: VolumeOps>(
                     }
                 }
                 let mut shape = shape.clone();
-                shape[0] = config.folded() * STRUCTURES;
+                shape[0] = config.block_voxels() * STRUCTURES;
                 (shape, all)
             }
             _ => (shape.clone(), values.clone()),

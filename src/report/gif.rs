@@ -7,7 +7,7 @@ use gif::{Encoder, Frame, Repeat};
 use image::GrayImage;
 
 use crate::error::{Error, Result};
-use crate::io::write_beside;
+use crate::io::atomic_write;
 
 /// Writes `frames` as a GIF that repeats without end, `delay_ms` between them (in steps of 10 ms; browsers take
 /// less than 20 ms as 100 ms). All 256 greys are kept: pixels come back as they were.
@@ -29,7 +29,7 @@ pub fn write_gif(path: &Path, frames: &[GrayImage], delay_ms: u32) -> Result<()>
         return Err(Error::value("frames", format!("frames of {width}×{height} pixels"), found, advice));
     }
     let palette: Vec<u8> = (0..=255).flat_map(|grey| [grey; 3]).collect();
-    write_beside(path, |file| {
+    atomic_write(path, |file| {
         let encode = |e: gif::EncodingError| std::io::Error::other(e);
         let mut encoder = Encoder::new(file, width, height, &palette).map_err(encode)?;
         encoder.set_repeat(Repeat::Infinite).map_err(encode)?;

@@ -13,7 +13,7 @@ use image::{GrayImage, ImageBuffer, ImageFormat, Luma, Pixel};
 use ndarray::{ArrayView2, ArrayView3, Axis, s};
 
 use crate::error::{Error, Result};
-use crate::io::write_beside;
+use crate::io::atomic_write;
 use crate::stats::lower_rank;
 use crate::volume::Volume;
 
@@ -216,7 +216,7 @@ where
 /// # Errors
 /// [`Error::Io`] if it cannot be written.
 pub fn write_png(path: &Path, image: &GrayImage) -> Result<()> {
-    write_beside(path, |file| image.write_to(file, ImageFormat::Png).map_err(std::io::Error::other))
+    atomic_write(path, |file| image.write_to(file, ImageFormat::Png).map_err(std::io::Error::other))
 }
 
 #[cfg(test)]

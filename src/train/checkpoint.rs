@@ -14,7 +14,7 @@ use super::state::{Counters, State};
 use super::validation::Best;
 use crate::config::Recipe;
 use crate::error::{Error, Result};
-use crate::io::write_beside;
+use crate::io::atomic_write;
 use crate::nn::adam::Adam;
 use crate::ops::VolumeOps;
 use crate::pretrained::model::AVERAGE;
@@ -67,7 +67,7 @@ pub(super) fn write<const N: usize>(mut weights: Weights, metadata: [(&str, Stri
     weights.metadata.extend(metadata.map(|(key, text)| (key.to_string(), text)));
     weights.metadata.insert("version".into(), env!("CARGO_PKG_VERSION").into());
     let bytes = weights.to_bytes(false)?;
-    write_beside(&weights.path, |file| file.write_all(&bytes))
+    atomic_write(&weights.path, |file| file.write_all(&bytes))
 }
 
 /// A value as the JSON of a checkpoint's metadata.

@@ -1,11 +1,11 @@
 //! Training of translation without pairs (Zhu et al. 2017, CycleGAN).
 //!
-//! Images of two contrasts show different heads. Two networks translate between them; a critic of each contrast tells translated
+//! Images of two contrasts show different heads. Two networks translate between them; a discriminator of each contrast tells translated
 //! images from true ones; and what has gone there and back should be what it was:
 //!
 //! ```text
-//! a ──forward──▶ b' ──backward──▶ a''     |a'' − a|, critic of b on b', |forward(b) − b|
-//! b ──backward─▶ a' ──forward───▶ b''     |b'' − b|, critic of a on a', |backward(a) − a|
+//! a ──forward──▶ b' ──backward──▶ a''     |a'' − a|, discriminator of b on b', |forward(b) − b|
+//! b ──backward─▶ a' ──forward───▶ b''     |b'' − b|, discriminator of a on a', |backward(a) − a|
 //! ```
 
 use std::path::Path;
@@ -16,19 +16,19 @@ use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use ndarray::Array4;
 
-use super::ahead::Ahead;
 use super::checkpoint::{from_json, text};
+use super::discriminator::DiscriminatorLearner;
 use super::learner::{Learner, of_this_run, rate, save};
-use super::opponent::Opponent;
 use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
+use super::prefetch::Prefetch;
 use super::record::RunFolder;
 use super::restorer::{Subjects, decibels};
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::subjects::Rounds;
 use crate::anatomy::synthesis::LabelMap;
-use crate::bridge::{image_to_tensor, tensor_to_image};
 use crate::config::{HeadRecipe, RestorationRecipe, UnpairedRecipe};
+use crate::convert::{image_to_tensor, tensor_to_image};
 use crate::error::{Error, Result};
 use crate::heads::{Example, Head, Problem, Restorer, Translate, loss};
 use crate::io::dataset::Dataset;
@@ -130,17 +130,17 @@ struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
     weights: &'a UnpairedRecipe,
     source: Rc<Source<'a>>,
-    ahead: Ahead<Vec<[Array4<f32>; 2]>>,
+    prefetch: Prefetch<Vec<[Array4<f32>; 2]>>,
     directions: [Direction<B>; 2],
     pictured: Vec<Pictured<B>>,
     clock: Clock,
     device: B::Device,
 }
 
-/// A network, and the critic of the contrast that it translates to.
+/// A network, and the discriminator of the contrast that it translates to.
 struct Direction<B: VolumeOps> {
     learner: Learner<B, Restorer<Autodiff<B>>>,
-    critic: Opponent<B>,
+    discriminator: DiscriminatorLearner<B>,
 }
 
 /// An image of the first contrast that is looked at through the run, and never learned from.
@@ -153,17 +153,24 @@ struct Pictured<B: VolumeOps> {
 impl<'a, B: VolumeOps> Training<'a, B> {
     fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
         let recipe = job.recipe;
-        let (HeadRecipe::Translate(translate), Some(weights), Some(adversary)) =
-            (&recipe.head, &recipe.unpaired, &recipe.adversary)
+        let (HeadRecipe::Translate(translate), Some(weights), Some(discriminator)) =
+            (&recipe.head, &recipe.unpaired, &recipe.discriminator)
         else {
-            let (expected, advice) = ("[unpaired] and [adversary] of the head translate", "add these tables");
+            let (expected, advice) =
+                ("[unpaired] and [discriminator] of the head translate", "add these tables");
             return Err(Error::value("recipe", expected, "another recipe", advice));
         };
         let head = Translate::new(translate);
         let training = &recipe.training;
         let directions = [training.seed, training.seed ^ SEED].map(|seed| Direction {
             learner: Learner::of_head(recipe, &head, seed, device),
-            critic: Opponent::new(adversary, head.channels().image, training.patch, seed, device),
+            discriminator: DiscriminatorLearner::new(
+                discriminator,
+                head.channels().image,
+                training.patch,
+                seed,
+                device,
+            ),
         });
         let subjects = job.domains.subjects(0);
         let pictured = (0..PICTURED.min(subjects.len() as u64)).map(|sample| {
@@ -176,14 +183,14 @@ impl<'a, B: VolumeOps> Training<'a, B> {
                 }
                 Domains::Maps(_) => {
                     let Example { case, truth } = head.example(subject, patch, address)?;
-                    Ok(Pictured { image: on_device(&case.start), truth: Some(on_device(&truth)) })
+                    Ok(Pictured { image: on_device(&case.initial), truth: Some(on_device(&truth)) })
                 }
             })
         });
         let pictured = pictured.collect::<Result<_>>()?;
         let source = Rc::new(Source { job, head, orders: job.domains.orders(training.seed) });
-        let (ahead, clock, device) = (Ahead::default(), Clock::default(), device.clone());
-        Ok(Self { job, weights, source, ahead, directions, pictured, clock, device })
+        let (prefetch, clock, device) = (Prefetch::default(), Clock::default(), device.clone());
+        Ok(Self { job, weights, source, prefetch, directions, pictured, clock, device })
     }
 
     /// What direction `side` makes of an image `[1, 1, D, H, W]` of its contrast, and the gradients of their loss in its network
@@ -192,7 +199,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let (at, samples) = (self.clock.step, self.job.recipe.training.batch as f64);
         let [there, back] = [&self.directions[side], &self.directions[1 - side]];
         let through = |network: &Restorer<Autodiff<B>>, x: &Tensor<Autodiff<B>, 5>| {
-            network.forward(&Problem::unheld(x.clone()))
+            network.forward(&Problem::unconstrained(x.clone()))
         };
         let mut note = |name: &str, value: f64| *numbers.entry(name.into()).or_insert(0.0) += value;
         let image = Tensor::from_inner(image.clone());
@@ -207,7 +214,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             note("loss_identity", number(&identity) / (2.0 * samples));
             total = total + identity * (risen * self.weights.identity);
         }
-        if let Some(fooling) = there.critic.term(made.clone(), at) {
+        if let Some(fooling) = there.discriminator.term(made.clone(), at) {
             note(&format!("loss_adversarial_{}", DIRECTIONS[side].0), number(&fooling) / samples);
             total = total + fooling;
         }
@@ -276,9 +283,15 @@ impl<B: VolumeOps> Training<'_, B> {
         let directions =
             self.directions.iter_mut().zip(DIRECTIONS).zip(sums).zip(made.into_iter().zip(true_ones));
         for (((direction, (name, _)), sum), (made, true_ones)) in directions {
-            direction.learner.learn(sum, training.learning_rate * rate, training.average_steps, at);
+            direction.learner.learn(sum, training.learning_rate * rate, training.ema_half_life_steps, at);
             let mut found = Numbers::new();
-            direction.critic.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut found);
+            direction.discriminator.learn(
+                Tensor::cat(made, 0),
+                Tensor::cat(true_ones, 0),
+                at,
+                rate,
+                &mut found,
+            );
             numbers.extend(found.into_iter().map(|(key, value)| (format!("{key}_{name}"), value)));
         }
         self.clock.step += 1;
@@ -286,7 +299,7 @@ impl<B: VolumeOps> Training<'_, B> {
     }
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
+impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn schedule(&self) -> Schedule {
         Schedule::from(&self.job.recipe.training)
     }
@@ -303,9 +316,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let at = self.clock.step;
         let source = Rc::clone(&self.source);
         let source: &Source = &source;
-        let images = self.ahead.take(at, |step| source.images(step))?;
-        let (numbers, ahead) = Ahead::beside(at + 1, |step| source.images(step), || self.learn(&images));
-        self.ahead = ahead;
+        let images = self.prefetch.take(at, |step| source.images(step))?;
+        let (numbers, prefetch) =
+            Prefetch::during(at + 1, |step| source.images(step), || self.learn(&images));
+        self.prefetch = prefetch;
         numbers
     }
 
@@ -321,7 +335,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let forward = &self.directions[0].learner.average;
         let gain = |Pictured { image, truth }: &Pictured<B>| {
             let truth = truth.as_ref()?;
-            Some(decibels(image, &forward.forward(&Problem::unheld(image.clone())), truth))
+            Some(decibels(image, &forward.forward(&Problem::unconstrained(image.clone())), truth))
         };
         let gains: Vec<f64> = self.pictured.iter().filter_map(gain).collect();
         if !gains.is_empty() {
@@ -334,7 +348,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let mut images = Vec::new();
         for Pictured { image, truth } in &self.pictured {
             let through = |side: usize, x: Tensor<B, 5>| {
-                self.directions[side].learner.average.forward(&Problem::unheld(x))
+                self.directions[side].learner.average.forward(&Problem::unconstrained(x))
             };
             let made = through(0, image.clone());
             let returned = through(1, made.clone());
@@ -355,7 +369,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         }
         for (direction, (_, part)) in self.directions.iter_mut().zip(DIRECTIONS) {
             direction.learner.restore(&weights, part, &self.device)?;
-            direction.critic.restore(&weights, part, &self.device)?;
+            direction.discriminator.restore(&weights, part, &self.device)?;
         }
         self.clock = from_json(&weights, "counters")?;
         Ok(())
@@ -365,7 +379,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
         for (direction, (_, part)) in self.directions.iter().zip(DIRECTIONS) {
             direction.learner.insert(&mut weights, part)?;
-            direction.critic.insert(&mut weights, part)?;
+            direction.discriminator.insert(&mut weights, part)?;
         }
         save(weights, self.job.recipe, &self.clock, self.job.domains.identity())
     }

@@ -10,11 +10,11 @@ use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use ndarray::s;
 
-use super::ahead::Ahead;
 use super::checkpoint::{from_json, json, write};
 use super::learner::{Learner, Names};
+use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::segmenter::numbers;
 use super::subjects::Rounds;
 use crate::anatomy::segment::{APART, SegmentationNet, detail, loss};
@@ -70,7 +70,7 @@ struct Training<'a, B: VolumeOps> {
     learner: Learner<B, SegmentationNet<Autodiff<B>>>,
     clock: Clock,
     order: Rc<Rounds>,
-    ahead: Ahead<Example>,
+    prefetch: Prefetch<Example>,
     device: B::Device,
 }
 
@@ -95,7 +95,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             learner: Learner::new(network, NAMES, training.adam_betas),
             clock: Clock::default(),
             order: Rc::new(Rounds::new(training.seed, 0, job.maps.len())),
-            ahead: Ahead::default(),
+            prefetch: Prefetch::default(),
             device: device.clone(),
         })
     }
@@ -135,7 +135,7 @@ impl<B: VolumeOps> Training<'_, B> {
             detail::of_corrections(&loss.gradient).into_iter().map(|x| x * weight as f32).collect();
         let slope = Tensor::from_data(TensorData::new(slope, corrections.dims()), &self.device);
         let found = gradients(&self.learner.network, &(corrections * slope).sum().backward());
-        self.learner.learn(found, training.rate(at), training.average_steps, at);
+        self.learner.learn(found, training.rate(at), training.ema_half_life_steps, at);
         self.clock.step += 1;
         let mut numbers = numbers(&loss);
         numbers.insert("loss_dice_before".into(), before);
@@ -143,7 +143,7 @@ impl<B: VolumeOps> Training<'_, B> {
     }
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
+impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn schedule(&self) -> Schedule {
         (&self.job.recipe.training).into()
     }
@@ -165,9 +165,9 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             let (view, address) = (View::Crop(recipe.training.crop), [recipe.training.seed, step, 0]);
             Ok(synthesise(map, view, &recipe.synthesis, address))
         };
-        let now = self.ahead.take(at, make)?;
-        let (numbers, ahead) = Ahead::beside(at + 1, make, || self.learn(now));
-        self.ahead = ahead;
+        let now = self.prefetch.take(at, make)?;
+        let (numbers, prefetch) = Prefetch::during(at + 1, make, || self.learn(now));
+        self.prefetch = prefetch;
         numbers
     }
 

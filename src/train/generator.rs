@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicBool;
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 
-use super::ahead::Ahead;
 use super::checkpoint;
 use super::data::{Batch, Reals};
 use super::phases::{Context, MicroBatch, Outcome, add, clean};
+use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Ended, Event, Numbers, Place, Schedule, Trainee, go_on};
+use super::run::{Ended, Event, Numbers, Place, Schedule, Trainable, go_on};
 use super::state::{Counters, State, optimisers};
 use super::transfer::{Origin, Source};
 use super::validation::{Best, REGIONS, Validation, measured};
@@ -20,8 +20,8 @@ use super::watch::{Warning, Watch, memorised, unlikeness};
 use crate::anatomy::Segmenter;
 use crate::anatomy::segment::Encoder;
 use crate::anatomy::volumes::Volumes;
-use crate::bridge;
 use crate::config::Recipe;
+use crate::convert;
 use crate::error::{Error, Result};
 use crate::gan::{Augmentation, Truncation};
 use crate::nn::Noise;
@@ -91,7 +91,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
         best: Best::read(&RunFolder::best_of(job.out))?,
         variety_of_reals: None,
         watch: Watch::default(),
-        ahead: Ahead::default(),
+        prefetch: Prefetch::default(),
         device: device.clone(),
     };
     let place = Place { out: job.out, recipe: recipe.to_toml()?, device: B::name(device) };
@@ -112,11 +112,11 @@ struct Training<'a, B: VolumeOps> {
     /// How much real volumes differ.
     variety_of_reals: Option<f64>,
     watch: Watch,
-    ahead: Ahead<Batch>,
+    prefetch: Prefetch<Batch>,
     device: B::Device,
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
+impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn schedule(&self) -> Schedule {
         let (training, output) = (&self.job.recipe.training, &self.job.recipe.output);
         let every = |kimg: f64| training.steps_of(kimg).max(1);
@@ -140,13 +140,13 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     fn step(&mut self) -> Result<Numbers> {
         let (job, samples) = (self.job, self.job.recipe.training.batch);
         let Counters { step: at, images, .. } = self.state.counters;
-        let batch = self.ahead.take(at, |at| job.reals.batch(at, images, samples))?;
+        let batch = self.prefetch.take(at, |at| job.reals.batch(at, images, samples))?;
         let next = |next| job.reals.batch(next, images + samples as u64, samples);
         let encoder = self.encoder.as_ref();
         self.state.search_coverage(job.recipe, job.reals, encoder, &self.device)?;
-        let (numbers, ahead) =
-            Ahead::beside(at + 1, next, || step(&mut self.state, job, batch, encoder, &self.device));
-        self.ahead = ahead;
+        let (numbers, prefetch) =
+            Prefetch::during(at + 1, next, || step(&mut self.state, job, batch, encoder, &self.device));
+        self.prefetch = prefetch;
         Ok(numbers?.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
     }
 
@@ -339,7 +339,7 @@ impl<B: VolumeOps> Training<'_, B> {
             let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), &self.device);
             let condition = people.condition(i % people.len(), &self.device);
             let image = self.state.average.forward(z, condition, Truncation::OFF, Noise::None);
-            volumes.extend(bridge::to_volumes(image, &self.space.affine()));
+            volumes.extend(convert::to_volumes(image, &self.space.affine()));
         }
         volumes
     }

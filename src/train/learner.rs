@@ -57,11 +57,11 @@ impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
     }
 
     /// Step number `step`, from 0, of size `learning_rate` along `gradients`; the average follows, with a half-life of
-    /// `average_steps`.
-    pub fn learn(&mut self, gradients: Named<B>, learning_rate: f64, average_steps: f64, step: u64) {
+    /// `ema_half_life_steps`.
+    pub fn learn(&mut self, gradients: Named<B>, learning_rate: f64, ema_half_life_steps: f64, step: u64) {
         self.adam.set_learning_rate(learning_rate);
         self.network = self.adam.step(self.network.clone(), &clean(gradients));
-        let beta = decay(average_steps, step + 1);
+        let beta = decay(ema_half_life_steps, step + 1);
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
     }
 
@@ -92,7 +92,7 @@ pub fn rate(training: &RestorationTraining, step: u64) -> f64 {
     cosine(step, training.warm_up, training.steps)
 }
 
-/// Whether `weights` are a checkpoint of a run with the head, the networks and the critics of `recipe`.
+/// Whether `weights` are a checkpoint of a run with the head, the networks and the discriminators of `recipe`.
 ///
 /// # Errors
 /// [`Error::File`] if not.
@@ -100,12 +100,12 @@ pub fn of_this_run(weights: &Weights, recipe: &RestorationRecipe) -> Result<()> 
     let path = &weights.path;
     let saved = RestorationRecipe::from_toml(text(weights, "recipe")?, path)?;
     let parts = |r: &RestorationRecipe| {
-        let critic = r.adversary.is_some();
-        (r.network.clone(), r.head.clone(), r.chain, critic, r.unpaired.is_some())
+        let discriminator = r.discriminator.is_some();
+        (r.network.clone(), r.head.clone(), r.cascade, discriminator, r.unpaired.is_some())
     };
     if parts(&saved) != parts(recipe) {
         let advice = "give the run's own recipe.toml, or another --out for a new run";
-        let expected = "the head, networks and critic of this run";
+        let expected = "the head, networks and discriminator of this run";
         return Err(Error::file(path, "recipe", expected, "others", advice));
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::events::EventFile;
 use super::run::Event;
 use super::watch::Warning;
 use crate::error::{Error, Result};
-use crate::io::write_beside;
+use crate::io::atomic_write;
 use crate::report::png_bytes;
 
 /// Checkpoints that are kept: the last, and one in case the last is damaged.
@@ -49,7 +49,7 @@ impl RunFolder {
             let folder = path.join(folder);
             fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "make the folder", e))?;
         }
-        write_beside(&path.join("recipe.toml"), |file| file.write_all(recipe.as_bytes()))?;
+        atomic_write(&path.join("recipe.toml"), |file| file.write_all(recipe.as_bytes()))?;
         let versions = json!({
             "voxgan": env!("CARGO_PKG_VERSION"),
             "burn": "0.21.0",
@@ -58,7 +58,7 @@ impl RunFolder {
             "threads": rayon::current_num_threads(),
             "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         });
-        write_beside(&path.join("versions.json"), |file| write!(file, "{versions:#}"))?;
+        atomic_write(&path.join("versions.json"), |file| write!(file, "{versions:#}"))?;
         let stats = path.join("stats.jsonl");
         let mut warned = BTreeSet::new();
         if stats.exists() {
@@ -74,7 +74,7 @@ impl RunFolder {
             let warnings =
                 kept.iter().filter_map(|line| Some(parsed(line)?["warning"].as_str()?.to_string()));
             warned.extend(warnings);
-            write_beside(&stats, |file| kept.iter().try_for_each(|line| writeln!(file, "{line}")))?;
+            atomic_write(&stats, |file| kept.iter().try_for_each(|line| writeln!(file, "{line}")))?;
         }
         let log = OpenOptions::new().create(true).append(true).open(&stats);
         let log = log.map_err(|e| Error::io(&stats, "open the log", e))?;
@@ -129,7 +129,7 @@ impl RunFolder {
     ) -> Result<()> {
         let path = self.path.join("samples").join(format!("{name}.png"));
         let png = png_bytes(image)?;
-        write_beside(&path, |file| file.write_all(&png))?;
+        atomic_write(&path, |file| file.write_all(&png))?;
         self.events.picture(step, kind, [image.width(), image.height()], &png)?;
         tell(Event::Wrote(&path));
         Ok(())

@@ -8,19 +8,19 @@ use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::ahead::Ahead;
 use super::checkpoint::from_json;
+use super::discriminator::DiscriminatorLearner;
 use super::learner::{Learner, of_this_run, rate, save};
-use super::opponent::Opponent;
 use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
+use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::subjects::Rounds;
 pub use super::subjects::Subjects;
 use crate::anatomy::segment::Encoder;
-use crate::bridge;
 use crate::config::{RestorationLoss, RestorationRecipe};
+use crate::convert;
 use crate::error::Result;
 use crate::heads::{Example, Head, Problem, Restorer, head, loss};
 use crate::nn::parameters::{Named, gradients};
@@ -57,11 +57,11 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
 struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
     source: Rc<Source<'a>>,
-    ahead: Ahead<Vec<Example>>,
+    prefetch: Prefetch<Vec<Example>>,
     learner: Learner<B, Restorer<Autodiff<B>>>,
     /// What the perceptual loss sees with.
-    eye: Option<Encoder<Autodiff<B>>>,
-    opponent: Option<Opponent<B>>,
+    perceptual: Option<Encoder<Autodiff<B>>>,
+    discriminator: Option<DiscriminatorLearner<B>>,
     clock: Clock,
     device: B::Device,
 }
@@ -71,17 +71,23 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let (recipe, training) = (job.recipe, &job.recipe.training);
         let head = head(&recipe.head);
         let learner = Learner::of_head(recipe, &*head, training.seed, device);
-        let eye = match recipe.loss.perceptual > 0.0 {
+        let perceptual = match recipe.loss.perceptual > 0.0 {
             true => Some(segmenter::features::<Autodiff<B>>(device)?),
             false => None,
         };
         let order = Rounds::new(training.seed, 0, job.subjects.len());
-        let opponent = recipe.adversary.as_ref().map(|adversary| {
-            Opponent::new(adversary, head.channels().image, training.patch, training.seed, device)
+        let discriminator = recipe.discriminator.as_ref().map(|discriminator| {
+            DiscriminatorLearner::new(
+                discriminator,
+                head.channels().image,
+                training.patch,
+                training.seed,
+                device,
+            )
         });
         let source = Rc::new(Source { job, head, order });
-        let (ahead, clock) = (Ahead::default(), Clock::default());
-        Ok(Self { job, source, ahead, opponent, learner, eye, clock, device: device.clone() })
+        let (prefetch, clock) = (Prefetch::default(), Clock::default());
+        Ok(Self { job, source, prefetch, discriminator, learner, perceptual, clock, device: device.clone() })
     }
 }
 
@@ -120,20 +126,22 @@ impl<B: VolumeOps> Training<'_, B> {
         let _tape = tape();
         for Example { case, truth } in examples {
             let problem = Problem::<Autodiff<B>>::new(&case, &self.device)?;
-            let truth = bridge::image_to_tensor::<Autodiff<B>>(&truth, &self.device);
-            let start = problem.measured.project(problem.start.clone(), 1.0);
+            let truth = convert::image_to_tensor::<Autodiff<B>>(&truth, &self.device);
+            let initial = problem.measured.data_consistency(problem.initial.clone(), 1.0);
             let mut x = self.learner.network.forward(&problem);
             if recipe.loss.consistent {
-                x = problem.measured.project(x, 1.0);
+                x = problem.measured.data_consistency(x, 1.0);
             }
-            let gain = decibels(&start.clone().inner(), &x.clone().inner(), &truth.clone().inner());
-            let off = number(&loss::l1(start.inner(), truth.clone().inner())).max(NOTHING_OFF);
-            if self.opponent.is_some() {
+            let gain = decibels(&initial.clone().inner(), &x.clone().inner(), &truth.clone().inner());
+            let off = number(&loss::l1(initial.inner(), truth.clone().inner())).max(NOTHING_OFF);
+            if self.discriminator.is_some() {
                 made.push(x.clone().inner());
                 true_ones.push(truth.clone().inner());
             }
-            let fooling = self.opponent.as_ref().and_then(|opponent| opponent.term(x.clone(), at));
-            let mut total = objective(&recipe.loss, self.eye.as_ref(), x, truth, &mut numbers, samples);
+            let fooling =
+                self.discriminator.as_ref().and_then(|discriminator| discriminator.term(x.clone(), at));
+            let mut total =
+                objective(&recipe.loss, self.perceptual.as_ref(), x, truth, &mut numbers, samples);
             if recipe.loss.relative {
                 total = total / off;
                 *numbers.entry("loss_relative".into()).or_insert(0.0) +=
@@ -148,16 +156,16 @@ impl<B: VolumeOps> Training<'_, B> {
             add(&mut sum, gradients(&self.learner.network, &total.backward()), 1.0 / samples as f64);
         }
         let (training, rate) = (&recipe.training, rate(&recipe.training, at));
-        self.learner.learn(sum, training.learning_rate * rate, training.average_steps, at);
-        if let Some(opponent) = &mut self.opponent {
-            opponent.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut numbers);
+        self.learner.learn(sum, training.learning_rate * rate, training.ema_half_life_steps, at);
+        if let Some(discriminator) = &mut self.discriminator {
+            discriminator.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut numbers);
         }
         self.clock.step += 1;
         Ok(numbers)
     }
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
+impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn schedule(&self) -> Schedule {
         Schedule::from(&self.job.recipe.training)
     }
@@ -174,9 +182,10 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let at = self.clock.step;
         let source = Rc::clone(&self.source);
         let source: &Source = &source;
-        let examples = self.ahead.take(at, |step| source.examples(step))?;
-        let (numbers, ahead) = Ahead::beside(at + 1, |step| source.examples(step), || self.learn(examples));
-        self.ahead = ahead;
+        let examples = self.prefetch.take(at, |step| source.examples(step))?;
+        let (numbers, prefetch) =
+            Prefetch::during(at + 1, |step| source.examples(step), || self.learn(examples));
+        self.prefetch = prefetch;
         numbers
     }
 
@@ -198,8 +207,8 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
             let address = [training.seed, PICTURES, sample];
             let Example { case, truth } = self.source.example_of(sample as usize, address)?;
             let problem = Problem::<B>::new(&case, &self.device)?;
-            let result = problem.measured.project(self.learner.average.forward(&problem), 1.0);
-            images.extend([case.start, bridge::tensor_to_image(result), truth]);
+            let result = problem.measured.data_consistency(self.learner.average.forward(&problem), 1.0);
+            images.extend([case.initial, convert::tensor_to_image(result), truth]);
         }
         draw(folder, self.clock.step, 3, images, tell)
     }
@@ -209,8 +218,8 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         of_this_run(&weights, self.job.recipe)?;
         self.learner.restore(&weights, "", &self.device)?;
         self.clock = from_json(&weights, "counters")?;
-        match &mut self.opponent {
-            Some(opponent) => opponent.restore(&weights, "", &self.device),
+        match &mut self.discriminator {
+            Some(discriminator) => discriminator.restore(&weights, "", &self.device),
             None => Ok(()),
         }
     }
@@ -218,8 +227,8 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
     fn save(&self, path: &Path) -> Result<()> {
         let mut weights = Weights { path: path.to_path_buf(), ..Weights::default() };
         self.learner.insert(&mut weights, "")?;
-        if let Some(opponent) = &self.opponent {
-            opponent.insert(&mut weights, "")?;
+        if let Some(discriminator) = &self.discriminator {
+            discriminator.insert(&mut weights, "")?;
         }
         save(weights, self.job.recipe, &self.clock, self.job.subjects.identity())
     }
@@ -228,7 +237,7 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
 /// The weighted sum of the terms of the loss; their values, as means over `samples`, are added to `numbers`.
 fn objective<A: VolumeOps>(
     weights: &RestorationLoss,
-    eye: Option<&Encoder<A>>,
+    perceptual: Option<&Encoder<A>>,
     x: Tensor<A, 5>,
     truth: Tensor<A, 5>,
     numbers: &mut Numbers,
@@ -247,8 +256,8 @@ fn objective<A: VolumeOps>(
     term("gradient", weights.gradient, &|| loss::gradient(x.clone(), truth.clone()));
     term("spectrum", weights.spectrum, &|| loss::spectrum(x.clone(), truth.clone(), x.dims()[1] == 2));
     term("perceptual", weights.perceptual, &|| {
-        let eye = eye.expect("a perceptual loss has an eye");
-        (eye.seen(x.clone()) - eye.seen(truth.clone())).abs().mean()
+        let perceptual = perceptual.expect("a perceptual loss has an perceptual");
+        (perceptual.seen(x.clone()) - perceptual.seen(truth.clone())).abs().mean()
     });
     total
 }

@@ -86,7 +86,7 @@ pub(super) fn finite(loss: f64, step: u64) -> Result<()> {
 }
 
 /// What is trained: the networks, optimisers and counters of a run, and how they take a step.
-pub trait Trainee {
+pub trait Trainable {
     /// Length of the run.
     fn schedule(&self) -> Schedule;
 
@@ -190,79 +190,79 @@ pub(super) struct Place<'a> {
 /// Trains from the run's latest checkpoint, if there is one, as [`train`] does.
 ///
 /// # Errors
-/// Those of the trainee and of the folder.
+/// Those of the trainable and of the folder.
 pub(super) fn go_on(
-    mut trainee: impl Trainee,
+    mut trainable: impl Trainable,
     place: &Place,
     stop: &AtomicBool,
     tell: &dyn Fn(Event),
 ) -> Result<Ended> {
     if let Some(path) = latest_checkpoint(place.out)? {
-        trainee.restore(&path)?;
+        trainable.restore(&path)?;
     }
-    let mut folder = RunFolder::open(place.out, &place.recipe, &place.device, trainee.done())?;
-    train(&mut trainee, &mut folder, stop, tell)
+    let mut folder = RunFolder::open(place.out, &place.recipe, &place.device, trainable.done())?;
+    train(&mut trainable, &mut folder, stop, tell)
 }
 
 /// Trains to the end of the schedule, or until `stop` is set: then the step is finished and saved.
 ///
 /// # Errors
-/// Those of the trainee and of the folder. The last checkpoint is intact in every case.
+/// Those of the trainable and of the folder. The last checkpoint is intact in every case.
 pub fn train(
-    trainee: &mut impl Trainee,
+    trainable: &mut impl Trainable,
     folder: &mut RunFolder,
     stop: &AtomicBool,
     tell: &dyn Fn(Event),
 ) -> Result<Ended> {
-    let Schedule { steps, log, picture, validation, checkpoint } = trainee.schedule();
-    tell(Event::Started { step: trainee.done(), steps });
-    if trainee.done() == 0 {
-        trainee.picture(folder, tell)?;
+    let Schedule { steps, log, picture, validation, checkpoint } = trainable.schedule();
+    tell(Event::Started { step: trainable.done(), steps });
+    if trainable.done() == 0 {
+        trainable.picture(folder, tell)?;
     }
     let mut tally = Tally::default();
-    let mut saved = trainee.done();
-    while trainee.done() < steps && !stop.load(Ordering::Relaxed) {
+    let mut saved = trainable.done();
+    while trainable.done() < steps && !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let found = trainee.step()?;
+        let found = trainable.step()?;
         let seconds = started.elapsed().as_secs_f64();
-        trainee.clock(seconds);
+        trainable.clock(seconds);
         tally.add(found, seconds);
-        let done = trainee.done();
+        let done = trainable.done();
         let due = |interval: u64| done.is_multiple_of(interval) || done == steps;
         if due(log) {
             let mut line = tally.line();
             line.insert("step".into(), done as f64);
             if let Some(seconds) = line.get("seconds_per_step") {
-                line.insert("images_per_second".into(), trainee.images_per_step() as f64 / seconds);
+                line.insert("images_per_second".into(), trainable.images_per_step() as f64 / seconds);
             }
             line.extend(peak_memory_mb().map(|peak| ("peak_memory_mb".into(), peak)));
-            trainee.complete(&mut line);
+            trainable.complete(&mut line);
             folder.log(&line)?;
             tell(Event::Logged { step: done, numbers: &line });
-            if let Some(warning) = trainee.warning(&line) {
+            if let Some(warning) = trainable.warning(&line) {
                 folder.warn(done, warning, tell)?;
             }
         }
         if due(picture) {
-            trainee.picture(folder, tell)?;
+            trainable.picture(folder, tell)?;
         }
         if due(validation) {
-            trainee.validate(folder, tell)?;
+            trainable.validate(folder, tell)?;
         }
         if due(checkpoint) {
-            save(trainee, folder, tell)?;
+            save(trainable, folder, tell)?;
             saved = done;
         }
     }
-    if saved != trainee.done() {
-        save(trainee, folder, tell)?;
+    if saved != trainable.done() {
+        save(trainable, folder, tell)?;
     }
-    Ok(if trainee.done() < steps { Ended::Stopped } else { Ended::Complete })
+    Ok(if trainable.done() < steps { Ended::Stopped } else { Ended::Complete })
 }
 
-fn save(trainee: &impl Trainee, folder: &RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
-    let path = folder.checkpoint(trainee.done());
-    trainee.save(&path)?;
+fn save(trainable: &impl Trainable, folder: &RunFolder, tell: &dyn Fn(Event)) -> Result<()> {
+    let path = folder.checkpoint(trainable.done());
+    trainable.save(&path)?;
     folder.prune()?;
     tell(Event::Wrote(&path));
     Ok(())

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 
-use super::ahead::Ahead;
 use super::checkpoint::{from_json, json, text, write};
 use super::learner::{Learner, Names};
+use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainee, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::subjects::Rounds;
 use crate::anatomy::segment::{Loss, SegmentationNet, SegmentationNetConfig, loss};
 use crate::anatomy::synthesis::{Example, LabelMap, LabelledScan, View, synthesise};
@@ -60,7 +60,7 @@ struct Training<'a, B: VolumeOps> {
     learner: Learner<B, SegmentationNet<Autodiff<B>>>,
     clock: Clock,
     order: Rc<Order>,
-    ahead: Ahead<Example>,
+    prefetch: Prefetch<Example>,
     device: B::Device,
 }
 
@@ -103,7 +103,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
                 maps: Rounds::new(training.seed, 0, job.maps.len()),
                 scans: Rounds::new(training.seed, 1, job.scans.len()),
             }),
-            ahead: Ahead::default(),
+            prefetch: Prefetch::default(),
             device: device.clone(),
         })
     }
@@ -125,7 +125,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
         let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
         let found = gradients(&self.learner.network, &(logits * slope).sum().backward());
-        self.learner.learn(found, training.rate(at), training.average_steps, at);
+        self.learner.learn(found, training.rate(at), training.ema_half_life_steps, at);
         self.clock.step += 1;
         Ok(told)
     }
@@ -141,7 +141,7 @@ pub(super) fn numbers(loss: &Loss) -> Numbers {
     numbers
 }
 
-impl<B: VolumeOps> Trainee for Training<'_, B> {
+impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn schedule(&self) -> Schedule {
         (&self.job.recipe.training).into()
     }
@@ -159,9 +159,9 @@ impl<B: VolumeOps> Trainee for Training<'_, B> {
         let order = Rc::clone(&self.order);
         let order: &Order = &order;
         let make = |step| Ok(example(job, order, step));
-        let now = self.ahead.take(at, make)?;
-        let (numbers, ahead) = Ahead::beside(at + 1, make, || self.learn(now));
-        self.ahead = ahead;
+        let now = self.prefetch.take(at, make)?;
+        let (numbers, prefetch) = Prefetch::during(at + 1, make, || self.learn(now));
+        self.prefetch = prefetch;
         numbers
     }
 

@@ -1,7 +1,7 @@
 //! Validation: how near samples come to people whom the network does not learn from, at intervals of a run.
 //!
 //! Measured cheaply, on tens of volumes, to follow a run and to keep its best checkpoint; `voxgan evaluate` measures with
-//! intervals and floors.
+//! intervals and references.
 
 use std::path::Path;
 

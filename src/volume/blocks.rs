@@ -6,9 +6,9 @@
 /// # Panics
 /// If `multiple` is zero, or the axis is longer than a block and it or the block is no multiple.
 pub fn starts(extent: usize, length: usize, step: usize, multiple: usize) -> Vec<usize> {
-    let room = extent.saturating_sub(length);
-    assert!(room.is_multiple_of(multiple), "blocks of {length} at multiples of {multiple} in {extent}");
-    let (places, step) = (room / multiple, (step / multiple).max(1));
+    let slack = extent.saturating_sub(length);
+    assert!(slack.is_multiple_of(multiple), "blocks of {length} at multiples of {multiple} in {extent}");
+    let (places, step) = (slack / multiple, (step / multiple).max(1));
     let steps = places.div_ceil(step);
     (0..=steps).map(|i| (places * i).checked_div(steps).unwrap_or(0) * multiple).collect()
 }

@@ -1,10 +1,10 @@
-//! The arrows between the rooms of the library, read from the source: who may see whom, where `unsafe` may stand, how
+//! The arrows between the modules of the library, read from the source: who may see whom, where `unsafe` may stand, how
 //! long a file may be, and what no library code does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room (a folder or a file of `src`) and the rooms it may name. Every room may name itself.
+/// Each module (a folder or a file of `src`) and the modules it may name. Every module may name itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("random", &[]),
@@ -19,14 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nn", &["config", "error", "ops", "random"]),
     ("gan", &["config", "error", "nn", "ops", "random", "stats", "warp"]),
     ("pretrained", &["anatomy", "config", "error", "gan", "heads", "nn", "ops", "volume"]),
-    ("bridge", &["error", "volume"]),
+    ("convert", &["error", "volume"]),
     ("report", &["error", "io", "stats", "volume"]),
     ("metrics", &["csv", "error", "random", "stats", "volume"]),
-    ("anatomy", &["bridge", "config", "csv", "error", "nn", "ops", "random", "stats", "volume", "warp"]),
+    ("anatomy", &["convert", "config", "csv", "error", "nn", "ops", "random", "stats", "volume", "warp"]),
     (
         "heads",
         &[
-            "anatomy", "bridge", "config", "error", "gan", "metrics", "mri", "nn", "ops", "random", "stats",
+            "anatomy", "convert", "config", "error", "gan", "metrics", "mri", "nn", "ops", "random", "stats",
             "volume", "warp",
         ],
     ),
@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "train",
         &[
             "anatomy",
-            "bridge",
+            "convert",
             "config",
             "error",
             "gan",
@@ -54,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pipeline",
         &[
             "anatomy",
-            "bridge",
+            "convert",
             "config",
             "csv",
             "error",
@@ -76,14 +76,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
     ("main", &["cli"]),
 ];
-/// Rooms on the device's side: the only ones that may name burn.
+/// Modules on the device's side: the only ones that may name burn.
 const MAY_NAME_BURN: [&str; 10] =
-    ["ops", "nn", "gan", "pretrained", "bridge", "anatomy", "heads", "train", "pipeline", "cli"];
+    ["ops", "nn", "gan", "pretrained", "convert", "anatomy", "heads", "train", "pipeline", "cli"];
 /// Lines that a file may have.
 const LINES_MAX: usize = 480;
 /// Lines above an `unsafe` block among which its reason stands.
 const SAFETY_WITHIN: usize = 3;
-/// Macros that library code does not use, and the rooms that may.
+/// Macros that library code does not use, and the modules that may.
 const MACROS: [(&str, &[&str]); 8] = [
     ("todo!", &[]),
     ("unimplemented!", &[]),
@@ -97,12 +97,12 @@ const MACROS: [(&str, &[&str]); 8] = [
 
 /// What is wrong with the file `path` (relative to `src`) of this content, each as `path:line: what`.
 fn violations(path: &str, text: &str) -> Vec<String> {
-    let room = path.split('/').next().unwrap_or(path).trim_end_matches(".rs");
-    if room == "lib" {
+    let module = path.split('/').next().unwrap_or(path).trim_end_matches(".rs");
+    if module == "lib" {
         return Vec::new();
     }
-    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
-        return vec![format!("src/{path}:1: the room `{room}` is not in the table of arrows")];
+    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == module) else {
+        return vec![format!("src/{path}:1: the module `{module}` is not in the table of arrows")];
     };
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
@@ -112,23 +112,23 @@ fn violations(path: &str, text: &str) -> Vec<String> {
     }
     for (number, line) in lines.iter().enumerate() {
         let code = line.split("//").next().unwrap_or("");
-        for seen in rooms_named(&lines, number) {
-            if seen != room && !allowed.contains(&seen.as_str()) && !allowed.contains(&"*") {
-                report(number, format!("`{room}` may not see `{seen}`"));
+        for seen in modules_named(&lines, number) {
+            if seen != module && !allowed.contains(&seen.as_str()) && !allowed.contains(&"*") {
+                report(number, format!("`{module}` may not see `{seen}`"));
             }
         }
         if words(code).any(|word| word == "burn" || word.starts_with("burn_"))
             && !code.contains('"')
-            && !MAY_NAME_BURN.contains(&room)
+            && !MAY_NAME_BURN.contains(&module)
         {
-            report(number, format!("`{room}` may not name burn"));
+            report(number, format!("`{module}` may not name burn"));
         }
-        for (name, rooms) in MACROS {
+        for (name, modules) in MACROS {
             let whole = code.find(name).is_some_and(|at| {
                 !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '"')
             });
-            if whole && !rooms.contains(&room) {
-                report(number, format!("`{name}` in `{room}`"));
+            if whole && !modules.contains(&module) {
+                report(number, format!("`{name}` in `{module}`"));
             }
         }
         // A content security policy has keywords such as 'unsafe-inline'.
@@ -136,7 +136,7 @@ fn violations(path: &str, text: &str) -> Vec<String> {
             && !code.contains("unsafe_code")
             && !code.contains("'unsafe-")
         {
-            if room != "ops" {
+            if module != "ops" {
                 report(number, "`unsafe` outside src/ops".into());
             }
             let needs_reason = code.contains("unsafe {") || code.contains("unsafe impl");
@@ -152,11 +152,11 @@ fn violations(path: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// Rooms named on line `number` as `crate::room` or, where the brace opens on it, `crate::{room::…, other}`.
-fn rooms_named(lines: &[&str], number: usize) -> Vec<String> {
+/// Modules named on line `number` as `crate::module` or, where the brace opens on it, `crate::{module::…, other}`.
+fn modules_named(lines: &[&str], number: usize) -> Vec<String> {
     let code = |line: &str| line.split("//").next().unwrap_or("").to_string();
     let first = code(lines[number]);
-    let mut rooms = Vec::new();
+    let mut modules = Vec::new();
     let names = ["crate::", "voxgan::"];
     for (at, name) in names.iter().flat_map(|name| first.match_indices(name)) {
         if first[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
@@ -164,7 +164,7 @@ fn rooms_named(lines: &[&str], number: usize) -> Vec<String> {
         }
         let rest = &first[at + name.len()..];
         if !rest.starts_with('{') {
-            rooms.extend(words(rest).next().map(str::to_string));
+            modules.extend(words(rest).next().map(str::to_string));
             continue;
         }
         let text = rest.to_string() + &lines[number + 1..].iter().map(|line| code(line)).collect::<String>();
@@ -174,7 +174,7 @@ fn rooms_named(lines: &[&str], number: usize) -> Vec<String> {
                 '{' => depth += 1,
                 '}' => depth -= 1,
                 ',' if depth == 1 => {
-                    rooms.extend(words(&std::mem::take(&mut item)).next().map(str::to_string))
+                    modules.extend(words(&std::mem::take(&mut item)).next().map(str::to_string))
                 }
                 _ if depth == 1 => item.push(letter),
                 _ => {}
@@ -183,9 +183,9 @@ fn rooms_named(lines: &[&str], number: usize) -> Vec<String> {
                 break;
             }
         }
-        rooms.extend(words(&item).next().map(str::to_string));
+        modules.extend(words(&item).next().map(str::to_string));
     }
-    rooms
+    modules
 }
 
 fn words(code: &str) -> impl Iterator<Item = &str> {
@@ -266,7 +266,7 @@ fn violations_are_seen() {
         ),
         ("main.rs", "use voxgan::cli::Cli;\neprintln!(\"error\");\n", None),
         ("main.rs", "use voxgan::train::run;\n", Some("src/main.rs:1: `main` may not see `train`")),
-        ("helpers/mod.rs", "\n", Some("src/helpers/mod.rs:1: the room `helpers` is not in the table")),
+        ("helpers/mod.rs", "\n", Some("src/helpers/mod.rs:1: the module `helpers` is not in the table")),
     ] {
         let found = violations(path, text);
         match expected {

@@ -76,7 +76,7 @@ fn men_and_women_at_equal_age_and_head_size_agree_with_statsmodels() {
     }
     // Both ventricles over the brain: ages are alike, and so are the ratios.
     let ratios = found.wasserstein.unwrap();
-    assert!(ratios.p > 0.01 && ratios.floor.unwrap().farther < 0.95, "{ratios:?}");
+    assert!(ratios.p > 0.01 && ratios.reference.unwrap().farther < 0.95, "{ratios:?}");
     // The interval of men holds about 95 % of women too.
     let aged = |list: &[(String, Known)]| {
         let one = |(subject, row): &(String, Known)| Aged {

@@ -6,7 +6,6 @@ mod cohort;
 mod coils;
 mod degrade;
 mod extractors;
-mod gate;
 #[path = "../common/needs.rs"]
 mod needs;
 mod networks;
@@ -17,6 +16,7 @@ mod parity;
 mod phantom;
 mod physics;
 mod prepare;
+mod quality_check;
 mod recipes;
 mod recon;
 mod restore;

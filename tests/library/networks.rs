@@ -230,25 +230,25 @@ fn a_batch_in_parts_gives_the_same_samples() {
 fn logits_of_a_batch_in_parts() {
     for (mut network, [d, h, w]) in grids() {
         network.minibatch_group = 1;
-        let critic = discriminator(&network, 0);
+        let judge = discriminator(&network, 0);
         let images = draw([4, 1, d, h, w], 9);
-        let whole = values(critic.forward(images.clone(), None));
-        let parts = (0..4).flat_map(|i| values(critic.forward(images.clone().narrow(0, i, 1), None)));
+        let whole = values(judge.forward(images.clone(), None));
+        let parts = (0..4).flat_map(|i| values(judge.forward(images.clone().narrow(0, i, 1), None)));
         let error = error(&parts.collect::<Vec<_>>(), &whole);
         assert!(error <= 1e-5, "{:?}: {error:.1e}", network.shape());
 
         network.minibatch_group = 2;
-        let critic = discriminator(&network, 0);
-        let whole = values(critic.forward(images.clone(), None));
+        let judge = discriminator(&network, 0);
+        let whole = values(judge.forward(images.clone(), None));
         // Sample 0 stands with sample 2, 1 with 3 (StyleGAN2 strides its groups).
         let pair = |i: usize| {
             let pair =
                 Tensor::cat(vec![images.clone().narrow(0, i, 1), images.clone().narrow(0, i + 2, 1)], 0);
-            values(critic.forward(pair, None))
+            values(judge.forward(pair, None))
         };
         let ([a, c], [b, d]) = ([pair(0)[0], pair(0)[1]], [pair(1)[0], pair(1)[1]]);
         assert!(self::error(&[a, b, c, d], &whole) <= 1e-5);
-        let alone = values(critic.forward(images.clone().narrow(0, 0, 1), None));
+        let alone = values(judge.forward(images.clone().narrow(0, 0, 1), None));
         assert_ne!(alone[0], whole[0], "the group counts");
     }
 }

@@ -15,7 +15,7 @@ use voxgan::mri::operators::sampled::Sampled;
 use voxgan::mri::operators::sensitivities::Sensitivities;
 use voxgan::mri::operators::shots::{MotionEncoded, Shots};
 use voxgan::mri::operators::slice_profile::{Profile, SliceProfile, Sliced};
-use voxgan::mri::{Chain, Complex32, ComplexArray, Linear};
+use voxgan::mri::{Complex32, ComplexArray, Compose, Linear};
 use voxgan::random::{Purpose, stream, uniform};
 
 fn draw(shape: &[usize], seed: u64) -> ComplexArray {
@@ -110,7 +110,7 @@ proptest! {
         check(&sensitivities, seed)?;
         let sampled = Sampled::new(mask(shape, seed), coils);
         check(&sampled, seed)?;
-        check(&Chain::of(sensitivities).then(sampled), seed)?;
+        check(&Compose::of(sensitivities).then(sampled), seed)?;
     }
 
     #[test]
@@ -135,7 +135,7 @@ proptest! {
         let [d, h, w] = shape;
         let transforms: Vec<Rigid> = numbers.into_iter().map(|numbers| rigid(shape, numbers)).collect();
         let shot_of = Array3::from_shape_fn(shape, |(_, h, _)| (h % transforms.len()) as u16);
-        let still = Chain::of(Sensitivities::new(maps(coils, shape, seed + 3))).then(Fourier::new(&[coils, d, h, w], &[2, 3]));
+        let still = Compose::of(Sensitivities::new(maps(coils, shape, seed + 3))).then(Fourier::new(&[coils, d, h, w], &[2, 3]));
         let shots = Shots { transforms, shot_of };
         check(&MotionEncoded::new(still, &shots, [1.0, 1.2, 2.0]).unwrap(), seed)?;
     }

@@ -5,7 +5,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use proptest::prelude::*;
-use voxgan::ops::{self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, plain, tape};
+use voxgan::ops::{self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, plain, tape};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::warp::WarpPass;
 
@@ -133,8 +133,8 @@ impl Operation {
                 flat(ops::lrelu_mask(y, features(x), slope, gain))
             }
             Whole { n, i, o, layer, with } => {
-                let (weight, beside) = parts(b, [n, i, o], &layer, with);
-                flat(ops::layer(features(x), weight, beside, &layer))
+                let (weight, inputs) = parts(b, [n, i, o], &layer, with);
+                flat(ops::layer(features(x), weight, inputs, &layer))
             }
         }
     }
@@ -160,7 +160,8 @@ impl Operation {
                 plain::lrelu_mask(b.reshape(shape(&b_shape)), x, slope, gain).flatten(0, 4)
             }
             Whole { n, i, o, layer, with } => {
-                let (weight, Beside { style, demodulation, field, bias }) = parts(b, [n, i, o], &layer, with);
+                let (weight, LayerInputs { style, demodulation, field, bias }) =
+                    parts(b, [n, i, o], &layer, with);
                 let x = style.map_or(x.clone(), |s| plain::channel_scale(x, s));
                 let y = match layer.transposed {
                     true => plain::conv3d_input_grad(x, weight.swap_dims(0, 1), layer.geometry),
@@ -181,7 +182,7 @@ fn parts<B: Backend>(
     [n, i, o]: [usize; 3],
     layer: &Layer,
     with: [bool; 4],
-) -> (Tensor<B, 5>, Beside<B>) {
+) -> (Tensor<B, 5>, LayerInputs<B>) {
     let [d, h, w] = layer.blur.output(layer.convolved());
     let [kd, kh, kw] = layer.geometry.kernel;
     let mut from = 0;
@@ -195,7 +196,7 @@ fn parts<B: Backend>(
     let demodulation = with[1].then(|| part(n * o).powi_scalar(2).reshape([n, o]) + 0.5);
     let field = with[2].then(|| part(n * d * h * w).reshape([n, 1, d, h, w]));
     let bias = with[3].then(|| part(o));
-    (weight, Beside { style, demodulation, field, bias })
+    (weight, LayerInputs { style, demodulation, field, bias })
 }
 
 fn shape(dims: &[usize]) -> [usize; 5] {

@@ -103,16 +103,16 @@ fn reconstruction_beats_the_zero_filled_image() {
         let (kspace, sampled) = (samples.view(), mask.view());
         let acquired = Acquired::still(kspace, sampled, maps.view(), &[2, 3]);
         let of = |image: Array3<Complex32>| error(&image.mapv(|z| z.norm()).insert_axis(Axis(0)), &truth);
-        let floor = of(zero_filled(&acquired).expect("an image").image);
+        let baseline = of(zero_filled(&acquired).expect("an image").image);
         let found =
             heads::reconstruct(&trained.network, &trained.recipe, &acquired, 1.0, &Default::default());
         let found = found.expect("an image");
         // What was added is the part that the samples do not determine: none of it is measured.
-        let added = encoding.operator().expect("an operator").apply(found.added.into_dyn());
-        assert!(added.iter().all(|k| k.norm() < 1e-3), "what was added is among the samples");
+        let null_space = encoding.operator().expect("an operator").apply(found.null_space.into_dyn());
+        assert!(null_space.iter().all(|k| k.norm() < 1e-3), "what was added is among the samples");
         let found = of(found.image);
         // By a decibel at least.
-        assert!(found < 0.89 * floor, "{found} beside {floor}");
+        assert!(found < 0.89 * baseline, "{found} beside {baseline}");
     }
 }
 
@@ -142,8 +142,8 @@ fn missing_slices_are_filled_better_than_harmonically() {
     let found = made(&trained, &case);
     let known = known.insert_axis(Axis(0));
     assert!(found.iter().zip(&truth).zip(&known).all(|((a, b), known)| !known || a == b));
-    let (floor, found) = (error(&case.start, &truth), error(&found, &truth));
-    assert!(found < floor, "{found} beside {floor}");
+    let (baseline, found) = (error(&case.initial, &truth), error(&found, &truth));
+    assert!(found < baseline, "{found} beside {baseline}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use voxgan::config::NetworkRecipe;
 use voxgan::gan::{Discriminator, Generator, Synthesis, image_gradient, loss, path_gradient};
 use voxgan::nn::parameters::{gradients, is_buffer, replace, tensors};
 use voxgan::nn::{Noise, minibatch_deviation};
-use voxgan::ops::{self, Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, tape};
+use voxgan::ops::{self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, tape};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::warp::WarpPass;
 
@@ -149,7 +149,12 @@ impl Kind {
                 let mut demodulation = || part(n * o).powi_scalar(2).reshape([n, o]) + 0.5;
                 let demodulation = full.then(&mut demodulation);
                 let field = full.then(|| part(n * d * h * w).reshape([n, 1, d, h, w]));
-                flat(ops::layer(features(x), weight, Beside { style, demodulation, field, bias }, &layer))
+                flat(ops::layer(
+                    features(x),
+                    weight,
+                    LayerInputs { style, demodulation, field, bias },
+                    &layer,
+                ))
             }
             Self::Deviation => minibatch_deviation(x, 2).flatten(0, 4),
         }

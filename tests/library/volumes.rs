@@ -58,7 +58,7 @@ fn volumes_of_real_heads_are_those_known_and_none_is_flagged() {
         }
         assert_eq!(found.flags, [], "subject {subject}");
         assert_eq!(found.quality, 1.0);
-        assert_eq!(found.measure("brain_pieces"), Some(1.0));
+        assert_eq!(found.measure("brain_components"), Some(1.0));
         // Numbers of scikit-image 0.26, `euler_number(mask, connectivity=3)`.
         let euler = match subject {
             "01" => (-799.0, 0.0),
@@ -106,7 +106,7 @@ fn broken_heads_are_flagged() {
         let mut pieces = whole.labels.clone();
         let middle = brain[0] + 2 * brain.len() / 3;
         pieces.slice_mut(s![middle..middle + 2, .., ..]).mapv_inplace(|label| label.min(2));
-        assert!(flags(pieces).contains(&"brain_in_pieces"), "{subject}");
+        assert!(flags(pieces).contains(&"brain_disconnected"), "{subject}");
         let two = Array3::from_shape_fn((256, 256, 256), |(k, j, i)| whole.labels[[k, j, 2 * i % 256]]);
         assert!(flags(two).contains(&"two_brains"), "{subject}");
         let stripped = whole.labels.mapv(|label| if label < 3 { 0 } else { label });

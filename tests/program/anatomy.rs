@@ -413,7 +413,7 @@ fn the_segmenter_inside_strips_and_a_generated_head_is_measured() {
     println!("Dice of the phantom's brain {dice:.3}");
     assert!(dice > 0.85, "{dice}");
     let inside = mask.data.index_axis(Axis(0), 0).mapv(|m| m > 0.5);
-    assert_eq!(components(&inside, Connectivity::Faces).pieces.len(), 1);
+    assert_eq!(components(&inside, Connectivity::Faces).components.len(), 1);
     assert_eq!(filled(&inside), inside);
     let stripped = nifti::read(&brain).unwrap();
     assert!(stripped.data.iter().zip(&mask.data).all(|(x, m)| *m > 0.5 || *x == 0.0));

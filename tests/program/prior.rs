@@ -9,8 +9,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use ndarray::{Array3, Array4, s};
 use serde_json::Value;
-use voxgan::bridge::{image_to_tensor, tensor_to_image};
 use voxgan::config::NetworkRecipe;
+use voxgan::convert::{image_to_tensor, tensor_to_image};
 use voxgan::gan::{Generator, Truncation};
 use voxgan::heads::prior::{
     FitSettings, LatentPrior, Observed, Operator, Prior, Reconstructed, collinearity, reconstruct,
@@ -129,7 +129,7 @@ fn apart(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
     (squares / a.len() as f64).sqrt()
 }
 
-/// What the generator can make is found again from what was measured of it, far better than by the floor or by the mean w.
+/// What the generator can make is found again from what was measured of it, far better than by the baseline or by the mean w.
 #[test]
 fn an_image_in_the_range_is_found_again() {
     let prior = prior();
@@ -144,14 +144,17 @@ fn an_image_in_the_range_is_found_again() {
         let (before, residuals) =
             (observed.residual(mean.clone()).unwrap(), found.restored.residuals.unwrap());
         assert!(residuals[1] < 0.1 * before, "{name}: {residuals:?} beside {before} of the mean");
-        let floor = apart(&case.start.slice(s![..1, .., .., ..]).to_owned(), &truth);
+        let baseline = apart(&case.initial.slice(s![..1, .., .., ..]).to_owned(), &truth);
         let of_mean = apart(&tensor_to_image(mean.clone()), &truth);
         let error = apart(&found.restored.image, &truth);
         println!(
-            "{name}: residual {:.4} of {before:.3}; error {error:.4}, floor {floor:.4}, mean {of_mean:.4}",
+            "{name}: residual {:.4} of {before:.3}; error {error:.4}, baseline {baseline:.4}, mean {of_mean:.4}",
             residuals[1]
         );
-        assert!(error < 0.5 * floor && error < 0.3 * of_mean, "{name}: {error} beside {floor} and {of_mean}");
+        assert!(
+            error < 0.5 * baseline && error < 0.3 * of_mean,
+            "{name}: {error} beside {baseline} and {of_mean}"
+        );
         assert_eq!((found.samples.len(), found.deviation.is_none()), (1, true));
     }
 }
@@ -309,14 +312,14 @@ fn results_give_the_measurement() {
     for problem in operators(&truth) {
         let name = problem.0.name();
         let found = solve(&prior, &problem, &few);
-        let [floor, made, result] = found.restored.residuals.unwrap();
-        println!("{name}: floor {floor:.2e}, generator {made:.2e}, result {result:.2e}");
+        let [baseline, made, result] = found.restored.residuals.unwrap();
+        println!("{name}: baseline {baseline:.2e}, generator {made:.2e}, result {result:.2e}");
         assert!(made > 0.05 && result < 1e-5, "{name}: {made}, {result}");
         let case = problem.0.case(&problem.1).unwrap();
         let observed = Observed::<Flex>::new(&case.measurement, GRID, &Default::default()).unwrap();
         let tensor = |image: &Array4<f32>| image_to_tensor::<Flex>(image, &Default::default());
         // What was added measures nothing: with and without it, the misfit is the same.
-        let without = tensor(&(&found.restored.image - &found.restored.added));
+        let without = tensor(&(&found.restored.image - &found.restored.null_space));
         assert!(observed.residual(without).unwrap() < 1e-4, "{name}: what was added is seen");
     }
     // The toolkit's means are those of boxes.
@@ -400,7 +403,7 @@ fn the_program_restores_with_the_generator_inside() {
     });
     let brightest = coarse.iter().copied().fold(0.0, f32::max);
     assert!(apart(&means, &coarse) < 1e-4 * f64::from(brightest));
-    for name in ["std", "floor", "added", "sample-1", "sample-2"] {
+    for name in ["std", "baseline", "nullspace", "sample-1", "sample-2"] {
         let volume = nifti::read(path(&format!("fine_{name}.nii.gz"))).unwrap();
         assert_eq!(volume.dims(), [40, 48, 40], "{name}");
     }

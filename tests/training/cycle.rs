@@ -9,8 +9,8 @@ use burn::backend::Flex;
 use nalgebra::Matrix4;
 use ndarray::Array4;
 use voxgan::anatomy::synthesis::LabelMap;
-use voxgan::bridge::{image_to_tensor, tensor_to_image};
 use voxgan::config::{AdversarialLoss, AnyRecipe, RestorationRecipe};
+use voxgan::convert::{image_to_tensor, tensor_to_image};
 use voxgan::heads::{Head, Problem, Restorer, Subject, Translate, head};
 use voxgan::io::dataset::Dataset;
 use voxgan::io::nifti;
@@ -39,7 +39,7 @@ kind = "residual"
 channels = 8
 blocks = 1
 
-[adversary]
+[discriminator]
 levels = 1
 channels = 8
 learning_rate = 0.01
@@ -50,7 +50,7 @@ steps = 200
 learning_rate = 0.01
 adam_betas = [0.5, 0.99]
 warm_up = 5
-average_steps = 20.0
+ema_half_life_steps = 20.0
 log_every_steps = 20
 picture_every_steps = 200
 checkpoint_every_steps = 20
@@ -136,7 +136,7 @@ fn contrasts_are_translated_that_were_never_seen_together() {
         let trained = open(run.to_str().unwrap(), &Default::default()).unwrap();
         let errors = [20, 21, 22].map(|number| {
             let (given, truth) = (nut(number, CONTRASTS[side]), nut(number, CONTRASTS[1 - side]));
-            let problem = Problem::unheld(image_to_tensor(&given, &Default::default()));
+            let problem = Problem::unconstrained(image_to_tensor(&given, &Default::default()));
             let found = tensor_to_image(trained.network.forward(&problem));
             [square_error(&given, &truth), square_error(&found, &truth)]
         });
@@ -144,8 +144,8 @@ fn contrasts_are_translated_that_were_never_seen_together() {
         assert!(after < most * before, "direction {side}: {after} after {before}: {errors:?}");
     }
     let log = run_folder::log(&run);
-    let critics = |line: usize| log[line]["loss_critic_forward"].as_f64().unwrap();
-    assert!(critics(9) < critics(0), "the critic learns nothing: {log:?}");
+    let discriminators = |line: usize| log[line]["loss_discriminator_forward"].as_f64().unwrap();
+    assert!(discriminators(9) < discriminators(0), "the discriminator learns nothing: {log:?}");
     assert!(log[9]["loss_adversarial_backward"].as_f64().is_some() && !log[9].contains_key("psnr_gain_db"));
     assert_eq!(fs::read_dir(run.join("samples")).unwrap().count(), 2);
 }
@@ -202,7 +202,7 @@ fn of_label_maps_the_truth_is_measured_by() {
     let translate = Translate::new(&Default::default());
     let (subject, patch) = (Subject::Labels(&maps[0]), [16; 3]);
     let pair = translate.example(subject, patch, [1, 2, 3]).unwrap();
-    assert_eq!(translate.source(subject, patch, [1, 2, 3]).unwrap(), pair.case.start);
+    assert_eq!(translate.source(subject, patch, [1, 2, 3]).unwrap(), pair.case.initial);
     assert_eq!(translate.target(subject, patch, [1, 2, 3]).unwrap(), pair.truth);
     assert_ne!(translate.target(subject, patch, [1, 2, 4]).unwrap(), pair.truth);
     let names = place.path("maps");
@@ -274,20 +274,20 @@ fn what_is_mixed_up_is_said() {
 
 #[test]
 fn recipes_are_completed_and_refused() {
-    let critic = |toml: &str| {
-        let critic = recipe(toml).adversary.unwrap();
-        (critic.loss, critic.weight, critic.penalty)
+    let discriminator = |toml: &str| {
+        let discriminator = recipe(toml).discriminator.unwrap();
+        (discriminator.loss, discriminator.weight, discriminator.penalty)
     };
-    assert_eq!(critic(UNPAIRED), (AdversarialLoss::LeastSquares, 1.0, 0.0));
+    assert_eq!(discriminator(UNPAIRED), (AdversarialLoss::LeastSquares, 1.0, 0.0));
     let said = UNPAIRED.replace("levels = 1", "levels = 1\nloss = \"logistic\"\nweight = 0.5\npenalty = 2.0");
-    assert_eq!(critic(&said), (AdversarialLoss::Logistic, 0.5, 2.0));
+    assert_eq!(discriminator(&said), (AdversarialLoss::Logistic, 0.5, 2.0));
     // What a run writes into its folder is the same recipe.
     assert_eq!(recipe(&recipe(&said).to_toml().unwrap()), recipe(&said));
     let wrong = [
         ("identity = 0.3", "identity = -1.0", "unpaired.identity"),
         ("cycle = 3.0", "cycle = 0.0", "unpaired.cycle"),
         ("identity = 0.3", "identical = 1.0", "unpaired"),
-        ("levels = 1", "levels = 1\nweight = 0.0", "adversary.weight"),
+        ("levels = 1", "levels = 1\nweight = 0.0", "discriminator.weight"),
         ("[training]", "[loss]\ngradient = 1.0\n[training]", "loss"),
         ("task = \"translate\"", "task = \"inpaint\"", "unpaired"),
     ];

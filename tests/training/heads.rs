@@ -84,14 +84,14 @@ factors = [[2, 2, 2], [3, 1, 1]]
 kind = "residual"
 channels = 8
 blocks = 1
-fold = [2, 2, 2]
+space_to_depth = [2, 2, 2]
 
 [training]
 patch = [24, 24, 24]
 steps = 100
 learning_rate = 0.005
 warm_up = 5
-average_steps = 5.0
+ema_half_life_steps = 5.0
 log_every_steps = 20
 picture_every_steps = 100
 checkpoint_every_steps = 20
@@ -135,7 +135,7 @@ patch = [1, 24, 24]
 steps = 100
 learning_rate = 0.005
 warm_up = 5
-average_steps = 5.0
+ema_half_life_steps = 5.0
 log_every_steps = 20
 picture_every_steps = 100
 "#;
@@ -156,7 +156,7 @@ patch = [16, 16, 16]
 steps = 100
 learning_rate = 0.005
 warm_up = 5
-average_steps = 5.0
+ema_half_life_steps = 5.0
 log_every_steps = 20
 picture_every_steps = 100
 "#;
@@ -172,9 +172,9 @@ fn results_are_held_to_what_was_measured() {
         // Where several coils or shots see the same, conjugate gradients come near the samples and not upon them.
         let exact = !matches!(name, "coils" | "shots");
         let measured =
-            Measured::<Flex>::new(&case.measurement, case.start.dim(), &Default::default()).unwrap();
-        let x = tensor(&noise(case.start.dim(), 3));
-        let once = measured.project(x.clone(), 1.0);
+            Measured::<Flex>::new(&case.measurement, case.initial.dim(), &Default::default()).unwrap();
+        let x = tensor(&noise(case.initial.dim(), 3));
+        let once = measured.data_consistency(x.clone(), 1.0);
         let residual = measured.residual(once.clone()).unwrap();
         let before = measured.residual(x.clone()).unwrap();
         assert!(
@@ -182,19 +182,19 @@ fn results_are_held_to_what_was_measured() {
             "{name}: {before} {residual}"
         );
         if exact {
-            let twice = measured.project(once.clone(), 1.0);
+            let twice = measured.data_consistency(once.clone(), 1.0);
             assert!(largest(twice - once.clone()) < 2e-5, "{name}: twice is not once");
         }
         // The way gone is orthogonal to all that the measurement does not see.
         let gone = once.clone() - x.clone();
-        let other = tensor(&noise(case.start.dim(), 4));
-        let unseen = other.clone() - measured.determined(other);
+        let other = tensor(&noise(case.initial.dim(), 4));
+        let unseen = other.clone() - measured.range_component(other);
         let (dot, norm) = (
             (gone.clone() * unseen.clone()).sum().into_scalar(),
             (gone.clone() * gone.clone()).sum().into_scalar(),
         );
         assert!(!exact || dot.abs() < 1e-3 * norm, "{name}: {dot} beside {norm}");
-        let half = measured.project(x.clone(), 0.5);
+        let half = measured.data_consistency(x.clone(), 0.5);
         assert!(largest(half - (x + gone * 0.5)) < 1e-5, "{name}: half of the way");
     }
 }
@@ -214,7 +214,7 @@ fn an_examples_measurement_is_that_of_its_truth() {
         // The mean over all voxels is the mean over all means.
         assert!((values.mean().unwrap() - example.truth.mean().unwrap()).abs() < 1e-5);
         // The start lies where the truth does: they correlate.
-        let (start, truth) = (&example.case.start, &example.truth);
+        let (start, truth) = (&example.case.initial, &example.truth);
         let errors: f32 = start.iter().zip(truth).map(|(a, b)| (a - b).powi(2)).sum();
         let spread: f32 = truth.iter().map(|b| (b - truth.mean().unwrap()).powi(2)).sum();
         assert!(errors < 0.3 * spread, "{factors}: {errors} beside {spread}");
@@ -281,13 +281,13 @@ fn training_beats_the_start() {
     let place = Place::new();
     let inpaint = SUPERRES.replace(
         "task = \"superres\"\nfactors = [[2, 2, 2], [3, 1, 1]]",
-        "task = \"inpaint\"\nradius = [3.0, 5.0]",
+        "task = \"inpaint\"\nradius_voxels = [3.0, 5.0]",
     );
     let unet = "kind = \"u-net\"\nwidths = [6, 8]\nfold = [1, 1, 1]";
     let residual = "kind = \"residual\"\nchannels = 6\nblocks = 1\nfold = [2, 2, 2]";
     let measured = SUPERRES
         .replace("[[2, 2, 2], [3, 1, 1]]", "[[2, 2, 2]]\nmeasured = true")
-        .replace("fold = [2, 2, 2]", "upsampling = \"resize\"");
+        .replace("space_to_depth = [2, 2, 2]", "upsampling = \"resize\"");
     let recipes = [
         ("superres", SUPERRES.to_string(), 0.2),
         ("unet", SUPERRES.replace(residual, unet), 0.2),
@@ -295,15 +295,16 @@ fn training_beats_the_start() {
         ("inpaint", inpaint, 0.0),
         ("recon", RECON.to_string(), 0.2),
         (
-            "chain",
-            RECON.replace("[training]", "[chain]\nstages = 2\nbetween = \"project\"\n\n[training]"),
+            "cascade",
+            RECON
+                .replace("[training]", "[cascade]\nstages = 2\nbetween = \"data-consistency\"\n\n[training]"),
             0.2,
         ),
         (
             "unrolled",
             RECON
                 .replace("coils = 1", "coils = 3")
-                .replace("[training]", "[chain]\nstages = 2\nbetween = \"step\"\n\n[training]"),
+                .replace("[training]", "[cascade]\nstages = 2\nbetween = \"step\"\n\n[training]"),
             0.2,
         ),
         ("known motion", MOTION.to_string(), 0.0),
@@ -321,12 +322,12 @@ fn training_beats_the_start() {
         let samples = place.path(name).join("samples");
         assert_eq!(fs::read_dir(samples).unwrap().count(), 2);
     }
-    // The demonstration gives its commands and shows what came of them; raw data comes back with its floor and what was added.
+    // The demonstration gives its commands and shows what came of them; raw data comes back with its baseline and what was added.
     let (out, weights) = (place.path("demo"), place.path("recon"));
     let arguments = ["demo", "recon", "--out", out.to_str().unwrap(), "--weights", weights.to_str().unwrap()];
     let told = program::printed(&arguments);
     assert!(told.contains("$ voxgan recon") && told.contains("restored  against the truth"), "{told}");
-    for name in ["picture.png", "restored_floor.nii.gz", "restored_added.nii.gz"] {
+    for name in ["picture.png", "restored_baseline.nii.gz", "restored_nullspace.nii.gz"] {
         assert!(out.join(name).exists(), "{name}");
     }
     let record: Value = serde_json::from_slice(&fs::read(out.join("restored.json")).unwrap()).unwrap();
@@ -340,29 +341,32 @@ fn training_beats_the_start() {
     let problem = Problem::<Flex>::new(&example.case, &Default::default()).unwrap();
     let found = trained.network.forward(&problem);
     let error = |x: Tensor<Flex, 5>| (x - tensor(&example.truth)).powi_scalar(2).mean().into_scalar();
-    let start = problem.measured.project(problem.start.clone(), 1.0);
-    let found = problem.measured.project(found, 1.0);
+    let start = problem.measured.data_consistency(problem.initial.clone(), 1.0);
+    let found = problem.measured.data_consistency(found, 1.0);
     assert!(error(found) < error(start), "an unseen shape is no better than its start");
 }
 
-/// Every critic under every loss learns to tell restored from true images, while the network hardly moves.
+/// Every discriminator under every loss learns to tell restored from true images, while the network hardly moves.
 #[test]
 fn critics_learn() {
     let place = Place::new();
-    for (number, critic) in ["patch", "stylegan2"].iter().enumerate() {
+    for (number, discriminator) in ["patch", "stylegan2"].iter().enumerate() {
         for (kind, loss) in ["logistic", "least-squares", "wasserstein"].iter().enumerate() {
-            let adversary = format!(
-                "\n[adversary]\ncritic = \"{critic}\"\nloss = \"{loss}\"\nlevels = 2\nchannels = 4\npenalty = 0.1\n\
+            let discriminator = format!(
+                "\n[discriminator]\nkind = \"{discriminator}\"\nloss = \"{loss}\"\nlevels = 2\nchannels = 4\npenalty = 0.1\n\
                  penalty_interval = 4\nlearning_rate = 0.01\n"
             );
             let toml = RECON.replace("learning_rate = 0.005", "learning_rate = 1e-6");
-            let recipe = recipe(&(toml.replace("\nsteps = 100", "\nsteps = 60\nbatch = 2") + &adversary));
+            let recipe = recipe(&(toml.replace("\nsteps = 100", "\nsteps = 60\nbatch = 2") + &discriminator));
             let name = format!("{number}{kind}");
             assert_eq!(place.train(&recipe, &name), Ended::Complete);
             let log = run_folder::log(&place.path(&name));
             let of = |line: usize, key: &str| log[line][key].as_f64().unwrap();
-            assert!(of(2, "loss_critic") < of(0, "loss_critic"), "{critic} {loss}: {log:?}");
-            assert!(of(2, "critic_penalty") >= 0.0 && of(2, "loss_adversarial").is_finite());
+            assert!(
+                of(2, "loss_discriminator") < of(0, "loss_discriminator"),
+                "{discriminator} {loss}: {log:?}"
+            );
+            assert!(of(2, "discriminator_penalty") >= 0.0 && of(2, "loss_adversarial").is_finite());
         }
     }
 }
@@ -371,7 +375,7 @@ fn critics_learn() {
 fn a_run_that_was_cut_off_goes_on_exactly() {
     let place = Place::new();
     let toml = SUPERRES.replace("\nsteps = 100", "\nsteps = 40\nbatch = 2")
-        + "\n[adversary]\nlevels = 2\nchannels = 4\n";
+        + "\n[discriminator]\nlevels = 2\nchannels = 4\n";
     let whole = recipe(&toml);
     assert_eq!(place.train(&whole, "whole"), Ended::Complete);
     place.train(&whole, "parts");
@@ -429,7 +433,7 @@ fn commands_restore_files_and_say_what_they_rest_on() {
     }
     let (coarse, middle) = (thick.world_mm([3.0, 2.0, 5.0]), fine.world_mm([3.0, 7.0, 5.0]));
     assert!(coarse.iter().zip(middle).all(|(a, b)| (a - b).abs() < 1e-3), "{coarse:?} {middle:?}");
-    for name in ["out/fine_floor.nii.gz", "out/fine_added.nii.gz", "out/fine.json"] {
+    for name in ["out/fine_baseline.nii.gz", "out/fine_nullspace.nii.gz", "out/fine.json"] {
         assert!(place.path(name).exists(), "{name}");
     }
     let record: Value = serde_json::from_slice(&fs::read(place.path("out/fine.json")).unwrap()).unwrap();
@@ -504,7 +508,7 @@ fn later_visits_have_wider_ventricles() {
     let mut lost: Vec<(f32, f32)> = (0..6)
         .map(|step| {
             let example = progress.example(Subject::Labels(&map), [32; 3], [1, step, 0]).unwrap();
-            let (now, later) = (example.case.start.sum(), example.truth.sum());
+            let (now, later) = (example.case.initial.sum(), example.truth.sum());
             (example.case.condition[0], (now - later) / now)
         })
         .collect();
@@ -518,29 +522,29 @@ fn later_visits_have_wider_ventricles() {
 #[test]
 fn reconstruction_starts_where_its_recipe_says() {
     for coils in [1, 4] {
-        let example = |start: &str| {
+        let example = |initial: &str| {
             let toml = RECON
-                .replace("coils = 1", &format!("coils = {coils}\n{start}"))
+                .replace("coils = 1", &format!("coils = {coils}\n{initial}"))
                 .replace("patch = [1, 24, 24]", "patch = [1, 32, 32]");
             let image = shapes(1, 32);
             head(&recipe(&toml).head).example(Subject::Scan(&image), [1, 32, 32], [3, 0, 0]).unwrap()
         };
         let [zero_filled, variation, wavelet, both] = [
             "",
-            "start = \"total-variation\"",
-            "start = \"l1-wavelet\"",
-            "start = \"total-variation\"\nbeside = [\"l1-wavelet\", \"zero-filled\"]",
+            "initial = \"total-variation\"",
+            "initial = \"l1-wavelet\"",
+            "initial = \"total-variation\"\nextra_inputs = [\"l1-wavelet\", \"zero-filled\"]",
         ]
         .map(example);
-        let off = |example: &Example| (&example.case.start - &example.truth).mapv(|d| d * d).sum().sqrt();
+        let off = |example: &Example| (&example.case.initial - &example.truth).mapv(|d| d * d).sum().sqrt();
         for (name, found) in [("total variation", &variation), ("L1-wavelet", &wavelet)] {
             assert_eq!(zero_filled.truth, found.truth);
             let (zero_filled, found) = (off(&zero_filled), off(found));
             assert!(found < 0.7 * zero_filled, "{coils} coils, {name}: {found} beside {zero_filled}");
         }
-        assert_eq!(both.case.start, variation.case.start);
-        let images = [&variation, &wavelet, &zero_filled].map(|example| example.case.start.view());
-        assert_eq!(both.case.given, ndarray::concatenate(ndarray::Axis(0), &images).unwrap());
+        assert_eq!(both.case.initial, variation.case.initial);
+        let images = [&variation, &wavelet, &zero_filled].map(|example| example.case.initial.view());
+        assert_eq!(both.case.input, ndarray::concatenate(ndarray::Axis(0), &images).unwrap());
     }
 }
 
@@ -627,7 +631,11 @@ fn recipes_are_refused_by_the_key_that_is_wrong() {
         ("[[2, 2, 2], [3, 1, 1]]", "[[1, 1, 1]]", "head.factors"),
         ("[[2, 2, 2], [3, 1, 1]]", "[[2, 2, 2], [3, 1, 1]]\nmeasured = true", "head.factors"),
         ("patch = [24, 24, 24]", "patch = [24, 24, 25]", "training.patch"),
-        ("fold = [2, 2, 2]", "fold = [3, 2, 1]\nupsampling = \"resize\"", "network.upsampling"),
+        (
+            "space_to_depth = [2, 2, 2]",
+            "space_to_depth = [3, 2, 1]\nupsampling = \"resize\"",
+            "network.upsampling",
+        ),
         ("channels = 8", "channels = 0", "network.channels"),
         ("[training]", "[loss]\nl1 = 0.0\n[training]", "loss"),
         ("kind = \"residual\"", "kind = \"recursive\"", "network"),

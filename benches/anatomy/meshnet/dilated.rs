@@ -11,7 +11,7 @@ use ndarray::{Array4, Array5, ArrayView4, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::layers_model::{Activation, Convolution, Step};
-use voxgan::ops::{Beside, ConvGeometry, Features, Layer, VolumeOps, layer};
+use voxgan::ops::{ConvGeometry, Features, Layer, LayerInputs, VolumeOps, layer};
 
 /// Voxels of a batch.
 const BATCH_VOXELS: usize = 1 << 21;
@@ -110,9 +110,9 @@ fn ordinary<B: VolumeOps>(
     let [d, h, w] = grid;
     let x = TensorData::new(x.into_raw_vec_and_offset().0, [n, inputs, d, h, w]);
     let x = Features::from_volumes(Tensor::<B, 5>::from_data(x, device));
-    let beside = Beside { bias, ..Beside::default() };
+    let inputs = LayerInputs { bias, ..LayerInputs::default() };
     let kind = Layer::conv(ConvGeometry::same(grid, [kd, kh, kw]));
-    let y = layer(x, weight.clone(), beside, &kind).into_volumes();
+    let y = layer(x, weight.clone(), inputs, &kind).into_volumes();
     Array5::from_shape_vec((n, outputs, d, h, w), floats(y.into_data())).expect("as many as the shape says")
 }
 

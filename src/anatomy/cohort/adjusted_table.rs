@@ -74,17 +74,17 @@ impl Adjusted {
     /// The Wasserstein distance of the volumes over head size, as a sentence.
     pub fn wasserstein_words(&self) -> Option<String> {
         let found = self.wasserstein.as_ref()?;
-        let floor = found.floor.map_or_else(String::new, |floor| {
+        let reference = found.reference.map_or_else(String::new, |reference| {
             format!(
                 "; of {} subjects a side {} where halves of the real cohort have {} (95 %: {})",
-                found.floor_subjects,
-                number(floor.synthetic),
-                number(floor.median),
-                number(floor.p95)
+                found.reference_subjects,
+                number(reference.synthetic),
+                number(reference.median),
+                number(reference.p95)
             )
         });
         Some(format!(
-            "Wasserstein distance of {} volumes over head size, {} real and {} synthetic subjects: {} real SD, p {}{floor}.",
+            "Wasserstein distance of {} volumes over head size, {} real and {} synthetic subjects: {} real SD, p {}{reference}.",
             found.quantities.len(),
             found.real_subjects,
             found.synthetic_subjects,

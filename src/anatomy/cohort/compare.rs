@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::Kind;
 use super::adjusted::Adjusted;
 use super::age::AgeTrend;
-use super::floor::{JointFloor, QuantityFloor, group_size, joint_floor, quantity_floors};
 use super::hypothesis::{Equivalence, KolmogorovSmirnov, Tests, Verdict, Welch};
 use super::joint::Joint;
+use super::reference::{JointReference, QuantityReference, group_size, joint_reference, quantity_references};
 use super::settings::{Margin, Settings};
 use super::wasserstein::Transport;
 use super::{Cohort, Quantity, complete};
@@ -30,12 +30,12 @@ pub struct Comparison {
     pub quantities: Vec<QuantityComparison>,
     /// All quantities together; `None` if fewer than four subjects of either cohort have them all.
     pub joint: Option<Joint>,
-    /// The floors of the joint distances.
-    pub joint_floor: JointFloor,
-    /// The Wasserstein distance of all quantities together, with its floor; `None` as for `joint`.
+    /// The references of the joint distances.
+    pub joint_reference: JointReference,
+    /// The Wasserstein distance of all quantities together, with its reference; `None` as for `joint`.
     pub wasserstein: Option<Transport>,
-    /// Subjects in each group of the quantities' floors (fewer where values are missing).
-    pub floor_subjects: usize,
+    /// Subjects in each group of the quantities' references (fewer where values are missing).
+    pub reference_subjects: usize,
     /// The same with head size and covariates accounted for, where [`adjust`](super::adjust()) added it.
     pub adjusted: Option<Adjusted>,
     /// A quantity against age, where [`AgeTrend::of`] added it.
@@ -72,7 +72,7 @@ pub struct QuantityComparison {
     pub equivalence: Equivalence,
     pub verdict: Verdict,
     /// What halves of the real cohort differ by.
-    pub floor: QuantityFloor,
+    pub reference: QuantityReference,
 }
 
 /// A quantity that could not be compared, and why.
@@ -174,7 +174,7 @@ pub fn compare(real: &Cohort, synthetic: &Cohort, settings: &Settings) -> Result
     let joint =
         Joint::of(&whole_real, &whole_synthetic, &matched.names(), settings.permutations, (settings.seed, 0));
     let wasserstein = Transport::of(&whole_real, &whole_synthetic, &matched.names(), settings, 0);
-    let floors = quantity_floors(&matched.real, &matched.synthetic, settings.splits, settings.seed);
+    let references = quantity_references(&matched.real, &matched.synthetic, settings.splits, settings.seed);
     let p = overall_p(&tests, joint.as_ref());
     let (real_subjects, synthetic_subjects) = (real.subjects.len(), synthetic.subjects.len());
     let one = |(index, (real, synthetic)): (usize, &(Sample, Sample))| {
@@ -195,7 +195,7 @@ pub fn compare(real: &Cohort, synthetic: &Cohort, settings: &Settings) -> Result
             kolmogorov_smirnov: tests.kolmogorov_smirnov,
             equivalence: tests.equivalence,
             verdict: tests.verdict(settings.alpha),
-            floor: floors[index],
+            reference: references[index],
         }
     };
     let quantities = samples.par_iter().enumerate().map(one).collect();
@@ -208,8 +208,8 @@ pub fn compare(real: &Cohort, synthetic: &Cohort, settings: &Settings) -> Result
         wasserstein,
         adjusted: None,
         age: None,
-        joint_floor: joint_floor(&matched.real, &matched.synthetic, settings.splits, settings.seed),
-        floor_subjects: group_size(real_subjects, synthetic_subjects),
+        joint_reference: joint_reference(&matched.real, &matched.synthetic, settings.splits, settings.seed),
+        reference_subjects: group_size(real_subjects, synthetic_subjects),
         p,
         left_out: matched.left_out,
     })
@@ -398,7 +398,7 @@ mod tests {
         let [brain, ventricles] = [&compared.quantities[0], &compared.quantities[1]];
         assert!((brain.sd_ratio.estimate - 0.05).abs() < 1e-12 && brain.sd_ratio.high < 0.1);
         assert_eq!(brain.welch.p.p, 1.0);
-        assert!(brain.kolmogorov_smirnov.p.holm < 0.05 && brain.floor.wasserstein.unwrap().farther > 0.9);
+        assert!(brain.kolmogorov_smirnov.p.holm < 0.05 && brain.reference.wasserstein.unwrap().farther > 0.9);
         assert_eq!((ventricles.sd_ratio.estimate, ventricles.sd_ratio.high), (0.0, 0.0));
         assert_eq!(ventricles.verdict, Verdict::Different);
         assert!(compared.p < 0.05);

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::compare::{Comparison, QuantityComparison};
-use super::floor::Floor;
 use super::hypothesis::{PValue, Verdict};
 use super::joint::Joint;
 use super::power::Power;
+use super::reference::Reference;
 use super::wasserstein::Transport;
 use crate::csv::push_row;
 use crate::stats::{Interval, Summary};
@@ -21,7 +21,7 @@ pub struct Rows {
 }
 
 impl Comparison {
-    /// The comparison as aligned tables: the tests, the floors, the joint tests, what was left out.
+    /// The comparison as aligned tables: the tests, the references, the joint tests, what was left out.
     pub fn to_table(&self) -> String {
         let settings = &self.settings;
         let mut text = format!(
@@ -38,11 +38,11 @@ impl Comparison {
         text += &aligned(&head, rows.into_iter());
         let _ = write!(
             text,
-            "\nFloor: {} against {} real subjects, {} splits; beside it {0} synthetic subjects against the same real \
+            "\nReal–real reference: {} against {} real subjects, {} splits; beside it {0} synthetic subjects against the same real \
              ones\n",
-            self.floor_subjects, self.floor_subjects, settings.splits,
+            self.reference_subjects, self.reference_subjects, settings.splits,
         );
-        let Rows { head, rows } = self.floor_rows();
+        let Rows { head, rows } = self.reference_rows();
         text += &aligned(&head, rows.into_iter());
         match &self.joint {
             Some(joint) => text += &joint_text(joint, self.wasserstein.as_ref()),
@@ -80,11 +80,14 @@ impl Comparison {
     }
 
     /// Every distance beside what two halves of the real cohort differ by, in words and digits for reading.
-    pub fn floor_rows(&self) -> Rows {
+    pub fn reference_rows(&self) -> Rows {
         let head = vec!["distance", "synthetic median", "real median", "real 95 %", "synthetic farther in"];
         Rows {
             head,
-            rows: self.floors().filter_map(|(name, floor)| Some(floor_row(name, &floor?))).collect(),
+            rows: self
+                .references()
+                .filter_map(|(name, reference)| Some(reference_row(name, &reference?)))
+                .collect(),
         }
     }
 
@@ -94,22 +97,22 @@ impl Comparison {
         csv(&rows)
     }
 
-    /// All floors with their names.
-    fn floors(&self) -> impl Iterator<Item = (String, Option<Floor>)> {
+    /// All references with their names.
+    fn references(&self) -> impl Iterator<Item = (String, Option<Reference>)> {
         let joint = [
-            ("correlations", self.joint_floor.correlations),
-            ("energy", self.joint_floor.energy),
-            ("Wasserstein of all", self.wasserstein.as_ref().and_then(|all| all.floor)),
+            ("correlations", self.joint_reference.correlations),
+            ("energy", self.joint_reference.energy),
+            ("Wasserstein of all", self.wasserstein.as_ref().and_then(|all| all.reference)),
         ];
         let quantities = self.quantities.iter().flat_map(|compared| {
-            let (name, floor) = (&compared.quantity.name, &compared.floor);
+            let (name, reference) = (&compared.quantity.name, &compared.reference);
             [
-                (format!("{name} |d|"), floor.cohens_d),
-                (format!("{name} KS"), floor.kolmogorov_smirnov),
-                (format!("{name} Wasserstein"), floor.wasserstein),
+                (format!("{name} |d|"), reference.cohens_d),
+                (format!("{name} KS"), reference.kolmogorov_smirnov),
+                (format!("{name} Wasserstein"), reference.wasserstein),
             ]
         });
-        quantities.chain(joint.map(|(name, floor)| (name.to_string(), floor)))
+        quantities.chain(joint.map(|(name, reference)| (name.to_string(), reference)))
     }
 }
 
@@ -208,9 +211,9 @@ fn tested(compared: &QuantityComparison) -> Vec<String> {
     ]
 }
 
-fn floor_row(name: String, floor: &Floor) -> Vec<String> {
-    let farther = format!("{:.0} %", 100.0 * floor.farther);
-    vec![name, number(floor.synthetic), number(floor.median), number(floor.p95), farther]
+fn reference_row(name: String, reference: &Reference) -> Vec<String> {
+    let farther = format!("{:.0} %", 100.0 * reference.farther);
+    vec![name, number(reference.synthetic), number(reference.median), number(reference.p95), farther]
 }
 
 fn joint_text(joint: &Joint, wasserstein: Option<&Transport>) -> String {
@@ -285,20 +288,20 @@ fn csv_fields(compared: &QuantityComparison) -> Fields {
         p_fields(&mut fields, test, Some(p));
     }
     fields.push(("verdict".into(), format!("{:?}", compared.verdict).to_lowercase()));
-    let floors = [
-        ("cohens_d", compared.floor.cohens_d),
-        ("ks", compared.floor.kolmogorov_smirnov),
-        ("wasserstein", compared.floor.wasserstein),
+    let references = [
+        ("cohens_d", compared.reference.cohens_d),
+        ("ks", compared.reference.kolmogorov_smirnov),
+        ("wasserstein", compared.reference.wasserstein),
     ];
-    for (name, floor) in floors {
-        let mut of = |part: &str, value: fn(Floor) -> f64| {
-            let value = floor.map_or_else(String::new, |floor| value(floor).to_string());
-            fields.push((format!("floor_{name}_{part}"), value));
+    for (name, reference) in references {
+        let mut of = |part: &str, value: fn(Reference) -> f64| {
+            let value = reference.map_or_else(String::new, |reference| value(reference).to_string());
+            fields.push((format!("reference_{name}_{part}"), value));
         };
-        of("real_median", |floor| floor.median);
-        of("real_p95", |floor| floor.p95);
-        of("synthetic_median", |floor| floor.synthetic);
-        of("synthetic_farther", |floor| floor.farther);
+        of("real_median", |reference| reference.median);
+        of("real_p95", |reference| reference.p95);
+        of("synthetic_median", |reference| reference.synthetic);
+        of("synthetic_farther", |reference| reference.farther);
     }
     fields
 }

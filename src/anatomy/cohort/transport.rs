@@ -63,8 +63,8 @@ impl Tree {
         let (n, m) = costs.shape();
         let divisor = greatest_common_divisor(n, m);
         let mut held = vec![m / divisor * (n + 1) + 1; n];
-        let mut room = vec![n / divisor * (n + 1); m];
-        room[m - 1] += n;
+        let mut capacity = vec![n / divisor * (n + 1); m];
+        capacity[m - 1] += n;
         let mut pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (0..m).map(move |j| (i, j))).collect();
         pairs.sort_unstable_by(|&a, &b| costs[a].total_cmp(&costs[b]));
         let mut tree = Self {
@@ -77,10 +77,10 @@ impl Tree {
             potential: vec![0.0; n + m],
         };
         for (source, target) in pairs {
-            let units = held[source].min(room[target]);
+            let units = held[source].min(capacity[target]);
             if units > 0 {
                 held[source] -= units;
-                room[target] -= units;
+                capacity[target] -= units;
                 tree.arcs_of[source].push(tree.arcs.len());
                 tree.arcs_of[n + target].push(tree.arcs.len());
                 tree.arcs.push(Arc { source, target, units });

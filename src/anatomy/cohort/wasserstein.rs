@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use super::floor::{Floor, Split, group_size, split};
 use super::joint::{Distances, FEWEST};
+use super::reference::{Reference, Split, group_size, split};
 use super::settings::Settings;
 use super::transport::least_cost;
 use crate::stats::{Draws, permutation_p, permuted};
@@ -16,7 +16,7 @@ use crate::stats::{Draws, permutation_p, permuted};
 /// Of regional volumes over head size, this is the index of Jafrasteh and colleagues (2025, WASABI,
 /// doi 10.48550/arXiv.2504.21771), but for its root and for standard deviations, without which the largest region counts
 /// alone. Finite samples of one distribution have a distance too, the larger the more quantities there are: read it
-/// beside its floor.
+/// beside its reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transport {
     /// The quantities.
@@ -29,10 +29,10 @@ pub struct Transport {
     pub distance: f64,
     /// Permutation p.
     pub p: f64,
-    /// Subjects in each group of the floor.
-    pub floor_subjects: usize,
+    /// Subjects in each group of the reference.
+    pub reference_subjects: usize,
     /// What halves of the real cohort differ by.
-    pub floor: Option<Floor>,
+    pub reference: Option<Reference>,
 }
 
 impl Transport {
@@ -68,8 +68,8 @@ impl Transport {
             synthetic_subjects: sizes.1,
             distance,
             p: permutation_p(distance, permuted),
-            floor_subjects: group_size(sizes.0, sizes.1),
-            floor: Floor::of(pairs.into_iter()),
+            reference_subjects: group_size(sizes.0, sizes.1),
+            reference: Reference::of(pairs.into_iter()),
         })
     }
 }
@@ -126,10 +126,10 @@ mod tests {
         let loud: Vec<Vec<f64>> =
             columns(1, 33).into_iter().map(|column| column.into_iter().map(|x| x + 1.2).collect()).collect();
         let loud = of(&real, &loud);
-        let (quiet_floor, loud_floor) = (quiet.floor.unwrap(), loud.floor.unwrap());
-        assert_eq!((quiet.floor_subjects, quiet.real_subjects, quiet.synthetic_subjects), (20, 40, 33));
-        assert!(quiet.p > 0.05 && (0.1..0.9).contains(&quiet_floor.farther), "{quiet:?}");
-        assert!(loud.p <= 0.01 && loud_floor.synthetic > loud_floor.p95, "{loud:?}");
+        let (quiet_reference, loud_reference) = (quiet.reference.unwrap(), loud.reference.unwrap());
+        assert_eq!((quiet.reference_subjects, quiet.real_subjects, quiet.synthetic_subjects), (20, 40, 33));
+        assert!(quiet.p > 0.05 && (0.1..0.9).contains(&quiet_reference.farther), "{quiet:?}");
+        assert!(loud.p <= 0.01 && loud_reference.synthetic > loud_reference.p95, "{loud:?}");
         let few: Vec<Vec<f64>> = columns(1, 3);
         assert_eq!(Transport::of(&real, &few, &["a", "b", "c"], &Settings::default(), 0), None);
     }

@@ -34,7 +34,7 @@ fn overlap(before: &Segmentation, after: &Segmentation) -> RegionOverlap {
 /// than half a voxel.
 #[test]
 fn distances_are_near_those_of_monai_and_scipy() {
-    let text = include_str!("../../../tests/fixtures/anatomy/gate/expected.json");
+    let text = include_str!("../../../tests/fixtures/anatomy/quality_check/expected.json");
     for case in serde_json::from_str::<Vec<Case>>(text).unwrap() {
         let [one, other] = case.balls.map(|balls| {
             Array3::from_shape_fn(case.shape, |(z, y, x)| {

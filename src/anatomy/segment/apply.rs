@@ -10,7 +10,7 @@ use super::core::{core, extent};
 use super::detail::Detail;
 use super::look::Look;
 use super::loss::softmax;
-use super::network::{SegmentationNet, SegmentationNetConfig, unfolded};
+use super::network::{SegmentationNet, SegmentationNetConfig, voxel_of_block};
 use super::refine::{Record, refine};
 use super::{rescale, tiles};
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ impl<B: VolumeOps> Segmenter<B> {
                 values.par_chunks(STRUCTURES * places).map(|logits| most_likely(logits, places)).collect();
             for (s, part) in parts.into_iter().enumerate() {
                 for (at, label) in part.into_iter().enumerate() {
-                    let place = unfolded(s, [first + at / (h * w), at / w % h, at % w], 2);
+                    let place = voxel_of_block(s, [first + at / (h * w), at / w % h, at % w], 2);
                     if let Some(voxel) = labels.get_mut(place) {
                         *voxel = label;
                     }
@@ -205,9 +205,9 @@ impl<B: VolumeOps> Segmenter<B> {
     /// Probabilities `[STRUCTURES, D·H·W]` of the part of a block of the training size that begins at `from` and has the shape
     /// `crop` `[D, H, W]`.
     pub fn probabilities_at(&self, block: ArrayView3<f32>, from: [usize; 3], crop: [usize; 3]) -> Vec<f32> {
-        let folded = self.probabilities(block);
+        let packed = self.probabilities(block);
         let [_, th, tw] = self.tile;
-        let places = folded.len() / (self.config.folded() * STRUCTURES);
+        let places = packed.len() / (self.config.block_voxels() * STRUCTURES);
         let [d, h, w] = crop;
         let mut part = vec![0.0; STRUCTURES * d * h * w];
         part.par_chunks_mut(h * w).enumerate().for_each(|(row, plane)| {
@@ -216,7 +216,7 @@ impl<B: VolumeOps> Segmenter<B> {
                 let (y, x) = (from[1] + at / w, from[2] + at % w);
                 let s = (z % 2) * 4 + (y % 2) * 2 + x % 2;
                 let place = ((z / 2) * (th / 2) + y / 2) * (tw / 2) + x / 2;
-                *value = folded[(s * STRUCTURES + k) * places + place];
+                *value = packed[(s * STRUCTURES + k) * places + place];
             }
         });
         part

@@ -82,11 +82,11 @@ impl Blend {
 
     /// Adds the probabilities of a block whose first voxel is `at`, folded as the network's logits
     /// ([`super::SegmentationNet::forward`]). Those of a mirrored image are turned back, sides exchanged.
-    pub fn add(&mut self, folded: Vec<f32>, at: [usize; 3], mirrored: bool) {
+    pub fn add(&mut self, packed: Vec<f32>, at: [usize; 3], mirrored: bool) {
         let [_, height, width] = self.shape;
         let [_, th, tw] = self.tile;
         let (rows, columns) = (th.min(height - at[1]), tw.min(width - at[2]));
-        let places = folded.len() / (8 * STRUCTURES);
+        let places = packed.len() / (8 * STRUCTURES);
         let last = at[0] + self.tile[0].min(self.shape[0] - at[0]);
         let windows = &self.windows;
         let plane = height * width;
@@ -112,7 +112,7 @@ impl Blend {
                             let seen = if mirrored { columns - 1 - x } else { x };
                             let s = (z % 2) * 4 + (y % 2) * 2 + seen % 2;
                             let place = ((z / 2) * (th / 2) + y / 2) * (tw / 2) + seen / 2;
-                            *to += outer * windows[2][x] * folded[(s * STRUCTURES + from) * places + place];
+                            *to += outer * windows[2][x] * packed[(s * STRUCTURES + from) * places + place];
                         }
                     }
                 }
@@ -185,20 +185,20 @@ mod tests {
     use super::*;
 
     /// Folded probabilities of a block in which voxel `(z, y, x)` surely is `structure(z, y, x)`.
-    fn folded(tile: [usize; 3], structure: impl Fn(usize, usize, usize) -> usize) -> Vec<f32> {
+    fn packed(tile: [usize; 3], structure: impl Fn(usize, usize, usize) -> usize) -> Vec<f32> {
         let [d, h, w] = tile;
         let places = d * h * w / 8;
-        let mut folded = vec![0.0; 8 * STRUCTURES * places];
+        let mut packed = vec![0.0; 8 * STRUCTURES * places];
         for z in 0..d {
             for y in 0..h {
                 for x in 0..w {
                     let s = (z % 2) * 4 + (y % 2) * 2 + x % 2;
                     let place = ((z / 2) * (h / 2) + y / 2) * (w / 2) + x / 2;
-                    folded[(s * STRUCTURES + structure(z, y, x)) * places + place] = 1.0;
+                    packed[(s * STRUCTURES + structure(z, y, x)) * places + place] = 1.0;
                 }
             }
         }
-        folded
+        packed
     }
 
     #[test]
@@ -214,8 +214,8 @@ mod tests {
         let mut blend = Blend::new(shape, tile);
         for z in [0, 2] {
             for x in [0, 3] {
-                blend.add(folded(tile, |c, b, a| truth(z + c, b, x + a)), [z, 0, x], false);
-                blend.add(folded(tile, |c, b, a| mirrored(truth(z + c, b, x + 3 - a))), [z, 0, x], true);
+                blend.add(packed(tile, |c, b, a| truth(z + c, b, x + a)), [z, 0, x], false);
+                blend.add(packed(tile, |c, b, a| mirrored(truth(z + c, b, x + 3 - a))), [z, 0, x], true);
             }
         }
         let (labels, sums, _) = blend.finish();
@@ -232,9 +232,9 @@ mod tests {
         let (shape, tile) = ([3, 4, 3], [4, 4, 4]);
         let truth = |z: usize, y: usize, x: usize| (z + y + x) % 2;
         let mut blend = Blend::new(shape, tile);
-        blend.add(folded(tile, truth), [0; 3], false);
+        blend.add(packed(tile, truth), [0; 3], false);
         // The mirrored part is the region's own, with air behind it.
-        blend.add(folded(tile, |z, y, x| if x < 3 { truth(z, y, 2 - x) } else { 0 }), [0; 3], true);
+        blend.add(packed(tile, |z, y, x| if x < 3 { truth(z, y, 2 - x) } else { 0 }), [0; 3], true);
         let (labels, sums, _) = blend.finish();
         assert!(labels.indexed_iter().all(|((z, y, x), &label)| usize::from(label) == truth(z, y, x)));
         assert!((sums.expected[1] - 18.0).abs() < 1e-4, "{:?}", sums.expected);

@@ -15,8 +15,8 @@ pub fn core(labels: &Array3<u8>) -> Option<Array3<bool>> {
     let csf = Structure::Csf.index() as u8;
     let depth = distance_transform_mm(labels.mapv(|label| label <= csf).view(), [1.0; 3]);
     let deep = depth.mapv(|depth| depth > DEPTH_MM);
-    let pieces = components(&deep, Connectivity::Faces);
-    (!pieces.pieces.is_empty()).then(|| pieces.mask(0))
+    let components = components(&deep, Connectivity::Faces);
+    (!components.components.is_empty()).then(|| components.mask(0))
 }
 
 /// First and last plane of a mask along each axis, and the middle one of its voxels; none of an empty mask.

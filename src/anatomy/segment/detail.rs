@@ -85,7 +85,7 @@ pub struct Detail<B: VolumeOps> {
 
 /// The shape of a network of these widths, from the finest level down.
 pub fn config(widths: Vec<usize>) -> SegmentationNetConfig {
-    SegmentationNetConfig { widths, inputs: 1 + GUIDES.len(), outputs: CORRECTIONS, fold: 1 }
+    SegmentationNetConfig { widths, inputs: 1 + GUIDES.len(), outputs: CORRECTIONS, space_to_depth: 1 }
 }
 
 /// What the network sees: the image `[D, H, W]`, on a scale of its own ([`rescale`]), and the probabilities of `GUIDES`, from

@@ -66,14 +66,14 @@ impl Look {
         Pose::of(&self.centres_mm()).filter(Pose::is_reliable)
     }
 
-    /// The centre of the largest piece of each structure in the world; none of one that is too small.
+    /// The centre of the largest component of each structure in the world; none of one that is too small.
     fn centres_mm(&self) -> [Option<[f64; 3]>; STRUCTURES] {
         let found = components(&self.rough, Connectivity::Faces);
-        let mut sums = vec![[0u64; 3]; found.pieces.len()];
+        let mut sums = vec![[0u64; 3]; found.components.len()];
         let mut first = [None; STRUCTURES];
-        for (number, piece) in found.pieces.iter().enumerate() {
-            let first = &mut first[usize::from(piece.value)];
-            if first.is_none() && piece.voxels >= VOXELS_MIN {
+        for (number, component) in found.components.iter().enumerate() {
+            let first = &mut first[usize::from(component.value)];
+            if first.is_none() && component.voxels >= VOXELS_MIN {
                 *first = Some(number);
             }
         }
@@ -83,7 +83,7 @@ impl Look {
         }
         first.map(|number| {
             let number = number?;
-            let voxels = found.pieces[number].voxels as f64;
+            let voxels = found.components[number].voxels as f64;
             let at = [0, 1, 2].map(|a| sums[number][a] as f64 / voxels + self.part[2 - a].start as f64);
             let place = self.grid.affine * Vector4::new(at[0], at[1], at[2], 1.0);
             Some(place.xyz().into())

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::STRUCTURES;
-use super::network::unfolded;
+use super::network::voxel_of_block;
 
 /// Keeps the Dice of a structure of few voxels finite, in voxels.
 const SMOOTH: f64 = 1.0;
@@ -36,7 +36,7 @@ pub const APART: Classes = {
     classes
 };
 
-/// The loss of logits `[f³·STRUCTURES, D/f, H/f, W/f]` in blocks of length f, `fold` (see [`super::SegmentationNet::forward`]),
+/// The loss of logits `[f³·STRUCTURES, D/f, H/f, W/f]` in blocks of length f, `block` (see [`super::SegmentationNet::forward`]),
 /// against the indices of structures `target` `[D, H, W]`, both in C order; `grid` is `[D/f, H/f, W/f]`, and `weight` that of
 /// the cross-entropy: Dice alone rewards a small structure that is found too large, and cross-entropy does not. Structures of
 /// one of the `classes` count as one.
@@ -49,22 +49,22 @@ pub fn loss(
     logits: &[f32],
     target: &[u8],
     grid: [usize; 3],
-    fold: usize,
+    block: usize,
     weight: f64,
     classes: &Classes,
 ) -> Loss {
-    let folded = fold.pow(3);
+    let packed = block.pow(3);
     let class = classes.map(usize::from);
     let members: Vec<Vec<usize>> =
         (0..STRUCTURES).map(|c| (0..STRUCTURES).filter(|&k| class[k] == c).collect()).collect();
     let [d, h, w] = grid;
     let places = d * h * w;
-    assert_eq!(logits.len(), folded * STRUCTURES * places, "logits of the grid");
-    assert_eq!(target.len(), folded * places, "a target of the grid");
+    assert_eq!(logits.len(), packed * STRUCTURES * places, "logits of the grid");
+    assert_eq!(target.len(), packed * places, "a target of the grid");
     let voxels = target.len() as f64;
     // One plane d and one voxel of the blocks at a time; what it reads of the logits is a row of w in each structure.
     let slab = h * w;
-    let parts: Vec<(Vec<f32>, Sums)> = (0..folded * d)
+    let parts: Vec<(Vec<f32>, Sums)> = (0..packed * d)
         .into_par_iter()
         .map(|part| {
             let (s, z) = (part / d, part % d);
@@ -81,7 +81,7 @@ pub fn loss(
             }
             for y in 0..h {
                 for x in 0..w {
-                    let label = class[usize::from(target[voxel(s, [z, y, x], grid, fold)])];
+                    let label = class[usize::from(target[voxel(s, [z, y, x], grid, block)])];
                     let at = y * w + x;
                     let logits =
                         members[label].iter().map(|k| logits[(s * STRUCTURES + k) * places + z * slab + at]);
@@ -110,7 +110,7 @@ pub fn loss(
         }
     }
     let mut gradient = vec![0.0f32; logits.len()];
-    let mut planes: Vec<Vec<&mut [f32]>> = (0..folded * d).map(|_| Vec::with_capacity(STRUCTURES)).collect();
+    let mut planes: Vec<Vec<&mut [f32]>> = (0..packed * d).map(|_| Vec::with_capacity(STRUCTURES)).collect();
     for (place, plane) in gradient.chunks_exact_mut(slab).enumerate() {
         let (channel, z) = (place / d, place % d);
         planes[channel / STRUCTURES * d + z].push(plane);
@@ -125,7 +125,7 @@ pub fn loss(
             }
         }
         let labels: Vec<usize> = (0..slab)
-            .map(|at| class[usize::from(target[voxel(s, [z, at / w, at % w], grid, fold)])])
+            .map(|at| class[usize::from(target[voxel(s, [z, at / w, at % w], grid, block)])])
             .collect();
         // Probability of the target's class.
         let mut joint = vec![0.0f32; slab];
@@ -150,9 +150,9 @@ pub fn loss(
 }
 
 /// Index of voxel `s` of the block at the place `at` of the grid `[_, h, w]` in the full one.
-fn voxel(s: usize, at: [usize; 3], [_, h, w]: [usize; 3], fold: usize) -> usize {
-    let [z, y, x] = unfolded(s, at, fold);
-    (z * fold * h + y) * fold * w + x
+fn voxel(s: usize, at: [usize; 3], [_, h, w]: [usize; 3], block: usize) -> usize {
+    let [z, y, x] = voxel_of_block(s, at, block);
+    (z * block * h + y) * block * w + x
 }
 
 /// Logits `[STRUCTURES, n]` become probabilities, voxel by voxel; returns the logarithms of the normalisers.

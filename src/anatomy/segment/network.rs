@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, fold, normalising, upsample_features};
+use crate::nn::{Init, NormalisedConv, NormalisedConvConfig, normalising, space_to_depth, upsample_features};
 use crate::ops::{Features, VolumeOps};
 
 /// Shape of a [`SegmentationNet`].
@@ -17,23 +17,23 @@ pub struct SegmentationNetConfig {
     /// Classes that it tells apart.
     pub outputs: usize,
     /// Length of the blocks of voxels that one place of the finest level stands for: 2, or 1 for every voxel by itself.
-    pub fold: usize,
+    pub space_to_depth: usize,
 }
 
 impl SegmentationNetConfig {
     /// A network that sees an image of one channel and works on half its grid.
     pub fn on_half_the_grid(widths: Vec<usize>, outputs: usize) -> Self {
-        Self { widths, inputs: 1, outputs, fold: 2 }
+        Self { widths, inputs: 1, outputs, space_to_depth: 2 }
     }
 
     /// What a grid's axes must be multiples of.
     pub fn multiple(&self) -> usize {
-        self.fold << (self.widths.len() - 1)
+        self.space_to_depth << (self.widths.len() - 1)
     }
 
     /// Voxels that one place of the finest level stands for.
-    pub fn folded(&self) -> usize {
-        self.fold.pow(3)
+    pub fn block_voxels(&self) -> usize {
+        self.space_to_depth.pow(3)
     }
 
     /// The network with its initial values.
@@ -46,7 +46,7 @@ impl SegmentationNetConfig {
         let down = (0..=last)
             .map(|i| match i {
                 0 => Level {
-                    enter: conv(self.folded() * self.inputs, widths[0], 3, 1, true),
+                    enter: conv(self.block_voxels() * self.inputs, widths[0], 3, 1, true),
                     stay: conv(widths[0], widths[0], 3, 1, true),
                 },
                 _ => Level {
@@ -64,8 +64,8 @@ impl SegmentationNetConfig {
                 second: (i < 2).then(|| conv(widths[i], widths[i], 3, 1, true)),
             })
             .collect();
-        let head = conv(widths[0], self.folded() * self.outputs, 1, 1, false);
-        SegmentationNet { down, bottom, up, head, fold: self.fold }
+        let head = conv(widths[0], self.block_voxels() * self.outputs, 1, 1, false);
+        SegmentationNet { down, bottom, up, head, space_to_depth: self.space_to_depth }
     }
 }
 
@@ -95,7 +95,7 @@ pub struct SegmentationNet<B: Backend> {
     bottom: NormalisedConv<B>,
     up: Vec<Rise<B>>,
     head: NormalisedConv<B>,
-    fold: usize,
+    space_to_depth: usize,
 }
 
 impl<B: VolumeOps> SegmentationNet<B> {
@@ -106,13 +106,13 @@ impl<B: VolumeOps> SegmentationNet<B> {
     /// - logits: `[N, f³·K, D/f, H/f, W/f]` of K classes and blocks of length f; channel `s·K + k` is class `k` in voxel
     ///   `(f·d + s/f², f·h + s/f%f, f·w + s%f)`
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
-        self.head.forward(self.decoded(self.encoded(self.folded(image)))).into_volumes()
+        self.head.forward(self.decoded(self.encoded(self.packed(image)))).into_volumes()
     }
 
     /// [`SegmentationNet::forward`] of one volume without keeping the whole of its logits, which are the largest part of it:
     /// slab after slab of at most `planes` of the finest level goes to `take` with the index of its first plane.
     pub fn slabs(&self, image: Tensor<B, 5>, planes: usize, mut take: impl FnMut(usize, Tensor<B, 5>)) {
-        let decoded = self.decoded(self.encoded(self.folded(image)));
+        let decoded = self.decoded(self.encoded(self.packed(image)));
         let style = normalising(&decoded);
         let features = decoded.into_volumes(); // [1, C, D/2, H/2, W/2]
         let length = features.dims()[2];
@@ -148,20 +148,20 @@ impl<B: VolumeOps> SegmentationNet<B> {
     }
 
     /// The voxels of each block as channels.
-    fn folded(&self, image: Tensor<B, 5>) -> Features<B> {
-        Features::from_volumes(fold(image, [self.fold; 3]))
+    fn packed(&self, image: Tensor<B, 5>) -> Features<B> {
+        Features::from_volumes(space_to_depth(image, [self.space_to_depth; 3]))
     }
 
     /// The features of the deepest level: `[N, C, D/2ᴸ, H/2ᴸ, W/2ᴸ]` with the last width for C and L levels.
     pub fn deepest(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
-        let mut levels = self.encoded(self.folded(image));
+        let mut levels = self.encoded(self.packed(image));
         levels.pop().expect("a network has a level").into_volumes()
     }
 }
 
-/// Where voxel `s` of the block of length `fold` at the place `[z, y, x]` stands in the full grid, `[d, h, w]`.
-pub(super) fn unfolded(s: usize, [z, y, x]: [usize; 3], fold: usize) -> [usize; 3] {
-    [fold * z + s / (fold * fold), fold * y + s / fold % fold, fold * x + s % fold]
+/// Where voxel `s` of the block of length `space_to_depth` at the place `[z, y, x]` stands in the full grid, `[d, h, w]`.
+pub(super) fn voxel_of_block(s: usize, [z, y, x]: [usize; 3], block: usize) -> [usize; 3] {
+    [block * z + s / (block * block), block * y + s / block % block, block * x + s % block]
 }
 
 #[cfg(test)]
@@ -193,10 +193,10 @@ mod tests {
         let numbers: Vec<f32> = (0..64).map(|i| i as f32).collect();
         let image =
             Tensor::<Flex, 5>::from_data(TensorData::new(numbers, [1, 1, 4, 4, 4]), &Default::default());
-        let folded = values(fold(image, [2; 3]));
-        for (s, channel) in folded.chunks(8).enumerate() {
+        let packed = values(space_to_depth(image, [2; 3]));
+        for (s, channel) in packed.chunks(8).enumerate() {
             for (at, &value) in channel.iter().enumerate() {
-                let [z, y, x] = unfolded(s, [at / 4, at / 2 % 2, at % 2], 2);
+                let [z, y, x] = voxel_of_block(s, [at / 4, at / 2 % 2, at % 2], 2);
                 assert_eq!(value, (16 * z + 4 * y + x) as f32);
             }
         }
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn without_folding_there_is_a_place_for_every_voxel() {
-        let config = SegmentationNetConfig { widths: vec![4, 6], inputs: 3, outputs: 5, fold: 1 };
-        assert_eq!((config.multiple(), config.folded()), (2, 1));
+        let config = SegmentationNetConfig { widths: vec![4, 6], inputs: 3, outputs: 5, space_to_depth: 1 };
+        assert_eq!((config.multiple(), config.block_voxels()), (2, 1));
         let network: SegmentationNet<Flex> = config.init(&mut Init::new(1), &Default::default());
         let image = image([8, 8, 8]).repeat_dim(1, 3);
         assert_eq!(network.forward(image).dims(), [1, 5, 8, 8, 8]);

@@ -16,20 +16,20 @@ pub enum Connectivity {
     Corners,
 }
 
-/// A connected piece.
+/// A connected component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece<T> {
+pub struct Component<T> {
     /// The value of its voxels.
     pub value: T,
     /// How many they are.
     pub voxels: usize,
 }
 
-/// The connected pieces of a mask or a label map: voxels of equal value that hang together.
+/// The connected components of a mask or a label map: voxels of equal value that hang together.
 #[derive(Clone, Debug)]
 pub struct Components<T> {
-    /// The pieces, the largest first; equally large ones in the order of their first voxels.
-    pub pieces: Vec<Piece<T>>,
+    /// The components, the largest first; equally large ones in the order of their first voxels.
+    pub components: Vec<Component<T>>,
     shape: (usize, usize, usize),
     runs: Vec<Run<T>>,
 }
@@ -41,10 +41,10 @@ struct Run<T> {
     start: u32,
     end: u32,
     value: T,
-    piece: u32,
+    component: u32,
 }
 
-/// The pieces of equal value in `values`, `[D, H, W]`. The default value (`false`, zero) is background and belongs to none.
+/// The components of equal value in `values`, `[D, H, W]`. The default value (`false`, zero) is background and belongs to none.
 ///
 /// # Panics
 /// If an axis, or the number of rows, is beyond `u32`.
@@ -93,7 +93,7 @@ fn push_runs<T: Copy + Default + PartialEq>(row: u32, line: impl Iterator<Item =
     let (mut value, mut start, mut end) = (T::default(), 0, 0);
     let mut close = |value, start, end| {
         if value != T::default() {
-            runs.push(Run { row, start, end, value, piece: 0 });
+            runs.push(Run { row, start, end, value, component: 0 });
         }
     };
     for next in line {
@@ -137,44 +137,48 @@ fn root(parents: &mut [u32], mut n: u32) -> u32 {
     n
 }
 
-/// Numbers the pieces by size. A root is the first run of its piece, so that it comes before the others.
+/// Numbers the components by size. A root is the first run of its component, so that it comes before the others.
 fn gather<T: Copy>(
     shape: (usize, usize, usize),
     mut runs: Vec<Run<T>>,
     mut parents: Vec<u32>,
 ) -> Components<T> {
-    let mut pieces: Vec<Piece<T>> = Vec::new();
+    let mut components: Vec<Component<T>> = Vec::new();
     for n in 0..runs.len() {
         let root = root(&mut parents, n as u32) as usize;
         if root == n {
-            runs[n].piece = pieces.len() as u32;
-            pieces.push(Piece { value: runs[n].value, voxels: 0 });
+            runs[n].component = components.len() as u32;
+            components.push(Component { value: runs[n].value, voxels: 0 });
         } else {
-            runs[n].piece = runs[root].piece;
+            runs[n].component = runs[root].component;
         }
-        pieces[runs[n].piece as usize].voxels += (runs[n].end - runs[n].start) as usize;
+        components[runs[n].component as usize].voxels += (runs[n].end - runs[n].start) as usize;
     }
-    let mut order: Vec<usize> = (0..pieces.len()).collect();
-    order.sort_by_key(|&n| Reverse(pieces[n].voxels));
+    let mut order: Vec<usize> = (0..components.len()).collect();
+    order.sort_by_key(|&n| Reverse(components[n].voxels));
     let mut rank = vec![0; order.len()];
     order.iter().enumerate().for_each(|(place, &n)| rank[n] = place as u32);
-    runs.iter_mut().for_each(|run| run.piece = rank[run.piece as usize]);
-    Components { pieces: order.iter().map(|&n| pieces[n]).collect(), shape, runs }
+    runs.iter_mut().for_each(|run| run.component = rank[run.component as usize]);
+    Components { components: order.iter().map(|&n| components[n]).collect(), shape, runs }
 }
 
 impl<T: Copy + PartialEq> Components<T> {
-    /// Voxels of each piece of this value, the largest first.
+    /// Voxels of each component of this value, the largest first.
     pub fn sizes_of(&self, value: T) -> Vec<usize> {
-        self.pieces.iter().filter(|piece| piece.value == value).map(|piece| piece.voxels).collect()
+        self.components
+            .iter()
+            .filter(|component| component.value == value)
+            .map(|component| component.voxels)
+            .collect()
     }
 
-    /// The voxels of the piece at this place among [`Components::pieces`], `[D, H, W]`; none of a piece that is not
+    /// The voxels of the component at this place among [`Components::components`], `[D, H, W]`; none of a component that is not
     /// there. The first is the largest.
-    pub fn mask(&self, piece: usize) -> Array3<bool> {
-        self.painted(|number| number == piece)
+    pub fn mask(&self, component: usize) -> Array3<bool> {
+        self.painted(|number| number == component)
     }
 
-    /// The number of each voxel's piece, `[D, H, W]`: 1 for the largest, 0 for the background.
+    /// The number of each voxel's component, `[D, H, W]`: 1 for the largest, 0 for the background.
     pub fn labels(&self) -> Array3<u32> {
         self.painted(|number| number as u32 + 1)
     }
@@ -184,7 +188,7 @@ impl<T: Copy + PartialEq> Components<T> {
         let mut voxels = vec![U::default(); d * h * w];
         for run in &self.runs {
             let row = run.row as usize * w;
-            voxels[row + run.start as usize..row + run.end as usize].fill(colour(run.piece as usize));
+            voxels[row + run.start as usize..row + run.end as usize].fill(colour(run.component as usize));
         }
         Array3::from_shape_vec(self.shape, voxels).expect("as many voxels as the shape says")
     }
@@ -209,7 +213,7 @@ mod tests {
         assert!(largest[[1, 2, 3]] && !largest[[3, 0, 0]]);
         assert_eq!(found.labels()[[3, 0, 0]], 2);
         assert_eq!(found.mask(2).iter().filter(|&&on| on).count(), 0);
-        assert!(components(&Array3::<u8>::zeros((2, 0, 3)), Connectivity::Faces).pieces.is_empty());
+        assert!(components(&Array3::<u8>::zeros((2, 0, 3)), Connectivity::Faces).components.is_empty());
     }
 
     /// Numbers of `scipy.ndimage.label` 1.15 on each value in turn (tests/fixtures/volumes/shape.py).
@@ -224,16 +228,16 @@ mod tests {
             let found = components(&values, connectivity);
             for value in 1..4u8 {
                 let sizes = found.sizes_of(value);
-                let (pieces, largest, second) = expected[usize::from(value) - 1];
+                let (components, largest, second) = expected[usize::from(value) - 1];
                 assert_eq!(
                     (sizes.len(), sizes[0], sizes.get(1).copied().unwrap_or(0)),
-                    (pieces, largest, second)
+                    (components, largest, second)
                 );
             }
         }
     }
 
-    /// By connectivity and value: number of pieces, voxels of the largest and of the second.
+    /// By connectivity and value: number of components, voxels of the largest and of the second.
     const PIECES: [[(usize, usize, usize); 3]; 3] = [
         [(382, 26, 25), (357, 44, 38), (412, 10, 7)],
         [(28, 1001, 4), (13, 1174, 4), (66, 620, 12)],

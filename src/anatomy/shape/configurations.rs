@@ -57,7 +57,7 @@ impl Configurations {
         Self { counts }
     }
 
-    /// The Euler number: pieces minus tunnels plus cavities, where voxels of the mask hang together by corners (26) and
+    /// The Euler number: components minus tunnels plus cavities, where voxels of the mask hang together by corners (26) and
     /// those of the background by faces (6). That is the vertices less the edges plus the faces less the cubes of the
     /// union of closed voxels.
     pub fn euler_number(&self) -> i64 {
@@ -79,7 +79,7 @@ impl Configurations {
     }
 
     /// The area of the surface in mm², of voxels of `spacing_mm` along `(i, j, k)`, by Crofton's formula: the area is four
-    /// times the mean number of pieces that lines of all directions cut from the body, per area across them. Here 13
+    /// times the mean number of components that lines of all directions cut from the body, per area across them. Here 13
     /// directions, each weighted with its part of the sphere of directions (Legland, Kiêu & Devaux 2007, "Computation of
     /// Minkowski measures on 2D and 3D binary images"; Lehmann & Legland 2012, "Efficient N-dimensional surface estimation
     /// using Crofton formula and run-length encoding").

@@ -1,10 +1,10 @@
-//! Masks made whole: one piece, without holes.
+//! Masks made whole: one component, without holes.
 
 use ndarray::Array3;
 
 use super::{Connectivity, components};
 
-/// The largest piece of a mask `[D, H, W]` (voxels that share faces) with its holes filled: what of the rest cannot be reached
+/// The largest component of a mask `[D, H, W]` (voxels that share faces) with its holes filled: what of the rest cannot be reached
 /// from the border of the grid through faces. Nothing of an empty one.
 pub fn whole(mask: &Array3<bool>) -> Array3<bool> {
     filled(&components(mask, Connectivity::Faces).mask(0))
@@ -13,14 +13,14 @@ pub fn whole(mask: &Array3<bool>) -> Array3<bool> {
 /// A mask with its holes filled, as [`whole`] does.
 pub fn filled(mask: &Array3<bool>) -> Array3<bool> {
     let outside = components(&mask.mapv(|inside| !inside), Connectivity::Faces);
-    let pieces = outside.labels();
+    let components = outside.labels();
     let (d, h, w) = mask.dim();
-    let mut reached = vec![false; outside.pieces.len() + 1];
-    for ((z, y, x), &piece) in pieces.indexed_iter() {
+    let mut reached = vec![false; outside.components.len() + 1];
+    for ((z, y, x), &component) in components.indexed_iter() {
         let border = z == 0 || y == 0 || x == 0 || z + 1 == d || y + 1 == h || x + 1 == w;
-        reached[piece as usize] |= border && piece > 0;
+        reached[component as usize] |= border && component > 0;
     }
-    pieces.mapv(|piece| !reached[piece as usize])
+    components.mapv(|component| !reached[component as usize])
 }
 
 #[cfg(test)]

@@ -32,9 +32,9 @@ pub enum Flag {
     /// A region's volume is not that of an adult human ([`super::LIMITS`]).
     OutOfRange { region: String, volume_ml: f64, min_ml: f64, max_ml: f64 },
     /// A structure that should hang together is scattered.
-    Scattered { structure: Structure, pieces: usize, largest_fraction: f64 },
-    /// The brain falls into pieces.
-    BrainInPieces { pieces: usize, second_ml: f64 },
+    Scattered { structure: Structure, components: usize, largest_fraction: f64 },
+    /// The brain falls into components.
+    BrainDisconnected { components: usize, second_ml: f64 },
     /// Several structures occur twice.
     TwoBrains { structures: Vec<Structure> },
     /// The brain ends in a flat face, at the border of the field of view or inside it.
@@ -68,7 +68,7 @@ impl Flag {
             Self::Missing { .. } => "missing",
             Self::OutOfRange { .. } => "out_of_range",
             Self::Scattered { .. } => "scattered",
-            Self::BrainInPieces { .. } => "brain_in_pieces",
+            Self::BrainDisconnected { .. } => "brain_disconnected",
             Self::TwoBrains { .. } => "two_brains",
             Self::CutOff { .. } => "cut_off",
             Self::Mirrored { .. } => "mirrored",
@@ -94,7 +94,7 @@ impl Flag {
             | Self::UpsideDown { .. }
             | Self::BackToFront { .. }
             | Self::VentriclesOutside { .. } => 0.5,
-            Self::BrainInPieces { .. }
+            Self::BrainDisconnected { .. }
             | Self::OutOfRange { .. }
             | Self::SidesCrossed { .. }
             | Self::Lopsided { .. } => 0.25,
@@ -120,14 +120,14 @@ impl fmt::Display for Flag {
             Self::OutOfRange { region, volume_ml, min_ml, max_ml } => {
                 write!(f, "{region} of {volume_ml:.2} ml is outside of {min_ml} to {max_ml} ml")
             }
-            Self::Scattered { structure, pieces, largest_fraction } => write!(
+            Self::Scattered { structure, components, largest_fraction } => write!(
                 f,
-                "{} is in {pieces} pieces, the largest of them {:.0} % of it",
+                "{} is in {components} components, the largest of them {:.0} % of it",
                 structure.name(),
                 100.0 * largest_fraction
             ),
-            Self::BrainInPieces { pieces, second_ml } => {
-                write!(f, "the brain is in {pieces} pieces, the second of {second_ml:.1} ml")
+            Self::BrainDisconnected { components, second_ml } => {
+                write!(f, "the brain is in {components} components, the second of {second_ml:.1} ml")
             }
             Self::TwoBrains { structures } => {
                 write!(f, "two brains: twice there are {}", names(structures))

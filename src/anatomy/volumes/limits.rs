@@ -49,11 +49,11 @@ limits! {
 /// Less fluid around the brain than this share of the intracranial volume: it is not in the scan. Matsumae 1996 finds 11 %
 /// of fluid in all, most of it outside the ventricles, and more with age.
 pub(super) const OUTER_FLUID_FRACTION: f64 = 0.03;
-/// The largest piece of a compact structure holds at least this share of it.
+/// The largest component of a compact structure holds at least this share of it.
 pub(super) const LARGEST_PIECE_FRACTION: f64 = 0.8;
-/// Pieces of the brain beside the main one hold less than this share of it.
+/// Components of the brain beside the main one hold less than this share of it.
 pub(super) const LOOSE_BRAIN_FRACTION: f64 = 0.01;
-/// A second piece of at least this share of the first makes a structure occur twice.
+/// A second component of at least this share of the first makes a structure occur twice.
 pub(super) const TWIN_FRACTION: f64 = 0.4;
 /// Structures that occur twice in two brains; one may be cut in two by a lesion or a slip of the network.
 pub(super) const TWINS: usize = 3;

@@ -95,7 +95,7 @@ impl Volumes {
     /// particular orientation; a volume that lies far off its anatomy (a header that is wrong by a quarter turn) is flagged.
     ///
     /// An image that was mirrored with its header unchanged is not seen here when the labels come from a network that
-    /// goes by position: both halves of a brain look alike to it. The gate compares the two sides of before and after.
+    /// goes by position: both halves of a brain look alike to it. The quality check compares the two sides of before and after.
     ///
     /// # Panics
     /// If the affine of `field_of_view` cannot be inverted.
@@ -194,10 +194,10 @@ fn shapes(segmentation: &Segmentation, measures: &mut Vec<Measure>) {
             "surface by Crofton's formula in 13 directions (Legland 2007)",
             Some(configurations.surface_area_mm2(segmentation.spacing_mm())),
         );
-        let euler = "Euler number (pieces - tunnels + cavities; 26 neighbours, background 6)";
+        let euler = "Euler number (components - tunnels + cavities; 26 neighbours, background 6)";
         push("euler_number", "1", euler, Some(configurations.euler_number() as f64));
-        push("pieces", "1", "connected pieces (26 neighbours)", Some(sizes.len() as f64));
-        push("largest_piece_fraction", "1", "share of the largest connected piece", largest);
+        push("components", "1", "connected components (26 neighbours)", Some(sizes.len() as f64));
+        push("largest_component_fraction", "1", "share of the largest connected component", largest);
     }
 }
 

@@ -15,7 +15,7 @@ use Structure::*;
 /// Structures that may be absent: a temporal horn can be collapsed, and thinner than a voxel.
 const MAY_BE_ABSENT: [Structure; 2] = [LeftInferiorLateralVentricle, RightInferiorLateralVentricle];
 
-/// Structures that hang together in every brain; the others occur in several pieces (choroid plexus, temporal horns), or
+/// Structures that hang together in every brain; the others occur in several components (choroid plexus, temporal horns), or
 /// did so in sound label maps (amygdala).
 const COMPACT: [Structure; 17] = [
     LeftLateralVentricle,
@@ -43,11 +43,11 @@ const HEMISPHERE: [Structure; 6] =
 
 /// What speaks against the segmentation; the worst first.
 pub(super) fn flags(segmentation: &Segmentation, survey: &Survey) -> Vec<Flag> {
-    if survey.brain_pieces.is_empty() {
+    if survey.brain_components.is_empty() {
         return vec![Flag::NoBrain];
     }
     let mut flags = Vec::new();
-    pieces(segmentation, survey, &mut flags);
+    components(segmentation, survey, &mut flags);
     // Along wrong axes nothing lies where the header says.
     let wrong = wrong_axes(survey);
     if wrong.is_none() {
@@ -79,16 +79,16 @@ pub(super) fn lacks_outer_fluid(segmentation: &Segmentation) -> bool {
     csf_ml < limits::OUTER_FLUID_FRACTION * all_ml
 }
 
-fn pieces(segmentation: &Segmentation, survey: &Survey, flags: &mut Vec<Flag>) {
-    let sizes = &survey.brain_pieces;
+fn components(segmentation: &Segmentation, survey: &Survey, flags: &mut Vec<Flag>) {
+    let sizes = &survey.brain_components;
     let total: usize = sizes.iter().sum();
     if let [_, second, ..] = sizes[..]
         && second as f64 > limits::LOOSE_BRAIN_FRACTION * total as f64
     {
         let second_ml = second as f64 * segmentation.voxel_ml();
-        flags.push(Flag::BrainInPieces { pieces: sizes.len(), second_ml });
+        flags.push(Flag::BrainDisconnected { components: sizes.len(), second_ml });
     }
-    let twins = COMPACT.into_iter().filter(|structure| match survey.pieces(*structure)[..] {
+    let twins = COMPACT.into_iter().filter(|structure| match survey.components(*structure)[..] {
         [first, second, ..] => second as f64 >= limits::TWIN_FRACTION * first as f64,
         _ => false,
     });
@@ -97,11 +97,11 @@ fn pieces(segmentation: &Segmentation, survey: &Survey, flags: &mut Vec<Flag>) {
         flags.push(Flag::TwoBrains { structures });
     }
     for structure in COMPACT {
-        let sizes = survey.pieces(structure);
+        let sizes = survey.components(structure);
         let Some(&largest) = sizes.first() else { continue };
         let largest_fraction = largest as f64 / sizes.iter().sum::<usize>() as f64;
         if largest_fraction < limits::LARGEST_PIECE_FRACTION {
-            flags.push(Flag::Scattered { structure, pieces: sizes.len(), largest_fraction });
+            flags.push(Flag::Scattered { structure, components: sizes.len(), largest_fraction });
         }
     }
 }

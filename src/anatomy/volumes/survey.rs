@@ -1,4 +1,4 @@
-//! Where the structures of a segmentation lie, in which pieces, and where the brain ends: the facts that plausibility is
+//! Where the structures of a segmentation lie, in which components, and where the brain ends: the facts that plausibility is
 //! judged by.
 
 use nalgebra::{Matrix4, Vector4};
@@ -31,10 +31,10 @@ pub(super) struct Survey {
     centres_mm: [Option<[f64; 3]>; STRUCTURES],
     /// How the head lies; none where its structures are not in the places of a head's.
     pub pose: Option<Pose>,
-    /// Voxels of each structure's pieces, the largest first.
-    pieces: [Vec<usize>; STRUCTURES],
-    /// Voxels of the pieces of the brain, the largest first.
-    pub brain_pieces: Vec<usize>,
+    /// Voxels of each structure's components, the largest first.
+    components: [Vec<usize>; STRUCTURES],
+    /// Voxels of the components of the brain, the largest first.
+    pub brain_components: Vec<usize>,
     /// Where the brain without its stem ends; empty without one.
     pub ends: Vec<End>,
     /// Share of the lateral ventricles with no brain tissue on one of the six sides.
@@ -50,8 +50,8 @@ impl Survey {
             voxels,
             centres_mm,
             pose: Pose::of(&centres_mm).filter(Pose::is_reliable),
-            pieces: std::array::from_fn(|label| found.sizes_of(label as u8)),
-            brain_pieces: components(&brain, Connectivity::Corners).sizes_of(true),
+            components: std::array::from_fn(|label| found.sizes_of(label as u8)),
+            brain_components: components(&brain, Connectivity::Corners).sizes_of(true),
             ends: ends(segmentation, field_of_view),
             ventricles_outside: ventricles_outside(segmentation),
         }
@@ -61,8 +61,8 @@ impl Survey {
         self.voxels[structure.index()]
     }
 
-    pub fn pieces(&self, structure: Structure) -> &[usize] {
-        &self.pieces[structure.index()]
+    pub fn components(&self, structure: Structure) -> &[usize] {
+        &self.components[structure.index()]
     }
 
     /// Centre of all voxels of the structures in the world; none without voxels.

@@ -117,8 +117,8 @@ fn volumes_ratios_and_asymmetry_of_known_shapes() {
     let choroid = ml("lateral_ventricles") + ml("choroid_plexus");
     assert!((ratio("ventricle_brain_ratio_with_choroid") - choroid / ml("brain")).abs() < 1e-12);
     assert_eq!(ratio("cerebral_cortex_asymmetry"), 0.0);
-    assert_eq!(ratio("brain_pieces"), 1.0);
-    assert_eq!(ratio("ventricles_largest_piece_fraction").signum(), 1.0);
+    assert_eq!(ratio("brain_components"), 1.0);
+    assert_eq!(ratio("ventricles_largest_component_fraction").signum(), 1.0);
 
     let doubled = changed(|at, labels| match labels[at] {
         5 if at[1] % 2 == 0 => LeftHippocampus as u8,
@@ -239,9 +239,9 @@ fn cuts_are_seen_at_the_border_and_inside() {
 #[test]
 fn pieces_and_two_brains_are_seen() {
     // Everything above the middle of the cerebrum one gap higher.
-    let pieces =
+    let components =
         changed(|at, labels| if (52..54).contains(&at[0]) && labels[at] > 2 { 2 } else { labels[at] });
-    assert!(flags(&pieces).contains(&"brain_in_pieces"));
+    assert!(flags(&components).contains(&"brain_disconnected"));
     // Two heads of half the size side by side.
     let two = changed(|[k, j, i], labels| labels[[k, j, 2 * i % 96]]);
     assert!(flags(&two).contains(&"two_brains"), "{:?}", flags(&two));

@@ -1,11 +1,11 @@
-//! `voxgan anatomy check`: the gate that a change of images must pass.
+//! `voxgan anatomy check`: the quality check that a change of images must pass.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::structures::StructuresArgs;
 use crate::error::{Error, Result};
-use crate::io::write_beside;
+use crate::io::atomic_write;
 use crate::pipeline::Progress;
 use crate::pipeline::check::{Options, check};
 use crate::pipeline::derivatives::write_json;
@@ -42,7 +42,7 @@ pub fn run(args: Args) -> Result<()> {
     println!("{}", verdict.table());
     if let Some(out) = &out {
         if is_csv(out) {
-            write_beside(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
+            atomic_write(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
         } else {
             write_json(out, &verdict)?;
         }

@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     head_size: HeadSizeBy,
     /// The difference of means that still counts as none, in standard deviations of the real cohort
-    #[arg(long, value_name = "SD", default_value_t = 0.5)]
+    #[arg(long = "margin-sd", value_name = "SD", default_value_t = 0.5)]
     margin: f64,
     /// Error probability of the tests
     #[arg(long, value_name = "P", default_value_t = 0.05)]
@@ -116,7 +116,7 @@ fn print(list: &[Nearest], ratio: f64) {
     );
     let closest = list.iter().filter(|one| one.synthetic && one.rmse < least(list, false));
     for one in closest {
-        println!("  nearer than any two real scans: {} to {} ({:.3})", one.subject, one.neighbour, one.rmse);
+        println!("  nearer than any two real scans: {} to {} ({:.3})", one.subject, one.nearest, one.rmse);
     }
 }
 

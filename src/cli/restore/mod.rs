@@ -46,9 +46,9 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// What a result rests on.
 fn print(output: &std::path::Path, found: &Outcome) {
-    println!("not determined by the measurement: {:.2} % of the image's norm", 100.0 * found.added_share);
-    if let Some([floor, made, result]) = found.residuals {
-        println!("data residual: floor {floor:.2e}, {} {made:.2e}, result {result:.2e}", found.maker);
+    println!("null-space component: {:.2} % of the image's norm", 100.0 * found.null_space_share);
+    if let Some([baseline, made, result]) = found.residuals {
+        println!("data residual: baseline {baseline:.2e}, {} {made:.2e}, result {result:.2e}", found.maker);
     }
     changed(&found.changes);
     println!("{}: {:?} voxels of {:.3?} mm", output.display(), found.dims, found.spacing_mm);
@@ -56,8 +56,8 @@ fn print(output: &std::path::Path, found: &Outcome) {
 
 /// The brain's volumes before and after.
 pub(super) fn changed(changes: &[Change]) {
-    for Change { region, floor_ml, restored_ml } in changes {
-        println!("{region}: {floor_ml:.1} ml in the floor, {restored_ml:.1} ml restored");
+    for Change { region, baseline_ml, restored_ml } in changes {
+        println!("{region}: {baseline_ml:.1} ml in the baseline, {restored_ml:.1} ml restored");
     }
 }
 

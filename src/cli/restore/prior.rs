@@ -19,7 +19,7 @@ const TOLD: u64 = 10;
 ///
 /// The scan is brought to the generator's grid as `prepare` does it, and the generator's w's are fitted to what was measured.
 /// OUT is the mean of samples of their posterior, held to the measurement, on that grid and in the scan's intensities. Beside
-/// it lie the samples' standard deviation, the classical floor, what was added that the measurement does not determine, and a
+/// it lie the samples' standard deviation, the classical baseline, what was added that the measurement does not determine, and a
 /// record of how the image came to be.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {

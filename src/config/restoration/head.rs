@@ -109,7 +109,8 @@ pub struct InpaintRecipe {
     /// Greatest number of ellipsoids that are missing, as of lesions.
     pub holes: usize,
     /// Their half axes in voxels, `[least, greatest]`.
-    pub radius: [f64; 2],
+    #[serde(alias = "radius")]
+    pub radius_voxels: [f64; 2],
     /// Part of the examples in which slices are missing instead.
     pub slices: f64,
     /// Greatest number of missing slices beside each other.
@@ -118,7 +119,7 @@ pub struct InpaintRecipe {
 
 impl Default for InpaintRecipe {
     fn default() -> Self {
-        Self { holes: 4, radius: [3.0, 12.0], slices: 0.3, slices_max: 4 }
+        Self { holes: 4, radius_voxels: [3.0, 12.0], slices: 0.3, slices_max: 4 }
     }
 }
 
@@ -131,19 +132,22 @@ pub struct ReconRecipe {
     /// Simulated receive coils of an example.
     pub coils: usize,
     /// Standard deviation of the coefficients of the smooth phase that true images are given, in radians.
-    pub phase: f64,
+    #[serde(alias = "phase")]
+    pub phase_rad: f64,
     /// Greatest standard deviation of the noise of each sample, as a part of the brightest tissue.
     pub noise: f64,
     /// Where restoration starts.
-    pub start: ReconStart,
+    #[serde(alias = "start")]
+    pub initial: InitialEstimate,
     /// Other images that the network sees besides.
-    pub beside: Vec<ReconStart>,
+    #[serde(alias = "beside")]
+    pub extra_inputs: Vec<InitialEstimate>,
 }
 
 /// A classical image of what was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ReconStart {
+pub enum InitialEstimate {
     /// Zeros where nothing was measured.
     #[default]
     ZeroFilled,
@@ -155,8 +159,8 @@ pub enum ReconStart {
 
 impl Default for ReconRecipe {
     fn default() -> Self {
-        let (patterns, start, beside) = Default::default();
-        Self { patterns, coils: 1, phase: 0.5, noise: 0.0, start, beside }
+        let (patterns, initial, extra_inputs) = Default::default();
+        Self { patterns, coils: 1, phase_rad: 0.5, noise: 0.0, initial, extra_inputs }
     }
 }
 
@@ -201,10 +205,15 @@ impl HeadRecipe {
                 not_below_zero("head.noise", superres.noise)
             }
             Self::Inpaint(inpaint) => {
-                let [least, greatest] = inpaint.radius;
+                let [least, greatest] = inpaint.radius_voxels;
                 if !(least > 0.0 && least <= greatest && greatest.is_finite()) {
-                    let found = format!("{:?}", inpaint.radius);
-                    return Err(Error::value("head.radius", "two positive numbers that rise", found, ADVICE));
+                    let found = format!("{:?}", inpaint.radius_voxels);
+                    return Err(Error::value(
+                        "head.radius_voxels",
+                        "two positive numbers that rise",
+                        found,
+                        ADVICE,
+                    ));
                 }
                 probability("head.slices", inpaint.slices)?;
                 at_least_one("head.holes", inpaint.holes)?;
@@ -216,7 +225,7 @@ impl HeadRecipe {
                     return Err(Error::value("head.patterns", "a pattern of sampling", "none", advice));
                 }
                 at_least_one("head.coils", recon.coils)?;
-                not_below_zero("head.phase", recon.phase)?;
+                not_below_zero("head.phase_rad", recon.phase_rad)?;
                 not_below_zero("head.noise", recon.noise)
             }
             // Ranges are looked at where motion is drawn.

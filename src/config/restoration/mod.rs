@@ -4,17 +4,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-mod adversary;
+mod discriminator;
 mod head;
 mod network;
 mod unpaired;
 
-pub use adversary::{AdversarialLoss, AdversaryRecipe, CriticKind};
+pub use discriminator::{AdversarialLoss, DiscriminatorKind, DiscriminatorRecipe};
 pub use head::{
-    AgeingGroup, HeadRecipe, InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe, ReconStart,
+    AgeingGroup, HeadRecipe, InitialEstimate, InpaintRecipe, MotionRecipe, ProgressRecipe, ReconRecipe,
     SuperresRecipe, TranslateRecipe,
 };
-pub use network::{Between, ChainRecipe, RestorerRecipe, Upsampling};
+pub use network::{Between, CascadeRecipe, RestorerRecipe, Upsampling};
 pub use unpaired::UnpairedRecipe;
 
 use super::validation::{above_zero, adam_betas, at_least_one, not_below_zero, probability};
@@ -33,14 +33,14 @@ pub struct RestorationRecipe {
     /// The network.
     pub network: RestorerRecipe,
     /// Several networks, one after the other.
-    #[serde(default)]
-    pub chain: ChainRecipe,
+    #[serde(default, alias = "chain")]
+    pub cascade: CascadeRecipe,
     /// What the network is asked for.
     #[serde(default)]
     pub loss: RestorationLoss,
-    /// A critic that tells restored images from true ones; none by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adversary: Option<AdversaryRecipe>,
+    /// A discriminator that tells restored images from true ones; none by default.
+    #[serde(default, alias = "adversary", skip_serializing_if = "Option::is_none")]
+    pub discriminator: Option<DiscriminatorRecipe>,
     /// Translation without pairs; with pairs by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpaired: Option<UnpairedRecipe>,
@@ -94,7 +94,8 @@ pub struct RestorationTraining {
     /// Adam's decay of the first and second moment.
     pub adam_betas: [f64; 2],
     /// Half-life of the network's average, in steps.
-    pub average_steps: f64,
+    #[serde(alias = "average_steps")]
+    pub ema_half_life_steps: f64,
     /// Steps from one line of the log to the next.
     pub log_every_steps: u64,
     /// Steps from one picture to the next.
@@ -114,7 +115,7 @@ impl Default for RestorationTraining {
             learning_rate: 0.005,
             warm_up: 50,
             adam_betas: [0.9, 0.99],
-            average_steps: 100.0,
+            ema_half_life_steps: 100.0,
             log_every_steps: 20,
             picture_every_steps: 500,
             checkpoint_every_steps: 200,
@@ -130,7 +131,7 @@ impl RestorationRecipe {
     /// [`Error::File`] with the key's path if it is no valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let mut recipe: Self = parse(text, path)?;
-        recipe.complete_critic(text);
+        recipe.complete_discriminator(text);
         recipe.validate().map_err(|e| in_file(e, path))?;
         Ok(recipe)
     }
@@ -159,10 +160,10 @@ impl RestorationRecipe {
     pub fn validate(&self) -> Result<()> {
         self.head.validate()?;
         self.network.validate(&self.head)?;
-        if self.chain.stages == 0 || (self.chain.stages > 1 && self.network_enlarges()) {
+        if self.cascade.stages == 0 || (self.cascade.stages > 1 && self.network_enlarges()) {
             let expected =
-                if self.chain.stages == 0 { "1 or more" } else { "1 where measured voxels are given" };
-            return Err(Error::value("chain.stages", expected, self.chain.stages.to_string(), ADVICE));
+                if self.cascade.stages == 0 { "1 or more" } else { "1 where measured voxels are given" };
+            return Err(Error::value("cascade.stages", expected, self.cascade.stages.to_string(), ADVICE));
         }
         let (training, loss) = (&self.training, &self.loss);
         for (key, value) in [
@@ -175,7 +176,7 @@ impl RestorationRecipe {
             at_least_one(key, value)?;
         }
         above_zero("training.learning_rate", training.learning_rate)?;
-        above_zero("training.average_steps", training.average_steps)?;
+        above_zero("training.ema_half_life_steps", training.ema_half_life_steps)?;
         adam_betas("training.adam_betas", training.adam_betas)?;
         for (key, weight) in [
             ("loss.l1", loss.l1),
@@ -190,8 +191,8 @@ impl RestorationRecipe {
         if terms.iter().all(|&weight| weight == 0.0) {
             return Err(Error::value("loss", "a term with a weight", "none", "give l1 a weight"));
         }
-        if let Some(adversary) = &self.adversary {
-            adversary.validate(training.patch)?;
+        if let Some(discriminator) = &self.discriminator {
+            discriminator.validate(training.patch)?;
         }
         if let Some(unpaired) = &self.unpaired {
             unpaired.validate(self)?;
@@ -209,10 +210,10 @@ impl RestorationRecipe {
     /// What the axes `[D, H, W]` of a grid that the network sees as a whole must be multiples of.
     pub fn multiple(&self) -> [usize; 3] {
         let network = match &self.network {
-            RestorerRecipe::Residual { fold, .. } => *fold,
-            RestorerRecipe::UNet { widths, fold } => {
+            RestorerRecipe::Residual { space_to_depth, .. } => *space_to_depth,
+            RestorerRecipe::UNet { widths, space_to_depth } => {
                 let levels = 1usize << (widths.len() - 1);
-                [0, 1, 2].map(|axis| fold[axis] * if axis == 0 && self.flat() { 1 } else { levels })
+                [0, 1, 2].map(|axis| space_to_depth[axis] * if axis == 0 && self.flat() { 1 } else { levels })
             }
         };
         match &self.head {

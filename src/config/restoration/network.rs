@@ -8,16 +8,16 @@ use crate::error::{Error, Result};
 /// Several networks of one shape, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ChainRecipe {
+pub struct CascadeRecipe {
     /// How many.
     pub stages: usize,
     /// What keeps them to the measurement.
     pub between: Between,
 }
 
-impl Default for ChainRecipe {
+impl Default for CascadeRecipe {
     fn default() -> Self {
-        Self { stages: 1, between: Between::Project }
+        Self { stages: 1, between: Between::DataConsistency }
     }
 }
 
@@ -26,7 +26,8 @@ impl Default for ChainRecipe {
 #[serde(rename_all = "kebab-case")]
 pub enum Between {
     /// Each result is held to the measurement exactly (RefineGAN: Quan et al. 2018).
-    Project,
+    #[serde(alias = "project")]
+    DataConsistency,
     /// Each stage takes a step of learned size towards the measurement beside what its network says (variational network:
     /// Hammernik et al. 2018; Sriram et al. 2020).
     Step,
@@ -43,8 +44,8 @@ pub enum RestorerRecipe {
         /// Residual blocks of two convolutions.
         blocks: usize,
         /// Voxels `[D, H, W]` that become the channels of one place.
-        #[serde(default = "one")]
-        fold: [usize; 3],
+        #[serde(default = "one", alias = "space_to_depth")]
+        space_to_depth: [usize; 3],
         /// How the grid becomes finer.
         #[serde(default)]
         upsampling: Upsampling,
@@ -54,8 +55,8 @@ pub enum RestorerRecipe {
         /// Channels of each level, finest first.
         widths: Vec<usize>,
         /// Voxels `[D, H, W]` that become the channels of one place.
-        #[serde(default = "one")]
-        fold: [usize; 3],
+        #[serde(default = "one", alias = "space_to_depth")]
+        space_to_depth: [usize; 3],
     },
 }
 
@@ -82,11 +83,12 @@ impl RestorerRecipe {
             HeadRecipe::Superres(superres) if superres.measured => Some(superres.factors[0]),
             _ => None,
         };
-        let fold = match self {
-            Self::Residual { channels, blocks, fold, upsampling } => {
+        let space_to_depth = match self {
+            Self::Residual { channels, blocks, space_to_depth, upsampling } => {
                 at_least_one("network.channels", *channels)?;
                 at_least_one("network.blocks", *blocks)?;
-                let rise = [0, 1, 2].map(|axis| fold[axis] * enlarging.map_or(1, |factors| factors[axis]));
+                let rise =
+                    [0, 1, 2].map(|axis| space_to_depth[axis] * enlarging.map_or(1, |factors| factors[axis]));
                 let highest = rise.iter().copied().max().unwrap_or(1);
                 let doubled = rise.iter().all(|&n| n == 1 || (n == highest && n.is_power_of_two()));
                 if *upsampling != Upsampling::SubPixel && !doubled {
@@ -94,9 +96,9 @@ impl RestorerRecipe {
                     let advice = "take upsampling = \"sub-pixel\"";
                     return Err(Error::value("network.upsampling", expected, format!("{rise:?}"), advice));
                 }
-                fold
+                space_to_depth
             }
-            Self::UNet { widths, fold } => {
+            Self::UNet { widths, space_to_depth } => {
                 if widths.is_empty() || widths.contains(&0) {
                     let found = format!("{widths:?}");
                     return Err(Error::value("network.widths", "positive widths", found, ADVICE));
@@ -105,11 +107,16 @@ impl RestorerRecipe {
                     let advice = "take kind = \"residual\", or measured = false";
                     return Err(Error::value("network.kind", "residual", "u-net", advice));
                 }
-                fold
+                space_to_depth
             }
         };
-        if fold.contains(&0) {
-            return Err(Error::value("network.fold", "1 or more", format!("{fold:?}"), ADVICE));
+        if space_to_depth.contains(&0) {
+            return Err(Error::value(
+                "network.space_to_depth",
+                "1 or more",
+                format!("{space_to_depth:?}"),
+                ADVICE,
+            ));
         }
         Ok(())
     }

@@ -7,8 +7,11 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+/// The name of the table `[discriminator]` in earlier recipes.
+const FORMERLY: &str = "adversary";
+
 /// Translation between two sets of images that show different heads (CycleGAN: Zhu et al. 2017, "Unpaired image-to-image
-/// translation using cycle-consistent adversarial networks"): weights of what asks a network for more than images that its critic
+/// translation using cycle-consistent adversarial networks"): weights of what asks a network for more than images that its discriminator
 /// takes for true ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,7 +22,7 @@ pub struct UnpairedRecipe {
     /// (the paper's section 5.2: half of λ).
     pub identity: f64,
     /// Steps over which both weights rise from nothing. Networks begin by leaving images as they are, which costs neither of the
-    /// two anything: at full weight from the first step, no critic moves them from there.
+    /// two anything: at full weight from the first step, no discriminator moves them from there.
     pub rise: u64,
 }
 
@@ -43,10 +46,15 @@ impl UnpairedRecipe {
             let advice = "remove the table [loss]; weights of unpaired training stand in [unpaired]";
             return wrong("loss", "nothing where images have no truth", "a table [loss]", advice);
         }
-        match &recipe.adversary {
-            None => wrong("adversary", "a critic where images are unpaired", "none", "add [adversary]"),
-            Some(critic) if critic.weight == 0.0 => {
-                wrong("adversary.weight", "a positive number", "0", ADVICE)
+        match &recipe.discriminator {
+            None => wrong(
+                "discriminator",
+                "a discriminator where images are unpaired",
+                "none",
+                "add [discriminator]",
+            ),
+            Some(discriminator) if discriminator.weight == 0.0 => {
+                wrong("discriminator.weight", "a positive number", "0", ADVICE)
             }
             Some(_) => Ok(()),
         }
@@ -54,23 +62,24 @@ impl UnpairedRecipe {
 }
 
 impl RestorationRecipe {
-    /// Where images are unpaired, a critic has other defaults: the paper's least squares, at weight 1 and without a penalty. They
+    /// Where images are unpaired, a discriminator has other defaults: the paper's least squares, at weight 1 and without a penalty. They
     /// are put in place of what `text`, of which this recipe was read, does not say.
-    pub(super) fn complete_critic(&mut self, text: &str) {
+    pub(super) fn complete_discriminator(&mut self, text: &str) {
         if self.unpaired.is_none() {
             return;
         }
         let table = text.parse::<toml::Table>().unwrap_or_default();
-        let says = |key: &str| table.get("adversary").is_some_and(|critic| critic.get(key).is_some());
-        let critic = self.adversary.get_or_insert_default();
+        let said = table.get("discriminator").or_else(|| table.get(FORMERLY));
+        let says = |key: &str| said.is_some_and(|said| said.get(key).is_some());
+        let discriminator = self.discriminator.get_or_insert_default();
         if !says("loss") {
-            critic.loss = AdversarialLoss::LeastSquares;
+            discriminator.loss = AdversarialLoss::LeastSquares;
         }
         if !says("weight") {
-            critic.weight = 1.0;
+            discriminator.weight = 1.0;
         }
         if !says("penalty") {
-            critic.penalty = 0.0;
+            discriminator.penalty = 0.0;
         }
     }
 }

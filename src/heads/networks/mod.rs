@@ -35,17 +35,17 @@ impl<B: Backend> Restorer<B> {
     pub fn init(recipe: &RestorationRecipe, head: &dyn Head, seed: u64, device: &B::Device) -> Self {
         let init = &mut Init::new(seed);
         let (channels, flat) = (head.channels(), recipe.flat());
-        let (inputs, outputs, condition) = (channels.given, channels.image, channels.condition);
-        let soft = recipe.chain.stages > 1 && recipe.chain.between == Between::Step;
-        let stages = (0..recipe.chain.stages).map(|_| {
+        let (inputs, outputs, condition) = (channels.input, channels.image, channels.condition);
+        let soft = recipe.cascade.stages > 1 && recipe.cascade.between == Between::Step;
+        let stages = (0..recipe.cascade.stages).map(|_| {
             let (residual, unet) = match &recipe.network {
-                RestorerRecipe::Residual { channels, blocks, fold, upsampling } => {
+                RestorerRecipe::Residual { channels, blocks, space_to_depth, upsampling } => {
                     let config = ResidualNetConfig {
                         inputs,
                         outputs,
                         channels: *channels,
                         blocks: *blocks,
-                        fold: *fold,
+                        space_to_depth: *space_to_depth,
                         factor: head.factor(),
                         upsampling: *upsampling,
                         condition,
@@ -53,9 +53,15 @@ impl<B: Backend> Restorer<B> {
                     };
                     (Some(config.init(init, device)), None)
                 }
-                RestorerRecipe::UNet { widths, fold } => {
-                    let config =
-                        UNetConfig { inputs, outputs, widths: widths.clone(), fold: *fold, condition, flat };
+                RestorerRecipe::UNet { widths, space_to_depth } => {
+                    let config = UNetConfig {
+                        inputs,
+                        outputs,
+                        widths: widths.clone(),
+                        space_to_depth: *space_to_depth,
+                        condition,
+                        flat,
+                    };
                     (None, Some(config.init(init, device)))
                 }
             };
@@ -69,17 +75,17 @@ impl<B: VolumeOps> Restorer<B> {
     /// The image that the networks make of a problem, `[1, C, D, H, W]`; the last one's is not yet held to what was measured,
     /// if results are projected.
     pub fn forward(&self, problem: &Problem<B>) -> Tensor<B, 5> {
-        let (given, measured) = (&problem.given, &problem.measured);
-        let mut x = problem.start.clone();
+        let (input, measured) = (&problem.input, &problem.measured);
+        let mut x = problem.initial.clone();
         for (number, stage) in self.stages.iter().enumerate() {
-            let seen = if number == 0 { given.clone() } else { renewed(given, x.clone()) };
+            let seen = if number == 0 { input.clone() } else { renewed(input, x.clone()) };
             let added = stage.forward(seen, problem.condition.as_ref());
             x = match &stage.step {
                 Some(step) => {
                     let step = step.val().reshape([1, 1, 1, 1, 1]);
                     x.clone() + added + measured.towards(x) * step
                 }
-                None if number + 1 < self.stages.len() => measured.project(x + added, 1.0),
+                None if number + 1 < self.stages.len() => measured.data_consistency(x + added, 1.0),
                 None => x + added,
             };
         }
@@ -93,20 +99,20 @@ impl<B: VolumeOps> Stage<B> {
         self.step.is_none()
     }
 
-    fn forward(&self, given: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
+    fn forward(&self, input: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
         match (&self.residual, &self.unet) {
-            (Some(network), _) => network.forward(given, condition),
-            (_, Some(network)) => network.forward(given, condition),
+            (Some(network), _) => network.forward(input, condition),
+            (_, Some(network)) => network.forward(input, condition),
             _ => unreachable!("a stage has a network"),
         }
     }
 }
 
 /// What a later stage is given: the image as it is now, and behind it the channels that the first had besides.
-fn renewed<B: Backend>(given: &Tensor<B, 5>, image: Tensor<B, 5>) -> Tensor<B, 5> {
-    let (channels, all) = (image.dims()[1], given.dims()[1]);
+fn renewed<B: Backend>(input: &Tensor<B, 5>, image: Tensor<B, 5>) -> Tensor<B, 5> {
+    let (channels, all) = (image.dims()[1], input.dims()[1]);
     if channels == all {
         return image;
     }
-    Tensor::cat(vec![image, given.clone().narrow(1, channels, all - channels)], 1)
+    Tensor::cat(vec![image, input.clone().narrow(1, channels, all - channels)], 1)
 }

@@ -6,9 +6,10 @@ use burn::tensor::backend::Backend;
 
 use crate::config::Upsampling;
 use crate::nn::{
-    ConditionedConv, ConditionedConvConfig, Init, LRELU_GAIN, filled, fold, unfold, upsample_features,
+    ConditionedConv, ConditionedConvConfig, Init, LRELU_GAIN, depth_to_space, filled, space_to_depth,
+    upsample_features,
 };
-use crate::ops::{Beside, ConvGeometry, Features, Fir, FirPass, Layer, VolumeOps, layer};
+use crate::ops::{ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, layer};
 
 /// Shape of a [`ResidualNet`].
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +23,7 @@ pub struct ResidualNetConfig {
     /// Residual blocks of two convolutions.
     pub blocks: usize,
     /// Voxels `[D, H, W]` of what is given that become the channels of one place.
-    pub fold: [usize; 3],
+    pub space_to_depth: [usize; 3],
     /// How much finer than what is given the result's grid is.
     pub factor: [usize; 3],
     /// How the grid becomes finer.
@@ -36,7 +37,7 @@ pub struct ResidualNetConfig {
 impl ResidualNetConfig {
     /// How much finer the result's grid is than that on which the network works.
     fn rise(&self) -> [usize; 3] {
-        [0, 1, 2].map(|axis| self.fold[axis] * self.factor[axis])
+        [0, 1, 2].map(|axis| self.space_to_depth[axis] * self.factor[axis])
     }
 
     /// The network with its initial values: its result is zero.
@@ -59,7 +60,7 @@ impl ResidualNetConfig {
             });
         }
         ResidualNet {
-            enter: conv(self.inputs * volume(self.fold), channels).init(init, device),
+            enter: conv(self.inputs * volume(self.space_to_depth), channels).init(init, device),
             body: (0..self.blocks)
                 .map(|_| Block {
                     first: conv(channels, channels).init(init, device),
@@ -69,8 +70,8 @@ impl ResidualNetConfig {
             merge: conv(channels, channels).linear().silent().init(init, device),
             rises,
             leave: conv(channels, self.outputs * volume(left)).linear().silent().init(init, device),
-            fold: self.fold,
-            unfold: left,
+            space_to_depth: self.space_to_depth,
+            depth_to_space: left,
             factor: self.factor,
         }
     }
@@ -86,8 +87,8 @@ pub struct ResidualNet<B: Backend> {
     merge: ConditionedConv<B>,
     rises: Vec<Rise<B>>,
     leave: ConditionedConv<B>,
-    fold: [usize; 3],
-    unfold: [usize; 3],
+    space_to_depth: [usize; 3],
+    depth_to_space: [usize; 3],
     factor: [usize; 3],
 }
 
@@ -111,10 +112,11 @@ impl<B: VolumeOps> ResidualNet<B> {
     /// # Shapes
     /// - `given`: `[N, inputs, D, H, W]`; `condition`: `[N, length]`
     /// - output: `[N, outputs, D·factor, H·factor, W·factor]`
-    pub fn forward(&self, given: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
-        let [_, _, d, h, w] = given.dims();
-        let folded = Features::from_volumes(fold(filled(given, self.fold), self.fold));
-        let entered = self.enter.forward(folded, condition);
+    pub fn forward(&self, input: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
+        let [_, _, d, h, w] = input.dims();
+        let packed =
+            Features::from_volumes(space_to_depth(filled(input, self.space_to_depth), self.space_to_depth));
+        let entered = self.enter.forward(packed, condition);
         let through = self.body.iter().fold(entered.clone(), |x, block| {
             x.clone() + block.second.forward(block.first.forward(x, condition), condition)
         });
@@ -122,7 +124,7 @@ impl<B: VolumeOps> ResidualNet<B> {
         for rise in &self.rises {
             x = rise.forward(x, condition);
         }
-        let made = unfold(self.leave.forward(x, condition).into_volumes(), self.unfold);
+        let made = depth_to_space(self.leave.forward(x, condition).into_volumes(), self.depth_to_space);
         let [fd, fh, fw] = self.factor;
         made.narrow(2, 0, d * fd).narrow(3, 0, h * fh).narrow(4, 0, w * fw)
     }
@@ -143,8 +145,8 @@ impl<B: VolumeOps> Rise<B> {
         let geometry = ConvGeometry { input, kernel, stride: self.up, padding };
         let blur = Fir::along(self.up, FirPass { up: 1, down: 1, pad: [1, 1], gain: 2.0 });
         let weight = weight / ((inputs * d * h * w) as f64).sqrt();
-        let beside = Beside { bias: bias.map(Param::val), ..Beside::default() };
-        layer(x, weight, beside, &Layer { geometry, transposed: true, blur, gain: Some(LRELU_GAIN) })
+        let inputs = LayerInputs { bias: bias.map(Param::val), ..LayerInputs::default() };
+        layer(x, weight, inputs, &Layer { geometry, transposed: true, blur, gain: Some(LRELU_GAIN) })
     }
 }
 
@@ -157,13 +159,13 @@ mod tests {
     use crate::nn::parameters::replace;
     use crate::random::{Purpose, normal, stream};
 
-    fn config(upsampling: Upsampling, fold: [usize; 3], factor: [usize; 3]) -> ResidualNetConfig {
+    fn config(upsampling: Upsampling, space_to_depth: [usize; 3], factor: [usize; 3]) -> ResidualNetConfig {
         ResidualNetConfig {
             inputs: 2,
             outputs: 1,
             channels: 6,
             blocks: 2,
-            fold,
+            space_to_depth,
             factor,
             upsampling,
             condition: 3,
@@ -190,15 +192,15 @@ mod tests {
     fn every_enlargement_gives_the_results_grid_and_starts_at_zero() {
         let condition = noise([1, 3], 2);
         for upsampling in [Upsampling::SubPixel, Upsampling::Resize, Upsampling::Transposed] {
-            for (fold, factor) in [([1; 3], [2, 2, 2]), ([2; 3], [1; 3]), ([1; 3], [4, 1, 2])] {
-                let config = config(upsampling, fold, factor);
-                let given = noise([1, 2, 8, 6, 4], 3);
+            for (space_to_depth, factor) in [([1; 3], [2, 2, 2]), ([2; 3], [1; 3]), ([1; 3], [4, 1, 2])] {
+                let config = config(upsampling, space_to_depth, factor);
+                let input = noise([1, 2, 8, 6, 4], 3);
                 let expected = [1, 1, 8 * factor[0], 6 * factor[1], 4 * factor[2]];
                 let fresh: ResidualNet<Flex> = config.init(&mut Init::new(1), &Default::default());
-                let zero = fresh.forward(given.clone(), Some(&condition));
+                let zero = fresh.forward(input.clone(), Some(&condition));
                 assert_eq!(zero.dims(), expected);
                 assert_eq!(zero.abs().max().into_scalar(), 0.0);
-                let found = stirred(&config).forward(given, Some(&condition));
+                let found = stirred(&config).forward(input, Some(&condition));
                 assert_eq!(found.dims(), expected);
                 assert!(found.abs().mean().into_scalar() > 1e-3);
             }
@@ -208,8 +210,8 @@ mod tests {
     #[test]
     fn the_condition_changes_what_is_done() {
         let network = stirred(&config(Upsampling::SubPixel, [1; 3], [2; 3]));
-        let given = noise([1, 2, 4, 4, 4], 3);
-        let [one, other] = [4, 5].map(|seed| network.forward(given.clone(), Some(&noise([1, 3], seed))));
+        let input = noise([1, 2, 4, 4, 4], 3);
+        let [one, other] = [4, 5].map(|seed| network.forward(input.clone(), Some(&noise([1, 3], seed))));
         assert!((one - other).abs().mean().into_scalar() > 1e-3);
     }
 }

@@ -4,7 +4,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::nn::{ConditionedConv, ConditionedConvConfig, Init, filled, fold, unfold, upsample_features};
+use crate::nn::{
+    ConditionedConv, ConditionedConvConfig, Init, depth_to_space, filled, space_to_depth, upsample_features,
+};
 use crate::ops::{Features, VolumeOps};
 
 /// Shape of a [`UNet`].
@@ -17,7 +19,7 @@ pub struct UNetConfig {
     /// Channels of each level, finest first; each level has half the grid of the one above.
     pub widths: Vec<usize>,
     /// Voxels `[D, H, W]` that become the channels of one place.
-    pub fold: [usize; 3],
+    pub space_to_depth: [usize; 3],
     /// Length of the condition; zero for none.
     pub condition: usize,
     /// Slices: nothing happens along D.
@@ -28,13 +30,13 @@ impl UNetConfig {
     /// What grids are filled up to multiples of, `[D, H, W]`.
     fn multiple(&self) -> [usize; 3] {
         let levels = 1 << (self.widths.len() - 1);
-        [0, 1, 2].map(|axis| self.fold[axis] * if axis == 0 && self.flat { 1 } else { levels })
+        [0, 1, 2].map(|axis| self.space_to_depth[axis] * if axis == 0 && self.flat { 1 } else { levels })
     }
 
     /// The network with its initial values: its result is zero.
     pub fn init<B: Backend>(&self, init: &mut Init, device: &B::Device) -> UNet<B> {
         let widths = &self.widths;
-        let voxels: usize = self.fold.iter().product();
+        let voxels: usize = self.space_to_depth.iter().product();
         let conv = |inputs, outputs| ConditionedConvConfig::new(inputs, outputs, self.flat, self.condition);
         let halved = if self.flat { [1, 2, 2] } else { [2; 3] };
         let down = (0..widths.len())
@@ -60,7 +62,7 @@ impl UNetConfig {
             })
             .collect();
         let leave = conv(widths[0], self.outputs * voxels).linear().silent().init(init, device);
-        UNet { down, up, leave, fold: self.fold, halved, multiple: self.multiple() }
+        UNet { down, up, leave, space_to_depth: self.space_to_depth, halved, multiple: self.multiple() }
     }
 }
 
@@ -86,7 +88,7 @@ pub struct UNet<B: Backend> {
     down: Vec<Level<B>>,
     up: Vec<Rise<B>>,
     leave: ConditionedConv<B>,
-    fold: [usize; 3],
+    space_to_depth: [usize; 3],
     halved: [usize; 3],
     multiple: [usize; 3],
 }
@@ -95,9 +97,9 @@ impl<B: VolumeOps> UNet<B> {
     /// # Shapes
     /// - `given`: `[N, inputs, D, H, W]`; `condition`: `[N, length]`
     /// - output: `[N, outputs, D, H, W]`
-    pub fn forward(&self, given: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
-        let [_, _, d, h, w] = given.dims();
-        let mut x = Features::from_volumes(fold(filled(given, self.multiple), self.fold));
+    pub fn forward(&self, input: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
+        let [_, _, d, h, w] = input.dims();
+        let mut x = Features::from_volumes(space_to_depth(filled(input, self.multiple), self.space_to_depth));
         let mut levels = Vec::with_capacity(self.down.len());
         for level in &self.down {
             x = level.stay.forward(level.enter.forward(x, condition), condition);
@@ -108,7 +110,7 @@ impl<B: VolumeOps> UNet<B> {
             x = upsample_features(rise.project.forward(x, condition), self.halved) + beside;
             x = rise.second.forward(rise.first.forward(x, condition), condition);
         }
-        let made = unfold(self.leave.forward(x, condition).into_volumes(), self.fold);
+        let made = depth_to_space(self.leave.forward(x, condition).into_volumes(), self.space_to_depth);
         made.narrow(2, 0, d).narrow(3, 0, h).narrow(4, 0, w)
     }
 }
@@ -138,15 +140,21 @@ mod tests {
 
     #[test]
     fn the_grid_comes_back_and_the_beginning_is_nothing() {
-        for (flat, fold, grid) in [(false, [2; 3], [7, 8, 13]), (true, [1; 3], [3, 9, 4])] {
-            let config =
-                UNetConfig { inputs: 2, outputs: 1, widths: vec![3, 4, 5], fold, condition: 2, flat };
+        for (flat, space_to_depth, grid) in [(false, [2; 3], [7, 8, 13]), (true, [1; 3], [3, 9, 4])] {
+            let config = UNetConfig {
+                inputs: 2,
+                outputs: 1,
+                widths: vec![3, 4, 5],
+                space_to_depth,
+                condition: 2,
+                flat,
+            };
             let [d, h, w] = grid;
-            let (given, condition) = (noise([1, 2, d, h, w], 3), noise([1, 2], 4));
+            let (input, condition) = (noise([1, 2, d, h, w], 3), noise([1, 2], 4));
             let fresh: UNet<Flex> = config.init(&mut Init::new(1), &Default::default());
-            let zero = fresh.forward(given.clone(), Some(&condition));
+            let zero = fresh.forward(input.clone(), Some(&condition));
             assert_eq!((zero.dims(), zero.abs().max().into_scalar()), ([1, 1, d, h, w], 0.0));
-            let found = stirred(&config).forward(given, Some(&condition));
+            let found = stirred(&config).forward(input, Some(&condition));
             assert!(found.abs().mean().into_scalar() > 1e-3);
         }
     }
@@ -154,13 +162,19 @@ mod tests {
     /// Slices do not see each other.
     #[test]
     fn a_flat_network_treats_every_slice_alone() {
-        let config =
-            UNetConfig { inputs: 1, outputs: 1, widths: vec![3, 4], fold: [1; 3], condition: 0, flat: true };
+        let config = UNetConfig {
+            inputs: 1,
+            outputs: 1,
+            widths: vec![3, 4],
+            space_to_depth: [1; 3],
+            condition: 0,
+            flat: true,
+        };
         let network = stirred(&config);
-        let given = noise([1, 1, 3, 8, 8], 3);
-        let whole = network.forward(given.clone(), None);
+        let input = noise([1, 1, 3, 8, 8], 3);
+        let whole = network.forward(input.clone(), None);
         for slice in 0..3 {
-            let alone = network.forward(given.clone().narrow(2, slice, 1), None);
+            let alone = network.forward(input.clone().narrow(2, slice, 1), None);
             let worst = (whole.clone().narrow(2, slice, 1) - alone).abs().max().into_scalar();
             assert!(worst < 1e-4, "{worst}");
         }

@@ -25,7 +25,7 @@ pub use observed::Observed;
 pub use operator::Operator;
 
 use super::{Case, Restored};
-use crate::bridge::{image_to_tensor, tensor_to_image};
+use crate::convert::{image_to_tensor, tensor_to_image};
 use crate::error::{Error, Result};
 use crate::gan::{Generator, Synthesis};
 use crate::nn::{ModulatedConv, Noise};
@@ -115,7 +115,7 @@ fn layers<B: Backend>(synthesis: &mut Synthesis<B>) -> impl Iterator<Item = &mut
 /// What a prior makes of a measurement.
 #[derive(Clone, Debug)]
 pub struct Reconstructed {
-    /// The mean of the samples, with the residuals of the classical floor, of G(w) and of the result.
+    /// The mean of the samples, with the residuals of the classical baseline, of G(w) and of the result.
     pub restored: Restored,
     /// The samples' standard deviation, `[1, D, H, W]`; none with one sample.
     pub deviation: Option<Array4<f32>>,
@@ -124,7 +124,7 @@ pub struct Reconstructed {
 }
 
 /// Restores a case of [`Operator::case`]: samples of the posterior, of which `weight` of the way to the measurement is gone at
-/// last (see [`super::Measured::project`]), and their mean.
+/// last (see [`super::Measured::data_consistency`]), and their mean.
 ///
 /// # Errors
 /// [`Error::Value`] for a case on another grid than the prior's; as [`fit`].
@@ -137,9 +137,9 @@ pub fn reconstruct<B: VolumeOps>(
     tell: &mut dyn FnMut(FitStep) -> Result<()>,
 ) -> Result<Reconstructed> {
     let grid = prior.grid();
-    if case.start.shape()[1..] != grid {
+    if case.initial.shape()[1..] != grid {
         let (expected, found) =
-            (format!("the generator's {grid:?}"), format!("{:?}", &case.start.shape()[1..]));
+            (format!("the generator's {grid:?}"), format!("{:?}", &case.initial.shape()[1..]));
         return Err(Error::value(
             "grid [D, H, W]",
             expected,
@@ -155,21 +155,21 @@ pub fn reconstruct<B: VolumeOps>(
     for number in 0..settings.samples as u64 {
         let ws = prior.latent.styles(posterior.draw(settings.seed, number));
         let image = prior.image(ws, &posterior.noise);
-        samples.push(tensor_to_image(observed.project(image.clone(), weight)));
+        samples.push(tensor_to_image(observed.data_consistency(image.clone(), weight)));
         made = made + image * part;
     }
     // Means go through the projection, which is affine.
-    let mean = observed.project(made.clone(), weight);
-    let floor = image_to_tensor::<B>(&case.start.slice(s![..1, .., .., ..]).to_owned(), device);
+    let mean = observed.data_consistency(made.clone(), weight);
+    let baseline = image_to_tensor::<B>(&case.initial.slice(s![..1, .., .., ..]).to_owned(), device);
     let residuals = observed
-        .residual(floor)
+        .residual(baseline)
         .zip(observed.residual(made))
         .zip(observed.residual(mean.clone()))
-        .map(|((floor, made), result)| [floor, made, result]);
-    let added = tensor_to_image(observed.added(mean.clone()));
+        .map(|((baseline, made), result)| [baseline, made, result]);
+    let null_space = tensor_to_image(observed.null_space_component(mean.clone()));
     let image = tensor_to_image(mean);
     let deviation = (samples.len() > 1).then(|| deviation(&samples, &image));
-    Ok(Reconstructed { restored: Restored { image, added, residuals }, deviation, samples })
+    Ok(Reconstructed { restored: Restored { image, null_space, residuals }, deviation, samples })
 }
 
 /// The standard deviation of samples about their mean, voxel by voxel.

@@ -37,19 +37,20 @@ impl<B: VolumeOps> Observed<B> {
         self.measured.residual(self.lifted(x))
     }
 
-    /// See [`Measured::project`]: the nearest real image that gives the measurement, with weight one.
-    pub fn project(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
+    /// See [`Measured::data_consistency`]: the nearest real image that gives the measurement, with weight one.
+    pub fn data_consistency(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
         if !self.is_complex() {
-            return self.measured.project(x, weight);
+            return self.measured.data_consistency(x, weight);
         }
-        let held = |x: Tensor<B, 5>| self.measured.project(self.lifted(x), 1.0).narrow(1, 0, 1);
-        let nearest = (0..ALTERNATIONS).fold(x.clone(), |x, _| held(x));
+        let consistent =
+            |x: Tensor<B, 5>| self.measured.data_consistency(self.lifted(x), 1.0).narrow(1, 0, 1);
+        let nearest = (0..ALTERNATIONS).fold(x.clone(), |x, _| consistent(x));
         x.clone() + (nearest - x) * weight
     }
 
     /// What of `x` the measurement does not determine: `x − A⁺A·x`.
-    pub fn added(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        self.project(x.clone(), 1.0) - self.project(x.zeros_like(), 1.0)
+    pub fn null_space_component(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        self.data_consistency(x.clone(), 1.0) - self.data_consistency(x.zeros_like(), 1.0)
     }
 
     fn is_complex(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Array4, Axis};
 
-use super::super::recon::{held_to_samples, three};
+use super::super::recon::{three, with_samples};
 use super::super::{Case, Inpaint, Superres};
 use crate::config::SuperresRecipe;
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ impl Operator {
         }
     }
 
-    /// The case of an image `[1, D, H, W]`, its brightest tissue one, with the classical floor as its start: what was measured
+    /// The case of an image `[1, D, H, W]`, its brightest tissue one, with the classical baseline as its start: what was measured
     /// for super-resolution and in-painting; the image that the samples are simulated of for k-space.
     ///
     /// # Errors
@@ -69,6 +69,6 @@ fn kspace(image: &Array4<f32>, sampled: &Array3<bool>) -> Result<Case> {
     let operator = encoding.operator()?;
     let complex = image.index_axis(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0));
     let samples = operator.apply(complex.into_dyn());
-    let start = super::super::pair(&three(operator.adjoint(samples.clone())));
-    Ok(held_to_samples(encoding, samples, start))
+    let initial = super::super::pair(&three(operator.adjoint(samples.clone())));
+    Ok(with_samples(encoding, samples, initial))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::io::beside::write_beside;
+use crate::io::atomic::atomic_write;
 use crate::volume::crop::Centre;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::Orientation;
@@ -160,7 +160,7 @@ impl Manifest {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, folder: &Path) -> Result<()> {
-        write_beside(&folder.join(FILE), |file| {
+        atomic_write(&folder.join(FILE), |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;
             std::io::Write::write_all(file, b"\n")
         })

@@ -13,7 +13,7 @@ use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION
 use super::sources::{Scan, Sources};
 use super::stored;
 use crate::error::{Error, Result};
-use crate::io::beside::remove_unfinished;
+use crate::io::atomic::remove_unfinished;
 use crate::io::bids::{self, Participants};
 use crate::io::nifti;
 use crate::io::slices::{self, Colour};
@@ -67,7 +67,7 @@ impl Default for Plan {
     }
 }
 
-/// What is done to every scan before it is resampled: a correction from another room, such as that of a bias field.
+/// What is done to every scan before it is resampled: a correction from another module, such as that of a bias field.
 pub struct Correction<'a> {
     /// What it is and its settings, as the manifest records them; volumes of other settings are prepared again.
     pub settings: serde_json::Value,

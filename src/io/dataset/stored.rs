@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{Entry, FORMAT, Settings, hex};
 use crate::error::{Error, Result};
-use crate::io::beside::write_beside;
+use crate::io::atomic::atomic_write;
 use crate::volume::Volume;
 
 /// The tensor's name: `[C, D, H, W]` float32.
@@ -68,7 +68,7 @@ pub(super) fn write(folder: &Path, volume: &Volume, settings: &Settings, entry: 
     let metadata = HashMap::from([(METADATA.to_string(), note)]);
     let file = safetensors::serialize([(TENSOR, tensor)], Some(metadata))
         .map_err(|error| fail(error.to_string()))?;
-    write_beside(&path, |out| out.write_all(&file))
+    atomic_write(&path, |out| out.write_all(&file))
 }
 
 /// What is known of the volume `name`, read from the file's head alone; `None` if there is no sound file.

@@ -11,7 +11,7 @@ use nifti::{Endianness, NiftiHeader, XForm};
 
 use super::header::{SIZE_1, singular};
 use crate::error::{Error, Result};
-use crate::io::beside::write_beside;
+use crate::io::atomic::atomic_write;
 use crate::volume::Volume;
 
 /// How voxels are stored.
@@ -90,7 +90,7 @@ fn write_frames(path: &Path, frames: &[Volume], options: &WriteOptions) -> Resul
     let code = Code::choose(path, frames, options.data_type)?;
     let header = header(path, frames, options, code)?;
     let head = header_bytes(&header);
-    write_beside(path, |file: &mut BufWriter<File>| -> io::Result<()> {
+    atomic_write(path, |file: &mut BufWriter<File>| -> io::Result<()> {
         if gzip { compressed(file, &head, frames, code).map(drop) } else { plain(file, &head, frames, code) }
     })
 }

@@ -30,9 +30,9 @@ pub enum Metric {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
-    /// As low as the floor.
+    /// As low as the reference.
     Lower,
-    /// As high as the floor.
+    /// As high as the reference.
     Higher,
     /// As the real volumes have it.
     AsReal,

@@ -10,7 +10,7 @@
 //! | Inception score, [`inception_score`] | Salimans 2016 | as the reals' |
 //! | MS-SSIM over pairs, [`diversity`](super::diversity) | Wang 2003 | as the reals' |
 //!
-//! [`Realism`] has them all, each with an interval and beside its floor: the same measure between real volumes, of as many
+//! [`Realism`] has them all, each with an interval and beside its reference: the same measure between real volumes, of as many
 //! a side as the synthetic–real value that it is to be compared with. It holds numbers of one extractor, which it is made
 //! for; features of another are refused.
 
@@ -60,7 +60,7 @@ pub struct Row {
     pub synthetic_volumes: usize,
     /// Number of real volumes.
     pub real_volumes: usize,
-    /// Value, interval and floor.
+    /// Value, interval and reference.
     #[serde(flatten)]
     pub estimate: Estimate,
     /// Where it is a measure of one set by itself, that of all real volumes.
@@ -252,8 +252,8 @@ mod tests {
         found.compare("alike", &set(0, 0.0), &set(60, 0.0)).unwrap();
         found.compare("shifted", &set(0, 1.0), &set(60, 0.0)).unwrap();
         for row in found.rows() {
-            let Estimate { matched, floor, .. } = row.estimate;
-            let within = (floor.low..=floor.high).contains(&matched.mean);
+            let Estimate { matched, reference, .. } = row.estimate;
+            let within = (reference.low..=reference.high).contains(&matched.mean);
             assert_eq!(within, row.view == "alike", "{row:?}");
         }
     }
@@ -312,7 +312,7 @@ mod tests {
         let expected = |set: &[Volume]| super::super::diversity(set, 1.0).unwrap().mean;
         assert!((row.estimate.value - expected(&synthetic)).abs() < 1e-12);
         assert!((row.of_real.unwrap() - expected(&reals)).abs() < 1e-12);
-        assert!(row.estimate.value > row.estimate.floor.high, "{row:?}");
+        assert!(row.estimate.value > row.estimate.reference.high, "{row:?}");
         assert_eq!(row.parameters, "scales: 1, windows: 11×11×11");
         assert!(found.compare_diversity(&synthetic[..3], &reals, 1.0).is_err());
     }

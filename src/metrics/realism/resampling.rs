@@ -23,7 +23,7 @@ use crate::stats::{Draws, quantile};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protocol {
-    /// Random draws behind each interval, each matched value and each floor.
+    /// Random draws behind each interval, each matched value and each reference.
     pub repeats: usize,
     /// Nearest neighbour that bounds the balls of precision and recall.
     pub precision_neighbours: usize,
@@ -62,14 +62,14 @@ pub struct Estimate {
     pub value: f64,
     /// 95 % interval of `value`.
     pub interval: [f64; 2],
-    /// Volumes a side in `matched` and `floor`: half of the real ones, or all synthetic ones if those are fewer.
+    /// Volumes a side in `matched` and `reference`: half of the real ones, or all synthetic ones if those are fewer.
     pub volumes_a_side: usize,
     /// Of random synthetic volumes against random real ones, `volumes_a_side` each. Of the kernel distance, this is KID
     /// as published: mean and deviation over random subsets.
     pub matched: Spread,
     /// Of random real volumes against random other real ones, `volumes_a_side` each: what `matched` would be if the
     /// synthetic volumes were real.
-    pub floor: Spread,
+    pub reference: Spread,
 }
 
 /// What draws are for, their streams' phase.
@@ -77,7 +77,7 @@ pub struct Estimate {
 enum Draw {
     Interval,
     Matched,
-    Floor,
+    Reference,
 }
 
 /// √3: how much more the value of all volumes deviates than that of three quarters from theirs.
@@ -126,7 +126,7 @@ impl Protocol {
                     &shuffled(draw, repeat, 0)[..volumes_a_side],
                     &shuffled(draw, repeat, 1)[..volumes_a_side],
                 ),
-                Draw::Floor => {
+                Draw::Reference => {
                     let reals = shuffled(draw, repeat, 1);
                     let (a, b) = reals.split_at(volumes_a_side);
                     measures(a, &b[..volumes_a_side])
@@ -137,7 +137,7 @@ impl Protocol {
         let all: Vec<usize> = (0..synthetic + real).collect();
         let (a, b) = all.split_at(synthetic);
         let values = measures(a, b);
-        let [parts, matched, floor] = [Draw::Interval, Draw::Matched, Draw::Floor].map(drawn);
+        let [parts, matched, reference] = [Draw::Interval, Draw::Matched, Draw::Reference].map(drawn);
         std::array::from_fn(|measure| {
             let spread = |draws: &[[f64; N]]| Spread::of(draws.iter().map(|draw| draw[measure]).collect());
             let (value, parts) = (values[measure], spread(&parts));
@@ -146,7 +146,7 @@ impl Protocol {
                 interval: [parts.low, parts.high].map(|limit| value + SCALE * (limit - parts.mean)),
                 volumes_a_side,
                 matched: spread(&matched),
-                floor: spread(&floor),
+                reference: spread(&reference),
             }
         })
     }
@@ -198,7 +198,7 @@ mod tests {
         assert!((found / expected - 1.0).abs() < 0.06, "{found} for {expected}");
         assert_eq!((volumes.value, volumes.volumes_a_side), (4020.0, 10));
         assert_eq!(
-            [volumes.matched.low, volumes.matched.high, volumes.floor.low, volumes.floor.high],
+            [volumes.matched.low, volumes.matched.high, volumes.reference.low, volumes.reference.high],
             [1010.0; 4]
         );
     }
@@ -211,8 +211,8 @@ mod tests {
                 .estimate([7, 30], |a, b| [f64::from(u8::from(a.iter().any(|i| b.contains(i)))), a[0] as f64])
         };
         let [shared, first] = of(protocol);
-        assert_eq!((shared.floor.high, shared.volumes_a_side), (0.0, 7));
-        assert!(first.floor.low >= 7.0 && first.matched.high < 7.0);
+        assert_eq!((shared.reference.high, shared.volumes_a_side), (0.0, 7));
+        assert!(first.reference.low >= 7.0 && first.matched.high < 7.0);
         assert_eq!(of(protocol)[1], first);
         assert_ne!(of(Protocol { seed: 1, ..protocol })[1], first);
     }

@@ -7,23 +7,24 @@ use crate::csv::push_row;
 
 /// The columns of [`Realism::csv`].
 const COLUMNS: &str = "extractor,view,metric,better,parameters,synthetic_volumes,real_volumes,value,interval_low,\
-    interval_high,of_real,volumes_a_side,matched_mean,matched_sd,floor_mean,floor_sd,floor_low,floor_high";
+    interval_high,of_real,volumes_a_side,matched_mean,matched_sd,reference_mean,reference_sd,reference_low,reference_high";
 
 impl Realism {
     /// CSV with a head, one line for each measure.
     pub fn csv(&self) -> String {
         let mut csv = format!("{COLUMNS}\n");
         for row in &self.rows {
-            let Estimate { value, interval: [low, high], volumes_a_side, matched, floor } = row.estimate;
+            let Estimate { value, interval: [low, high], volumes_a_side, matched, reference } = row.estimate;
             let texts = [self.extractor(), &row.view, row.metric.key(), better(row), &row.parameters];
             let counts = [row.synthetic_volumes, row.real_volumes].map(|count| count.to_string());
             let of_real = row.of_real.map_or_else(String::new, |value| value.to_string());
-            let floor = [floor.mean, floor.standard_deviation, floor.low, floor.high].map(|x| x.to_string());
+            let reference = [reference.mean, reference.standard_deviation, reference.low, reference.high]
+                .map(|x| x.to_string());
             let [matched, interval] = [[matched.mean, matched.standard_deviation], [low, high]]
                 .map(|pair| pair.map(|x| x.to_string()));
             let fields = texts.map(str::to_owned).into_iter().chain(counts).chain([value.to_string()]);
             let fields = fields.chain(interval).chain([of_real, volumes_a_side.to_string()]);
-            push_row(&mut csv, fields.chain(matched).chain(floor));
+            push_row(&mut csv, fields.chain(matched).chain(reference));
         }
         csv
     }
@@ -36,7 +37,7 @@ impl Display for Realism {
         writeln!(f, "Features of {}", self.extractor)?;
         writeln!(
             f,
-            "[…]: 95 % interval from {repeats} random three quarters of both sets. Matched: synthetic against real, floor: real"
+            "[…]: 95 % interval from {repeats} random three quarters of both sets. Matched: synthetic against real, reference: real"
         )?;
         writeln!(
             f,
@@ -50,7 +51,7 @@ impl Display for Realism {
             "real",
             "a side",
             "matched ± SD",
-            "floor ± SD",
+            "reference ± SD",
             "better",
         ];
         let lines: Vec<[String; 9]> =
@@ -74,7 +75,7 @@ impl Display for Realism {
 }
 
 fn cells(row: &Row) -> [String; 9] {
-    let Estimate { value, interval: [low, high], volumes_a_side, matched, floor } = row.estimate;
+    let Estimate { value, interval: [low, high], volumes_a_side, matched, reference } = row.estimate;
     [
         row.view.clone(),
         format!("{} ({})", row.metric.name(), row.parameters),
@@ -83,7 +84,7 @@ fn cells(row: &Row) -> [String; 9] {
         row.of_real.map_or_else(String::new, |value| format!("{value:.4}")),
         volumes_a_side.to_string(),
         format!("{:.4} ± {:.4}", matched.mean, matched.standard_deviation),
-        format!("{:.4} ± {:.4}", floor.mean, floor.standard_deviation),
+        format!("{:.4} ± {:.4}", reference.mean, reference.standard_deviation),
         better(row).to_owned(),
     ]
 }

@@ -82,7 +82,7 @@ fn bound_of(operator: &dyn Linear) -> f64 {
 ///
 /// # Panics
 /// If the operator does not act on images `[D, H, W]`.
-pub fn least_variation(
+pub fn minimum_total_variation(
     operator: &dyn Linear,
     y: ComplexArray,
     settings: &TotalVariation,

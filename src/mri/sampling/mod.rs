@@ -81,7 +81,7 @@ fn code_points(name: &str) -> Vec<u32> {
     name.chars().map(u32::from).collect()
 }
 
-/// Draw-sites of this room: the `phase` of their streams, with the axes in the low bits so that two patterns that meet
+/// Draw-sites of this module: the `phase` of their streams, with the axes in the low bits so that two patterns that meet
 /// in an [`Pattern::And`] do not share draws.
 const GAUSSIAN: u64 = 0x5a00;
 const POISSON: u64 = 0x5a10;

@@ -33,8 +33,8 @@ pub fn tape() -> MutexGuard<'static, ()> {
 }
 
 impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {
-    fn volume_lanes(channels: usize, dtype: DType) -> usize {
-        B::volume_lanes(channels, dtype)
+    fn channel_block(channels: usize, dtype: DType) -> usize {
+        B::channel_block(channels, dtype)
     }
 
     fn volume_split(x: FloatTensor<Self>) -> FloatTensor<Self> {

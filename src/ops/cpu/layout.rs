@@ -6,25 +6,25 @@ use super::lanes::LANES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// `[N, C, D, H, W]`.
-    Planes,
+    Plain,
     /// `[N, ⌈C/16⌉, D, H, W, 16]`, zero in the lanes beyond C.
-    Lanes,
+    Blocked,
 }
 
 /// Fewer channels than this are left as planes: most of the lanes would be idle.
-const FEWEST_IN_LANES: usize = 8;
+const BLOCKED_CHANNELS_MIN: usize = 8;
 
 impl Layout {
     /// The layout that networks give to so many channels.
     pub fn of(channels: usize) -> Self {
-        if channels < FEWEST_IN_LANES { Layout::Planes } else { Layout::Lanes }
+        if channels < BLOCKED_CHANNELS_MIN { Layout::Plain } else { Layout::Blocked }
     }
 
     /// Floats of `batch` volumes of `channels` channels over `voxels` voxels.
     pub fn len(self, batch: usize, channels: usize, voxels: usize) -> usize {
         match self {
-            Layout::Planes => batch * channels * voxels,
-            Layout::Lanes => batch * channels.next_multiple_of(LANES) * voxels,
+            Layout::Plain => batch * channels * voxels,
+            Layout::Blocked => batch * channels.next_multiple_of(LANES) * voxels,
         }
     }
 }
@@ -80,7 +80,7 @@ pub(super) fn parts(len: usize, limit: usize) -> impl Iterator<Item = (usize, us
 ///
 /// # Safety
 /// `from` must cover `lanes` rows of `len` at `stride`, `to` 16·`len` floats.
-pub(super) unsafe fn to_lanes(from: *const f32, stride: usize, lanes: usize, len: usize, to: *mut f32) {
+pub(super) unsafe fn to_blocked(from: *const f32, stride: usize, lanes: usize, len: usize, to: *mut f32) {
     // SAFETY: the caller vouches for both ranges.
     unsafe {
         if lanes < LANES {
@@ -102,7 +102,7 @@ pub(super) unsafe fn to_lanes(from: *const f32, stride: usize, lanes: usize, len
 ///
 /// # Safety
 /// `from` must cover 16·`len` floats, `to` `lanes` rows of `len` at `stride`.
-pub(super) unsafe fn from_lanes(from: *const f32, lanes: usize, len: usize, to: *mut f32, stride: usize) {
+pub(super) unsafe fn from_blocked(from: *const f32, lanes: usize, len: usize, to: *mut f32, stride: usize) {
     // SAFETY: the caller vouches for both ranges.
     unsafe {
         for (start, size) in parts(len, LANES) {

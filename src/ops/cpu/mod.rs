@@ -27,7 +27,7 @@ pub use lanes::{Isa, LANES, isa};
 pub use layout::Layout;
 pub use passes::{
     EpilogueGrad, Volumes, add, add_field, channel_collect, channel_dot, channel_scale, channel_sum,
-    epilogue, epilogue_grad, lrelu_mask, scale_and_dot, to_lanes, to_planes,
+    epilogue, epilogue_grad, lrelu_mask, scale_and_dot, to_blocked, to_plain,
 };
 pub use shape::Conv3d;
 

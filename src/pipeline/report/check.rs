@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{figure, mark, name_of, of, readable, section, table};
-use crate::anatomy::gate::{Estimate, PairVerdict, RegionAgreement, Verdict};
+use crate::anatomy::quality_check::{Estimate, PairVerdict, RegionAgreement, Verdict};
 use crate::error::Result;
 use crate::pipeline::derivatives::read_json;
 use crate::report::page::{Block, Cell, Page, Section};

@@ -10,7 +10,7 @@ use super::{figure, heads, mark, name_of, of, readable, section, table};
 use crate::anatomy::cohort::{Comparison, Joint, Rows, Verdict};
 use crate::anatomy::volumes::Volumes;
 use crate::error::Result;
-use crate::pipeline::compare::{COHORTS, COMPARISON, NEIGHBOURS, Nearest};
+use crate::pipeline::compare::{COHORTS, COMPARISON, MEMORISATION, Nearest};
 use crate::pipeline::derivatives::{derived, read_json};
 use crate::report::page::{Block, Cell, Mark, Page};
 use crate::report::plots::{Sample, ecdf, heat_map};
@@ -29,7 +29,7 @@ pub fn page(folder: &Path, scans: usize) -> Result<Page> {
     let mut sections = vec![
         section("Outcome", outcome(&comparison)),
         section("Distributions", distributions(&both)?),
-        section("What halves of the real cohort differ by", vec![floors(&comparison)]),
+        section("What halves of the real cohort differ by", vec![references(&comparison)]),
     ];
     if let Some(found) = &comparison.adjusted {
         let blocks = adjusted(found, comparison.settings.confidence);
@@ -41,9 +41,9 @@ pub fn page(folder: &Path, scans: usize) -> Result<Page> {
     if let Some(joint) = &comparison.joint {
         sections.push(section("Structures with one another", correlations(&comparison, joint)?));
     }
-    let neighbours = folder.join(NEIGHBOURS);
-    if neighbours.is_file() {
-        sections.push(section("Nearest real scans", nearest(&read_json::<Vec<Nearest>>(&neighbours)?)?));
+    let memorisation = folder.join(MEMORISATION);
+    if memorisation.is_file() {
+        sections.push(section("Nearest real scans", nearest(&read_json::<Vec<Nearest>>(&memorisation)?)?));
     }
     let shown: Vec<_> =
         (0..2).map(|at| (COHORTS[at], folders[at].as_path(), cohorts[at].as_slice())).collect();
@@ -94,11 +94,11 @@ fn outcome(comparison: &Comparison) -> Vec<Block> {
     blocks
 }
 
-fn floors(comparison: &Comparison) -> Block {
-    let Rows { head, rows } = comparison.floor_rows();
+fn references(comparison: &Comparison) -> Block {
+    let Rows { head, rows } = comparison.reference_rows();
     let caption = format!(
         "Groups of {} scans, {} random splits: what real people differ by is no fault of a generator",
-        comparison.floor_subjects, comparison.settings.splits
+        comparison.reference_subjects, comparison.settings.splits
     );
     table(&caption, &head, 1, rows.into_iter())
 }
@@ -148,7 +148,7 @@ fn nearest(list: &[Nearest]) -> Result<Vec<Block>> {
         let distance = Cell::marked(mark(one.rmse >= least), format!("{:.3}", one.rmse));
         vec![
             one.subject.clone().into(),
-            one.neighbour.clone().into(),
+            one.nearest.clone().into(),
             distance,
             format!("{:.3}", one.correlation).into(),
         ]

@@ -16,7 +16,7 @@ use super::compare::COMPARISON;
 use super::derivatives;
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
-use crate::io::write_beside;
+use crate::io::atomic_write;
 use crate::report::page::{Block, Cell, Column, Figure, Mark, Page, Section, Table};
 
 /// What is reported.
@@ -63,7 +63,7 @@ pub fn report(options: &Options, progress: &Progress) -> Result<usize> {
         name_of(input),
     );
     let html = page.render()?;
-    write_beside(out, |file| file.write_all(html.as_bytes()))?;
+    atomic_write(out, |file| file.write_all(html.as_bytes()))?;
     progress.tell(Event::Wrote(out));
     Ok(html.len())
 }

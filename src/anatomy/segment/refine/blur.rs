@@ -55,9 +55,9 @@ fn along(values: &mut [f32], row: usize, taps: &[f32], kept: &mut Vec<f32>) {
 /// A volume `[D, H, W]` blurred in place on one thread.
 pub fn blur(values: &mut [f32], shape: [usize; 3], taps: &[f32]) {
     let [_, h, w] = shape;
-    let mut room = Vec::new();
-    values.chunks_exact_mut(h * w).for_each(|plane| blur_plane(plane, w, taps, &mut room));
-    along(values, h * w, taps, &mut room);
+    let mut scratch = Vec::new();
+    values.chunks_exact_mut(h * w).for_each(|plane| blur_plane(plane, w, taps, &mut scratch));
+    along(values, h * w, taps, &mut scratch);
 }
 
 #[cfg(test)]

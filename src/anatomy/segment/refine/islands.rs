@@ -6,19 +6,19 @@ use super::groups::{Group, group};
 use crate::anatomy::shape::{Connectivity, components};
 use crate::anatomy::{STRUCTURES, Structure};
 
-/// Gives the pieces of ventricle and plexus that hold no voxel of the network's back to what `network` has there, voxel
+/// Gives the components of ventricle and plexus that hold no voxel of the network's back to what `network` has there, voxel
 /// by voxel, and moves as much volume.
 pub fn remove(labels: &mut Array3<u8>, network: &[u8], voxels: &mut [f64; STRUCTURES]) {
     let ventricle = Structure::ALL.map(|s| matches!(group(s), Group::Ventricles | Group::ChoroidPlexus));
     let found = components(&labels.mapv(|label| ventricle[usize::from(label)]), Connectivity::Corners);
-    let pieces = found.labels();
-    let mut known = vec![false; found.pieces.len() + 1];
+    let components = found.labels();
+    let mut known = vec![false; found.components.len() + 1];
     known[0] = true;
-    for (&piece, &label) in pieces.iter().zip(network) {
-        known[piece as usize] |= ventricle[usize::from(label)];
+    for (&component, &label) in components.iter().zip(network) {
+        known[component as usize] |= ventricle[usize::from(label)];
     }
-    for ((label, &piece), &network) in labels.iter_mut().zip(&pieces).zip(network) {
-        if !known[piece as usize] {
+    for ((label, &component), &network) in labels.iter_mut().zip(&components).zip(network) {
+        if !known[component as usize] {
             let from = &mut voxels[usize::from(*label)];
             let moved = from.min(1.0);
             *from -= moved;

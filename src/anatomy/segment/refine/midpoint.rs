@@ -165,13 +165,17 @@ fn local(image: ArrayView3<f32>, mask: &Array3<bool>, sigma: f64) -> Option<Arra
     Some(Array3::from_shape_vec(shape, local).expect("a mean for each voxel"))
 }
 
-/// Clears the pieces of a mask without a voxel of `deep`.
+/// Clears the components of a mask without a voxel of `deep`.
 fn keep_what_hangs_on(mask: &mut Array3<bool>, deep: &Array3<bool>) {
     let found = components(mask, Connectivity::Faces);
-    let pieces = found.labels();
-    let mut kept = vec![false; found.pieces.len() + 1];
-    pieces.iter().zip(deep).filter(|(_, deep)| **deep).for_each(|(&piece, _)| kept[piece as usize] = true);
-    Zip::from(mask).and(&pieces).for_each(|inside, &piece| *inside &= kept[piece as usize]);
+    let components = found.labels();
+    let mut kept = vec![false; found.components.len() + 1];
+    components
+        .iter()
+        .zip(deep)
+        .filter(|(_, deep)| **deep)
+        .for_each(|(&component, _)| kept[component as usize] = true);
+    Zip::from(mask).and(&components).for_each(|inside, &component| *inside &= kept[component as usize]);
 }
 
 impl Walls {

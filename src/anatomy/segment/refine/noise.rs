@@ -13,16 +13,19 @@ pub fn measured(image: ArrayView3<f32>) -> Array3<bool> {
     let mut measured = Array3::from_elem(image.dim(), true);
     let zero = image.mapv(|x| x == 0.0);
     let found = components(&zero, Connectivity::Faces);
-    let pieces = found.labels();
-    let mut at_edge = vec![false; found.pieces.len() + 1];
+    let components = found.labels();
+    let mut at_edge = vec![false; found.components.len() + 1];
     for axis in 0..3 {
         let last = image.len_of(Axis(axis)).saturating_sub(1);
         for plane in [0, last] {
-            pieces.index_axis(Axis(axis), plane).iter().for_each(|&piece| at_edge[piece as usize] = true);
+            components
+                .index_axis(Axis(axis), plane)
+                .iter()
+                .for_each(|&component| at_edge[component as usize] = true);
         }
     }
     at_edge[0] = false;
-    measured.zip_mut_with(&pieces, |measured, &piece| *measured = !at_edge[piece as usize]);
+    measured.zip_mut_with(&components, |measured, &component| *measured = !at_edge[component as usize]);
     measured
 }
 

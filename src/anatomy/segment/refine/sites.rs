@@ -155,7 +155,7 @@ impl Prior {
         let taps = taps(BLUR);
         probability
             .par_chunks_mut(plane)
-            .for_each_init(Vec::new, |room, values| blur_plane(values, w, &taps, room));
+            .for_each_init(Vec::new, |scratch, values| blur_plane(values, w, &taps, scratch));
         let near_ventricles =
             prior.near(&groups, &[Group::Ventricles, Group::ChoroidPlexus], VENTRICLE_REACH_MM);
         let near_brain: Vec<bool> = far.iter().map(|&far| far <= BRAIN_REACH_MM).collect();

@@ -79,7 +79,7 @@ fn run(
     epilogue.check(&Volumes { layout: target.layout, batch: shape.batch, channels, voxels });
     let reduce = axes[2].stride == 1 && reduces(source, target, shape.taps());
     let batch = shape.batch;
-    let apart = source.layout == Layout::Planes && axes[2].stride == 2;
+    let apart = source.layout == Layout::Plain && axes[2].stride == 2;
     let light = FOLD * batch * w.len() <= x.len();
     let (weights, scale) = match scale {
         // Where nothing else asks for a copy of the source, its factors go into the weights.
@@ -110,7 +110,7 @@ fn reduces(source: Side, target: Side, taps: usize) -> bool {
     // Summing the lanes at the end takes about as long as ten products.
     let one_by_one = target.grid.channels * (source.grid.channels.div_ceil(LANES) * taps + 10);
     let together = target.grid.channels.div_ceil(LANES) * source.grid.channels * taps;
-    source.layout == Layout::Lanes && target.layout == Layout::Planes && one_by_one < together
+    source.layout == Layout::Blocked && target.layout == Layout::Plain && one_by_one < together
 }
 
 /// How input position i gathers from outputs o: tap k where `i + padding = o·stride + k`.

@@ -3,7 +3,7 @@
 use super::axes::{Axis, Phase, inside, stays_inside};
 use super::finish::Finish;
 use super::lanes::{Isa, LANES};
-use super::layout::{Shared, filled, from_lanes, parts};
+use super::layout::{Shared, filled, from_blocked, parts};
 use super::stage::Window;
 use super::tile::{Gather, Group, prefetch};
 use super::weights::Weights;
@@ -101,7 +101,7 @@ impl Nest<'_> {
                     height: strip.0..strip.0 + strip.1,
                 };
                 let (block, row) = (depth * height * width * LANES, width * LANES);
-                if self.target.layout == Layout::Lanes {
+                if self.target.layout == Layout::Blocked {
                     let at = (n * lane_blocks + group.0) * block + (slab.0 * height + strip.0) * row;
                     // SAFETY: the region's first voxel lies within the output.
                     let y = unsafe { out.at(at) };
@@ -129,7 +129,7 @@ impl Nest<'_> {
 
     /// Whether columns must be reordered for a stride of two; lanes can be read at any step.
     fn splits(&self) -> bool {
-        self.axes[2].stride == 2 && self.source.layout == Layout::Planes
+        self.axes[2].stride == 2 && self.source.layout == Layout::Plain
     }
 
     /// Whether jobs can read the source where it lies: nothing is scaled or reordered, taps stay inside.
@@ -158,8 +158,8 @@ impl Nest<'_> {
             let side = (self.source.layout, self.source.grid, x);
             let x = if in_place {
                 match self.source.layout {
-                    Layout::Lanes => &x[(region.n * blocks + block) * voxels * LANES..],
-                    Layout::Planes => &x[(region.n * channels + block * LANES) * voxels..],
+                    Layout::Blocked => &x[(region.n * blocks + block) * voxels * LANES..],
+                    Layout::Plain => &x[(region.n * channels + block * LANES) * voxels..],
                 }
             } else {
                 let len = window.len(self.source.layout, members);
@@ -200,7 +200,7 @@ impl Nest<'_> {
     ) {
         let [axis_d, axis_h, axis_w] = &self.axes;
         let [_, height, width] = self.target.grid.dims;
-        let planes = self.source.layout == Layout::Planes;
+        let planes = self.source.layout == Layout::Plain;
         let column = if planes { 1 } else { LANES };
         let step = if window.split { 1 } else { axis_w.stride };
         let row = window.row() * column;
@@ -294,7 +294,7 @@ impl Nest<'_> {
     /// so do both phases of the transposed one.
     fn tracks(&self, window: &Window, step: usize) -> Vec<Track> {
         let axis = &self.axes[2];
-        let able = self.source.layout == Layout::Lanes
+        let able = self.source.layout == Layout::Blocked
             && !self.weights[0].reduce
             && self.isa.gather_joined(1, 2, true).is_some();
         let track = |phase: &Phase, joined: bool, per: usize, runs: Vec<Group>| {
@@ -379,7 +379,7 @@ impl Nest<'_> {
                                 finish.reduced(self.isa, sums, *lane, voxel, to);
                             }
                             None => {
-                                from_lanes(sums.as_ptr(), lanes, width, out.at(at), depth * height * width);
+                                from_blocked(sums.as_ptr(), lanes, width, out.at(at), depth * height * width);
                             }
                         }
                     }

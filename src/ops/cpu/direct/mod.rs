@@ -1,7 +1,7 @@
 //! Convolution and its gradients in direct form: every tap of every voxel is a multiplication.
 //!
 //! - `forward`: convolution and its input gradient as gathers, `axes`: which voxels meet, `gather`: the loop nest,
-//!   `stage`: the rows that a job reads, `tile` and `joined`: the innermost loops, `weights`: weights in lanes, `finish`:
+//!   `stage`: the rows that a job reads, `tile` and `joined`: the innermost loops, `weights`: blocked weights, `finish`:
 //!   what happens to results before they are written;
 //! - `weight_grad`: the weight gradient, `correlate`: its innermost loops.
 
@@ -26,4 +26,4 @@ pub use weight_grad::conv3d_weight_grad_on;
 use super::Isa;
 use super::passes::epilogue::SLOPE;
 use super::shape::Grid;
-use super::{Conv3d, Epilogue, Layout, Volumes, lanes, layout, to_lanes};
+use super::{Conv3d, Epilogue, Layout, Volumes, lanes, layout, to_blocked};

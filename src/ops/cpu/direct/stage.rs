@@ -37,8 +37,8 @@ impl Window {
     pub fn len(&self, layout: Layout, channels: usize) -> usize {
         let voxels = self.size[0] * self.size[1] * self.row();
         match layout {
-            Layout::Lanes => voxels * LANES,
-            Layout::Planes => voxels * channels,
+            Layout::Blocked => voxels * LANES,
+            Layout::Plain => voxels * channels,
         }
     }
 
@@ -57,12 +57,12 @@ impl Window {
         let first = block * LANES;
         let channels = LANES.min(grid.channels - first);
         let (planes, lanes) = match layout {
-            Layout::Lanes => (1, LANES),
-            Layout::Planes => (channels, 1),
+            Layout::Blocked => (1, LANES),
+            Layout::Plain => (channels, 1),
         };
         let start = match layout {
-            Layout::Lanes => n * grid.channels.div_ceil(LANES) + block,
-            Layout::Planes => n * grid.channels + first,
+            Layout::Blocked => n * grid.channels.div_ceil(LANES) + block,
+            Layout::Plain => n * grid.channels + first,
         };
         let mut factors = [0.0; LANES];
         if let Some(scale) = scale {
@@ -85,8 +85,8 @@ impl Window {
             // The row after the next, which lies behind this one unless the window ends.
             prefetch(x.as_ptr().wrapping_add((at + 2 * width) * lanes), width * lanes / LANES, LANES);
             match layout {
-                Layout::Lanes => self.lanes_row(isa, from, scale.map(|_| &factors), to),
-                Layout::Planes => self.planes_row(from, scale.map(|_| factors[plane]), to),
+                Layout::Blocked => self.blocked_row(isa, from, scale.map(|_| &factors), to),
+                Layout::Plain => self.plain_row(from, scale.map(|_| factors[plane]), to),
             }
         }
     }
@@ -99,7 +99,7 @@ impl Window {
         (start..end, (start as isize - low) as usize)
     }
 
-    fn lanes_row(&self, isa: Isa, from: &[f32], scale: Option<&[f32; LANES]>, to: &mut [f32]) {
+    fn blocked_row(&self, isa: Isa, from: &[f32], scale: Option<&[f32; LANES]>, to: &mut [f32]) {
         let (columns, first) = self.overlap(from.len() / LANES);
         let from = &from[columns.start * LANES..columns.end * LANES];
         let (front, rest) = to.split_at_mut(first * LANES);
@@ -115,7 +115,7 @@ impl Window {
         }
     }
 
-    fn planes_row(&self, from: &[f32], scale: Option<f32>, to: &mut [f32]) {
+    fn plain_row(&self, from: &[f32], scale: Option<f32>, to: &mut [f32]) {
         let (columns, first) = self.overlap(from.len());
         let from = &from[columns];
         to.fill(0.0);

@@ -63,8 +63,8 @@ fn shapes() -> Vec<Conv3d> {
         kernel,
         stride,
         padding,
-        in_layout: Layout::Planes,
-        out_layout: Layout::Planes,
+        in_layout: Layout::Plain,
+        out_layout: Layout::Plain,
     };
     let mut shapes = vec![
         shape(1, (1, 16), [5, 6, 7], [3; 3], [1; 3], [1; 3]),
@@ -118,7 +118,7 @@ fn shapes() -> Vec<Conv3d> {
 
 /// Every combination of layouts of the two sides.
 fn layouts(s: Conv3d) -> impl Iterator<Item = Conv3d> {
-    let both = [Layout::Planes, Layout::Lanes];
+    let both = [Layout::Plain, Layout::Blocked];
     both.into_iter().flat_map(move |i| both.map(|o| Conv3d { in_layout: i, out_layout: o, ..s }))
 }
 
@@ -136,8 +136,8 @@ fn laid_out(x: &[f32], layout: Layout, batch: usize, channels: usize) -> Vec<f32
 fn place(at: usize, layout: Layout, channels: usize, voxels: usize) -> usize {
     let (v, c, n) = (at % voxels, at / voxels % channels, at / voxels / channels);
     match layout {
-        Layout::Planes => at,
-        Layout::Lanes => ((n * channels.div_ceil(LANES) + c / LANES) * voxels + v) * LANES + c % LANES,
+        Layout::Plain => at,
+        Layout::Blocked => ((n * channels.div_ceil(LANES) + c / LANES) * voxels + v) * LANES + c % LANES,
     }
 }
 
@@ -170,7 +170,7 @@ struct Operands {
 
 impl Operands {
     fn new(s: &Conv3d) -> Self {
-        let s = Conv3d { in_layout: Layout::Planes, out_layout: Layout::Planes, ..*s };
+        let s = Conv3d { in_layout: Layout::Plain, out_layout: Layout::Plain, ..*s };
         Self {
             x: random(s.input_len(), 1),
             w: random(s.weight_len(), 2),
@@ -303,7 +303,7 @@ fn strided_convolution_ignores_the_odd_last_row() {
 }
 
 fn conv(in_channels: usize, out_channels: usize, input: [usize; 3], stride: [usize; 3]) -> Conv3d {
-    let (in_layout, out_layout) = (Layout::Planes, Layout::Planes);
+    let (in_layout, out_layout) = (Layout::Plain, Layout::Plain);
     let (kernel, padding) = ([3; 3], [0; 3]);
     Conv3d { batch: 1, in_channels, out_channels, input, kernel, stride, padding, in_layout, out_layout }
 }

@@ -2,8 +2,8 @@
 
 use super::correlate::{Rows, Sums};
 use super::lanes::{Isa, LANES};
-use super::layout::{Shared, filled, from_lanes, parts};
-use super::{Conv3d, Layout, to_lanes};
+use super::layout::{Shared, filled, from_blocked, parts};
+use super::{Conv3d, Layout, to_blocked};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -46,7 +46,7 @@ pub fn conv3d_weight_grad_on(
 /// reversed, channels transposed.
 fn swapped(shape: &Conv3d) -> Option<Conv3d> {
     let thin = shape.out_channels < LANES && shape.in_channels > shape.out_channels;
-    let apart = shape.out_layout == Layout::Planes && shape.in_layout == Layout::Lanes;
+    let apart = shape.out_layout == Layout::Plain && shape.in_layout == Layout::Blocked;
     let fits = (0..3).all(|a| shape.stride[a] == 1 && shape.padding[a] < shape.kernel[a]);
     ((thin || apart) && fits).then(|| Conv3d {
         in_channels: shape.out_channels,
@@ -112,9 +112,9 @@ impl<'a> Correlation<'a> {
     ) -> Self {
         let output = shape.output();
         let g = match shape.out_layout {
-            Layout::Lanes => Cow::Borrowed(g),
-            Layout::Planes => {
-                Cow::Owned(to_lanes(shape.batch, shape.out_channels, output.iter().product(), g))
+            Layout::Blocked => Cow::Borrowed(g),
+            Layout::Plain => {
+                Cow::Owned(to_blocked(shape.batch, shape.out_channels, output.iter().product(), g))
             }
         };
         let (stride, padding) = (shape.stride[2], shape.padding[2]);
@@ -157,9 +157,9 @@ impl<'a> Correlation<'a> {
                     let panel = &Panel { n: at / strips.len(), rows: start..start + size };
                     match self.shape.in_layout {
                         // SAFETY: the sums have room for this block of channels.
-                        Layout::Lanes => unsafe { self.add_lanes(panel, input, output, sums) },
+                        Layout::Blocked => unsafe { self.add_blocked(panel, input, output, sums) },
                         // SAFETY: as above.
-                        Layout::Planes => unsafe { self.add_planes(panel, input, output, sums) },
+                        Layout::Plain => unsafe { self.add_plain(panel, input, output, sums) },
                     }
                 }
             });
@@ -196,11 +196,11 @@ impl<'a> Correlation<'a> {
         scales
     }
 
-    /// Adds a panel's part of one pair of blocks to `sums` `[taps, channels, 16]`, x in lanes.
+    /// Adds a panel's part of one pair of blocks to `sums` `[taps, channels, 16]`, x in the blocked layout.
     ///
     /// # Safety
     /// `sums` must be as long as that.
-    unsafe fn add_lanes(&self, panel: &Panel, input: usize, output: usize, sums: *mut f32) {
+    unsafe fn add_blocked(&self, panel: &Panel, input: usize, output: usize, sums: *mut f32) {
         let Conv3d { in_channels, input: [depth, height, width], kernel, stride, .. } = self.shape;
         let members = LANES.min(in_channels - input * LANES);
         let block = panel.n * in_channels.div_ceil(LANES) + input;
@@ -249,11 +249,11 @@ impl<'a> Correlation<'a> {
         }
     }
 
-    /// As [`Correlation::add_lanes`], x in planes: rows of several channels and taps go together.
+    /// As [`Correlation::add_blocked`], x in planes: rows of several channels and taps go together.
     ///
     /// # Safety
     /// As there.
-    unsafe fn add_planes(&self, panel: &Panel, input: usize, output: usize, sums: *mut f32) {
+    unsafe fn add_plain(&self, panel: &Panel, input: usize, output: usize, sums: *mut f32) {
         let Conv3d { in_channels, input: [depth, height, width], kernel, stride, .. } = self.shape;
         let members = LANES.min(in_channels - input * LANES);
         let x_scale = Self::scales(self.x_scale, panel.n, in_channels, input * LANES);
@@ -288,7 +288,7 @@ impl<'a> Correlation<'a> {
                     channels[i] = ((kd * kernel[1] + kh) * kernel[2] * members + member) * LANES;
                     scales[i] = x_scale[member];
                 }
-                // SAFETY: as in `add_lanes`; rows outside the grid are zeros of the same width.
+                // SAFETY: as in `add_blocked`; rows outside the grid are zeros of the same width.
                 unsafe {
                     let sums = Sums {
                         to: sums,
@@ -349,7 +349,7 @@ impl<'a> Correlation<'a> {
                     // SAFETY: these taps of the block's outputs are this job's alone.
                     unsafe {
                         let to = out.at((block * LANES * inputs + i) * taps);
-                        from_lanes(total.as_ptr(), lanes, taps, to, inputs * taps);
+                        from_blocked(total.as_ptr(), lanes, taps, to, inputs * taps);
                     }
                 },
             );

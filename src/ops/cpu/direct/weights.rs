@@ -2,7 +2,7 @@
 
 use super::Conv3d;
 use super::lanes::LANES;
-use super::layout::{Shared, filled, to_lanes};
+use super::layout::{Shared, filled, to_blocked};
 use rayon::prelude::*;
 
 /// Floats from an address to the next cache line.
@@ -61,7 +61,7 @@ impl Weights {
                     if reduce {
                         let from = &w[to * target + block * LANES * source..];
                         // SAFETY: the rows lie within w; the taps of this block are this job's alone.
-                        unsafe { to_lanes(from.as_ptr(), source, members, taps, out.at(at)) }
+                        unsafe { to_blocked(from.as_ptr(), source, members, taps, out.at(at)) }
                         return;
                     }
                     let lanes = LANES.min(channels - to * LANES);
@@ -70,7 +70,7 @@ impl Weights {
                         // SAFETY: the rows lie within w, the buffer holds all taps; the weights of this block are
                         // this job's alone.
                         unsafe {
-                            to_lanes(from.as_ptr(), target, lanes, taps, buffer.as_mut_ptr());
+                            to_blocked(from.as_ptr(), target, lanes, taps, buffer.as_mut_ptr());
                             for (tap, from) in buffer.chunks_exact(LANES).enumerate() {
                                 let to = out.at(at + (tap * members + member) * LANES);
                                 to.copy_from_nonoverlapping(from.as_ptr(), LANES);

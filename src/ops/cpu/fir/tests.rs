@@ -1,7 +1,7 @@
 //! The resampler against its definition in float64, its adjoint, and the same without fusion.
 
 use super::super::passes::epilogue::epilogue_on;
-use super::super::passes::tests::{Numbers, lanes_of, magnitude, planes_of};
+use super::super::passes::tests::{Numbers, blocked_of, magnitude, plain_of};
 use super::super::{Epilogue, Isa, Layout, Volumes, isa};
 use super::{Pass, fir_on};
 
@@ -97,7 +97,7 @@ fn resampling_matches_its_definition() {
             expected = defined(&expected, &mut size, pass);
         }
         for isa in Isa::available() {
-            for layout in [Layout::Planes, Layout::Lanes] {
+            for layout in [Layout::Plain, Layout::Blocked] {
                 let volumes = |dims: [usize; 5]| Volumes {
                     layout,
                     batch: dims[0],
@@ -106,10 +106,10 @@ fn resampling_matches_its_definition() {
                 };
                 let mut reversed = passes.clone();
                 reversed.reverse();
-                let laid = lanes_of(&volumes(dims), &x);
+                let laid = blocked_of(&volumes(dims), &x);
                 let (y, found) = fir_on(isa, &laid, layout, dims, &reversed, &Epilogue::default());
                 assert_eq!(found, size);
-                let y = planes_of(&volumes(size), &y);
+                let y = plain_of(&volumes(size), &y);
                 assert_eq!(y.len(), expected.len());
                 for ((y, e), s) in y.iter().zip(&expected).zip(&sizes) {
                     let error = (f64::from(*y) - e).abs();
@@ -127,17 +127,17 @@ fn resampling_has_the_adjoint_that_its_documentation_names() {
         a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
     };
     for (dims, passes) in cases() {
-        for layout in [Layout::Planes, Layout::Lanes] {
+        for layout in [Layout::Plain, Layout::Blocked] {
             let volumes = |dims: [usize; 5]| Volumes {
                 layout,
                 batch: dims[0],
                 channels: dims[1],
                 voxels: dims[2..].iter().product(),
             };
-            let x = lanes_of(&volumes(dims), &Numbers::new(3).floats(dims.iter().product()));
+            let x = blocked_of(&volumes(dims), &Numbers::new(3).floats(dims.iter().product()));
             let none = Epilogue::default();
             let (y, size) = fir_on(isa(), &x, layout, dims, &passes, &none);
-            let g = lanes_of(&volumes(size), &Numbers::new(4).floats(size.iter().product()));
+            let g = blocked_of(&volumes(size), &Numbers::new(4).floats(size.iter().product()));
             let back: Vec<Pass> = passes.iter().map(|p| adjoint(p, dims[p.axis])).collect();
             let (gx, found) = fir_on(isa(), &g, layout, size, &back, &none);
             assert_eq!(found, dims, "{passes:?}");
@@ -152,10 +152,10 @@ fn resampling_has_the_adjoint_that_its_documentation_names() {
 fn the_fused_epilogue_is_the_epilogue() {
     for (dims, passes) in cases() {
         for isa in Isa::available() {
-            for layout in [Layout::Planes, Layout::Lanes] {
+            for layout in [Layout::Plain, Layout::Blocked] {
                 let shape =
                     Volumes { layout, batch: dims[0], channels: dims[1], voxels: dims[2..].iter().product() };
-                let x = lanes_of(&shape, &Numbers::new(5).floats(dims.iter().product()));
+                let x = blocked_of(&shape, &Numbers::new(5).floats(dims.iter().product()));
                 let (plain, size) = fir_on(isa, &x, layout, dims, &passes, &Epilogue::default());
                 let shape = Volumes { voxels: size[2..].iter().product(), ..shape };
                 let mut numbers = Numbers::new(6);
@@ -182,8 +182,8 @@ fn the_fused_epilogue_is_the_epilogue() {
 fn threads_change_no_bit_of_a_resampling() {
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     for (dims, passes) in cases() {
-        let x = Numbers::new(7).floats(Layout::Lanes.len(dims[0], dims[1], dims[2..].iter().product()));
-        let all = || fir_on(isa(), &x, Layout::Lanes, dims, &passes, &Epilogue::default()).0;
+        let x = Numbers::new(7).floats(Layout::Blocked.len(dims[0], dims[1], dims[2..].iter().product()));
+        let all = || fir_on(isa(), &x, Layout::Blocked, dims, &passes, &Epilogue::default()).0;
         let one = pool(1).install(all);
         for threads in [2, 7] {
             assert!(one == pool(threads).install(all), "{threads} threads: {dims:?} {passes:?}");
@@ -195,8 +195,7 @@ fn threads_change_no_bit_of_a_resampling() {
 fn a_blur_of_ones_keeps_its_inside() {
     let taps = [0.125, 0.375, 0.375, 0.125];
     let passes: Vec<Pass> = (2..5).map(|axis| Pass { axis, up: 1, down: 1, pad: (1, 1), taps }).collect();
-    let (y, size) =
-        fir_on(isa(), &[1.0; 125], Layout::Planes, [1, 1, 5, 5, 5], &passes, &Epilogue::default());
+    let (y, size) = fir_on(isa(), &[1.0; 125], Layout::Plain, [1, 1, 5, 5, 5], &passes, &Epilogue::default());
     assert_eq!(size, [1, 1, 4, 4, 4]);
     // The first and last windows of each axis reach one zero: 7/8 of the sum.
     let edge = |i: usize| if i == 0 || i == 3 { 0.875 } else { 1.0 };

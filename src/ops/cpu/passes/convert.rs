@@ -13,10 +13,10 @@ const PIECE: usize = 2048;
 ///
 /// # Panics
 /// If `x` has the wrong number of elements.
-pub fn to_lanes(batch: usize, channels: usize, voxels: usize, x: &[f32]) -> Vec<f32> {
-    let planes = Volumes { layout: Layout::Planes, batch, channels, voxels };
-    planes.check("to_lanes: x", x.len(), planes.floats());
-    convert(batch, channels, voxels, Layout::Lanes.len(batch, channels, voxels), |job, out| {
+pub fn to_blocked(batch: usize, channels: usize, voxels: usize, x: &[f32]) -> Vec<f32> {
+    let planes = Volumes { layout: Layout::Plain, batch, channels, voxels };
+    planes.check("to_blocked: x", x.len(), planes.floats());
+    convert(batch, channels, voxels, Layout::Blocked.len(batch, channels, voxels), |job, out| {
         // SAFETY: the piece's rows lie within x, its cells within the output, where they are this job's alone.
         unsafe {
             let (from, to) = (x.as_ptr().add(job.plane), out.at(job.cell));
@@ -35,9 +35,9 @@ pub fn to_lanes(batch: usize, channels: usize, voxels: usize, x: &[f32]) -> Vec<
 ///
 /// # Panics
 /// If `x` has the wrong number of elements.
-pub fn to_planes(batch: usize, channels: usize, voxels: usize, x: &[f32]) -> Vec<f32> {
-    let lanes = Volumes { layout: Layout::Lanes, batch, channels, voxels };
-    lanes.check("to_planes: x", x.len(), lanes.floats());
+pub fn to_plain(batch: usize, channels: usize, voxels: usize, x: &[f32]) -> Vec<f32> {
+    let lanes = Volumes { layout: Layout::Blocked, batch, channels, voxels };
+    lanes.check("to_plain: x", x.len(), lanes.floats());
     convert(batch, channels, voxels, batch * channels * voxels, |job, out| {
         // SAFETY: the piece's cells lie within x, its rows within the output, where they are this job's alone.
         unsafe {

@@ -78,7 +78,7 @@ impl Terms {
     /// None if the epilogue is empty.
     pub fn new(shape: &Volumes, epilogue: &Epilogue, n: usize, group: usize) -> Option<Self> {
         let channels = shape.channels;
-        let real = shape.layout == Layout::Planes || channels >= (group + 1) * LANES;
+        let real = shape.layout == Layout::Plain || channels >= (group + 1) * LANES;
         (!epilogue.is_empty()).then(|| Self {
             scale: epilogue
                 .scale
@@ -138,10 +138,10 @@ fn combined<L: Lanes, const K: usize>(
                 }
             }
             Some(Finish { terms, field: None, .. }) => finished::<L, K, 0>(&from, &taps, terms, &[], to),
-            Some(Finish { terms, field: Some(field), layout: Layout::Lanes }) => {
+            Some(Finish { terms, field: Some(field), layout: Layout::Blocked }) => {
                 finished::<L, K, LANES>(&from, &taps, terms, &field[..len / LANES], to);
             }
-            Some(Finish { terms, field: Some(field), layout: Layout::Planes }) => {
+            Some(Finish { terms, field: Some(field), layout: Layout::Plain }) => {
                 finished::<L, K, 1>(&from, &taps, terms, &field[..len], to);
             }
         }

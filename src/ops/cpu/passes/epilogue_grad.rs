@@ -124,7 +124,7 @@ instances! {
     fn back_through(back: &Back<'_>, y: &[f32], g: &[f32], to: &mut [f32], sums: Sums<'_>) {
         let Sums { field: by_voxel, m, z } = sums;
         match (back.layout, back.field, by_voxel) {
-            (Layout::Lanes, Some(field), Some(by_voxel)) => {
+            (Layout::Blocked, Some(field), Some(by_voxel)) => {
                 let (field, by_voxel) = (&field[..to.len() / LANES], &mut by_voxel[..to.len() / LANES]);
                 // SAFETY: cells are voxels in this layout.
                 let field = |cell: usize, _: usize| unsafe { *field.get_unchecked(cell) };
@@ -132,7 +132,7 @@ instances! {
                 let add = |cell: usize, m: &[f32]| unsafe { *by_voxel.get_unchecked_mut(cell) += across(m) };
                 back_over(back.terms, (y, g), to, (m, z), field, add);
             }
-            (Layout::Planes, Some(field), Some(by_voxel)) => {
+            (Layout::Plain, Some(field), Some(by_voxel)) => {
                 let (field, by_voxel) = (&field[..to.len()], &mut by_voxel[..to.len()]);
                 // SAFETY: voxels are floats in this layout.
                 let field = |cell: usize, lane: usize| unsafe { *field.get_unchecked(cell * LANES + lane) };

@@ -15,7 +15,7 @@ pub(super) mod volumes;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use convert::{to_lanes, to_planes};
+pub use convert::{to_blocked, to_plain};
 pub use epilogue::epilogue;
 pub use epilogue_grad::{EpilogueGrad, epilogue_grad};
 pub use pointwise::{

@@ -96,11 +96,11 @@ pub(in crate::ops::cpu) fn channel_collect_on(isa: Isa, shape: &Volumes, x: &[f3
             // SAFETY: this range of the output is this job's alone, and all of it is written.
             let to = unsafe { out.slice(shape.field(tile)) };
             match shape.layout {
-                Layout::Planes => {
+                Layout::Plain => {
                     to.fill(0.0);
                     (0..shape.groups()).for_each(|c| collect_plane(isa, &x[shape.range(tile, c)], to));
                 }
-                Layout::Lanes => {
+                Layout::Blocked => {
                     let blocks: Vec<_> = (0..shape.groups()).map(|b| &x[shape.range(tile, b)]).collect();
                     collect_lanes(isa, &blocks, to);
                 }

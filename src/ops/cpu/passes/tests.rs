@@ -1,6 +1,6 @@
 //! The pointwise passes against their definitions in float64, in both layouts and on every instruction set.
 
-use super::convert::{to_lanes, to_planes};
+use super::convert::{to_blocked, to_plain};
 use super::epilogue::epilogue_on;
 use super::epilogue_grad::epilogue_grad_on;
 use super::pointwise::{
@@ -35,8 +35,8 @@ pub(in crate::ops::cpu) fn magnitude(x: &[f32]) -> f64 {
 /// Where channel c of voxel v of volume n lies.
 fn place(shape: &Volumes, n: usize, c: usize, v: usize) -> usize {
     match shape.layout {
-        Layout::Planes => (n * shape.channels + c) * shape.voxels + v,
-        Layout::Lanes => ((n * shape.channels.div_ceil(16) + c / 16) * shape.voxels + v) * 16 + c % 16,
+        Layout::Plain => (n * shape.channels + c) * shape.voxels + v,
+        Layout::Blocked => ((n * shape.channels.div_ceil(16) + c / 16) * shape.voxels + v) * 16 + c % 16,
     }
 }
 
@@ -47,7 +47,7 @@ fn every(shape: &Volumes) -> impl Iterator<Item = (usize, usize, usize)> {
 }
 
 /// `x` `[N, C, V]` in the shape's layout.
-pub(in crate::ops::cpu) fn lanes_of(shape: &Volumes, x: &[f32]) -> Vec<f32> {
+pub(in crate::ops::cpu) fn blocked_of(shape: &Volumes, x: &[f32]) -> Vec<f32> {
     let mut laid = vec![0.0; shape.layout.len(shape.batch, shape.channels, shape.voxels)];
     for ((n, c, v), x) in every(shape).zip(x) {
         laid[place(shape, n, c, v)] = *x;
@@ -56,7 +56,7 @@ pub(in crate::ops::cpu) fn lanes_of(shape: &Volumes, x: &[f32]) -> Vec<f32> {
 }
 
 /// Back to `[N, C, V]`; lanes beyond C must be zero.
-pub(in crate::ops::cpu) fn planes_of(shape: &Volumes, laid: &[f32]) -> Vec<f32> {
+pub(in crate::ops::cpu) fn plain_of(shape: &Volumes, laid: &[f32]) -> Vec<f32> {
     let mut rest = laid.to_vec();
     let x = every(shape).map(|(n, c, v)| std::mem::take(&mut rest[place(shape, n, c, v)])).collect();
     assert!(rest.iter().all(|x| *x == 0.0), "lanes beyond the channels of {shape:?}");
@@ -66,7 +66,7 @@ pub(in crate::ops::cpu) fn planes_of(shape: &Volumes, laid: &[f32]) -> Vec<f32> 
 /// All channel counts from 1 to 33, batches 1 to 5, single voxels, several tiles.
 fn shapes() -> Vec<Volumes> {
     let mut shapes = Vec::new();
-    for layout in [Layout::Planes, Layout::Lanes] {
+    for layout in [Layout::Plain, Layout::Blocked] {
         let shape = |batch, channels, voxels| Volumes { layout, batch, channels, voxels };
         shapes.extend((1..=33).map(|channels| shape(1 + channels % 5, channels, 1 + channels * 7 % 90)));
         shapes.extend([shape(1, 1, 70_001), shape(2, 16, 4_099), shape(1, 33, 1_500), shape(5, 130, 64)]);
@@ -105,7 +105,7 @@ fn sums_match_their_definitions() {
         let (x, y) = (Numbers::new(1).floats(len), Numbers::new(2).floats(len));
         let s = Numbers::new(3).floats(batch * channels);
         let at = |x: &[f32], n: usize, c: usize, v: usize| f64::from(x[(n * channels + c) * voxels + v]);
-        let (lx, ly) = (lanes_of(&shape, &x), lanes_of(&shape, &y));
+        let (lx, ly) = (blocked_of(&shape, &x), blocked_of(&shape, &y));
         let by_channel = |n: usize, c: usize, _: usize| n * channels + c;
         let dot = sums(&shape, batch * channels, by_channel, |n, c, v| at(&x, n, c, v) * at(&y, n, c, v));
         let by_voxel = sums(&shape, batch * voxels, |n, _, v| n * voxels + v, |n, c, v| at(&x, n, c, v));
@@ -118,7 +118,7 @@ fn sums_match_their_definitions() {
             close(&channel_sum_on(isa, &shape, &lx), &in_all.0, &in_all.1, &what);
             let (times, products) = scale_and_dot_on(isa, &shape, &lx, &ly, &s);
             close(&products, &dot.0, &dot.1, &what);
-            assert!(planes_of(&shape, &times) == scaled, "{what}");
+            assert!(plain_of(&shape, &times) == scaled, "{what}");
         }
     }
 }
@@ -136,7 +136,7 @@ fn masks_and_sums_of_two_are_elementwise() {
                 assert!((f64::from(found) - expected).abs() <= 1e-6 * expected.abs());
             }
             // Five and 1/gain undo slope 0.2 and the gain.
-            let shape = Volumes { layout: Layout::Planes, batch: 1, channels: 1, voxels: len };
+            let shape = Volumes { layout: Layout::Plain, batch: 1, channels: 1, voxels: len };
             let active = epilogue_on(isa, &shape, &g, &Epilogue { lrelu: Some(1.5), ..Epilogue::default() });
             for (found, g) in lrelu_mask_on(isa, &active, &active, 5.0, 1.0 / 1.5).iter().zip(&g) {
                 assert!((found - g).abs() <= 1e-6 * g.abs());
@@ -189,13 +189,13 @@ fn epilogues_match_their_definition() {
     for shape in shapes() {
         let parts = Parts::new(&shape);
         let x = Numbers::new(1).floats(shape.batch * shape.channels * shape.voxels);
-        let laid = lanes_of(&shape, &x);
+        let laid = blocked_of(&shape, &x);
         for which in 0..16 {
             let e = parts.some(which);
             let (expected, sizes): (Vec<_>, Vec<_>) =
                 every(&shape).zip(&x).map(|(at, x)| defined(&shape, &e, at, f64::from(*x))).unzip();
             for isa in Isa::available() {
-                let y = planes_of(&shape, &epilogue_on(isa, &shape, &laid, &e));
+                let y = plain_of(&shape, &epilogue_on(isa, &shape, &laid, &e));
                 close(&y, &expected, &sizes, &format!("{isa:?} {shape:?} {which}"));
             }
         }
@@ -212,7 +212,7 @@ fn gradients_of_epilogues_match_finite_differences() {
         let g = numbers.floats(batch * channels * voxels);
         for which in 0..16 {
             let e = parts.some(which);
-            let laid = epilogue_on(Isa::Portable, &shape, &lanes_of(&shape, &x), &e);
+            let laid = epilogue_on(Isa::Portable, &shape, &blocked_of(&shape, &x), &e);
             // The loss Σ g·epilogue, its derivative by central differences of the definition, which is piecewise
             // linear: where a kink is near, the side that x is on.
             let slope = |at: (usize, usize, usize), x: f64| {
@@ -243,9 +243,9 @@ fn gradients_of_epilogues_match_finite_differences() {
             let by_bias = sums(&shape, channels, |_, c, _| c, m);
             for isa in Isa::available() {
                 let what = format!("{isa:?} {shape:?} {which}");
-                let found = epilogue_grad_on(isa, &shape, &laid, &lanes_of(&shape, &g), &e);
+                let found = epilogue_grad_on(isa, &shape, &laid, &blocked_of(&shape, &g), &e);
                 let sizes: Vec<f64> = gx.iter().map(|g| g.abs() * 10.0).collect();
-                close(&planes_of(&shape, &found.x), &gx, &sizes, &what);
+                close(&plain_of(&shape, &found.x), &gx, &sizes, &what);
                 assert_eq!(found.scale.is_some(), e.scale.is_some());
                 assert_eq!(found.field.is_some(), e.field.is_some());
                 assert_eq!(found.bias.is_some(), e.bias.is_some());
@@ -270,9 +270,9 @@ fn layouts_convert_both_ways() {
     for shape in shapes() {
         let Volumes { batch, channels, voxels, .. } = shape;
         let x = Numbers::new(1).floats(batch * channels * voxels);
-        let lanes = lanes_of(&Volumes { layout: Layout::Lanes, ..shape }, &x);
-        assert!(to_lanes(batch, channels, voxels, &x) == lanes, "{shape:?}");
-        assert!(to_planes(batch, channels, voxels, &lanes) == x, "{shape:?}");
+        let lanes = blocked_of(&Volumes { layout: Layout::Blocked, ..shape }, &x);
+        assert!(to_blocked(batch, channels, voxels, &x) == lanes, "{shape:?}");
+        assert!(to_plain(batch, channels, voxels, &lanes) == x, "{shape:?}");
     }
 }
 
@@ -280,7 +280,7 @@ fn layouts_convert_both_ways() {
 fn threads_change_no_bit_of_a_sum() {
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     for shape in shapes() {
-        let x = lanes_of(&shape, &Numbers::new(1).floats(shape.batch * shape.channels * shape.voxels));
+        let x = blocked_of(&shape, &Numbers::new(1).floats(shape.batch * shape.channels * shape.voxels));
         let parts = Parts::new(&shape);
         let all = || {
             let isa = crate::ops::cpu::isa();

@@ -40,8 +40,8 @@ impl Volumes {
     /// Floats that belong to a voxel in one group of channels.
     pub(in crate::ops::cpu) fn cell(&self) -> usize {
         match self.layout {
-            Layout::Planes => 1,
-            Layout::Lanes => LANES,
+            Layout::Plain => 1,
+            Layout::Blocked => LANES,
         }
     }
 
@@ -85,8 +85,8 @@ impl Volumes {
     /// beyond C, or one channel's sixteen times.
     pub(in crate::ops::cpu) fn spread(&self, numbers: &[f32], group: usize) -> [f32; LANES] {
         match self.layout {
-            Layout::Planes => [numbers[group]; LANES],
-            Layout::Lanes => {
+            Layout::Plain => [numbers[group]; LANES],
+            Layout::Blocked => {
                 let first = group * LANES;
                 std::array::from_fn(|lane| numbers.get(first + lane).copied().unwrap_or(0.0))
             }
@@ -96,8 +96,8 @@ impl Volumes {
     /// Puts sums over one group's floats, kept by lane, where each channel's sum belongs.
     pub(in crate::ops::cpu) fn gather(&self, lanes: &[f64; LANES], group: usize, channels: &mut [f64]) {
         match self.layout {
-            Layout::Planes => channels[group] = lanes.iter().sum(),
-            Layout::Lanes => {
+            Layout::Plain => channels[group] = lanes.iter().sum(),
+            Layout::Blocked => {
                 let channels = &mut channels[group * LANES..];
                 let real = LANES.min(channels.len());
                 channels[..real].copy_from_slice(&lanes[..real]);

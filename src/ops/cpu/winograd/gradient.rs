@@ -18,7 +18,7 @@ const JOBS: usize = 32;
 /// Batches of a job at least, unless there are fewer in all: each set of sums is written and read once more.
 const BATCHES: usize = 4;
 
-/// `[O, I, 27]` from `x` `[N, I, D, H, W]` and `g` `[N, O, D, H, W]`, both in lanes.
+/// `[O, I, 27]` from `x` `[N, I, D, H, W]` and `g` `[N, O, D, H, W]`, both in the blocked layout.
 pub(super) fn weight_grad(
     kernels: &Kernels,
     shape: &Conv3d,

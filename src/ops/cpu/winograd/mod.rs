@@ -30,7 +30,7 @@ use weights::Direction;
 /// multiplications of vectors a cycle, and to leave out the taps beyond an axis of one voxel. Small grids lose by the
 /// transform of the weights, odd ones by tiles that overhang, thin layers by the transforms of both sides.
 pub fn suits(shape: &Conv3d) -> bool {
-    let lanes = shape.in_layout == Layout::Lanes && shape.out_layout == Layout::Lanes;
+    let lanes = shape.in_layout == Layout::Blocked && shape.out_layout == Layout::Blocked;
     if !fits(shape) || !lanes || shape.in_channels.min(shape.out_channels) < LANES / 2 {
         return false;
     }
@@ -49,7 +49,7 @@ fn fits(shape: &Conv3d) -> bool {
     shape.kernel == [3; 3] && shape.stride == [1; 3] && shape.padding == [1; 3]
 }
 
-/// As [`super::Form::conv3d`], both sides in lanes: `x` `[N, I/16, D, H, W, 16]`, times `in_scale` `[N, I]`, with `w`
+/// As [`super::Form::conv3d`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times `in_scale` `[N, I]`, with `w`
 /// `[O, I, 3, 3, 3]` into `[N, O/16, D, H, W, 16]`, through `epilogue`.
 ///
 /// # Panics
@@ -68,7 +68,7 @@ pub fn conv3d_on(
     convolve::convolve(kernels::kernels(isa), shape, (x, w), Direction::Forward, in_scale, epilogue)
 }
 
-/// As [`super::Form::conv3d_input_grad`], both sides in lanes: `grad_out` `[N, O/16, D, H, W, 16]`, times `in_scale` `[N, O]`,
+/// As [`super::Form::conv3d_input_grad`], both sides in the blocked layout: `grad_out` `[N, O/16, D, H, W, 16]`, times `in_scale` `[N, O]`,
 /// into `[N, I/16, D, H, W, 16]`, through `epilogue`.
 ///
 /// # Panics
@@ -86,7 +86,7 @@ pub fn conv3d_input_grad_on(
     convolve::convolve(kernels::kernels(isa), shape, (grad_out, w), Direction::Transposed, in_scale, epilogue)
 }
 
-/// As [`super::Form::conv3d_weight_grad`], both sides in lanes: `x` `[N, I/16, D, H, W, 16]`, times `x_scale` `[N, I]`, and
+/// As [`super::Form::conv3d_weight_grad`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times `x_scale` `[N, I]`, and
 /// `grad_out` `[N, O/16, D, H, W, 16]`, times `g_scale` `[N, O]`, into `[O, I, 3, 3, 3]`.
 ///
 /// # Panics
@@ -108,7 +108,7 @@ pub fn conv3d_weight_grad_on(
 fn check(shape: &Conv3d, volumes: &[(&str, &[f32], usize)], w: Option<&[f32]>) {
     assert!(fits(shape), "winograd: needs 3×3×3 taps, stride 1 and a margin of 1, not {shape:?}");
     for (name, values, channels) in volumes {
-        let expected = Layout::Lanes.len(shape.batch, *channels, shape.input.iter().product());
+        let expected = Layout::Blocked.len(shape.batch, *channels, shape.input.iter().product());
         shape.check(name, values.len(), expected);
     }
     if let Some(w) = w {
@@ -125,5 +125,5 @@ fn check_ends(
 ) {
     shape.check_scale("in_scale", in_scale, sources);
     let voxels = shape.input.iter().product();
-    epilogue.check(&Volumes { layout: Layout::Lanes, batch: shape.batch, channels: targets, voxels });
+    epilogue.check(&Volumes { layout: Layout::Blocked, batch: shape.batch, channels: targets, voxels });
 }

@@ -27,13 +27,13 @@ fn shape(batch: usize, (in_channels, out_channels): (usize, usize), input: [usiz
         kernel: [3; 3],
         stride: [1; 3],
         padding: [1; 3],
-        in_layout: Layout::Lanes,
-        out_layout: Layout::Lanes,
+        in_layout: Layout::Blocked,
+        out_layout: Layout::Blocked,
     }
 }
 
 /// `[N, C, voxels]` as `[N, C/16, voxels, 16]`.
-fn to_lanes(x: &[f32], channels: usize, voxels: usize) -> Vec<f32> {
+fn to_blocked(x: &[f32], channels: usize, voxels: usize) -> Vec<f32> {
     let (batch, blocks) = (x.len() / channels / voxels, channels.div_ceil(16));
     let mut out = vec![0.0; batch * blocks * voxels * 16];
     for (at, v) in x.iter().enumerate() {
@@ -43,8 +43,8 @@ fn to_lanes(x: &[f32], channels: usize, voxels: usize) -> Vec<f32> {
     out
 }
 
-/// The inverse of [`to_lanes`]; all other lanes must be zero.
-fn from_lanes(x: &[f32], channels: usize, voxels: usize) -> Vec<f32> {
+/// The inverse of [`to_blocked`]; all other lanes must be zero.
+fn from_blocked(x: &[f32], channels: usize, voxels: usize) -> Vec<f32> {
     let (blocks, mut out) = (channels.div_ceil(16), Vec::new());
     let batch = x.len() / (blocks * voxels * 16);
     for at in 0..batch * channels * voxels {
@@ -52,7 +52,7 @@ fn from_lanes(x: &[f32], channels: usize, voxels: usize) -> Vec<f32> {
         out.push(x[((n * blocks + c / 16) * voxels + i) * 16 + c % 16]);
     }
     assert!(
-        to_lanes(&out, channels, voxels).iter().zip(x).all(|(a, b)| a.to_bits() == b.to_bits() || a == b)
+        to_blocked(&out, channels, voxels).iter().zip(x).all(|(a, b)| a.to_bits() == b.to_bits() || a == b)
     );
     out
 }
@@ -158,7 +158,7 @@ fn check(isa: Isa, s: &Conv3d, options: usize) {
         gw.add(wi, xs[xi] * gs[yi]);
     });
 
-    let (xl, gl) = (to_lanes(&x, inputs, voxels), to_lanes(&g, outputs, voxels));
+    let (xl, gl) = (to_blocked(&x, inputs, voxels), to_blocked(&g, outputs, voxels));
     let field = on(3, random(s.batch * voxels, 7));
     let lrelu = (options >> 5 & 1 == 1).then_some(1.4);
     for (transposed, sums, sources, targets) in
@@ -174,7 +174,7 @@ fn check(isa: Isa, s: &Conv3d, options: usize) {
             false => conv3d_on(isa, s, &xl, &w, x_scale.as_deref(), &epilogue),
             true => conv3d_input_grad_on(isa, s, &gl, &w, g_scale.as_deref(), &epilogue),
         };
-        sums.check(&from_lanes(&found, targets, voxels), &format!("{what} transposed {transposed}"));
+        sums.check(&from_blocked(&found, targets, voxels), &format!("{what} transposed {transposed}"));
     }
     let found = conv3d_weight_grad_on(isa, s, &xl, &gl, x_scale.as_deref(), g_scale.as_deref());
     gw.check(&found, &format!("{what} weights"));
@@ -225,8 +225,8 @@ fn scales_and_epilogues_match_in_every_combination() {
 fn threads_change_no_bit() {
     let s = shape(2, (20, 33), [7, 12, 30]);
     let voxels = s.input.iter().product::<usize>();
-    let x = to_lanes(&random(s.batch * s.in_channels * voxels, 1), s.in_channels, voxels);
-    let g = to_lanes(&random(s.batch * s.out_channels * voxels, 3), s.out_channels, voxels);
+    let x = to_blocked(&random(s.batch * s.in_channels * voxels, 1), s.in_channels, voxels);
+    let g = to_blocked(&random(s.batch * s.out_channels * voxels, 3), s.out_channels, voxels);
     let w = random(s.weight_len(), 2);
     let all = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -275,5 +275,5 @@ fn large_grids_suit_and_small_or_flat_ones_do_not() {
     assert!(!suits(&Conv3d { stride: [2; 3], ..large }));
     assert!(!suits(&Conv3d { padding: [0; 3], ..large }));
     assert!(!suits(&Conv3d { kernel: [1; 3], padding: [0; 3], ..large }));
-    assert!(!suits(&Conv3d { in_layout: Layout::Planes, ..large }));
+    assert!(!suits(&Conv3d { in_layout: Layout::Plain, ..large }));
 }

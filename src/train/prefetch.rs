@@ -7,15 +7,15 @@ use crate::error::Result;
 
 /// The input of the step to come. It depends on the number of the step alone, so that a run which resumes has the same.
 #[derive(Debug)]
-pub(super) struct Ahead<T>(Option<(u64, Result<T>)>);
+pub(super) struct Prefetch<T>(Option<(u64, Result<T>)>);
 
-impl<T> Default for Ahead<T> {
+impl<T> Default for Prefetch<T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<T: Send> Ahead<T> {
+impl<T: Send> Prefetch<T> {
     /// The input of `step`: the one that is there, or else made now.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl<T: Send> Ahead<T> {
 
     /// What `work` gives, and the input of `step`, made on another thread meanwhile; what is wrong with that is told when it
     /// is taken.
-    pub(super) fn beside<R>(
+    pub(super) fn during<R>(
         step: u64,
         make: impl FnOnce(u64) -> Result<T> + Send,
         work: impl FnOnce() -> R,
@@ -53,16 +53,16 @@ mod tests {
     #[test]
     fn the_next_input_is_made_elsewhere_and_another_one_here() {
         let made = |step| Ok((step, current().id()));
-        let mut ahead = Ahead::default();
+        let mut prefetch = Prefetch::default();
         let here = current().id();
-        assert_eq!(ahead.take(4, made).unwrap(), (4, here));
-        let (done, mut ahead) = Ahead::beside(5, made, || 7);
+        assert_eq!(prefetch.take(4, made).unwrap(), (4, here));
+        let (done, mut prefetch) = Prefetch::during(5, made, || 7);
         assert_eq!(done, 7);
-        let (step, thread) = ahead.take(5, made).unwrap();
+        let (step, thread) = prefetch.take(5, made).unwrap();
         assert!(step == 5 && thread != here);
         // After a checkpoint of another step, what is there does not count.
-        let (_, mut ahead) = Ahead::beside(6, made, || ());
-        assert_eq!(ahead.take(3, made).unwrap(), (3, here));
+        let (_, mut prefetch) = Prefetch::during(6, made, || ());
+        assert_eq!(prefetch.take(3, made).unwrap(), (3, here));
     }
 
     #[test]
@@ -71,9 +71,9 @@ mod tests {
             2 => Err(Error::value("step", "another", "2", "none")),
             _ => Ok(step),
         };
-        let (_, mut ahead) = Ahead::beside(2, made, || ());
-        assert!(ahead.take(2, made).is_err());
-        let (_, mut ahead) = Ahead::beside(3, made, || ());
-        assert_eq!(ahead.take(3, made).unwrap(), 3);
+        let (_, mut prefetch) = Prefetch::during(2, made, || ());
+        assert!(prefetch.take(2, made).is_err());
+        let (_, mut prefetch) = Prefetch::during(3, made, || ());
+        assert_eq!(prefetch.take(3, made).unwrap(), 3);
     }
 }

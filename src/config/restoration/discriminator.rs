@@ -1,16 +1,17 @@
-//! The critic that a restoration network is trained against.
+//! The discriminator that a restoration network is trained against.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ADVICE, above_zero, at_least_one, not_below_zero};
 use crate::error::{Error, Result};
 
-/// A critic, and what it and the network make of each other.
+/// A discriminator, and what it and the network make of each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct AdversaryRecipe {
+pub struct DiscriminatorRecipe {
     /// Which.
-    pub critic: CriticKind,
+    #[serde(alias = "critic")]
+    pub kind: DiscriminatorKind,
     /// Channels on the finest grid; twice as many on each coarser one, up to four times.
     pub channels: usize,
     /// How often the grid is halved.
@@ -19,22 +20,22 @@ pub struct AdversaryRecipe {
     pub loss: AdversarialLoss,
     /// Weight of the network's adversarial term beside its other losses; where images are unpaired, 1 by default.
     pub weight: f64,
-    /// Steps before it acts on the network; the critic learns from the first.
+    /// Steps before it acts on the network; the discriminator learns from the first.
     pub begins: u64,
-    /// Weight of the penalty on the critic's gradient: half of it on the squared norm at true images (R1: Mescheder et al.
+    /// Weight of the penalty on the discriminator's gradient: half of it on the squared norm at true images (R1: Mescheder et al.
     /// 2018), or, with the Wasserstein loss, on the squared distance of the norm from one between true and restored images
     /// (Gulrajani et al. 2017). Where images are unpaired, none by default.
     pub penalty: f64,
     /// Steps from one penalty to the next; each counts that often.
     pub penalty_interval: u64,
-    /// The critic's step size at its height; it follows the network's schedule.
+    /// The discriminator's step size at its height; it follows the network's schedule.
     pub learning_rate: f64,
 }
 
-impl Default for AdversaryRecipe {
+impl Default for DiscriminatorRecipe {
     fn default() -> Self {
         Self {
-            critic: CriticKind::Patch,
+            kind: DiscriminatorKind::Patch,
             channels: 16,
             levels: 3,
             loss: AdversarialLoss::Logistic,
@@ -47,10 +48,10 @@ impl Default for AdversaryRecipe {
     }
 }
 
-/// Kinds of critics.
+/// Kinds of discriminators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum CriticKind {
+pub enum DiscriminatorKind {
     /// A logit for every place of the coarsest grid (Isola et al. 2017, PatchGAN).
     Patch,
     /// One logit for the image: the discriminator of StyleGAN2.
@@ -70,18 +71,18 @@ pub enum AdversarialLoss {
     Wasserstein,
 }
 
-impl AdversaryRecipe {
+impl DiscriminatorRecipe {
     pub(super) fn validate(&self, patch: [usize; 3]) -> Result<()> {
-        at_least_one("adversary.channels", self.channels)?;
-        at_least_one("adversary.levels", self.levels)?;
-        at_least_one("adversary.penalty_interval", self.penalty_interval as usize)?;
-        not_below_zero("adversary.weight", self.weight)?;
-        not_below_zero("adversary.penalty", self.penalty)?;
-        above_zero("adversary.learning_rate", self.learning_rate)?;
+        at_least_one("discriminator.channels", self.channels)?;
+        at_least_one("discriminator.levels", self.levels)?;
+        at_least_one("discriminator.penalty_interval", self.penalty_interval as usize)?;
+        not_below_zero("discriminator.weight", self.weight)?;
+        not_below_zero("discriminator.penalty", self.penalty)?;
+        above_zero("discriminator.learning_rate", self.learning_rate)?;
         let divides = |n: usize| n == 1 || (self.levels < 8 && n.is_multiple_of(1 << self.levels));
         if !patch.into_iter().all(divides) {
             let expected = format!("as many halvings as training.patch {patch:?} allows");
-            return Err(Error::value("adversary.levels", expected, self.levels.to_string(), ADVICE));
+            return Err(Error::value("discriminator.levels", expected, self.levels.to_string(), ADVICE));
         }
         Ok(())
     }

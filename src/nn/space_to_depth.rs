@@ -10,34 +10,34 @@ use burn::tensor::backend::Backend;
 ///
 /// # Panics
 /// If an axis is no multiple of its factor.
-pub fn fold<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> {
+pub fn space_to_depth<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> {
     let ([n, c, d, h, w], [fd, fh, fw]) = (x.dims(), factors);
     if factors == [1; 3] {
         return x;
     }
     assert!(d % fd == 0 && h % fh == 0 && w % fw == 0, "blocks of {factors:?} in [{d}, {h}, {w}]");
     let blocks: Tensor<B, 8> = x.reshape([n, c, d / fd, fd, h / fh, fh, w / fw, fw]);
-    let folded = blocks.permute([0, 1, 3, 5, 7, 2, 4, 6]); // [N, C, fd, fh, fw, D/fd, H/fh, W/fw]
-    folded.reshape([n, c * fd * fh * fw, d / fd, h / fh, w / fw])
+    let packed = blocks.permute([0, 1, 3, 5, 7, 2, 4, 6]); // [N, C, fd, fh, fw, D/fd, H/fh, W/fw]
+    packed.reshape([n, c * fd * fh * fw, d / fd, h / fh, w / fw])
 }
 
-/// The inverse of [`fold`]: channels become the voxels of finer blocks (Shi et al. 2016, "sub-pixel convolution").
+/// The inverse of [`space_to_depth`]: channels become the voxels of finer blocks (Shi et al. 2016, "sub-pixel convolution").
 ///
 /// # Shapes
 /// `[N, C·f, D, H, W]` → `[N, C, D·fd, H·fh, W·fw]`, `f = fd·fh·fw`
 ///
 /// # Panics
 /// If the channels are no multiple of the factors' product.
-pub fn unfold<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> {
-    let ([n, folded, d, h, w], [fd, fh, fw]) = (x.dims(), factors);
+pub fn depth_to_space<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tensor<B, 5> {
+    let ([n, packed, d, h, w], [fd, fh, fw]) = (x.dims(), factors);
     if factors == [1; 3] {
         return x;
     }
-    assert!(folded.is_multiple_of(fd * fh * fw), "{folded} channels for blocks of {factors:?}");
-    let c = folded / (fd * fh * fw);
+    assert!(packed.is_multiple_of(fd * fh * fw), "{packed} channels for blocks of {factors:?}");
+    let c = packed / (fd * fh * fw);
     let blocks: Tensor<B, 8> = x.reshape([n, c, fd, fh, fw, d, h, w]);
-    let unfolded = blocks.permute([0, 1, 5, 2, 6, 3, 7, 4]); // [N, C, D, fd, H, fh, W, fw]
-    unfolded.reshape([n, c, d * fd, h * fh, w * fw])
+    let voxels = blocks.permute([0, 1, 5, 2, 6, 3, 7, 4]); // [N, C, D, fd, H, fh, W, fw]
+    voxels.reshape([n, c, d * fd, h * fh, w * fw])
 }
 
 /// `x` `[N, C, D, H, W]` with its last planes repeated until every axis is a multiple of its number.
@@ -69,9 +69,9 @@ mod tests {
             &Default::default(),
         );
         let factors = [2, 1, 3];
-        let folded = fold(image, factors);
-        assert_eq!(folded.dims(), [1, 12, 2, 3, 2]);
-        let values: Vec<f32> = folded.clone().into_data().into_vec().unwrap();
+        let packed = space_to_depth(image, factors);
+        assert_eq!(packed.dims(), [1, 12, 2, 3, 2]);
+        let values: Vec<f32> = packed.clone().into_data().into_vec().unwrap();
         for (channel, places) in values.chunks(12).enumerate() {
             let (c, fd, fw) = (channel / 6, channel / 3 % 2, channel % 3);
             for (place, &value) in places.iter().enumerate() {
@@ -80,7 +80,7 @@ mod tests {
                 assert_eq!(value, expected as f32);
             }
         }
-        let back: Vec<f32> = unfold(folded, factors).into_data().into_vec().unwrap();
+        let back: Vec<f32> = depth_to_space(packed, factors).into_data().into_vec().unwrap();
         assert_eq!(back, numbers);
     }
 

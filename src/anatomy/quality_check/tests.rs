@@ -1,4 +1,4 @@
-//! The gate on records with known changes.
+//! The quality check on records with known changes.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ const LIMITS: &str = "
     cohort = { bias_max_percent = 1.0, agreement_max_percent = 2.0, icc_min = 0.9 }
     [regions.third_ventricle]
     change_max_percent = 10.0
-    change_floor_ml = 0.3
+    change_tolerance_ml = 0.3
     hausdorff95_max_mm = 2.0
 ";
 
-fn gate() -> Gate {
-    Gate::from_toml(LIMITS, Path::new("limits.toml")).unwrap()
+fn check() -> QualityCheck {
+    QualityCheck::from_toml(LIMITS, Path::new("limits.toml")).unwrap()
 }
 
 fn kept() -> SidesCheck {
@@ -54,7 +54,7 @@ fn record(name: &str, region: &str, volumes_ml: [f64; 2], dice: Option<f64>, mm:
 }
 
 fn failed(record: PairRecord) -> Vec<Limit> {
-    let verdict = gate().judge(vec![record]);
+    let verdict = check().judge(vec![record]);
     let failures = verdict.pairs[0].regions.iter().flat_map(|region| &region.failures);
     let failures: Vec<Limit> =
         failures.chain(&verdict.pairs[0].sides_failure).map(|failure| failure.limit).collect();
@@ -91,14 +91,14 @@ fn sides_may_change_only_where_it_is_allowed() {
     let mut mirrored = record("a", "brain", [1000.0; 2], Some(1.0), Some(0.0));
     mirrored.sides = SidesCheck { found: Sides::Mirrored, kept: 0.6, mirrored: 0.97, ..kept() };
     assert_eq!(failed(mirrored.clone()), [Limit::Sides]);
-    let allowed = Gate { mirrored_allowed: true, ..gate() }.judge(vec![mirrored]);
+    let allowed = QualityCheck { mirrored_allowed: true, ..check() }.judge(vec![mirrored]);
     assert!(allowed.passed && allowed.pairs[0].sides.found == Sides::Mirrored);
 }
 
 /// Pairs that pass one by one but change together.
 fn cohort(percent: [f64; 4]) -> Verdict {
     let pairs = percent.iter().zip([900.0, 1100.0, 1300.0, 1500.0]).enumerate();
-    gate().judge(
+    check().judge(
         pairs
             .map(|(i, (percent, ml))| {
                 record(&format!("sub-{i}"), "brain", [ml, ml * (1.0 + percent / 100.0)], Some(1.0), Some(0.0))
@@ -126,12 +126,12 @@ fn a_cohort_is_held_to_its_own_limits() {
     // The same volumes before, so that all the spread is error.
     let alike = [985.0, 1015.0, 1000.0];
     let pairs = alike.map(|ml| record("a", "brain", [1000.0, ml], Some(1.0), Some(0.0)));
-    assert!(found(&gate().judge(pairs.to_vec())).contains(&Limit::IntraclassCorrelation));
+    assert!(found(&check().judge(pairs.to_vec())).contains(&Limit::IntraclassCorrelation));
     // Two pairs are measured but too few to be judged together; none do not pass.
-    let few = gate().judge(pairs[..2].to_vec());
+    let few = check().judge(pairs[..2].to_vec());
     assert!(few.passed && few.cohort[1].change_ml.is_some() && !few.cohort[1].judged);
     assert!(few.table().contains("not judged"));
-    assert!(!gate().judge(Vec::new()).passed);
+    assert!(!check().judge(Vec::new()).passed);
 }
 
 /// What rounds to its bound is told from it.
@@ -139,7 +139,7 @@ fn a_cohort_is_held_to_its_own_limits() {
 fn sentences_show_the_breach() {
     let pair = |dice, percent: f64, mm| {
         let record = record("a", "brain", [1000.0, 1000.0 + 10.0 * percent], Some(dice), Some(mm));
-        let verdict = gate().judge(vec![record]).pairs.remove(0);
+        let verdict = check().judge(vec![record]).pairs.remove(0);
         let failures = verdict.regions.into_iter().flat_map(|region| region.failures);
         failures.map(|failure| failure.sentence).collect::<Vec<_>>().join("\n")
     };
@@ -152,7 +152,7 @@ fn sentences_show_the_breach() {
     assert!(region.failures[0].sentence.contains("changed by +1.002 % on average"), "{region:?}");
     let mut mirrored = record("a", "brain", [1000.0; 2], Some(1.0), Some(0.0));
     mirrored.sides = SidesCheck { found: Sides::Mirrored, kept: 0.97, mirrored: 0.97004, ..kept() };
-    let verdict = gate().judge(vec![mirrored]);
+    let verdict = check().judge(vec![mirrored]);
     let sentence = &verdict.pairs[0].sides_failure.as_ref().unwrap().sentence;
     assert!(sentence.contains("0.97004") && sentence.contains("0.97000"), "{sentence}");
 }
@@ -168,7 +168,7 @@ fn what_is_not_judged_fails_nothing_and_is_said() {
             pair
         })
         .collect();
-    let verdict = gate().judge(pairs.clone());
+    let verdict = check().judge(pairs.clone());
     assert!(verdict.passed, "{}", verdict.table());
     let brain = verdict.cohort.iter().find(|region| region.region == "brain").unwrap();
     assert!(!brain.judged && brain.change_ml.is_none());
@@ -182,7 +182,7 @@ fn what_is_not_judged_fails_nothing_and_is_said() {
         pair.regions.iter_mut().for_each(|region| region.not_judged = None);
         pair
     });
-    assert!(!gate().judge(judged.collect()).passed);
+    assert!(!check().judge(judged.collect()).passed);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn tables_say_what_failed() {
         record("a \"b\", c", "third_ventricle", [0.0, 1.0], Some(0.0), None),
     ];
     pairs[1].sides = SidesCheck { found: Sides::Mirrored, kept: 0.6, mirrored: 0.97, ..kept() };
-    let verdict = gate().judge(pairs);
+    let verdict = check().judge(pairs);
     let csv = verdict.pairs_csv();
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 2 * REGIONS.len());

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Io`] naming `path`: no permission, no space, `path` is a folder, or the error that `fill` returned.
-pub fn write_beside(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+pub fn atomic_write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
     let fail = |source| Error::io(path, "write it", source);
     if path.is_dir() {
         return Err(fail(io::Error::new(io::ErrorKind::IsADirectory, "a folder of this name is in the way")));
@@ -97,8 +97,8 @@ mod tests {
     fn replaces_the_old_content_and_leaves_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/deep/a.txt");
-        write_beside(&path, |w| w.write_all(b"one")).unwrap();
-        write_beside(&path, |w| w.write_all(b"two")).unwrap();
+        atomic_write(&path, |w| w.write_all(b"one")).unwrap();
+        atomic_write(&path, |w| w.write_all(b"two")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(path.parent().unwrap()), ["a.txt"]);
     }
@@ -108,7 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         fs::write(&path, "old").unwrap();
-        let error = write_beside(&path, |w| {
+        let error = atomic_write(&path, |w| {
             w.write_all(&[7; 200_000])?;
             Err(io::Error::other("no space"))
         })
@@ -132,8 +132,8 @@ mod tests {
     fn two_that_write_one_file_at_once_do_not_meet() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        write_beside(&path, |outer| {
-            write_beside(&path, |inner| inner.write_all(b"inner")).unwrap();
+        atomic_write(&path, |outer| {
+            atomic_write(&path, |inner| inner.write_all(b"inner")).unwrap();
             outer.write_all(b"outer")
         })
         .unwrap();
@@ -147,7 +147,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let [ours, plain] = ["ours", "plain"].map(|name| folder.path().join(name));
-        write_beside(&ours, |w| w.write_all(b"x")).unwrap();
+        atomic_write(&ours, |w| w.write_all(b"x")).unwrap();
         fs::write(&plain, "x").unwrap();
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_folder_in_the_way_and_no_name_are_errors() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(write_beside(folder.path(), |_| Ok(())).is_err());
-        assert!(write_beside(Path::new("/"), |_| Ok(())).is_err());
+        assert!(atomic_write(folder.path(), |_| Ok(())).is_err());
+        assert!(atomic_write(Path::new("/"), |_| Ok(())).is_err());
     }
 }

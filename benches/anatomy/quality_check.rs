@@ -1,8 +1,8 @@
-//! What the gate and the comparison of cohorts see of known changes.
+//! What the quality check and the comparison of cohorts see of known changes.
 
 use voxgan::anatomy::Segmentation;
 use voxgan::anatomy::cohort::{Cohort, QUANTITIES, Settings, power, power_csv, power_table};
-use voxgan::anatomy::gate::{Gate, Pair, PairRecord};
+use voxgan::anatomy::quality_check::{Pair, PairRecord, QualityCheck};
 use voxgan::anatomy::volumes::Volumes;
 use voxgan::error::Result;
 use voxgan::io::{bids, nifti};
@@ -19,7 +19,7 @@ const REPEATS: usize = 200;
 
 /// Every change on every scan kept for testing.
 pub fn run(place: &Place) -> Result<()> {
-    let gate = Gate::default();
+    let check = QualityCheck::default();
     let scans: Vec<_> = kept(place)?.into_iter().take(place.options.only).collect();
     let before: Vec<Segmentation> =
         scans.iter().map(|(_, scan, _)| place.segmenter.segment(scan)).collect::<Result<_>>()?;
@@ -32,7 +32,7 @@ pub fn run(place: &Place) -> Result<()> {
             let pair = Pair { name: subject.clone(), before: before.clone(), after, grids: None };
             records.push(pair.record());
         }
-        let verdict = gate.judge(records);
+        let verdict = check.judge(records);
         let failed = verdict.pairs.iter().filter(|pair| !pair.passed).count();
         let cohort = verdict.cohort.iter().any(|region| !region.failures.is_empty());
         println!(
@@ -42,7 +42,7 @@ pub fn run(place: &Place) -> Result<()> {
         );
         text += &format!("# {name}\n{}", verdict.pairs_csv());
     }
-    place.write("anatomy-gate.csv", &text);
+    place.write("anatomy-quality-check.csv", &text);
     Ok(())
 }
 

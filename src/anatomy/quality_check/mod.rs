@@ -1,8 +1,8 @@
-//! The gate that a change of an image must pass: are structures still as large, in the same place and on the same
+//! The quality check that a change of an image must pass: are structures still as large, in the same place and on the same
 //! side?
 //!
 //! A [`Pair`] is measured with [`Pair::record`], one at a time, so that only two segmentations need be in memory.
-//! [`Gate::judge`] holds the records against the limits of `configs/gate.toml`, each pair by itself and, where there
+//! [`QualityCheck::judge`] holds the records against the limits of `configs/quality-check.toml`, each pair by itself and, where there
 //! are enough of them, all together.
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ mod verdict;
 
 pub use agreement::{BlandAltman, Estimate, IntraclassCorrelation, within_subject_cv};
 pub use grids::{GridShape, UnlikeGrids};
-pub use limits::{CohortLimits, Gate, RegionLimits};
+pub use limits::{CohortLimits, QualityCheck, RegionLimits};
 pub use sides::{Sides, SidesCheck};
 pub use verdict::{Failure, Limit, PairVerdict, RegionAgreement, RegionVerdict, Verdict};
 

@@ -5,37 +5,37 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::config::{AdversaryRecipe, CriticKind, NetworkRecipe};
-use crate::gan::{Discriminator, ImageGradient, critic_gradient};
+use crate::config::{DiscriminatorKind, DiscriminatorRecipe, NetworkRecipe};
+use crate::gan::{Discriminator, ImageGradient, discriminator_gradient};
 use crate::nn::{Conv, ConvConfig, Init, kernel_over};
 use crate::ops::{Features, VolumeOps};
 
 /// Most channels, in times of those on the finest grid.
 const WIDEST: usize = 4;
 
-/// A critic of either kind; the other field is empty.
+/// A discriminator of either kind; the other field is empty.
 #[derive(Module, Debug)]
-pub struct Critic<B: Backend> {
-    patch: Option<PatchCritic<B>>,
+pub struct RestorationDiscriminator<B: Backend> {
+    patch: Option<PatchDiscriminator<B>>,
     whole: Option<Discriminator<B>>,
 }
 
-impl<B: Backend> Critic<B> {
-    /// The critic of a recipe, for images of so many channels on `grid`, with initial values drawn from `seed`.
+impl<B: Backend> RestorationDiscriminator<B> {
+    /// The discriminator of a recipe, for images of so many channels on `grid`, with initial values drawn from `seed`.
     pub fn init(
-        recipe: &AdversaryRecipe,
+        recipe: &DiscriminatorRecipe,
         channels: usize,
         grid: [usize; 3],
         seed: u64,
         device: &B::Device,
     ) -> Self {
         let halved = grid.map(|n| if n > 1 { 2 } else { 1 });
-        match recipe.critic {
-            CriticKind::Patch => {
-                let patch = PatchCritic::init(recipe, channels, halved, &mut Init::new(seed), device);
+        match recipe.kind {
+            DiscriminatorKind::Patch => {
+                let patch = PatchDiscriminator::init(recipe, channels, halved, &mut Init::new(seed), device);
                 Self { patch: Some(patch), whole: None }
             }
-            CriticKind::StyleGan2 => {
+            DiscriminatorKind::StyleGan2 => {
                 let network = NetworkRecipe {
                     base: [0, 1, 2].map(|axis| grid[axis] / halved[axis].pow(recipe.levels as u32)),
                     factors: vec![halved; recipe.levels],
@@ -59,34 +59,36 @@ impl<B: Backend> Critic<B> {
     }
 }
 
-impl<B: VolumeOps> Critic<B> {
+impl<B: VolumeOps> RestorationDiscriminator<B> {
     /// Logits of images `[N, C, D, H, W]`: one for each, or one for each of their patches.
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 1> {
         match (&self.patch, &self.whole) {
-            (Some(critic), _) => critic.forward(image),
-            (_, Some(critic)) => critic.forward(image, None),
-            _ => unreachable!("a critic is of one kind"),
+            (Some(discriminator), _) => discriminator.forward(image),
+            (_, Some(discriminator)) => discriminator.forward(image, None),
+            _ => unreachable!("a discriminator is of one kind"),
         }
     }
 
     /// Logits and their gradient in the image, itself differentiable in the parameters.
     pub fn gradient(&self, image: Tensor<B, 5>) -> ImageGradient<B> {
-        critic_gradient(self, image, |outer: &Critic<Autodiff<B>>, image| outer.forward(image))
+        discriminator_gradient(self, image, |outer: &RestorationDiscriminator<Autodiff<B>>, image| {
+            outer.forward(image)
+        })
     }
 }
 
 /// A logit for every place of a coarse grid (Isola et al. 2017, PatchGAN), whose receptive field is the patch: a convolution
 /// on the image's grid, one for each halving, and one to the logits.
 #[derive(Module, Debug)]
-pub struct PatchCritic<B: Backend> {
+pub struct PatchDiscriminator<B: Backend> {
     from_image: Conv<B>,
     halvings: Vec<Conv<B>>,
     to_logits: Conv<B>,
 }
 
-impl<B: Backend> PatchCritic<B> {
+impl<B: Backend> PatchDiscriminator<B> {
     fn init(
-        recipe: &AdversaryRecipe,
+        recipe: &DiscriminatorRecipe,
         channels: usize,
         halved: [usize; 3],
         init: &mut Init,
@@ -105,7 +107,7 @@ impl<B: Backend> PatchCritic<B> {
     }
 }
 
-impl<B: VolumeOps> PatchCritic<B> {
+impl<B: VolumeOps> PatchDiscriminator<B> {
     /// # Shapes
     /// `[N, C, D, H, W]` → `[N·places]`
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 1> {

@@ -1,4 +1,4 @@
-//! What the gate says of pairs and of a cohort of them.
+//! What the quality check says of pairs and of a cohort of them.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::agreement::{BlandAltman, IntraclassCorrelation, within_subject_cv};
 use super::digits::{beside, both_beside, signed_beside};
 use super::grids::UnlikeGrids;
-use super::limits::{CohortLimits, Gate, RegionLimits};
+use super::limits::{CohortLimits, QualityCheck, RegionLimits};
 use super::sides::{Sides, SidesCheck};
 use super::{PairRecord, RegionChange};
 use crate::anatomy::structures::{REGIONS, Region};
@@ -45,7 +45,7 @@ pub struct Failure {
     pub sentence: String,
 }
 
-/// What the gate says of all pairs.
+/// What the quality check says of all pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Whether there are pairs, and every pair and the cohort keep every limit.
@@ -56,7 +56,7 @@ pub struct Verdict {
     pub cohort: Vec<RegionAgreement>,
 }
 
-/// What the gate says of a pair.
+/// What the quality check says of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairVerdict {
     /// The pair's name.
@@ -73,7 +73,7 @@ pub struct PairVerdict {
     pub regions: Vec<RegionVerdict>,
 }
 
-/// What the gate says of a region of a pair.
+/// What the quality check says of a region of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionVerdict {
     /// What became of it.
@@ -100,11 +100,11 @@ pub struct RegionAgreement {
     pub within_subject_cv_percent: Option<f64>,
     /// Whether limits of a cohort were applied: it has some, and there are enough pairs that it is judged in.
     pub judged: bool,
-    /// The limits of a cohort that it does not keep; none are applied to fewer pairs than the gate asks for.
+    /// The limits of a cohort that it does not keep; none are applied to fewer pairs than the quality check asks for.
     pub failures: Vec<Failure>,
 }
 
-impl Gate {
+impl QualityCheck {
     /// Holds measured pairs against the limits. No pairs do not pass.
     pub fn judge(&self, records: Vec<PairRecord>) -> Verdict {
         let cohort = if records.len() < 2 { Vec::new() } else { self.judge_cohort(&records) };
@@ -166,7 +166,7 @@ impl RegionLimits {
             failures.push(Failure { limit, value, bound, sentence });
         };
         if let Some(most) = self.change_max_percent
-            && !at_most(change.change_ml.abs(), self.change_floor_ml)
+            && !at_most(change.change_ml.abs(), self.change_tolerance_ml)
             && !change.change_percent.is_some_and(|percent| at_most(percent.abs(), most))
         {
             let by = change.change_percent.map_or("from nothing".to_string(), |percent| {

@@ -1,4 +1,4 @@
-//! The critic that a restoration network is trained against.
+//! The discriminator that a restoration network is trained against.
 
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
@@ -8,34 +8,34 @@ use rand::RngExt;
 use super::checkpoint::{insert_adam, restore_adam};
 use super::phases::{add, clean, number};
 use super::run::Numbers;
-use crate::config::{AdversarialLoss, AdversaryRecipe};
+use crate::config::{AdversarialLoss, DiscriminatorRecipe};
 use crate::error::Result;
 use crate::gan::loss;
-use crate::heads::Critic;
+use crate::heads::RestorationDiscriminator;
 use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
 use crate::ops::VolumeOps;
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, stream};
 
-/// Where critic and optimiser stand among the arrays of a checkpoint, behind what the part of the run is called.
-const CRITIC: &str = "C.";
+/// Where discriminator and optimiser stand among the arrays of a checkpoint, behind what the part of the run is called.
+const DISCRIMINATOR: &str = "C.";
 const ADAM: &str = "adam_c";
-/// The critic's seed is told from the network's by this.
+/// The discriminator's seed is told from the network's by this.
 const SEED: u64 = 1 << 32;
 
-/// A critic in training.
-pub struct Opponent<B: VolumeOps> {
-    recipe: AdversaryRecipe,
-    critic: Critic<Autodiff<B>>,
+/// A discriminator in training.
+pub struct DiscriminatorLearner<B: VolumeOps> {
+    recipe: DiscriminatorRecipe,
+    discriminator: RestorationDiscriminator<Autodiff<B>>,
     adam: Adam<Autodiff<B>>,
     seed: u64,
 }
 
-impl<B: VolumeOps> Opponent<B> {
-    /// A fresh critic for images of so many channels on `grid`.
+impl<B: VolumeOps> DiscriminatorLearner<B> {
+    /// A fresh discriminator for images of so many channels on `grid`.
     pub fn new(
-        recipe: &AdversaryRecipe,
+        recipe: &DiscriminatorRecipe,
         channels: usize,
         grid: [usize; 3],
         seed: u64,
@@ -44,7 +44,7 @@ impl<B: VolumeOps> Opponent<B> {
         let config = AdamConfig { learning_rate: recipe.learning_rate, betas: [0.0, 0.99], epsilon: 1e-8 };
         Self {
             recipe: recipe.clone(),
-            critic: Critic::init(recipe, channels, grid, seed ^ SEED, device),
+            discriminator: RestorationDiscriminator::init(recipe, channels, grid, seed ^ SEED, device),
             adam: Adam::new(config),
             seed,
         }
@@ -53,12 +53,12 @@ impl<B: VolumeOps> Opponent<B> {
     /// What the network loses by images that are not taken for true ones, weighted; none before it begins.
     pub fn term(&self, x: Tensor<Autodiff<B>, 5>, step: u64) -> Option<Tensor<Autodiff<B>, 1>> {
         (step >= self.recipe.begins && self.recipe.weight > 0.0).then(|| {
-            let logits = self.critic.clone().no_grad().forward(x);
+            let logits = self.discriminator.clone().no_grad().forward(x);
             loss::of_real(self.recipe.loss, logits) * self.recipe.weight
         })
     }
 
-    /// A step of the critic on made and true images `[N, C, D, H, W]`; `rate` is the part of its step size that is due.
+    /// A step of the discriminator on made and true images `[N, C, D, H, W]`; `rate` is the part of its step size that is due.
     pub fn learn(
         &mut self,
         made: Tensor<B, 5>,
@@ -68,28 +68,28 @@ impl<B: VolumeOps> Opponent<B> {
         numbers: &mut Numbers,
     ) {
         let kind = self.recipe.loss;
-        let of_made = loss::of_fake(kind, self.critic.forward(Tensor::from_inner(made.clone())));
+        let of_made = loss::of_fake(kind, self.discriminator.forward(Tensor::from_inner(made.clone())));
         let mut value = number(&of_made);
-        let mut sum = gradients(&self.critic, &of_made.backward());
-        let of_truth = loss::of_real(kind, self.critic.forward(Tensor::from_inner(truth.clone())));
+        let mut sum = gradients(&self.discriminator, &of_made.backward());
+        let of_truth = loss::of_real(kind, self.discriminator.forward(Tensor::from_inner(truth.clone())));
         value += number(&of_truth);
-        add(&mut sum, gradients(&self.critic, &of_truth.backward()), 1.0);
-        numbers.insert("loss_critic".into(), value);
+        add(&mut sum, gradients(&self.discriminator, &of_truth.backward()), 1.0);
+        numbers.insert("loss_discriminator".into(), value);
         if self.recipe.penalty > 0.0 && step.is_multiple_of(self.recipe.penalty_interval) {
             let wasserstein = kind == AdversarialLoss::Wasserstein;
             let at = if wasserstein { self.between(made, truth, step) } else { truth };
-            let gradient = self.critic.gradient(Tensor::from_inner(at)).gradient;
+            let gradient = self.discriminator.gradient(Tensor::from_inner(at)).gradient;
             let penalty = if wasserstein {
                 loss::away_from_one(gradient).mean()
             } else {
                 loss::squared_norms(gradient).mean() * 0.5
             };
-            numbers.insert("critic_penalty".into(), number(&penalty));
+            numbers.insert("discriminator_penalty".into(), number(&penalty));
             let weight = self.recipe.penalty * self.recipe.penalty_interval as f64;
-            add(&mut sum, gradients(&self.critic, &(penalty * weight).backward()), 1.0);
+            add(&mut sum, gradients(&self.discriminator, &(penalty * weight).backward()), 1.0);
         }
         self.adam.set_learning_rate(self.recipe.learning_rate * rate);
-        self.critic = self.adam.step(self.critic.clone(), &clean(sum));
+        self.discriminator = self.adam.step(self.discriminator.clone(), &clean(sum));
     }
 
     /// Images somewhere between made and true ones, each its own way.
@@ -101,21 +101,22 @@ impl<B: VolumeOps> Opponent<B> {
         made.clone() + (truth - made) * parts
     }
 
-    /// Adds the critic to a checkpoint, as its `part`.
+    /// Adds the discriminator to a checkpoint, as its `part`.
     ///
     /// # Errors
     /// As [`insert_adam`].
     pub fn insert(&self, weights: &mut Weights, part: &str) -> Result<()> {
-        weights.insert(&self.critic.valid(), &format!("{part}{CRITIC}"));
+        weights.insert(&self.discriminator.valid(), &format!("{part}{DISCRIMINATOR}"));
         insert_adam(weights, &self.adam, &format!("{part}{ADAM}"))
     }
 
-    /// Takes the critic from a checkpoint.
+    /// Takes the discriminator from a checkpoint.
     ///
     /// # Errors
     /// [`crate::error::Error::File`] for a checkpoint without it.
     pub fn restore(&mut self, weights: &Weights, part: &str, device: &B::Device) -> Result<()> {
-        self.critic = load_weights(self.critic.clone(), weights, &format!("{part}{CRITIC}"))?;
+        self.discriminator =
+            load_weights(self.discriminator.clone(), weights, &format!("{part}{DISCRIMINATOR}"))?;
         restore_adam(&mut self.adam, weights, &format!("{part}{ADAM}"), device)
     }
 }

@@ -1,4 +1,4 @@
-//! The limits of the gate, read from TOML.
+//! The limits of the quality check, read from TOML.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,12 +10,12 @@ use crate::config;
 use crate::error::{Error, Result};
 
 /// The limits inside the program.
-const DEFAULT: &str = include_str!("../../../configs/gate.toml");
+const DEFAULT: &str = include_str!("../../../configs/quality-check.toml");
 
 /// How much of an anatomy may change: the whole of a limits file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Gate {
+pub struct QualityCheck {
     /// Whether left and right may have changed places.
     pub mirrored_allowed: bool,
     /// Fewest pairs that limits of a cohort are applied to.
@@ -31,7 +31,8 @@ pub struct RegionLimits {
     /// Largest change of its volume, either way, in per cent of the volume before.
     pub change_max_percent: Option<f64>,
     /// Changes up to this many millilitres pass, whatever per cent they are.
-    pub change_floor_ml: f64,
+    #[serde(alias = "change_floor_ml")]
+    pub change_tolerance_ml: f64,
     /// Smallest Dice.
     pub dice_min: Option<f64>,
     /// Largest 95 % Hausdorff distance in millimetres.
@@ -52,25 +53,25 @@ pub struct CohortLimits {
     pub icc_min: Option<f64>,
 }
 
-impl Default for Gate {
-    /// The limits of `configs/gate.toml`.
+impl Default for QualityCheck {
+    /// The limits of `configs/quality-check.toml`.
     fn default() -> Self {
-        match Self::from_toml(DEFAULT, Path::new("gate.toml")) {
-            Ok(gate) => gate,
+        match Self::from_toml(DEFAULT, Path::new("quality-check.toml")) {
+            Ok(check) => check,
             Err(error) => unreachable!("the limits inside the program are valid: {error}"),
         }
     }
 }
 
-impl Gate {
+impl QualityCheck {
     /// Parses and validates `text`; `path` is named in errors.
     ///
     /// # Errors
     /// [`Error::File`] with the key's path if it is no valid file of limits.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
-        let gate: Self = config::parse(text, path)?;
-        gate.validate().map_err(|error| config::in_file(error, path))?;
-        Ok(gate)
+        let check: Self = config::parse(text, path)?;
+        check.validate().map_err(|error| config::in_file(error, path))?;
+        Ok(check)
     }
 
     fn validate(&self) -> Result<()> {
@@ -94,7 +95,7 @@ impl Gate {
             let cohort = &limits.cohort;
             let lengths = [
                 ("change_max_percent", limits.change_max_percent),
-                ("change_floor_ml", Some(limits.change_floor_ml)),
+                ("change_tolerance_ml", Some(limits.change_tolerance_ml)),
                 ("hausdorff95_max_mm", limits.hausdorff95_max_mm),
                 ("cohort.bias_max_percent", cohort.bias_max_percent),
                 ("cohort.agreement_max_percent", cohort.agreement_max_percent),
@@ -117,15 +118,15 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        Gate::from_toml(text, Path::new("my.toml")).unwrap_err().to_string()
+        QualityCheck::from_toml(text, Path::new("my.toml")).unwrap_err().to_string()
     }
 
     #[test]
     fn the_limits_inside_the_program_are_valid_and_survive_a_round_trip() {
-        let gate = Gate::default();
-        assert!(!gate.mirrored_allowed && gate.regions.contains_key("lateral_ventricles"));
-        let text = toml::to_string(&gate).unwrap();
-        assert_eq!(Gate::from_toml(&text, Path::new("again.toml")).unwrap(), gate);
+        let check = QualityCheck::default();
+        assert!(!check.mirrored_allowed && check.regions.contains_key("lateral_ventricles"));
+        let text = toml::to_string(&check).unwrap();
+        assert_eq!(QualityCheck::from_toml(&text, Path::new("again.toml")).unwrap(), check);
     }
 
     #[test]
@@ -142,7 +143,10 @@ mod tests {
                 "[regions.brain]\nchange_max_percent = nan",
                 "regions.brain.change_max_percent: expected a finite",
             ),
-            ("[regions.brain]\nchange_floor_ml = -1.0", "regions.brain.change_floor_ml: expected a finite"),
+            (
+                "[regions.brain]\nchange_floor_ml = -1.0",
+                "regions.brain.change_tolerance_ml: expected a finite",
+            ),
             ("[regions]", "regions: expected limits of at least one region"),
             ("[regions.brain]\ndice_min = 0.9.1", "line 4"),
         ] {

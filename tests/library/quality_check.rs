@@ -1,10 +1,10 @@
-//! The gate on label maps of real heads that were changed in known ways.
+//! The quality check on label maps of real heads that were changed in known ways.
 
 use nalgebra::{Matrix4, Rotation3, Vector3, Vector4};
 use ndarray::{Array3, Axis, Slice, Zip, s};
 use rand::RngExt;
-use voxgan::anatomy::gate::{Gate, Limit, Pair, PairVerdict, Sides};
 use voxgan::anatomy::overlap::distance_transform_mm;
+use voxgan::anatomy::quality_check::{Limit, Pair, PairVerdict, QualityCheck, Sides};
 use voxgan::anatomy::{STRUCTURES, Segmentation, Structure};
 use voxgan::io::nifti;
 use voxgan::random::{Purpose, stream};
@@ -163,7 +163,7 @@ fn smoothed(head: &Segmentation, fwhm_voxels: f64) -> Segmentation {
 
 fn checked(before: &Segmentation, after: Segmentation) -> PairVerdict {
     let pair = Pair { name: "pair".into(), before: before.clone(), after, grids: None };
-    Gate::default().judge(vec![pair.record()]).pairs.remove(0)
+    QualityCheck::default().judge(vec![pair.record()]).pairs.remove(0)
 }
 
 fn failed(verdict: &PairVerdict, region: &str, limit: Limit) -> bool {

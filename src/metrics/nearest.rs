@@ -15,7 +15,7 @@ const BINS: usize = 4096;
 
 /// The volume of a set that is nearest to a given one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Neighbour {
+pub struct NearestReal {
     /// Its index in the set.
     pub index: usize,
     /// Root of the mean squared difference over the foreground: what "nearest" goes by.
@@ -26,19 +26,19 @@ pub struct Neighbour {
 
 /// The nearest real volume of each synthetic and of each real one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Neighbours {
+pub struct NearestReals {
     /// For each synthetic volume, the nearest real one.
-    pub of_synthetic: Vec<Neighbour>,
+    pub of_synthetic: Vec<NearestReal>,
     /// For each real volume, the nearest other real one: what the distances are without copying.
-    pub of_real: Vec<Neighbour>,
+    pub of_real: Vec<NearestReal>,
 }
 
-impl Neighbours {
+impl NearestReals {
     /// Median distance of the synthetic volumes to their neighbours, over the median among reals. Near 1 or above:
     /// they are as far from the real volumes as these from one another. Well below 1: they are copied, or blurred
     /// towards the mean, which is near to everything; the correlations and the pictures tell which.
     pub fn distance_ratio(&self) -> f64 {
-        let median = |list: &[Neighbour]| median(list.iter().map(|neighbour| neighbour.rmse).collect());
+        let median = |list: &[NearestReal]| median(list.iter().map(|nearest| nearest.rmse).collect());
         median(&self.of_synthetic) / median(&self.of_real)
     }
 }
@@ -81,14 +81,14 @@ pub fn foreground(volumes: &[Volume], threshold: f64) -> Result<Array3<bool>> {
 /// # Errors
 /// [`Error::Value`] if there is no synthetic or fewer than two real volumes, the shapes differ among them or from the
 /// foreground's, or an intensity is not finite.
-pub fn nearest(synthetic: &[Volume], reals: &[Volume], foreground: &Array3<bool>) -> Result<Neighbours> {
+pub fn nearest(synthetic: &[Volume], reals: &[Volume], foreground: &Array3<bool>) -> Result<NearestReals> {
     if reals.len() < 2 {
         let found = reals.len().to_string();
         return Err(Error::value("real volumes", "at least two", found, "give more real volumes"));
     }
     let [synthetic, reals] = within_foreground([synthetic, reals], foreground)?;
     let others = |left_out: usize| reals.iter().enumerate().filter(move |(index, _)| *index != left_out);
-    Ok(Neighbours {
+    Ok(NearestReals {
         of_synthetic: synthetic
             .par_iter()
             .map(|volume| nearest_of(volume, reals.iter().enumerate()))
@@ -194,11 +194,11 @@ pub(super) fn within_foreground<const N: usize>(
 }
 
 /// The first of the nearest, if several are equally near.
-fn nearest_of<'a>(volume: &[f32], set: impl Iterator<Item = (usize, &'a Vec<f32>)>) -> Neighbour {
+fn nearest_of<'a>(volume: &[f32], set: impl Iterator<Item = (usize, &'a Vec<f32>)>) -> NearestReal {
     let distances = set.map(|(index, other)| (index, other, root_mean_square(volume, other)));
     let (index, other, rmse) =
         distances.min_by(|a, b| a.2.total_cmp(&b.2)).expect("callers give sets that are not empty");
-    Neighbour { index, rmse, correlation: correlation(volume, other) }
+    NearestReal { index, rmse, correlation: correlation(volume, other) }
 }
 
 /// Root of the mean squared difference.
@@ -298,18 +298,14 @@ mod tests {
         // A copy, one made brighter by a half, and one that is not among the reals.
         let synthetic = [reals[3].clone(), mapped(&reals[1], |value| value + 0.125), volume(9)];
         let found = nearest(&synthetic, &reals, &mask).unwrap();
-        assert_eq!(found.of_synthetic[0], Neighbour { index: 3, rmse: 0.0, correlation: 1.0 });
+        assert_eq!(found.of_synthetic[0], NearestReal { index: 3, rmse: 0.0, correlation: 1.0 });
         assert_eq!(found.of_synthetic[1].index, 1);
         assert!((found.of_synthetic[1].rmse - 0.125).abs() < 1e-7);
         assert!((found.of_synthetic[1].correlation - 1.0).abs() < 1e-7);
         assert!(found.of_synthetic[2].rmse > 0.2 && found.of_synthetic[2].correlation < 0.9);
         // Each real's nearest is another, and being nearest is mutual for at least one pair.
         assert!(
-            found
-                .of_real
-                .iter()
-                .enumerate()
-                .all(|(i, neighbour)| neighbour.index != i && neighbour.rmse > 0.0)
+            found.of_real.iter().enumerate().all(|(i, nearest)| nearest.index != i && nearest.rmse > 0.0)
         );
         assert!((0..5).any(|i| found.of_real[found.of_real[i].index].index == i));
         let copies = nearest(&reals, &reals, &mask).unwrap();
@@ -321,7 +317,7 @@ mod tests {
         let reals: Vec<Volume> = (0..5).map(volume).collect();
         let mask = foreground(&reals, 0.5).unwrap();
         let found = nearest(&[volume(9)], &reals, &mask).unwrap();
-        let Neighbour { index, rmse, correlation } = found.of_synthetic[0];
+        let NearestReal { index, rmse, correlation } = found.of_synthetic[0];
         assert_eq!(index, 1);
         assert!((rmse - 0.4196539777).abs() < 1e-7, "{rmse}");
         assert!((correlation - -0.1112696836).abs() < 1e-6, "{correlation}");

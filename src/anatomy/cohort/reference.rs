@@ -1,4 +1,4 @@
-//! The floor: what two groups of real people differ by. No synthetic cohort can be asked for less.
+//! The reference: what two groups of real people differ by. No synthetic cohort can be asked for less.
 //!
 //! The real cohort is split into random halves, again and again, and each half is set against the other and against as
 //! many synthetic subjects. All distances grow as groups shrink, roughly with 1/√n, and so are compared at one size
@@ -15,7 +15,7 @@ use crate::stats::{self, Draws, Sample, quantile};
 
 /// A distance between groups of real subjects, beside that to as many synthetic ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Floor {
+pub struct Reference {
     /// Real half against real half: the median over the splits.
     pub median: f64,
     /// Real half against real half: 95 % of the splits stay below.
@@ -27,7 +27,7 @@ pub struct Floor {
     pub farther: f64,
 }
 
-impl Floor {
+impl Reference {
     /// From pairs (real, synthetic) of distances, those left out that are not finite. `None` if none is left.
     pub(super) fn of(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         let (mut real, mut synthetic): (Vec<f64>, Vec<f64>) =
@@ -48,26 +48,26 @@ impl Floor {
     }
 }
 
-/// The floors of one quantity. `None` where the halves are too small, or do not vary.
+/// The references of one quantity. `None` where the halves are too small, or do not vary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct QuantityFloor {
+pub struct QuantityReference {
     /// Of the size of Cohen's d.
-    pub cohens_d: Option<Floor>,
+    pub cohens_d: Option<Reference>,
     /// Of the Kolmogorov–Smirnov distance.
-    pub kolmogorov_smirnov: Option<Floor>,
+    pub kolmogorov_smirnov: Option<Reference>,
     /// Of the Wasserstein distance, in the unit.
-    pub wasserstein: Option<Floor>,
+    pub wasserstein: Option<Reference>,
 }
 
-/// The floors of the joint distances, among the subjects without missing values.
+/// The references of the joint distances, among the subjects without missing values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JointFloor {
+pub struct JointReference {
     /// Subjects in each group.
     pub subjects: usize,
     /// Of the distance of the correlation matrices.
-    pub correlations: Option<Floor>,
+    pub correlations: Option<Reference>,
     /// Of the energy distance.
-    pub energy: Option<Floor>,
+    pub energy: Option<Reference>,
 }
 
 /// Three random groups of equal size, by the indices of their subjects: two of the real, one of the synthetic.
@@ -89,13 +89,13 @@ pub(super) fn split(real: usize, synthetic: usize, draws: Draws, number: usize) 
     Split { real: [order[..size].to_vec(), order[size..2 * size].to_vec()], synthetic }
 }
 
-/// The floors of each quantity over this number of splits.
-pub(super) fn quantity_floors(
+/// The references of each quantity over this number of splits.
+pub(super) fn quantity_references(
     real: &[Vec<f64>],
     synthetic: &[Vec<f64>],
     splits: usize,
     seed: u64,
-) -> Vec<QuantityFloor> {
+) -> Vec<QuantityReference> {
     let distances = |a: &Sample, b: &Sample| {
         if a.n().min(b.n()) < 2 {
             return [f64::NAN; 3];
@@ -117,24 +117,29 @@ pub(super) fn quantity_floors(
             .collect()
     };
     let all: Vec<_> = (0..splits).into_par_iter().map(one_split).collect();
-    let floor = |quantity: usize, which: usize| {
-        Floor::of(all.iter().map(|split| (split[quantity].0[which], split[quantity].1[which])))
+    let reference = |quantity: usize, which: usize| {
+        Reference::of(all.iter().map(|split| (split[quantity].0[which], split[quantity].1[which])))
     };
-    let of_quantity = |quantity| QuantityFloor {
-        cohens_d: floor(quantity, 0),
-        kolmogorov_smirnov: floor(quantity, 1),
-        wasserstein: floor(quantity, 2),
+    let of_quantity = |quantity| QuantityReference {
+        cohens_d: reference(quantity, 0),
+        kolmogorov_smirnov: reference(quantity, 1),
+        wasserstein: reference(quantity, 2),
     };
     (0..real.len()).map(of_quantity).collect()
 }
 
-/// The floors of the joint distances of complete columns, over this number of splits.
-pub(super) fn joint_floor(real: &[Vec<f64>], synthetic: &[Vec<f64>], splits: usize, seed: u64) -> JointFloor {
+/// The references of the joint distances of complete columns, over this number of splits.
+pub(super) fn joint_reference(
+    real: &[Vec<f64>],
+    synthetic: &[Vec<f64>],
+    splits: usize,
+    seed: u64,
+) -> JointReference {
     let (real, synthetic) = (complete(real), complete(synthetic));
     let sizes = (real[0].len(), synthetic[0].len());
     let subjects = group_size(sizes.0, sizes.1);
     if subjects < 2 {
-        return JointFloor { subjects, correlations: None, energy: None };
+        return JointReference { subjects, correlations: None, energy: None };
     }
     let all = Distances::of(&real, &synthetic);
     let draws = Draws { seed, step: 0, phase: Kind::JointSplit as u64 };
@@ -148,10 +153,10 @@ pub(super) fn joint_floor(real: &[Vec<f64>], synthetic: &[Vec<f64>], splits: usi
         (correlations, (all.energy(&half, &other), all.energy(&half, &shifted)))
     };
     let pairs: Vec<_> = (0..splits).into_par_iter().map(one_split).collect();
-    JointFloor {
+    JointReference {
         subjects,
-        correlations: Floor::of(pairs.iter().map(|(correlations, _)| *correlations)),
-        energy: Floor::of(pairs.iter().map(|(_, energy)| *energy)),
+        correlations: Reference::of(pairs.iter().map(|(correlations, _)| *correlations)),
+        energy: Reference::of(pairs.iter().map(|(_, energy)| *energy)),
     }
 }
 
@@ -173,29 +178,32 @@ mod tests {
     fn the_floor_is_that_of_halves() {
         // Any half of four subjects: 0, 1, 10, 11 splits with equal chance as {0, 1} | {10, 11} (Wasserstein 10), as
         // {0, 10} | {1, 11} (1) or as {0, 11} | {1, 10} (1); the synthetic ones are 5 to 6 from any half but one.
-        let floors = quantity_floors(&[vec![0.0, 1.0, 10.0, 11.0]], &[vec![30.0; 4]], 300, 0);
-        let floor = floors[0].wasserstein.unwrap();
-        assert!((floor.median - 1.0).abs() < 1e-12 && (floor.p95 - 10.0).abs() < 1e-12, "{floor:?}");
-        assert!((24.0..25.0).contains(&floor.synthetic) && floor.farther == 1.0, "{floor:?}");
+        let references = quantity_references(&[vec![0.0, 1.0, 10.0, 11.0]], &[vec![30.0; 4]], 300, 0);
+        let reference = references[0].wasserstein.unwrap();
+        assert!(
+            (reference.median - 1.0).abs() < 1e-12 && (reference.p95 - 10.0).abs() < 1e-12,
+            "{reference:?}"
+        );
+        assert!((24.0..25.0).contains(&reference.synthetic) && reference.farther == 1.0, "{reference:?}");
     }
 
     #[test]
     fn others_of_the_same_distribution_stand_at_the_floor_and_altered_ones_above() {
         let real = columns(0, 80, |z| z);
-        let quiet = quantity_floors(&real, &columns(1, 60, |z| z), 200, 1);
-        let loud = quantity_floors(&real, &columns(1, 60, |z| z + 1.0), 200, 1);
+        let quiet = quantity_references(&real, &columns(1, 60, |z| z), 200, 1);
+        let loud = quantity_references(&real, &columns(1, 60, |z| z + 1.0), 200, 1);
         for (quiet, loud) in quiet.iter().zip(&loud) {
             let (quiet, loud) = (quiet.cohens_d.unwrap(), loud.cohens_d.unwrap());
             // Medians of |d| of 40 against 40 subjects: 0.6745 √(2/40) = 0.151; of equal halves about that.
             assert!((0.1..0.22).contains(&quiet.median), "{quiet:?}");
             assert!(loud.farther > 0.95 && loud.synthetic > loud.p95, "{loud:?}");
         }
-        let mean = quiet.iter().map(|floor| floor.wasserstein.unwrap().farther).sum::<f64>() / 3.0;
+        let mean = quiet.iter().map(|reference| reference.wasserstein.unwrap().farther).sum::<f64>() / 3.0;
         assert!((0.2..0.85).contains(&mean), "{mean}");
         // One quantity that is the sum of the others goes with them as it does not in the real cohort.
         let mut tied = columns(1, 60, |z| z);
         tied[2] = tied[0].iter().zip(&tied[1]).map(|(a, b)| a + b).collect();
-        let joint = joint_floor(&real, &tied, 200, 1);
+        let joint = joint_reference(&real, &tied, 200, 1);
         assert_eq!(joint.subjects, 40);
         let (correlations, energy) = (joint.correlations.unwrap(), joint.energy.unwrap());
         assert!(correlations.farther > 0.95 && correlations.synthetic > correlations.p95, "{correlations:?}");
