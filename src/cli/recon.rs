@@ -94,7 +94,7 @@ pub struct Args {
     /// With --method network: which, one inside the program by its name, a checkpoint or weights file, or a run's folder
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::RECON)]
     weights: String,
-    /// With --method network: how far its image is held to the samples: exact, none, or a number v that weighs v samples
+    /// With --method network: data consistency with the samples: exact, none, or a number v that weighs v samples
     /// against one of the network
     #[arg(long, value_name = "exact|none|V", default_value = "exact", value_parser = parse_consistency)]
     consistency: f64,

@@ -20,11 +20,11 @@ use crate::ops::VolumeOps;
 pub struct Case {
     /// What the network sees, `[C, D, H, W]`.
     pub input: Array4<f32>,
-    /// Where restoration starts, on the result's grid, `[C, D, H, W]`: what a classical method makes of the measurement.
+    /// The initial estimate on the result's grid, `[C, D, H, W]`: a classical reconstruction of the measurement.
     pub initial: Array4<f32>,
     /// Numbers that the network's layers are modulated by; none without.
     pub condition: Vec<f32>,
-    /// What the result is held to.
+    /// The measurement that the result must be consistent with.
     pub measurement: Measurement,
 }
 
@@ -75,12 +75,12 @@ pub struct Example {
     pub truth: Array4<f32>,
 }
 
-/// What a result can be held to.
+/// A measurement that a result can be made consistent with.
 #[derive(Clone, Debug)]
 pub enum Measurement {
-    /// Nothing: the measurement does not determine a voxel.
+    /// Nothing: there is no data consistency.
     Nothing,
-    /// Nothing either, but where nothing is shown, as outside a mask that a scan was cut to, nothing may be made.
+    /// Nothing, but the result is zero outside a mask, as where a skull was removed.
     Mask {
         /// What is shown, `[D, H, W]`.
         shown: Array3<bool>,
@@ -113,11 +113,11 @@ pub enum Measurement {
 pub struct Problem<B: VolumeOps> {
     /// What the network sees, `[1, C, D, H, W]`.
     pub input: Tensor<B, 5>,
-    /// Where restoration starts, `[1, C, D, H, W]`.
+    /// The initial estimate, `[1, C, D, H, W]`.
     pub initial: Tensor<B, 5>,
     /// `[1, length]`.
     pub condition: Option<Tensor<B, 2>>,
-    /// What the result is held to.
+    /// The measurement that the result must be consistent with.
     pub measured: Measured<B>,
 }
 
@@ -134,7 +134,7 @@ impl<B: VolumeOps> Problem<B> {
         ))
     }
 
-    /// The problem of an image `[1, C, D, H, W]` of which nothing was measured that a result could be held to.
+    /// The problem of an image `[1, C, D, H, W]` without a measurement, and so without data consistency.
     pub fn unconstrained(image: Tensor<B, 5>) -> Self {
         Self { input: image.clone(), initial: image, condition: None, measured: Measured::Nothing }
     }
@@ -147,7 +147,7 @@ impl<B: VolumeOps> Problem<B> {
 }
 
 impl Case {
-    /// The case of an image `[C, D, H, W]` of which nothing was measured that a result could be held to.
+    /// The case of an image `[C, D, H, W]` without a measurement, and so without data consistency.
     pub fn unconstrained(image: Array4<f32>) -> Self {
         let input = image.clone();
         Self { input, initial: image, condition: Vec::new(), measurement: Measurement::Nothing }

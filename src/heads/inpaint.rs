@@ -10,7 +10,7 @@ use crate::config::InpaintRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 
-/// Ellipsoids or slices of the truth are missing; restoration starts from their harmonic filling, and what is known stays to
+/// Ellipsoids or slices of the truth are missing; the initial estimate is their harmonic filling, and what is known stays to
 /// the bit.
 #[derive(Clone, Debug)]
 pub struct Inpaint {

@@ -50,7 +50,7 @@ pub enum Measured<B: VolumeOps> {
 /// Steps towards the nearest image that gives the samples, where they do not follow from it in one.
 const STEPS: usize = 10;
 
-/// Means along one axis, and the least image that has given means.
+/// Means along one axis, and the minimum-norm image of given means.
 #[derive(Clone, Debug)]
 pub struct Mean<B: Backend> {
     forward: Along<B>,
@@ -139,8 +139,8 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// `A⁺·y`: the least image of which `y` would have been measured. Where it does not follow in closed form, by the method of
-    /// conjugate gradients, in so many steps that images of a few coils or shots are held to their samples.
+    /// `A⁺·y`: the minimum-norm image that measures as `y`; by conjugate gradients where there is no closed form, in so many
+    /// steps that images of a few coils or shots are consistent with their samples.
     fn minimum_norm(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         match self {
             Self::Nothing | Self::Mask { .. } => y,
@@ -166,7 +166,7 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// `A⁺A·x`: the part of `x` that the measurement determines; the rest was added.
+    /// `A⁺A·x`: the range-space component of `x`, which the measurement determines; the rest is its null-space component.
     pub fn range_component(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         match self.apply(x.clone()) {
             Some(of_x) => self.minimum_norm(of_x),

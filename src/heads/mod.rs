@@ -1,18 +1,18 @@
 //! Restoration: what a scan should have been, from what was measured.
 //!
-//! Every head is one idea: a forward model degrades a true image, a network restores it from a classical start, and a
-//! projection keeps the result true to what was measured.
+//! Every head is one idea: a forward model degrades a true image, a network improves an initial estimate by a
+//! classical method, and data consistency puts the measurement back into the result.
 //!
 //! ```text
-//! truth ──Head::example──▶ Case {given, start, condition, measurement} ──Problem──▶ Restorer ──project──▶ image
+//! truth ──Head::example──▶ Case {input, initial, condition, measurement} ──Problem──▶ Restorer ──data consistency──▶ image
 //! file  ──head's own case──▶ Case ────────────────────────────────────────────────▶ restore ──▶ Restored
 //! ```
 //!
-//! | Head | Measured | Start | Held to the measurement |
+//! | Head | Measurement | Initial estimate | Data consistency |
 //! |---|---|---|---|
 //! | [`Superres`] | means over several voxels, slice profiles | cubic interpolation | exactly, or by its noise |
 //! | [`Inpaint`] | some of the voxels | harmonic filling | exactly |
-//! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image, or that of least total variation | exactly, or by its noise |
+//! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image, or that of minimum total variation | exactly, or by its noise |
 //! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one | not; or exactly |
 //! | [`Translate`] | an image of another contrast | that image | not |
 //! | [`Progress`] | an image of years before | that image | not |
@@ -59,7 +59,7 @@ use crate::error::Result;
 /// Channels of what a head's network sees and says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channels {
-    /// Of what is given.
+    /// Of the network's input.
     pub input: usize,
     /// Of the image.
     pub image: usize,
@@ -67,12 +67,12 @@ pub struct Channels {
     pub condition: usize,
 }
 
-/// A task of restoration: how true images are degraded, and what a network is given.
+/// A task of restoration: how true images are degraded, and what the network's input is.
 pub trait Head: std::fmt::Debug + Sync {
     /// What the network sees and says.
     fn channels(&self) -> Channels;
 
-    /// How much finer than what is given the result's grid is, `[D, H, W]`.
+    /// How much finer than the input's grid the result's is, `[D, H, W]`.
     fn factor(&self) -> [usize; 3] {
         [1; 3]
     }

@@ -21,8 +21,8 @@ use crate::volume::Volume;
 /// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing there.
 const START: Sense = Sense { lambda: 1e-3, iterations: 12, tolerance: 1e-3 };
 
-/// A true image is measured while it moves. Either only the corrupted image is known, from which restoration starts and to
-/// which it is not held; or the shots are, and it starts from the least-squares image and is held to the samples.
+/// A true image is measured while it moves. Either only the corrupted image is known: it is the initial estimate, and there is
+/// no data consistency. Or the shots are known: the initial estimate is the least-squares image, consistent with the samples.
 #[derive(Clone, Debug)]
 pub struct Motion {
     recipe: MotionRecipe,

@@ -25,7 +25,7 @@ const VARIATION: usize = 100;
 /// Iterations of the wavelets that networks see: half of what the method takes for itself.
 const WAVELET: usize = 50;
 
-/// A true image is given a smooth phase, seen by simulated coils and measured in part; restoration starts from the image of a
+/// A true image is given a smooth phase, seen by simulated coils and measured in part; the initial estimate is the image of a
 /// classical method, and may see those of others.
 #[derive(Clone, Debug)]
 pub struct Recon {
@@ -84,7 +84,7 @@ pub(super) fn encoding(acquired: &Acquired<'_>) -> Encoding {
     encoding
 }
 
-/// A case without a condition that starts from this image, `[2, D, H, W]`, and is held to the samples.
+/// A case without a condition: samples, and this initial estimate, `[2, D, H, W]`.
 pub(super) fn with_samples(encoding: Encoding, samples: ComplexArray, initial: Array4<f32>) -> Case {
     let measurement = Measurement::Kspace { encoding: Box::new(encoding), samples };
     Case { input: initial.clone(), initial, condition: Vec::new(), measurement }

@@ -16,7 +16,7 @@ use crate::ops::VolumeOps;
 pub struct FromNetwork {
     /// The image, `[D, H, W]`.
     pub image: Array3<Complex32>,
-    /// What of it the samples do not determine.
+    /// Its null-space component, which the samples do not determine.
     pub null_space: Array3<Complex32>,
 }
 

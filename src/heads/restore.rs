@@ -1,4 +1,4 @@
-//! A trained network at work on a case of any size: block by block, without seams, and held to what was measured.
+//! A trained network at work on a case of any size: block by block, without seams, and then data consistency.
 
 use ndarray::{Array4, Axis, concatenate, s};
 
@@ -29,16 +29,15 @@ pub fn blocks(recipe: &RestorationRecipe) -> ([usize; 3], [usize; 3]) {
 pub struct Restored {
     /// The image, `[C, D, H, W]`.
     pub image: Array4<f32>,
-    /// What of it the measurement does not determine; where nothing was measured that it could be held to, all that the network
-    /// changed.
+    /// Its null-space component, which the measurement does not determine; without a measurement, the change from the initial
+    /// estimate.
     pub null_space: Array4<f32>,
-    /// ‖A·x − y‖ / ‖y‖ of the start, of what the network made of it, and of the result; none where nothing was measured that
-    /// it could be held to.
+    /// ‖A·x − y‖ / ‖y‖ of the initial estimate, of the network's output and of the result; none without a measurement.
     pub residuals: Option<[f64; 3]>,
 }
 
-/// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`, or as a whole by a chain of networks, which
-/// looks at the measurement in between; `weight` of the way to the measurement is gone at last (see [`Measured::data_consistency`]).
+/// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`, or as a whole by a cascade, which uses the
+/// measurement between its stages; `weight` of the way to the measurement is gone at last (see [`Measured::data_consistency`]).
 ///
 /// # Errors
 /// As [`Measured::new`].
@@ -68,7 +67,7 @@ pub fn restore<B: VolumeOps>(
     Ok(Restored { image: tensor_to_image(result), null_space: tensor_to_image(null_space), residuals })
 }
 
-/// What the network makes of a case before it is held to the measurement.
+/// The network's output before data consistency.
 fn by_blocks<B: VolumeOps>(
     network: &Restorer<B>,
     case: &Case,

@@ -15,7 +15,7 @@ use crate::random::{Purpose, stream};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
-/// Means over several voxels of the truth are measured; restoration starts from their cubic interpolation.
+/// Means over several voxels of the truth are measured; the initial estimate is their cubic interpolation.
 #[derive(Clone, Debug)]
 pub struct Superres {
     recipe: SuperresRecipe,

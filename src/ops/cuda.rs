@@ -17,7 +17,7 @@ impl VolumeOps for Cuda {
         w: FloatTensor<Self>,
         geometry: ConvGeometry,
     ) -> FloatTensor<Self> {
-        // There is one lane: features are volumes.
+        // Blocks have one channel: features are volumes.
         let g = join::<Self>(raise(g), w.shape()[0]);
         lower(split(phases::conv3d_input_grad(g, raise(w), geometry), 1))
     }

@@ -7,8 +7,8 @@ use super::{VolumeOps, lower, raise};
 
 /// Feature maps of a batch, `[N, C, D, H, W]` in meaning.
 ///
-/// In memory `[N, ⌈C/L⌉, D, H, W, L]`: channels in blocks of L lanes, zero in the lanes beyond C. L is told by the
-/// backend, the type of the floats and C alone ([`VolumeOps::channel_block`]); with one lane this is `[N, C, D, H, W]`.
+/// In memory `[N, ⌈C/L⌉, D, H, W, L]`: channels in blocks of L, zero beyond C. L is told by the
+/// backend, the type of the floats and C alone ([`VolumeOps::channel_block`]); with L = 1 this is `[N, C, D, H, W]`.
 /// Layers pass features on as they are; conversion happens at a network's ends.
 #[derive(Clone, Debug)]
 pub struct Features<B: Backend> {
@@ -61,7 +61,7 @@ impl<B: VolumeOps> std::ops::Add for Features<B> {
     }
 }
 
-/// `[N, C, D, H, W]` in blocks of `lanes` channels, zeros behind them.
+/// `[N, C, D, H, W]` in blocks of `block` channels, zeros behind them.
 pub(super) fn split<B: Backend>(x: Tensor<B, 5>, block: usize) -> Tensor<B, 6> {
     let [n, c, d, h, w] = x.dims();
     if block == 1 {

@@ -53,7 +53,7 @@ use crate::warp::WarpPass;
 ///
 /// Shapes, gradients and sources are told at the functions of the same name, which is what networks call.
 pub trait VolumeOps: Backend {
-    /// Lanes of the layout of [`Features`] with so many channels of this type.
+    /// Channels of a block in the layout of [`Features`] with so many channels of this type; 1 is plain `[N, C, D, H, W]`.
     fn channel_block(_channels: usize, _dtype: DType) -> usize {
         1
     }

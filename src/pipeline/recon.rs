@@ -147,7 +147,7 @@ pub struct OfNetwork {
 }
 
 /// Raw data → image → volume → file and record; beside a network's image lie its baseline (total variation, or least squares of a
-/// head that moved) and what it added.
+/// head that moved) and its null-space component.
 ///
 /// # Errors
 /// What is wrong with the files or the device, or what the method cannot do with them.

@@ -1,4 +1,4 @@
-//! Restoration by a head: a scan and trained weights become a restored image, with what it rests on beside it.
+//! Restoration by a head: a scan and trained weights become a restored image, with baseline, null-space component and record.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub struct Options {
     /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder; by default the one of
     /// the problem inside the program.
     pub weights: Option<String>,
-    /// How far the result is held to what was measured, from 0 to 1: v/(1 + v), where v samples of the measurement weigh as much
+    /// Weight of data consistency, from 0 to 1: v/(1 + v), where v samples of the measurement weigh as much
     /// as one of the network.
     pub consistency: f64,
     /// Whether the brain's volumes are compared before and after.
@@ -187,7 +187,7 @@ pub struct Change {
     pub restored_ml: f64,
 }
 
-/// Scan → case → network → image, and beside it the classical baseline, what was added, and a record.
+/// Scan → case → network → image, with the classical baseline, the null-space component and a record.
 ///
 /// # Errors
 /// What is wrong with the scan, the weights, the device or the disk.
@@ -267,7 +267,7 @@ pub(super) struct Found<'a> {
     pub details: Value,
 }
 
-/// Writes OUT, and beside it the classical baseline, what was added, and a record, with the brain's volumes before and after where a
+/// Writes OUT, with the classical baseline, the null-space component and a record, with the brain's volumes before and after where a
 /// device to measure them on is given.
 pub(super) fn write(
     found: Found,

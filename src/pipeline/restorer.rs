@@ -20,7 +20,7 @@ pub struct Restorer {
     restore: Box<Restore>,
 }
 
-/// What a network makes of a case, held to the measurement so far.
+/// A network's restoration of a case with this weight of data consistency.
 type Restore = dyn Fn(&Case, f64) -> Result<Restored> + Send;
 
 /// A restored image and what it rests on, in the values and along the axes of the scan.
@@ -30,7 +30,7 @@ pub struct Restoration {
     pub image: Volume,
     /// The classical baseline.
     pub baseline: Volume,
-    /// What of the image the measurement does not determine; where there is none that it could be held to, all that changed.
+    /// The null-space component of the image; without a measurement, its change from the baseline.
     pub null_space: Volume,
     /// Its norm, as a part of the image's.
     pub null_space_share: f64,

@@ -18,7 +18,7 @@ use crate::ops::VolumeOps;
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, stream};
 
-/// Where discriminator and optimiser stand among the arrays of a checkpoint, behind what the part of the run is called.
+/// Names of discriminator and optimiser in a checkpoint, behind that of the part of the run; kept from earlier versions.
 const DISCRIMINATOR: &str = "C.";
 const ADAM: &str = "adam_c";
 /// The discriminator's seed is told from the network's by this.

@@ -16,7 +16,7 @@ use crate::anatomy::structures::{REGIONS, Region};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// Change of volume in per cent, beyond the floor in millilitres.
+    /// Change of volume in per cent, beyond the tolerance in millilitres.
     VolumeChange,
     /// Dice.
     Dice,

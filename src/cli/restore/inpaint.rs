@@ -8,7 +8,7 @@ use crate::pretrained::restorer;
 
 /// Fill what is missing in a scan, or is not to be believed: lesions, slices, holes.
 ///
-/// Beside OUT lie the classical baseline (harmonic filling), what the network added, and a record of how the image came to be.
+/// Further outputs: the classical baseline (harmonic filling), the null-space component, and a record of how the image came to be.
 /// Voxels outside the mask stay what they were.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {

@@ -1,4 +1,4 @@
-//! Commands of the heads: a file and trained weights become a restored image, with what it rests on beside it.
+//! Commands of the heads: a file and trained weights become a restored image, with baseline, null-space component and record.
 
 pub mod inpaint;
 pub mod motion;
@@ -19,7 +19,7 @@ pub struct RestoreArgs {
     /// Where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     device: Device,
-    /// How far the result is held to what was measured: exact, none, or a number v that weighs v samples of the measurement
+    /// Data consistency: exact, none, or a number v that weighs v samples of the measurement
     /// against one of the network, for noisy ones
     #[arg(long, value_name = "exact|none|V", default_value = "exact", value_parser = parse_consistency)]
     consistency: f64,

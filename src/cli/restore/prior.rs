@@ -18,8 +18,8 @@ const TOLD: u64 = 10;
 /// Restore a scan with a generator as prior: no network is trained for the task.
 ///
 /// The scan is brought to the generator's grid as `prepare` does it, and the generator's w's are fitted to what was measured.
-/// OUT is the mean of samples of their posterior, held to the measurement, on that grid and in the scan's intensities. Beside
-/// it lie the samples' standard deviation, the classical baseline, what was added that the measurement does not determine, and a
+/// OUT is the mean of samples of their posterior, consistent with the measurement, on that grid and in the scan's intensities.
+/// Further outputs: the samples' standard deviation, the classical baseline, the null-space component, and a
 /// record of how the image came to be.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {

@@ -9,7 +9,7 @@ use crate::pretrained::restorer;
 
 /// Bring a scan to a finer grid.
 ///
-/// Beside OUT lie the classical baseline (cubic interpolation), what the network added that the scan does not determine, and a
+/// Further outputs: the classical baseline (cubic interpolation), the null-space component, which the scan does not determine, and a
 /// record of how the image came to be. By default the means over the measured voxels stay exactly what they were.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {

@@ -108,7 +108,7 @@ impl Default for SuperresRecipe {
 pub struct InpaintRecipe {
     /// Greatest number of ellipsoids that are missing, as of lesions.
     pub holes: usize,
-    /// Their half axes in voxels, `[least, greatest]`.
+    /// Their half axes in voxels, `[minimum, maximum]`.
     #[serde(alias = "radius")]
     pub radius_voxels: [f64; 2],
     /// Part of the examples in which slices are missing instead.
@@ -136,7 +136,7 @@ pub struct ReconRecipe {
     pub phase_rad: f64,
     /// Greatest standard deviation of the noise of each sample, as a part of the brightest tissue.
     pub noise: f64,
-    /// Where restoration starts.
+    /// The initial estimate.
     #[serde(alias = "start")]
     pub initial: InitialEstimate,
     /// Other images that the network sees besides.
@@ -151,7 +151,7 @@ pub enum InitialEstimate {
     /// Zeros where nothing was measured.
     #[default]
     ZeroFilled,
-    /// The image of least total variation, after few iterations.
+    /// The image of minimum total variation, after few iterations.
     TotalVariation,
     /// The image that is sparsest in wavelets, after few iterations; of a head that lay still.
     L1Wavelet,
@@ -170,8 +170,8 @@ impl Default for ReconRecipe {
 pub struct MotionRecipe {
     /// How the head moves between the shots of an example.
     pub motion: RandomMotion,
-    /// What was measured at each shot, and where the head lay then, is known: restoration starts from the least-squares image
-    /// and is held to the samples. Else only the image is known.
+    /// What was measured at each shot, and where the head lay then, is known: the initial estimate is the
+    /// least-squares image, consistent with the samples. Else only the image is known.
     pub known: bool,
 }
 

@@ -65,7 +65,7 @@ pub struct RestorationLoss {
     pub perceptual: f64,
     /// What is measured replaces what the network says of it before the loss is taken.
     pub consistent: bool,
-    /// Each example's loss is divided by the mean absolute error of its start, so that easy examples count as much as hard
+    /// Each example's loss is divided by the mean absolute error of its initial estimate, so that easy examples count as much as hard
     /// ones.
     pub relative: bool,
 }

@@ -1,4 +1,4 @@
-//! Restoration networks, and chains of them.
+//! Restoration networks, and cascades of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub struct CascadeRecipe {
     /// How many.
     pub stages: usize,
-    /// What keeps them to the measurement.
+    /// Data consistency between the stages.
     pub between: Between,
 }
 
@@ -21,11 +21,11 @@ impl Default for CascadeRecipe {
     }
 }
 
-/// What stands between the stages of a chain.
+/// Data consistency between the stages of a cascade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Between {
-    /// Each result is held to the measurement exactly (RefineGAN: Quan et al. 2018).
+    /// Each result is made consistent with the measurement exactly (RefineGAN: Quan et al. 2018).
     #[serde(alias = "project")]
     DataConsistency,
     /// Each stage takes a step of learned size towards the measurement beside what its network says (variational network:
@@ -43,7 +43,7 @@ pub enum RestorerRecipe {
         channels: usize,
         /// Residual blocks of two convolutions.
         blocks: usize,
-        /// Voxels `[D, H, W]` that become the channels of one place.
+        /// Factors `[D, H, W]` of the space-to-depth transform before the network, and of its inverse after it.
         #[serde(default = "one", alias = "space_to_depth")]
         space_to_depth: [usize; 3],
         /// How the grid becomes finer.
@@ -54,7 +54,7 @@ pub enum RestorerRecipe {
     UNet {
         /// Channels of each level, finest first.
         widths: Vec<usize>,
-        /// Voxels `[D, H, W]` that become the channels of one place.
+        /// Factors `[D, H, W]` of the space-to-depth transform before the network, and of its inverse after it.
         #[serde(default = "one", alias = "space_to_depth")]
         space_to_depth: [usize; 3],
     },

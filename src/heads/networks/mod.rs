@@ -14,7 +14,7 @@ use crate::config::{Between, RestorationRecipe, RestorerRecipe};
 use crate::nn::Init;
 use crate::ops::VolumeOps;
 
-/// A chain of restoration networks of one shape: one, or several with the measurement in between.
+/// A cascade of restoration networks of one shape: one, or several with data consistency in between.
 #[derive(Module, Debug)]
 pub struct Restorer<B: Backend> {
     /// The networks, the first acts first.
@@ -26,12 +26,12 @@ pub struct Restorer<B: Backend> {
 pub struct Stage<B: Backend> {
     residual: Option<ResidualNet<B>>,
     unet: Option<UNet<B>>,
-    /// `[1]`: how far the stage goes towards the measurement, as a part of the way; none where its result is projected.
+    /// `[1]`: how far the stage goes towards the measurement, as a part of the way; none where data consistency is exact.
     step: Option<Param<Tensor<B, 1>>>,
 }
 
 impl<B: Backend> Restorer<B> {
-    /// The networks of `recipe` for `head`, with initial values drawn from `seed`: they add nothing to the start.
+    /// The networks of `recipe` for `head`, with initial values drawn from `seed`: their residual is zero.
     pub fn init(recipe: &RestorationRecipe, head: &dyn Head, seed: u64, device: &B::Device) -> Self {
         let init = &mut Init::new(seed);
         let (channels, flat) = (head.channels(), recipe.flat());
@@ -72,21 +72,21 @@ impl<B: Backend> Restorer<B> {
 }
 
 impl<B: VolumeOps> Restorer<B> {
-    /// The image that the networks make of a problem, `[1, C, D, H, W]`; the last one's is not yet held to what was measured,
-    /// if results are projected.
+    /// The image that the networks make of a problem, `[1, C, D, H, W]`; without data consistency after
+    /// the last one, unless each stage takes a step towards the measurement.
     pub fn forward(&self, problem: &Problem<B>) -> Tensor<B, 5> {
         let (input, measured) = (&problem.input, &problem.measured);
         let mut x = problem.initial.clone();
         for (number, stage) in self.stages.iter().enumerate() {
             let seen = if number == 0 { input.clone() } else { renewed(input, x.clone()) };
-            let added = stage.forward(seen, problem.condition.as_ref());
+            let residual = stage.forward(seen, problem.condition.as_ref());
             x = match &stage.step {
                 Some(step) => {
                     let step = step.val().reshape([1, 1, 1, 1, 1]);
-                    x.clone() + added + measured.towards(x) * step
+                    x.clone() + residual + measured.towards(x) * step
                 }
-                None if number + 1 < self.stages.len() => measured.data_consistency(x + added, 1.0),
-                None => x + added,
+                None if number + 1 < self.stages.len() => measured.data_consistency(x + residual, 1.0),
+                None => x + residual,
             };
         }
         x
@@ -108,7 +108,7 @@ impl<B: VolumeOps> Stage<B> {
     }
 }
 
-/// What a later stage is given: the image as it is now, and behind it the channels that the first had besides.
+/// The input of a later stage: the image as it is now, and the further channels of the first stage's input.
 fn renewed<B: Backend>(input: &Tensor<B, 5>, image: Tensor<B, 5>) -> Tensor<B, 5> {
     let (channels, all) = (image.dims()[1], input.dims()[1]);
     if channels == all {

@@ -14,7 +14,7 @@ use crate::ops::{ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, Volum
 /// Shape of a [`ResidualNet`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResidualNetConfig {
-    /// Channels of what the network is given.
+    /// Channels of the input.
     pub inputs: usize,
     /// Channels of its result.
     pub outputs: usize,
@@ -22,9 +22,9 @@ pub struct ResidualNetConfig {
     pub channels: usize,
     /// Residual blocks of two convolutions.
     pub blocks: usize,
-    /// Voxels `[D, H, W]` of what is given that become the channels of one place.
+    /// Factors `[D, H, W]` of the space-to-depth transform of the input.
     pub space_to_depth: [usize; 3],
-    /// How much finer than what is given the result's grid is.
+    /// How much finer than the input's grid the result's is.
     pub factor: [usize; 3],
     /// How the grid becomes finer.
     pub upsampling: Upsampling,
@@ -79,7 +79,7 @@ impl ResidualNetConfig {
 
 /// A 3D residual network (Sanchez & Vilaplana 2018, after SRGAN, Ledig et al. 2017): a convolution, residual blocks, a skip
 /// over all of them, and an enlargement to the result's grid. No normalisation takes part, so that a block of a volume gives
-/// what the whole volume does. What comes out is to be added to where restoration starts.
+/// what the whole volume does. The output is a residual, to be added to the initial estimate.
 #[derive(Module, Debug)]
 pub struct ResidualNet<B: Backend> {
     enter: ConditionedConv<B>,
@@ -110,7 +110,7 @@ struct Rise<B: Backend> {
 
 impl<B: VolumeOps> ResidualNet<B> {
     /// # Shapes
-    /// - `given`: `[N, inputs, D, H, W]`; `condition`: `[N, length]`
+    /// - `input`: `[N, inputs, D, H, W]`; `condition`: `[N, length]`
     /// - output: `[N, outputs, D·factor, H·factor, W·factor]`
     pub fn forward(&self, input: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
         let [_, _, d, h, w] = input.dims();

@@ -12,7 +12,7 @@ use crate::ops::{Features, VolumeOps};
 /// Shape of a [`UNet`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct UNetConfig {
-    /// Channels of what the network is given.
+    /// Channels of the input.
     pub inputs: usize,
     /// Channels of its result.
     pub outputs: usize,
@@ -73,7 +73,7 @@ struct Level<B: Backend> {
     stay: ConditionedConv<B>,
 }
 
-/// A step of the way up: what comes from below, enlarged, is added to what stood here on the way down.
+/// A step of the decoder: the coarser level, upsampled, plus the skip connection of this level.
 #[derive(Module, Debug)]
 struct Rise<B: Backend> {
     project: ConditionedConv<B>,
@@ -81,8 +81,8 @@ struct Rise<B: Backend> {
     second: ConditionedConv<B>,
 }
 
-/// A U-Net (Ronneberger et al. 2015; Çiçek et al. 2016) whose levels are added, not concatenated. What comes out is to be
-/// added to where restoration starts.
+/// A U-Net (Ronneberger et al. 2015; Çiçek et al. 2016) whose levels are added, not concatenated. The output is a
+/// residual, to be added to the initial estimate.
 #[derive(Module, Debug)]
 pub struct UNet<B: Backend> {
     down: Vec<Level<B>>,
@@ -95,7 +95,7 @@ pub struct UNet<B: Backend> {
 
 impl<B: VolumeOps> UNet<B> {
     /// # Shapes
-    /// - `given`: `[N, inputs, D, H, W]`; `condition`: `[N, length]`
+    /// - `input`: `[N, inputs, D, H, W]`; `condition`: `[N, length]`
     /// - output: `[N, outputs, D, H, W]`
     pub fn forward(&self, input: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
         let [_, _, d, h, w] = input.dims();

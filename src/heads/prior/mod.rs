@@ -5,7 +5,7 @@
 //! the measurement as that of any other head.
 //!
 //! ```text
-//! Operator ──case──▶ Case ──fit──▶ Posterior of w ──draw, G──▶ images ──project──▶ mean, deviation, samples
+//! Operator ──case──▶ Case ──fit──▶ Posterior of w ──draw, G──▶ images ──data consistency──▶ mean, deviation, samples
 //! ```
 
 mod fit;
@@ -158,7 +158,7 @@ pub fn reconstruct<B: VolumeOps>(
         samples.push(tensor_to_image(observed.data_consistency(image.clone(), weight)));
         made = made + image * part;
     }
-    // Means go through the projection, which is affine.
+    // Data consistency is affine, so that it commutes with the mean.
     let mean = observed.data_consistency(made.clone(), weight);
     let baseline = image_to_tensor::<B>(&case.initial.slice(s![..1, .., .., ..]).to_owned(), device);
     let residuals = observed

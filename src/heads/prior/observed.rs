@@ -6,7 +6,7 @@ use super::super::{Measured, Measurement};
 use crate::error::Result;
 use crate::ops::VolumeOps;
 
-/// Times that an image is held to its samples and made real again. A sample whose mirror image about the centre of k-space was
+/// Alternations between consistency with the samples and with a real image. A sample whose mirror image about the centre of k-space was
 /// not measured binds both, and each time halves what is left of their difference.
 const ALTERNATIONS: usize = 24;
 
@@ -48,7 +48,7 @@ impl<B: VolumeOps> Observed<B> {
         x.clone() + (nearest - x) * weight
     }
 
-    /// What of `x` the measurement does not determine: `x − A⁺A·x`.
+    /// `x − A⁺A·x`: the null-space component of `x`.
     pub fn null_space_component(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         self.data_consistency(x.clone(), 1.0) - self.data_consistency(x.zeros_like(), 1.0)
     }

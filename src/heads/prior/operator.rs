@@ -31,7 +31,7 @@ impl Operator {
         }
     }
 
-    /// The case of an image `[1, D, H, W]`, its brightest tissue one, with the classical baseline as its start: what was measured
+    /// The case of an image `[1, D, H, W]`, its brightest tissue one, with the classical baseline as initial estimate: what was measured
     /// for super-resolution and in-painting; the image that the samples are simulated of for k-space.
     ///
     /// # Errors

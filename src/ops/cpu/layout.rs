@@ -1,4 +1,4 @@
-//! Lanes of sixteen channels and back: the copies before and after the arithmetic.
+//! The blocked layout, sixteen channels a block, and back: the copies before and after the arithmetic.
 
 use super::lanes::LANES;
 

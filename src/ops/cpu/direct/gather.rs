@@ -137,7 +137,7 @@ impl Nest<'_> {
         self.scale.is_none() && !self.splits() && stays_inside(&self.axes, self.source.grid, self.target.grid)
     }
 
-    /// Computes a region, finished where the target's channels lie in lanes or gather into lanes.
+    /// Computes a region, finished where the target is blocked or gathered into blocks.
     ///
     /// # Safety
     /// `place` must hold the region.

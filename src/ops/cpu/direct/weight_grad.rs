@@ -92,7 +92,7 @@ struct Correlation<'a> {
     shape: Conv3d,
     output: [usize; 3],
     x: &'a [f32],
-    /// In lanes.
+    /// In the blocked layout.
     g: Cow<'a, [f32]>,
     x_scale: Option<&'a [f32]>,
     g_scale: Option<&'a [f32]>,

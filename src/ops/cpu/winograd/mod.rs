@@ -3,7 +3,7 @@
 //!
 //! A tile of 4×4×4 inputs (overlapping its neighbours by two) and the weights go through the tensor product of F(2, 3)'s
 //! transforms, are multiplied frequency by frequency, summed over input channels, and transformed back into 2×2×2 results.
-//! With sixteen channels in lanes the transforms are sums of vectors, and the sums over channels matrix products.
+//! In the blocked layout, sixteen channels a block, the transforms are sums of vectors, and the sums over channels matrix products.
 //!
 //! - `transforms`: lines of tiles and weights into frequencies and back;
 //! - `kernels`: the products between, and all loops for each instruction set;

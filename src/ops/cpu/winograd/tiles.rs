@@ -6,7 +6,7 @@ use super::kernels::Line;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// A volume's channels in lanes: `[N, blocks, D, H, W, 16]`.
+/// A volume in the blocked layout: `[N, blocks, D, H, W, 16]`.
 #[derive(Clone, Copy)]
 pub(super) struct Grid<'a> {
     pub data: &'a [f32],
