@@ -83,3 +83,42 @@ impl RestorationRecipe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Checkpoints and weights hold recipes with the keys of earlier versions.
+    #[test]
+    fn earlier_keys_mean_what_they_meant() {
+        let read = |text: &str| RestorationRecipe::from_toml(text, Path::new("recipe.toml")).unwrap();
+        let earlier = read(
+            "[head]\ntask = \"translate\"\n[network]\nkind = \"u-net\"\nwidths = [4]\nfold = [2, 2, 2]\n[chain]\nstages = 2\n\
+             between = \"project\"\n[unpaired]\n[adversary]\ncritic = \"stylegan2\"\nweight = 0.5\n[training]\naverage_steps = 7.0",
+        );
+        let now = read(
+            "[head]\ntask = \"translate\"\n[network]\nkind = \"u-net\"\nwidths = [4]\nspace_to_depth = [2, 2, 2]\n[cascade]\n\
+             stages = 2\nbetween = \"data-consistency\"\n[unpaired]\n[discriminator]\nkind = \"stylegan2\"\nweight = 0.5\n\
+             [training]\nema_half_life_steps = 7.0",
+        );
+        assert_eq!(earlier, now);
+        let head = |keys: &str| {
+            read(&format!("[head]\n{keys}\n[network]\nkind = \"residual\"\nchannels = 4\nblocks = 1\n")).head
+        };
+        let pattern = "patterns = [{ kind = \"radial\", spokes = { acceleration = 4.0 } }]";
+        assert_eq!(
+            head(&format!(
+                "task = \"recon\"\n{pattern}\nphase = 0.1\nstart = \"l1-wavelet\"\nbeside = [\"zero-filled\"]"
+            )),
+            head(&format!(
+                "task = \"recon\"\n{pattern}\nphase_rad = 0.1\ninitial = \"l1-wavelet\"\nextra_inputs = [\"zero-filled\"]"
+            )),
+        );
+        assert_eq!(
+            head("task = \"inpaint\"\nradius = [1.0, 2.0]"),
+            head("task = \"inpaint\"\nradius_voxels = [1.0, 2.0]")
+        );
+    }
+}
