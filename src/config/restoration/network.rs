@@ -44,7 +44,7 @@ pub enum RestorerRecipe {
         /// Residual blocks of two convolutions.
         blocks: usize,
         /// Factors `[D, H, W]` of the space-to-depth transform before the network, and of its inverse after it.
-        #[serde(default = "one", alias = "space_to_depth")]
+        #[serde(default = "one", alias = "fold")]
         space_to_depth: [usize; 3],
         /// How the grid becomes finer.
         #[serde(default)]
@@ -55,7 +55,7 @@ pub enum RestorerRecipe {
         /// Channels of each level, finest first.
         widths: Vec<usize>,
         /// Factors `[D, H, W]` of the space-to-depth transform before the network, and of its inverse after it.
-        #[serde(default = "one", alias = "space_to_depth")]
+        #[serde(default = "one", alias = "fold")]
         space_to_depth: [usize; 3],
     },
 }
