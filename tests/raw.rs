@@ -265,7 +265,9 @@ fn ismrmrd_of_the_c_library() {
 #[test]
 fn ismrmrd_as_its_own_tools_write_and_reconstruct_it() {
     let [generate, reconstruct] = ["ismrmrd_generate_cartesian_shepp_logan", "ismrmrd_recon_cartesian_2d"];
-    let Some(_) = needs::program("ismrmrd", generate) else { return };
+    if [generate, reconstruct].iter().any(|name| needs::program("ismrmrd", name).is_none()) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
     let run = |program: &str, arguments: &str| {

@@ -14,8 +14,8 @@ use crate::random::{Purpose, stream};
 /// Years that count as one in the condition.
 const DECADE: f64 = 10.0;
 
-/// Two visits of one head; restoration starts from the first, knows the years between and the group of people, and is held to
-/// nothing, but that what was cut away from a scan stays away. That the brain stays the same person's is what the network
+/// Two visits of one head; restoration starts from the first, knows the years between and the group of people, without
+/// data consistency, but that what was cut away from a scan stays away. That the brain stays the same person's is what the network
 /// learns: all that changes between visits is a deformation.
 #[derive(Clone, Debug)]
 pub struct Progress {

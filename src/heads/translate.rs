@@ -10,8 +10,8 @@ use crate::config::TranslateRecipe;
 use crate::error::Result;
 use crate::random::{Purpose, stream};
 
-/// Two images are made of one head; restoration starts from the first and is held to nothing, but that what was cut away from a
-/// scan stays away.
+/// Two images are made of one head; restoration starts from the first, without data consistency, but that what was cut away
+/// from a scan stays away.
 #[derive(Clone, Debug)]
 pub struct Translate {
     recipe: TranslateRecipe,

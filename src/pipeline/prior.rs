@@ -54,7 +54,7 @@ pub struct Options {
     pub fit: FitSettings,
     /// Whether every sample of the posterior is written too.
     pub write_samples: bool,
-    /// How far the result is held to what was measured; see [`super::restore::Options::consistency`].
+    /// Weight of data consistency; see [`super::restore::Options::consistency`].
     pub consistency: f64,
     /// Whether the brain's volumes are compared before and after.
     pub anatomy: bool,
@@ -111,7 +111,7 @@ type Tell<'a> = dyn FnMut(FitStep) -> Result<()> + 'a;
 /// What a generator makes of a measurement.
 #[derive(Clone, Debug)]
 pub struct Posterior {
-    /// The mean of the samples, held to the measurement, on the generator's grid along the scan's axes.
+    /// The mean of the samples, after data consistency, on the generator's grid along the scan's axes.
     pub restored: Restoration,
     /// Their standard deviation; none with one sample.
     pub deviation: Option<Volume>,

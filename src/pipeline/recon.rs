@@ -106,7 +106,7 @@ pub enum Method {
 pub struct Network {
     /// One inside the program by its name, a checkpoint or weights file, or a run's folder.
     pub weights: String,
-    /// How far its image is held to the samples, from 0 to 1; see [`super::restore::Options::consistency`].
+    /// Weight of data consistency of its image, from 0 to 1; see [`super::restore::Options::consistency`].
     pub consistency: f64,
     /// Whether the brain's volumes are compared in the baseline and in the result, of 16 slices or more.
     pub anatomy: bool,

@@ -41,11 +41,21 @@ impl Matches {
         self.latents.is_empty()
     }
 
-    /// Those of the volumes at `positions`, `[N, z_dim]`.
-    pub(super) fn of<B: VolumeOps>(&self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
+    /// What `generator` makes of the latents of the volumes at `positions`, under their conditions `[N, condition_dim]`: w's
+    /// `[N, num_ws, w_dim]`, and their mean `[w_dim]`, which takes no gradient.
+    pub(super) fn styles<A: VolumeOps>(
+        &self,
+        generator: &Generator<A>,
+        positions: &[usize],
+        condition: Option<Tensor<A, 2>>,
+        device: &A::Device,
+    ) -> (Tensor<A, 3>, Tensor<A, 1>) {
         let rows: Vec<f32> = positions.iter().flat_map(|&i| self.latents[i].iter().copied()).collect();
         let width = rows.len() / positions.len();
-        Tensor::from_data(TensorData::new(rows, [positions.len(), width]), device)
+        let z = Tensor::from_data(TensorData::new(rows, [positions.len(), width]), device);
+        let ws = generator.styles(z, condition, Truncation::OFF);
+        let mean = ws.clone().detach().narrow(1, 0, 1).mean_dim(0).flatten(0, 2);
+        (ws, mean)
     }
 
     /// Adds them to a checkpoint.
@@ -197,10 +207,10 @@ impl<B: VolumeOps> State<B> {
     /// Laplacian pyramids and of features, times the term's weight.
     pub fn generator_coverage(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let coverage = &context.recipe.coverage;
-        let z = self.matches.of(&batch.positions, &batch.real.device());
         let condition = batch.real_condition.clone().map(Tensor::from_inner);
-        let ws = self.generator.styles(z, condition, Truncation::OFF);
-        self.move_w_avg(context, ws.clone().inner().narrow(1, 0, 1).mean_dim(0).flatten(0, 2));
+        let device = batch.real.device();
+        let (ws, mean) = self.matches.styles(&self.generator, &batch.positions, condition, &device);
+        self.move_w_avg(context, mean.inner());
         let image = self.generator.synthesis.forward(ws, Noise::None);
         let real = Tensor::from_inner(batch.real.clone());
         let squared = (image.clone() - real.clone()).powi_scalar(2).mean();

@@ -203,10 +203,7 @@ impl<B: VolumeOps> State<B> {
         let paired = context.recipe.coverage.is_alone(self.counters.images);
         let fakes = if paired { &batch.real_condition } else { &batch.fake_condition }.clone();
         let (ws, mean) = if paired {
-            let ws =
-                generator.styles(self.matches.of(&batch.positions, &device), fakes.clone(), Truncation::OFF);
-            let mean = ws.clone().narrow(1, 0, 1).mean_dim(0).flatten(0, 2);
-            (ws, mean)
+            self.matches.styles(&generator, &batch.positions, fakes.clone(), &device)
         } else {
             styles(&generator, context, phase, fakes.clone(), batch.first, samples, &device)
         };

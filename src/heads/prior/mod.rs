@@ -1,8 +1,8 @@
 //! A trained generator as prior: no network is trained for the task, whatever was measured.
 //!
 //! An image is G(w), of which `y = A·G(w) + noise` was measured; what w can be is fitted to that by Bayes' theorem (Bayesian
-//! reconstruction through generative models: Marinescu, Moyer & Golland 2020, arXiv 2012.04567). Then the image is held to
-//! the measurement as that of any other head.
+//! reconstruction through generative models: Marinescu, Moyer & Golland 2020, arXiv 2012.04567). A step of data
+//! consistency follows, as for any other head.
 //!
 //! ```text
 //! Operator ──case──▶ Case ──fit──▶ Posterior of w ──draw, G──▶ images ──data consistency──▶ mean, deviation, samples
