@@ -15,12 +15,12 @@ use std::process::Command;
 use ndarray::{Array3, Array4, ArrayD, ArrayViewD, Axis, Ix3, IxDyn, s};
 use num_complex::{Complex32, Complex64};
 use serde_json::Value;
+use voxgan::acquisition::fourier::ifft;
 use voxgan::error::Result;
 use voxgan::io::dc::DcPlace;
 use voxgan::io::hdf5::Hdf5;
 use voxgan::io::raw::{self, RawOptions};
 use voxgan::io::{cfl, npy};
-use voxgan::mri::fourier::ifft;
 use voxgan::volume::KSpace;
 
 fn fixture(name: &str) -> PathBuf {

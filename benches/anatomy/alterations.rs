@@ -1,9 +1,9 @@
 //! Changes of scans: some of the anatomy, which a quality check must see, and some that leave it as it is.
 
 use ndarray::{Array3, Axis};
-use voxgan::anatomy::ageing::{Ageing, Walls};
 use voxgan::error::Result;
-use voxgan::mri::degrade::{Degradation, NoiseLevel, RandomBiasField, RandomNoise, simulate};
+use voxgan::simulate::ageing::{Ageing, Walls};
+use voxgan::simulate::degrade::{Degradation, NoiseLevel, RandomBiasField, RandomNoise, simulate};
 use voxgan::volume::Volume;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
 

@@ -2,7 +2,7 @@
 
 use nalgebra::{Rotation3, Vector3};
 use voxgan::error::Result;
-use voxgan::mri::degrade::NoiseLevel;
+use voxgan::simulate::degrade::NoiseLevel;
 use voxgan::volume::Volume;
 use voxgan::volume::crop::{Centre, crop_pad};
 use voxgan::volume::resample::{Grid, Interpolation, resample, resample_spacing};

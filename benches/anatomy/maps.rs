@@ -3,11 +3,11 @@
 use nalgebra::Matrix4;
 use ndarray::Axis;
 use voxgan::anatomy::Segmentation;
-use voxgan::anatomy::synthesis::{Example, LabelMap, View, synthesise};
 use voxgan::config::SynthesisRecipe;
 use voxgan::error::Result;
 use voxgan::io::nifti;
-use voxgan::mri::degrade::NoiseLevel;
+use voxgan::simulate::degrade::NoiseLevel;
+use voxgan::simulate::synthesis::{Example, LabelMap, View, synthesise};
 use voxgan::volume::Volume;
 use voxgan::volume::resample::{Interpolation, resample_spacing};
 

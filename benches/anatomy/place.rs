@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use burn::backend::Flex;
-use voxgan::anatomy::Segmenter;
 use voxgan::error::Result;
 use voxgan::pretrained::segmenter;
+use voxgan::segment::Segmenter;
 
 /// What the command line says.
 pub struct Options {

@@ -1,10 +1,10 @@
 //! What the quality check and the comparison of cohorts see of known changes.
 
 use voxgan::anatomy::Segmentation;
-use voxgan::anatomy::cohort::{Cohort, QUANTITIES, Settings, power, power_csv, power_table};
 use voxgan::anatomy::quality_check::{Pair, PairRecord, QualityCheck};
 use voxgan::anatomy::volumes::Volumes;
 use voxgan::error::Result;
+use voxgan::evaluate::cohort::{Cohort, QUANTITIES, Settings, power, power_csv, power_table};
 use voxgan::io::{bids, nifti};
 use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;

@@ -2,16 +2,16 @@
 
 use burn::backend::Flex;
 use ndarray::{Array3, Array4, Axis, s};
+use voxgan::acquisition::coils::Birdcage;
+use voxgan::acquisition::encoding::{Encoding, Sampling};
+use voxgan::acquisition::sampling::{Angles, Columns, FastMri, Pattern, Radial, Spokes};
+use voxgan::acquisition::{Complex32, Linear as _};
 use voxgan::error::Result;
 use voxgan::heads;
-use voxgan::mri::coils::Birdcage;
-use voxgan::mri::encoding::{Encoding, Sampling};
-use voxgan::mri::recon::total_variation::{TotalVariation, total_variation};
-use voxgan::mri::recon::wavelet::{L1Wavelet, wavelet};
-use voxgan::mri::recon::zero_filled::zero_filled;
-use voxgan::mri::recon::{Acquired, Reconstruction};
-use voxgan::mri::sampling::{Angles, Columns, FastMri, Pattern, Radial, Spokes};
-use voxgan::mri::{Complex32, Linear as _};
+use voxgan::recon::total_variation::{TotalVariation, total_variation};
+use voxgan::recon::wavelet::{L1Wavelet, wavelet};
+use voxgan::recon::zero_filled::zero_filled;
+use voxgan::recon::{Acquired, Reconstruction};
 
 use voxgan::pretrained::TrainedRestorer;
 
@@ -37,7 +37,7 @@ fn by_network(trained: &TrainedRestorer<Flex>, acquired: &Acquired<'_>) -> Resul
 
 fn radial(share: f64) -> Pattern {
     let spokes = Spokes::Acceleration(1.0 / share);
-    let axes = [voxgan::mri::sampling::Axis::H, voxgan::mri::sampling::Axis::W];
+    let axes = [voxgan::acquisition::sampling::Axis::H, voxgan::acquisition::sampling::Axis::W];
     Pattern::Radial(Radial { spokes, angles: Angles::Golden, start_deg: Some(0.0), axes })
 }
 

@@ -3,12 +3,13 @@
 use burn::backend::Flex;
 use ndarray::Array4;
 use statrs::distribution::{ContinuousCDF, StudentsT};
-use voxgan::anatomy::{REGIONS, Segmenter};
+use voxgan::anatomy::REGIONS;
 use voxgan::config::HeadRecipe;
 use voxgan::error::{Error, Result};
 use voxgan::heads::Progress;
 use voxgan::io::nifti;
 use voxgan::pretrained::segmenter;
+use voxgan::segment::Segmenter;
 use voxgan::volume::Volume;
 use voxgan::volume::intensity::{IntensityMap, Normalisation};
 use voxgan::volume::orientation::to_ras;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Array4, Axis};
 use rayon::prelude::*;
+use voxgan::acquisition::Complex32;
+use voxgan::acquisition::fourier::fft;
 use voxgan::error::{Error, Result};
 use voxgan::io::masks;
 use voxgan::io::slices::{self, Colour};
-use voxgan::mri::Complex32;
-use voxgan::mri::fourier::fft;
-use voxgan::mri::recon::{Acquired, Reconstruction};
+use voxgan::recon::{Acquired, Reconstruction};
 
 const MASKS: [&str; 8] = [
     "radial_10.png",

@@ -3,13 +3,13 @@
 use burn::backend::Flex;
 use nalgebra::Matrix4;
 use ndarray::{Array4, Axis};
-use voxgan::anatomy::Segmenter;
-use voxgan::anatomy::synthesis::{LabelMap, View, synthesise_pair, synthesise_visits};
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
 use voxgan::heads::{Progress, Translate};
 use voxgan::io::nifti;
 use voxgan::pretrained::segmenter;
+use voxgan::segment::Segmenter;
+use voxgan::simulate::synthesis::{LabelMap, View, synthesise_pair, synthesise_visits};
 use voxgan::volume::Volume;
 
 use crate::Place;

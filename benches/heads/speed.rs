@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use burn::backend::Flex;
 use ndarray::{Array3, Array4};
+use voxgan::acquisition::Complex32;
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
 use voxgan::heads::{self, Inpaint, Motion, Progress, Superres, Translate, blocks, restore};
-use voxgan::mri::Complex32;
-use voxgan::mri::recon::Acquired;
 use voxgan::pretrained::TrainedRestorer;
+use voxgan::recon::Acquired;
 
 use crate::Place;
 

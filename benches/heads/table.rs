@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::Array4;
 use voxgan::error::Result;
-use voxgan::metrics::{Plan, Profile, score};
+use voxgan::evaluate::{Plan, Profile, score};
 use voxgan::volume::Volume;
 
 /// 97.5 % points of Student's t by degrees of freedom, from 1.

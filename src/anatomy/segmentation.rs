@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, Axis};
 
-use super::segment::refine::Record;
+use super::refinement::Refinement;
 use super::structures::{Region, STRUCTURES, Structure};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
@@ -25,7 +25,7 @@ pub struct Segmentation {
     /// structure without voxels.
     pub confidence: [f64; STRUCTURES],
     /// How a network's labels were refined by the scan; none where they were not, and for label maps.
-    pub refinement: Option<Record>,
+    pub refinement: Option<Refinement>,
 }
 
 impl Segmentation {

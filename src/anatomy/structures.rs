@@ -6,6 +6,21 @@ use serde::{Deserialize, Serialize};
 /// Number of [`Structure`]s.
 pub const STRUCTURES: usize = 36;
 
+/// The class that each structure is counted as. Protocols differ in what they tell apart: structures that a truth does not
+/// are one class, whose probability is the sum of theirs.
+pub type Classes = [u8; STRUCTURES];
+
+/// Every structure by itself.
+pub const APART: Classes = {
+    let mut classes = [0; STRUCTURES];
+    let mut k = 0;
+    while k < STRUCTURES {
+        classes[k] = k as u8;
+        k += 1;
+    }
+    classes
+};
+
 /// A side of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

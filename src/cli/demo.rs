@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use ndarray::{Array3, Array4, Axis, s};
 
+use crate::acquisition::Complex32;
+use crate::acquisition::fourier::fft;
+use crate::acquisition::sampling::{Angles, Pattern, Radial, Spokes};
 use crate::error::{Error, Result};
+use crate::evaluate::{Plan, Profile, score};
 use crate::io::nifti::{self, WriteOptions};
 use crate::io::npy;
 use crate::io::raw::RawOptions;
-use crate::metrics::{Plan, Profile, score};
-use crate::mri::Complex32;
-use crate::mri::degrade::{Degradation, RandomMotion};
-use crate::mri::fourier::fft;
-use crate::mri::phantom::Contrast;
-use crate::mri::sampling::{Angles, Pattern, Radial, Spokes};
 use crate::pipeline::restore::Problem;
 use crate::pipeline::{mask, phantom, recon, restore, simulate};
 use crate::report::{Montage, write_png};
+use crate::simulate::degrade::{Degradation, RandomMotion};
+use crate::simulate::phantom::Contrast;
 use crate::volume::{Axis as GridAxis, Volume};
 
 /// Show a head at work on a phantom of a brain whose truth is known.

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::sampling::{PRINTED, SamplingArgs};
 use crate::error::Result;
+use crate::evaluate::{NearestReal, Ratio, SetDistance};
 use crate::io::atomic_write;
-use crate::metrics::{NearestReal, Ratio, SetDistance};
 use crate::pipeline::evaluate::{Evaluation, Memorised, Options, REALISM_LEAST, evaluate};
 use crate::pipeline::{ExtractorChoice, Sampling};
 use crate::stats::upper_median;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::numbers::{AxisName, two_or_three};
-use crate::error::{Error, Result};
-use crate::mri::sampling::{
+use crate::acquisition::sampling::{
     Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, PartialFourier, Pattern, Poisson, Radial, Seed,
     Spiral, Spokes, Turns,
 };
+use crate::error::{Error, Result};
 use crate::pipeline::Progress;
 use crate::pipeline::mask::{Options, mask};
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::correct::n4::N4Options;
 use crate::error::Result;
-use crate::mri::n4::N4Options;
 use crate::pipeline::Progress;
 use crate::pipeline::n4::{Options, correct};
 

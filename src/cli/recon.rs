@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::restore::{changed, parse_consistency};
+use crate::acquisition::coils::{EspiritOptions, Keep};
+use crate::acquisition::image::Part;
 use crate::error::{Error, Result};
 use crate::io::dc::DcPlace;
 use crate::io::raw::RawOptions;
-use crate::mri::coils::{EspiritOptions, Keep};
-use crate::mri::image::Part;
-use crate::mri::recon::grappa::Grappa;
-use crate::mri::recon::pocs::Pocs;
-use crate::mri::recon::sense::Sense;
-use crate::mri::recon::total_variation::TotalVariation;
-use crate::mri::recon::wavelet::L1Wavelet;
-use crate::mri::reconstruct::Method as Classical;
 use crate::pipeline::recon::{Maps, Method, Network, Options, Outcome, recon};
 use crate::pipeline::{Device, Event, Progress};
 use crate::pretrained::restorer;
+use crate::recon::grappa::Grappa;
+use crate::recon::pocs::Pocs;
+use crate::recon::reconstruct::Method as Classical;
+use crate::recon::sense::Sense;
+use crate::recon::total_variation::TotalVariation;
+use crate::recon::wavelet::L1Wavelet;
 
 /// Reconstruct raw data by a classical method, or by a network.
 ///

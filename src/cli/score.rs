@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::numbers::AxisName;
 use super::sampling::PRINTED;
 use crate::error::{Error, Result};
-use crate::metrics::{Plan, Profile};
+use crate::evaluate::{Plan, Profile};
 use crate::pipeline::score::{Found, Options, Summary, score};
 
 /// Score predictions against their targets.

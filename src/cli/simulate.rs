@@ -6,16 +6,16 @@ use clap::{Subcommand, ValueEnum};
 
 use super::numbers::{AxisName, range, three};
 use super::sampling::PRINTED;
+use crate::acquisition::sampling::Axis;
 use crate::error::Result;
-use crate::mri::degrade::{
-    Component, Degradation, Distribution, NoiseLevel, ProfileShape, RandomBiasField, RandomGhosting,
-    RandomMotion, RandomNoise, RandomSpikes, RandomThickSlices, ShotOrder,
-};
-use crate::mri::phantom::{BrainPhantom, Contrast};
-use crate::mri::sampling::Axis;
 use crate::pipeline::Progress;
 use crate::pipeline::phantom::{self, Shown};
 use crate::pipeline::simulate::{Options, recipe, replay, simulate, undersampling};
+use crate::simulate::degrade::{
+    Component, Degradation, Distribution, NoiseLevel, ProfileShape, RandomBiasField, RandomGhosting,
+    RandomMotion, RandomNoise, RandomSpikes, RandomThickSlices, ShotOrder,
+};
+use crate::simulate::phantom::{BrainPhantom, Contrast};
 use crate::volume::resample::Interpolation;
 
 /// Degrade a volume as a scanner would, or make a phantom.

@@ -6,14 +6,14 @@ use ndarray::{Array3, Array4, Axis, s};
 use rand::{Rng, RngExt};
 
 use super::Measured;
+use crate::acquisition::ComplexArray;
+use crate::acquisition::encoding::Encoding;
+use crate::acquisition::operators::slice_profile::SliceProfile;
 use crate::anatomy::shape::{Connectivity, components};
-use crate::anatomy::synthesis::LabelMap;
 use crate::convert::image_to_tensor;
 use crate::error::{Error, Result};
-use crate::mri::ComplexArray;
-use crate::mri::encoding::Encoding;
-use crate::mri::operators::slice_profile::SliceProfile;
 use crate::ops::VolumeOps;
+use crate::simulate::synthesis::LabelMap;
 
 /// What was measured, and what is known of it.
 #[derive(Clone, Debug)]

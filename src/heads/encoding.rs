@@ -1,10 +1,10 @@
-//! A measurement as tensor operations: the bridge from [`crate::mri::encoding::Encoding`] to [`crate::ops::physics`].
+//! A measurement as tensor operations: the bridge from [`crate::acquisition::encoding::Encoding`] to [`crate::ops::physics`].
 
 use burn::tensor::Tensor;
 
+use crate::acquisition::encoding::{Encoding, Sampling};
+use crate::acquisition::operators::motion::Moved;
 use crate::error::Result;
-use crate::mri::encoding::{Encoding, Sampling};
-use crate::mri::operators::motion::Moved;
 use crate::ops::VolumeOps;
 use crate::ops::physics::{Along, Coils, Gridded, Matrix, Motion, Selection, centred};
 

@@ -2,8 +2,8 @@
 
 use ndarray::{Array3, Array4, ArrayView3};
 
-use crate::mri::recon::conjugate_gradient::conjugate_gradient;
-use crate::mri::{Complex32, ComplexArray};
+use crate::acquisition::{Complex32, ComplexArray};
+use crate::recon::conjugate_gradient::conjugate_gradient;
 
 /// Iterations at most.
 const ITERATIONS: usize = 2000;

@@ -7,10 +7,10 @@ use ndarray::Array3;
 
 use super::case::Measurement;
 use super::encoding::Encoder;
+use crate::acquisition::ComplexArray;
+use crate::acquisition::operators::slice_profile::SliceProfile;
 use crate::convert::image_to_tensor;
 use crate::error::Result;
-use crate::mri::ComplexArray;
-use crate::mri::operators::slice_profile::SliceProfile;
 use crate::ops::VolumeOps;
 use crate::ops::physics::{Along, Matrix, Selection};
 

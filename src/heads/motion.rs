@@ -8,14 +8,14 @@ use ndarray::{Array4, Axis, s};
 use super::case::{part, part_at};
 use super::recon::{pair, with_samples};
 use super::{Case, Channels, Example, Head, Subject};
+use crate::acquisition::encoding::Encoding;
+use crate::acquisition::operators::motion::Rigid;
+use crate::acquisition::{Complex32, ComplexArray};
 use crate::config::MotionRecipe;
 use crate::error::Result;
-use crate::mri::degrade::Motion as Moves;
-use crate::mri::encoding::Encoding;
-use crate::mri::operators::motion::Rigid;
-use crate::mri::recon::sense::{Sense, least_squares};
-use crate::mri::{Complex32, ComplexArray};
 use crate::random::{Purpose, stream};
+use crate::recon::sense::{Sense, least_squares};
+use crate::simulate::degrade::Motion as Moves;
 use crate::volume::Volume;
 
 /// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing there.
@@ -125,8 +125,8 @@ impl Head for Motion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mri::degrade::RandomMotion;
-    use crate::mri::sampling::Axis as Encoded;
+    use crate::acquisition::sampling::Axis as Encoded;
+    use crate::simulate::degrade::RandomMotion;
 
     #[test]
     fn a_part_is_corrupted_as_within_the_whole() -> Result<()> {

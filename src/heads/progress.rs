@@ -5,11 +5,11 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::{Case, Channels, Example, Head, Subject};
-use crate::anatomy::ageing::Ageing;
-use crate::anatomy::synthesis::{View, synthesise_visits};
 use crate::config::ProgressRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
+use crate::simulate::ageing::Ageing;
+use crate::simulate::synthesis::{View, synthesise_visits};
 
 /// Years that count as one in the condition.
 const DECADE: f64 = 10.0;

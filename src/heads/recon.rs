@@ -6,18 +6,18 @@ use rand_distr::StandardNormal;
 
 use super::case::part;
 use super::{Case, Channels, Example, Head, Measurement, Subject};
+use crate::acquisition::coils::Birdcage;
+use crate::acquisition::encoding::{Encoding, Sampling};
+use crate::acquisition::{Complex32, ComplexArray, Linear};
 use crate::config::{InitialEstimate, ReconRecipe};
 use crate::error::Result;
-use crate::mri::coils::Birdcage;
-use crate::mri::encoding::{Encoding, Sampling};
-use crate::mri::recon::Acquired;
-use crate::mri::recon::coil_encoding::CoilEncoding;
-use crate::mri::recon::fista::Steps;
-use crate::mri::recon::total_variation::{TotalVariation, total_variation};
-use crate::mri::recon::wavelet::{L1Wavelet, wavelet};
-use crate::mri::recon::zero_filled::zero_filled;
-use crate::mri::{Complex32, ComplexArray, Linear};
 use crate::random::{Purpose, stream};
+use crate::recon::Acquired;
+use crate::recon::coil_encoding::CoilEncoding;
+use crate::recon::fista::Steps;
+use crate::recon::total_variation::{TotalVariation, total_variation};
+use crate::recon::wavelet::{L1Wavelet, wavelet};
+use crate::recon::zero_filled::zero_filled;
 use crate::stats::lower_rank;
 
 /// Iterations of the total variation that networks see: a quarter of what the method takes for itself.
@@ -41,7 +41,7 @@ impl Recon {
     /// The case of a measurement, scaled as networks take it.
     ///
     /// # Errors
-    /// As the methods of [`crate::mri::recon`] that its recipe names.
+    /// As the methods of [`crate::recon`] that its recipe names.
     pub fn case(&self, acquired: &Acquired<'_>) -> Result<Case> {
         let initial = pair(&classical(self.recipe.initial, acquired)?);
         let mut input = initial.clone();

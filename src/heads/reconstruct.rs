@@ -1,15 +1,15 @@
-//! A trained network as a method of reconstruction, beside the classical ones of [`crate::mri::recon`].
+//! A trained network as a method of reconstruction, beside the classical ones of [`crate::recon`].
 
 use ndarray::{Array3, Axis, Slice, concatenate};
 
 use super::recon::encoding;
 use super::{Motion, Recon, Restored, Restorer, blocks, brightness, complex, restore};
+use crate::acquisition::Complex32;
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
-use crate::mri::Complex32;
-use crate::mri::recon::Acquired;
-use crate::mri::recon::zero_filled::zero_filled;
 use crate::ops::VolumeOps;
+use crate::recon::Acquired;
+use crate::recon::zero_filled::zero_filled;
 
 /// What a network makes of a measurement.
 #[derive(Clone, Debug)]

@@ -7,11 +7,11 @@ use rand_distr::StandardNormal;
 
 use super::case::part;
 use super::{Case, Channels, Example, Head, Measurement, Subject};
+use crate::acquisition::operators::slice_profile::{Profile, SliceProfile};
 use crate::config::SuperresRecipe;
 use crate::error::{Error, Result};
-use crate::mri::degrade::ProfileShape;
-use crate::mri::operators::slice_profile::{Profile, SliceProfile};
 use crate::random::{Purpose, stream};
+use crate::simulate::degrade::ProfileShape;
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 

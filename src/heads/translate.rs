@@ -5,10 +5,10 @@ use ndarray::{Array4, Axis};
 
 use super::case::part;
 use super::{Case, Channels, Example, Head, Subject};
-use crate::anatomy::synthesis::{View, synthesise_pair};
 use crate::config::TranslateRecipe;
 use crate::error::Result;
 use crate::random::{Purpose, stream};
+use crate::simulate::synthesis::{View, synthesise_pair};
 
 /// Two images are made of one head; restoration starts from the first, without data consistency, but that what was cut away
 /// from a scan stays away.

@@ -9,16 +9,17 @@ use super::derivatives::{Derivatives, Derived, subject, write_json};
 use super::participants::{ages, in_tables, known, tables};
 use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
-use crate::anatomy::cohort::{
-    self, AgeTrend, Aged, Cohort, Comparison, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES,
-    Quantity, Settings, adjust,
-};
 use crate::anatomy::volumes::Volumes;
 use crate::config::in_file;
 use crate::csv::push_row;
 use crate::error::Result;
+use crate::evaluate::cohort;
+use crate::evaluate::cohort::{
+    AgeTrend, Aged, Cohort, Comparison, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES,
+    Quantity, Settings, adjust,
+};
+use crate::evaluate::{NearestReals, foreground, nearest};
 use crate::io::{atomic_write, bids, nifti};
-use crate::metrics::{NearestReals, foreground, nearest};
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
 use crate::volume::intensity::{IntensityMap, Normalisation};

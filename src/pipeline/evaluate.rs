@@ -10,15 +10,15 @@ use super::progress::{Event, Progress};
 use super::realism::{ExtractorChoice, realism};
 use super::segmenter::Segmenter;
 use crate::anatomy::Region;
-use crate::anatomy::cohort::Asked;
 use crate::anatomy::volumes::Volumes;
 use crate::error::{Error, Result};
-use crate::io::dataset::Dataset;
-use crate::metrics::realism::Realism;
-use crate::metrics::{
+use crate::evaluate::cohort::Asked;
+use crate::evaluate::realism::Realism;
+use crate::evaluate::{
     Diversity, Memorisation, NearestReals, SetDistance, diversity, foreground, nearest, set_distance,
     split_half_distance,
 };
+use crate::io::dataset::Dataset;
 use crate::report::{Montage, write_png};
 use crate::volume::Volume;
 use crate::volume::resample::Grid;

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::progress::{Event, Progress};
 use super::sidecar;
+use crate::acquisition::sampling::{Columns, FastMri, Mask, Pattern, Seed};
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::{atomic_write, npy};
-use crate::mri::sampling::{Columns, FastMri, Mask, Pattern, Seed};
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
 

@@ -79,16 +79,18 @@ mod tests {
             options.maps = recon::Maps::File("a.npy".into());
         });
         stored::<recon::Options>(|options| {
-            let wavelet = crate::mri::reconstruct::Method::Wavelet(Default::default());
+            let wavelet = crate::recon::reconstruct::Method::Wavelet(Default::default());
             options.method = recon::Method::Classical(wavelet);
         });
         stored::<train::Options>(|options| options.scans = Some(train::Scans::default()));
         stored::<simulate::Options>(|options| {
-            let motion = crate::mri::degrade::RandomMotion::default();
-            options.cascade = vec![crate::mri::degrade::Degradation::Motion(motion)];
+            let motion = crate::simulate::degrade::RandomMotion::default();
+            options.cascade = vec![crate::simulate::degrade::Degradation::Motion(motion)];
         });
         stored::<phantom::Options>(|options| options.of = phantom::Shown::SheppLogan);
-        stored::<mask::Options>(|options| options.seed = crate::mri::sampling::Seed::Name("a".into()));
+        stored::<mask::Options>(|options| {
+            options.seed = crate::acquisition::sampling::Seed::Name("a".into())
+        });
         stored::<score::Options>(|options| options.pairs = vec![["a".into(), "b".into()]]);
         stored::<report::Options>(|options| options.scans = 0);
     }

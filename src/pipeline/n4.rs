@@ -7,10 +7,11 @@ use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::progress::{Event, Progress};
+use crate::correct::n4;
+use crate::correct::n4::{Field, N4Options};
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
 use crate::io::nifti::{self, WriteOptions};
-use crate::mri::n4::{self, Field, N4Options};
 use crate::volume::{Volume, check_grids};
 
 /// A scan, and how its field is found.

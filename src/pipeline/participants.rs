@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::compare::COHORTS;
 use super::derivatives::subject;
-use crate::anatomy::cohort::Known;
 use crate::error::{Error, Result};
+use crate::evaluate::cohort::Known;
 use crate::io::bids::{self, Participants};
 
 /// The name of the table in a BIDS tree.

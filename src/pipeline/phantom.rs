@@ -9,7 +9,7 @@ use super::progress::{Event, Progress};
 use super::simulate::write_synthetic;
 use crate::error::{Error, Result};
 use crate::io::nifti::DataType;
-use crate::mri::phantom::{BrainPhantom, Contrast, Ellipsoids, centred_grid};
+use crate::simulate::phantom::{BrainPhantom, Contrast, Ellipsoids, centred_grid};
 use crate::volume::Volume;
 
 /// A phantom and its grid.

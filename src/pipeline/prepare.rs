@@ -9,9 +9,10 @@ use super::device::Device;
 use super::segmenter::Segmenter;
 use super::strip::stripped;
 use crate::anatomy::Region;
+use crate::correct::n4;
+use crate::correct::n4::N4Options;
 use crate::error::Result;
 use crate::io::dataset::{self, Correction, Dataset, Plan, Progress, Report};
-use crate::mri::n4::{self, N4Options};
 use crate::volume::Volume;
 
 /// What is prepared.

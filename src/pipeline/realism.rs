@@ -6,12 +6,12 @@ use burn::tensor::{Tensor, TensorData, activation};
 use ndarray::{Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::anatomy::segment::Encoder;
 use crate::error::Result;
-use crate::metrics::realism::{Features, Protocol, Realism};
+use crate::evaluate::realism::{Features, Protocol, Realism};
 use crate::ops::VolumeOps;
 use crate::pretrained::extractors::{Extractor, InceptionV3, Med3d};
 use crate::pretrained::{segmenter, sha256_of};
+use crate::segment::Encoder;
 use crate::volume::Volume;
 
 /// Which network, one a table: numbers of two do not compare.

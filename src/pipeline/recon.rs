@@ -11,23 +11,24 @@ use super::progress::{Event, Progress};
 use super::records::Records;
 use super::restore::{Change, anatomy, beside};
 use super::sidecar;
+use crate::acquisition::coils::{EspiritOptions, Keep};
+use crate::acquisition::image::Part;
+use crate::acquisition::operators::sampled::Sampled;
+use crate::acquisition::{Complex32, Linear};
 use crate::config::in_file;
 use crate::error::{Error, Result};
+use crate::evaluate::{Plan, Profile, Scores, score};
 use crate::heads;
 use crate::io::masks;
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::raw::{self, RawOptions};
 use crate::io::{cfl, npy};
-use crate::metrics::{Plan, Profile, Scores, score};
-use crate::mri::coils::{EspiritOptions, Keep};
-use crate::mri::image::Part;
-use crate::mri::operators::sampled::Sampled;
-use crate::mri::recon::Reconstruction;
-use crate::mri::recon::sense::Sense;
-use crate::mri::recon::total_variation::TotalVariation;
-use crate::mri::reconstruct::{self, CoilSettings, Measurement, Reconstructed};
-use crate::mri::{Complex32, Linear};
 use crate::pretrained::{TrainedRestorer, restorer};
+use crate::recon::Reconstruction;
+use crate::recon::reconstruct;
+use crate::recon::reconstruct::{CoilSettings, Measurement, Reconstructed};
+use crate::recon::sense::Sense;
+use crate::recon::total_variation::TotalVariation;
 use crate::volume::{KSpace, Volume};
 
 /// Slices that the anatomy of a brain is looked for in, at least.
@@ -163,7 +164,9 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     let in_input = |error| in_file(error, input);
     let mut measurement = Measurement::new(kspace, &coils(options)?).map_err(in_input)?;
     if let Some(path) = shots {
-        measurement = measurement.moved(&Records::motion(path)?).map_err(|error| in_file(error, path))?;
+        let motion = Records::motion(path)?;
+        let shots = motion.shots(measurement.grid()).map_err(|error| in_file(error, path))?;
+        measurement = measurement.moved(shots);
     }
     progress.check()?;
     let (found, network) = match method {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mri::degrade::{Applied, Motion, Record};
+use crate::simulate::degrade::{Applied, Motion, Record};
 
 /// The degradations of a record, in order.
 #[derive(Debug, Serialize, Deserialize)]

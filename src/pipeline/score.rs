@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
+use crate::evaluate;
+use crate::evaluate::{Plan, Profile, Scores};
 use crate::io::slices::Colour;
 use crate::io::{atomic_write, nifti, slices};
-use crate::metrics::{self, Plan, Profile, Scores};
 use crate::volume::{Volume, check_grids};
 
 /// What is scored, and how.
@@ -78,7 +79,7 @@ pub struct Summary {
 /// Pairs of files → volumes → scores → a document, if one is asked for. Every pair's scores are a note.
 ///
 /// # Errors
-/// Files that cannot be read or have no partner, grids that differ, and what [`metrics::score()`] finds wrong.
+/// Files that cannot be read or have no partner, grids that differ, and what [`evaluate::score()`] finds wrong.
 pub fn score(options: &Options, progress: &Progress) -> Result<Found> {
     let Options { pairs, mask, plan, ignore_geometry, json } = options;
     let of = pairs.iter().map(|[target, prediction]| paired(target, prediction, mask.as_deref()));
@@ -126,7 +127,7 @@ impl Pair {
             target: name(&self.target),
             prediction: name(&self.prediction),
             mask: self.mask.as_deref().map(name),
-            scores: metrics::score(&target, &prediction, mask.as_ref(), plan)?,
+            scores: evaluate::score(&target, &prediction, mask.as_ref(), plan)?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::device::{Device, on_device};
-use crate::anatomy::{self, Segmentation};
+use crate::anatomy::Segmentation;
 use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti;
@@ -63,7 +63,7 @@ impl Segmenter {
         }
     }
 
-    fn with<B: VolumeOps>(segmenter: anatomy::Segmenter<B>) -> Self {
+    fn with<B: VolumeOps>(segmenter: crate::segment::Segmenter<B>) -> Self {
         Self {
             name: segmenter.name().to_string(),
             interpolation: Interpolation::Linear,
@@ -84,7 +84,7 @@ impl Segmenter {
     /// The structures of a volume, on a RAS+ grid of the segmenter's own.
     ///
     /// # Errors
-    /// As [`crate::anatomy::Segmenter::segment`] and [`Segmentation::of_numbers`].
+    /// As [`crate::segment::Segmenter::segment`] and [`Segmentation::of_numbers`].
     pub fn segment(&self, volume: &Volume) -> Result<Segmentation> {
         (self.find)(volume)
     }

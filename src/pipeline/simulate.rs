@@ -11,8 +11,9 @@ use super::sidecar;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::{masks, npy};
-use crate::mri::degrade::{
-    self, Applied, Component, Degradation, MaskRuns, RandomUndersampling, Sampling, Simulated,
+use crate::simulate::degrade;
+use crate::simulate::degrade::{
+    Applied, Component, Degradation, MaskRuns, RandomUndersampling, Sampling, Simulated,
 };
 use crate::volume::Volume;
 

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
-use crate::anatomy::synthesis::{LabelMap, LabelledScan};
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
 use crate::error::{Error, Result};
 use crate::io::dataset::{Dataset, manifest};
 use crate::io::{bids, nifti};
 use crate::ops::VolumeOps;
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
+use crate::simulate::synthesis::{LabelMap, LabelledScan};
 use crate::train::cycle::{self, Domains};
 use crate::train::restorer::{self, Subjects};
 use crate::train::transfer::Source;

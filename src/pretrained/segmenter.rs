@@ -4,13 +4,15 @@ use std::path::Path;
 
 use super::source::weights_of;
 use super::{Weights, load_weights, sha256};
-use crate::anatomy::segment::detail::{self, Detail};
-use crate::anatomy::segment::{Encoder, SegmentationNet, SegmentationNetConfig};
-use crate::anatomy::{STRUCTURES, Segmenter, Structure};
+use crate::anatomy::{STRUCTURES, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
 use crate::nn::Init;
 use crate::ops::VolumeOps;
+use crate::segment::Segmenter;
+use crate::segment::detail;
+use crate::segment::detail::Detail;
+use crate::segment::{Encoder, SegmentationNet, SegmentationNetConfig};
 
 /// The name of the segmenter inside the program.
 pub const EMBEDDED: &str = "anatomy";

@@ -12,7 +12,6 @@ use rayon::prelude::*;
 use super::data::Reals;
 use super::phases::{Context, MicroBatch, Outcome, number};
 use super::state::State;
-use crate::anatomy::segment::Encoder;
 use crate::config::Recipe;
 use crate::error::Result;
 use crate::gan::{Generator, Truncation};
@@ -21,6 +20,7 @@ use crate::nn::{Noise, downsample, upsample_features};
 use crate::ops::{Features, VolumeOps};
 use crate::pretrained::Weights;
 use crate::random::{Purpose, normal, stream};
+use crate::segment::Encoder;
 
 /// Levels of details in a Laplacian pyramid.
 const LEVELS: usize = 2;

@@ -26,7 +26,6 @@ use super::record::RunFolder;
 use super::restorer::{Subjects, decibels};
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::subjects::Rounds;
-use crate::anatomy::synthesis::LabelMap;
 use crate::config::{HeadRecipe, RestorationRecipe, UnpairedRecipe};
 use crate::convert::{image_to_tensor, tensor_to_image};
 use crate::error::{Error, Result};
@@ -37,6 +36,7 @@ use crate::nn::schedule::rise;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::Weights;
 use crate::pretrained::restorer::BACKWARD;
+use crate::simulate::synthesis::LabelMap;
 
 /// The two directions: what they are called in the log, and in a checkpoint.
 const DIRECTIONS: [(&str, &str); 2] = [("forward", ""), ("backward", BACKWARD)];

@@ -17,9 +17,8 @@ use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::segmenter::numbers;
 use super::subjects::Rounds;
-use crate::anatomy::segment::{APART, SegmentationNet, detail, loss};
-use crate::anatomy::synthesis::{Example, LabelMap, View, synthesise};
-use crate::anatomy::{Segmenter, Structure};
+use crate::anatomy::APART;
+use crate::anatomy::Structure;
 use crate::config::{DetailRecipe, SegmentationRecipe};
 use crate::error::Result;
 use crate::nn::Init;
@@ -27,6 +26,9 @@ use crate::nn::parameters::gradients;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::segmenter::{self, DETAIL};
 use crate::pretrained::{Weights, load_weights};
+use crate::segment::Segmenter;
+use crate::segment::{SegmentationNet, detail, loss};
+use crate::simulate::synthesis::{Example, LabelMap, View, synthesise};
 
 /// Where the network stands among the arrays of a checkpoint.
 const NAMES: Names = Names { network: "D.", average: DETAIL };

@@ -17,8 +17,6 @@ use super::state::{Counters, State, optimisers};
 use super::transfer::{Origin, Source};
 use super::validation::{Best, REGIONS, Validation, measured};
 use super::watch::{Warning, Watch, memorised, unlikeness};
-use crate::anatomy::Segmenter;
-use crate::anatomy::segment::Encoder;
 use crate::anatomy::volumes::Volumes;
 use crate::config::Recipe;
 use crate::convert;
@@ -31,6 +29,8 @@ use crate::ops::{VolumeOps, tape};
 use crate::pretrained::{TrainingSpace, latest_checkpoint, segmenter};
 use crate::random::{Purpose, normal, stream};
 use crate::report::Montage;
+use crate::segment::Encoder;
+use crate::segment::Segmenter;
 use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
 

@@ -8,7 +8,6 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::state::State;
-use crate::anatomy::segment::Encoder;
 use crate::config::Recipe;
 use crate::gan::augment::{Augmentation, Draw};
 use crate::gan::{Generator, Truncation, image_gradient, loss, path_gradient};
@@ -16,6 +15,7 @@ use crate::nn::Noise;
 use crate::nn::parameters::{Named, gradients};
 use crate::ops::VolumeOps;
 use crate::random::{Purpose, normal, stream};
+use crate::segment::Encoder;
 
 /// The four phases; the numbers are part of the address of every random draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,6 @@ use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::subjects::Rounds;
 pub use super::subjects::Subjects;
-use crate::anatomy::segment::Encoder;
 use crate::config::{RestorationLoss, RestorationRecipe};
 use crate::convert;
 use crate::error::Result;
@@ -26,6 +25,7 @@ use crate::heads::{Example, Head, Problem, Restorer, head, loss};
 use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::{Weights, segmenter};
+use crate::segment::Encoder;
 
 /// The least error that losses are taken relative to: what is solved already is not weighed without bounds.
 const NOTHING_OFF: f64 = 1e-5;

@@ -13,8 +13,6 @@ use super::prefetch::Prefetch;
 use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::subjects::Rounds;
-use crate::anatomy::segment::{Loss, SegmentationNet, SegmentationNetConfig, loss};
-use crate::anatomy::synthesis::{Example, LabelMap, LabelledScan, View, synthesise};
 use crate::anatomy::{STRUCTURES, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
@@ -23,6 +21,8 @@ use crate::nn::parameters::gradients;
 use crate::ops::{VolumeOps, tape};
 use crate::pretrained::Weights;
 use crate::pretrained::segmenter::{self, AVERAGE};
+use crate::segment::{Loss, SegmentationNet, SegmentationNetConfig, loss};
+use crate::simulate::synthesis::{Example, LabelMap, LabelledScan, View, synthesise};
 
 /// Where the network stands among the arrays of a checkpoint.
 const NAMES: Names = Names { network: "S.", average: AVERAGE };

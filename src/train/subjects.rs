@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::anatomy::synthesis::LabelMap;
 use crate::error::Result;
 use crate::heads::Subject;
 use crate::io::dataset::Dataset;
 use crate::random::{Purpose, permutation, stream};
+use crate::simulate::synthesis::LabelMap;
 
 /// What a head learns from.
 #[derive(Clone, Copy, Debug)]

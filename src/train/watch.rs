@@ -2,7 +2,7 @@
 
 use super::run::Numbers;
 use crate::error::Result;
-use crate::metrics::diversity;
+use crate::evaluate::diversity;
 use crate::volume::Volume;
 
 /// Something that makes it useless to go on as before.

@@ -9,12 +9,14 @@ pub mod kspace;
 pub mod orientation;
 pub mod outliers;
 pub mod resample;
+mod rescale;
 
 pub use axis::Axis;
 pub use grids::check_grids;
 pub use kspace::{ImageGrid, KSpace};
 use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;
+pub use rescale::rescale;
 use serde::{Deserialize, Serialize};
 
 /// A scalar (or few-channel) image on a regular grid in the world.

@@ -1,6 +1,6 @@
 //! The cohort comparison on volumes of real brains.
 
-use voxgan::anatomy::cohort::{
+use voxgan::evaluate::cohort::{
     AgeTrend, Aged, Cohort, Covariates, HeadMeasure, HeadSize, Known, Quantity, Settings, adjust, power,
     power_csv, power_table,
 };

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use ndarray::{Array2, Array4, ArrayView4, s};
 use num_complex::Complex64;
-use voxgan::mri::coils::{
+use voxgan::acquisition::coils::{
     Birdcage, EspiritOptions, Keep, adaptive, centre, compression, espirit, mix, noise_covariance,
     outer_samples, root_sum_of_squares, sense_weighted, whitening_matrix,
 };
-use voxgan::mri::fourier::{fft, ifft};
-use voxgan::mri::{Complex32, linear};
+use voxgan::acquisition::fourier::{fft, ifft};
+use voxgan::acquisition::{Complex32, linear};
 use voxgan::random::{Purpose, stream};
 
 use crate::needs;

@@ -5,17 +5,17 @@ use std::f64::consts::TAU;
 
 use ndarray::{Array2, Array3, Array4};
 use proptest::prelude::*;
-use voxgan::mri::encoding::{Encoding, Sampling};
-use voxgan::mri::fourier::{Fourier, fft};
-use voxgan::mri::linear::{dot, noise, norm};
-use voxgan::mri::operators::crop::Crop;
-use voxgan::mri::operators::motion::{Moved, Rigid};
-use voxgan::mri::operators::nufft::{Accuracy, Nufft};
-use voxgan::mri::operators::sampled::Sampled;
-use voxgan::mri::operators::sensitivities::Sensitivities;
-use voxgan::mri::operators::shots::{MotionEncoded, Shots};
-use voxgan::mri::operators::slice_profile::{Profile, SliceProfile, Sliced};
-use voxgan::mri::{Complex32, ComplexArray, Compose, Linear};
+use voxgan::acquisition::encoding::{Encoding, Sampling};
+use voxgan::acquisition::fourier::{Fourier, fft};
+use voxgan::acquisition::linear::{dot, noise, norm};
+use voxgan::acquisition::operators::crop::Crop;
+use voxgan::acquisition::operators::motion::{Moved, Rigid};
+use voxgan::acquisition::operators::nufft::{Accuracy, Nufft};
+use voxgan::acquisition::operators::sampled::Sampled;
+use voxgan::acquisition::operators::sensitivities::Sensitivities;
+use voxgan::acquisition::operators::shots::{MotionEncoded, Shots};
+use voxgan::acquisition::operators::slice_profile::{Profile, SliceProfile, Sliced};
+use voxgan::acquisition::{Complex32, ComplexArray, Compose, Linear};
 use voxgan::random::{Purpose, stream, uniform};
 
 fn draw(shape: &[usize], seed: u64) -> ComplexArray {

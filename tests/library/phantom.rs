@@ -6,8 +6,8 @@ use std::f64::consts::PI;
 use ndarray::Axis;
 use num_complex::{Complex32, Complex64};
 use serde_json::Value;
-use voxgan::mri::fourier::fft;
-use voxgan::mri::phantom::{BrainPhantom, Contrast, Ellipsoid, Ellipsoids, Tissue, centred_grid};
+use voxgan::acquisition::fourier::fft;
+use voxgan::simulate::phantom::{BrainPhantom, Contrast, Ellipsoid, Ellipsoids, Tissue, centred_grid};
 
 fn fixture() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mri/degrade/phantoms.json");

@@ -2,19 +2,19 @@
 
 use burn::backend::Flex;
 use ndarray::{Array3, Array4, Axis};
+use voxgan::acquisition::encoding::{Encoding, Sampling};
+use voxgan::acquisition::sampling::{Angles, Axis as Encoded, Columns, FastMri, Pattern, Radial, Spokes};
+use voxgan::acquisition::{Complex32, Linear as _};
 use voxgan::config::HeadRecipe;
 use voxgan::heads::{
     self, Case, Inpaint, Motion, Progress, Superres, Translate, blocks, interpolated, measure, restore,
 };
-use voxgan::mri::encoding::{Encoding, Sampling};
-use voxgan::mri::phantom::{BrainPhantom, Contrast, centred_grid};
-use voxgan::mri::recon::Acquired;
-use voxgan::mri::recon::zero_filled::zero_filled;
-use voxgan::mri::sampling::{Angles, Axis as Encoded, Columns, FastMri, Pattern, Radial, Spokes};
-use voxgan::mri::{Complex32, Linear as _};
 use voxgan::pipeline;
 use voxgan::pretrained::{TrainedRestorer, restorer};
 use voxgan::random::{Purpose, stream};
+use voxgan::recon::Acquired;
+use voxgan::recon::zero_filled::zero_filled;
+use voxgan::simulate::phantom::{BrainPhantom, Contrast, centred_grid};
 use voxgan::volume::Volume;
 use voxgan::volume::resample::Interpolation;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use voxgan::mri::sampling::{
+use voxgan::acquisition::sampling::{
     Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, Mersenne, PartialFourier, Pattern, Poisson, Radial,
     Seed, Spiral, Spokes, Turns,
 };

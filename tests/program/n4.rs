@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, Axis};
+use voxgan::correct::n4::{Field, N4Options, correct};
 use voxgan::io::nifti::{self, WriteOptions};
-use voxgan::mri::n4::{Field, N4Options, correct};
 use voxgan::volume::Volume;
 
 use crate::needs;

@@ -6,11 +6,11 @@ use std::path::Path;
 use assert_cmd::Command;
 use ndarray::{Array4, Axis};
 use serde_json::Value;
+use voxgan::acquisition::Complex32;
+use voxgan::acquisition::coils::Birdcage;
+use voxgan::acquisition::fourier::{fft, ifft};
 use voxgan::io::{nifti, npy};
-use voxgan::mri::Complex32;
-use voxgan::mri::coils::Birdcage;
-use voxgan::mri::fourier::{fft, ifft};
-use voxgan::mri::phantom::{Ellipsoids, centred_grid};
+use voxgan::simulate::phantom::{Ellipsoids, centred_grid};
 
 fn run(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::cargo_bin("voxgan").expect("the program is built");

@@ -7,8 +7,8 @@ use assert_cmd::Command;
 use nalgebra::Matrix4;
 use ndarray::{Array3, Axis};
 use serde_json::Value;
+use voxgan::evaluate::{HaarPsi, Plan, Profile, Scores, ms_ssim, score, vif};
 use voxgan::io::nifti::{self, DataType, WriteOptions};
-use voxgan::metrics::{HaarPsi, Plan, Profile, Scores, ms_ssim, score, vif};
 use voxgan::volume::{Axis as GridAxis, Volume};
 
 /// The expected values.

@@ -10,7 +10,6 @@ use burn::tensor::{Tensor, TensorData};
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4};
 use serde_json::Value;
-use voxgan::anatomy::synthesis::LabelMap;
 use voxgan::config::{AnyRecipe, HeadRecipe, RestorationRecipe};
 use voxgan::heads::{
     Case, Example, Inpaint, Measured, Measurement, Problem, Progress, Restorer, Subject, Superres, Translate,
@@ -21,6 +20,7 @@ use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::nn::parameters::{replace, values};
 use voxgan::pretrained::TrainedRestorer;
 use voxgan::random::{Purpose, normal, stream};
+use voxgan::simulate::synthesis::LabelMap;
 use voxgan::train::Ended;
 use voxgan::train::restorer::{self, Job, Subjects};
 use voxgan::volume::Volume;

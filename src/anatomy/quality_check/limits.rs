@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::anatomy::structures::Region;
-use crate::config;
 use crate::error::{Error, Result};
+use crate::settings;
 
 /// The limits inside the program.
 const DEFAULT: &str = include_str!("../../../configs/quality-check.toml");
@@ -69,8 +69,8 @@ impl QualityCheck {
     /// # Errors
     /// [`Error::File`] with the key's path if it is no valid file of limits.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
-        let check: Self = config::parse(text, path)?;
-        check.validate().map_err(|error| config::in_file(error, path))?;
+        let check: Self = settings::parse(text, path)?;
+        check.validate().map_err(|error| settings::in_file(error, path))?;
         Ok(check)
     }
 

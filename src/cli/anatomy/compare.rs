@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::structures::StructuresArgs;
-use crate::anatomy::cohort::{HeadMeasure, QUANTITIES};
 use crate::error::Result;
+use crate::evaluate::cohort::{HeadMeasure, QUANTITIES};
 use crate::pipeline::compare::{Compared, Nearest, Options, compare};
 use crate::pipeline::{Event, Progress};
 

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ADVICE, above_zero, at_least_one, not_below_zero, probability};
+use crate::acquisition::sampling::Pattern;
 use crate::config::{SynthesisRecipe, Weighting};
 use crate::error::{Error, Result};
-use crate::mri::degrade::{ProfileShape, RandomMotion};
-use crate::mri::sampling::Pattern;
+use crate::simulate::degrade::{ProfileShape, RandomMotion};
 
 /// Times a grid may become finer along an axis.
 const FACTOR_MAX: usize = 8;

@@ -4,10 +4,10 @@ use ndarray::{Array3, Array4, Axis};
 
 use super::super::recon::{three, with_samples};
 use super::super::{Case, Inpaint, Superres};
+use crate::acquisition::Complex32;
+use crate::acquisition::encoding::{Encoding, Sampling};
 use crate::config::SuperresRecipe;
 use crate::error::{Error, Result};
-use crate::mri::Complex32;
-use crate::mri::encoding::{Encoding, Sampling};
 
 /// A forward operator, as plain data.
 #[derive(Clone, Debug, PartialEq)]

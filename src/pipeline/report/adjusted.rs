@@ -1,8 +1,8 @@
 //! Sections of a comparison with head size, covariates and age accounted for.
 
 use super::{figure, readable, table};
-use crate::anatomy::cohort::{Adjusted, AgeTrend, Aged, Rows};
 use crate::error::Result;
+use crate::evaluate::cohort::{Adjusted, AgeTrend, Aged, Rows};
 use crate::pipeline::compare::COHORTS;
 use crate::report::Series;
 use crate::report::page::{Block, Cell};

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{figure, heads, name_of, of, readable, section, table};
-use crate::anatomy::cohort::{Cohort, QUANTITIES};
 use crate::anatomy::volumes::Volumes;
 use crate::error::Result;
+use crate::evaluate::cohort::{Cohort, QUANTITIES};
 use crate::pipeline::derivatives::derived;
 use crate::report::page::{Block, Cell, Mark, Page};
 use crate::report::plots::{Panel, Sample, violins};

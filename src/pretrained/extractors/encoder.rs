@@ -3,11 +3,11 @@
 use burn::tensor::Tensor;
 
 use super::Extractor;
-use crate::anatomy::segment::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
+use crate::segment::Encoder;
 
-/// Its images are `[N, 1, D, H, W]` at 1 mm, from 0 to 1 (see [`crate::anatomy::segment::rescale`]); slices have one axis of
+/// Its images are `[N, 1, D, H, W]` at 1 mm, from 0 to 1 (see [`crate::volume::rescale`]); slices have one axis of
 /// length one.
 impl<B: VolumeOps> Extractor<B> for Encoder<B> {
     fn name(&self) -> String {

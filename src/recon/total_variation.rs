@@ -1,0 +1,178 @@
+//! Total variation (Rudin, Osher and Fatemi 1992) by a primal–dual method.
+
+use ndarray::{ArrayD, Zip};
+use rayon::prelude::*;
+
+use super::fista::distance;
+use super::{Acquired, Reconstruction, Trace, check_range, image, zero_filled_scale};
+use crate::acquisition::ComplexArray;
+use crate::acquisition::linear::{Linear, dot, largest_eigenvalue, norm};
+use crate::acquisition::operators::gradient::Gradient;
+use crate::error::Result;
+use crate::random::{Purpose, stream};
+
+/// Settings of [`total_variation`].
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TotalVariation {
+    /// Weight of the total variation, relative to the largest magnitude of the zero-filled image of the whole volume.
+    pub lambda: f64,
+    /// Weights of the differences along `[D, H, W]`: ones, or on an anisotropic grid the smallest voxel size over that of
+    /// the axis.
+    pub weights: [f32; 3],
+    /// The magnitude of the gradient (isotropic), or the sum of the magnitudes of its components.
+    pub isotropic: bool,
+    /// Iterations at most.
+    pub iterations: usize,
+    /// Ends when ‖xₖ − xₖ₋₁‖ is below this part of ‖xₖ‖.
+    pub tolerance: f64,
+    /// σ‖∇‖²/‖A‖², the part of the dual variables in the steps: only the pace depends on it.
+    pub balance: f64,
+}
+
+impl Default for TotalVariation {
+    fn default() -> Self {
+        Self {
+            lambda: 3e-3,
+            weights: [1.0; 3],
+            isotropic: true,
+            iterations: 400,
+            tolerance: 1e-5,
+            balance: 0.05,
+        }
+    }
+}
+
+/// Minimises `½‖Ax − y‖² + λ·TV(x)`, TV over the axes that are in k-space.
+///
+/// The method of Chambolle and Pock (2011) with the data term by its gradient (Condat 2013, algorithm 3.1):
+/// x⁺ = x − τ(AᴴAx − Aᴴy + ∇ᴴp), p⁺ = proj(p + σ∇(2x⁺ − x)), with 1/τ = ½‖A‖² + σ‖∇‖².
+///
+/// # Errors
+/// Where the arrays do not fit together or a setting is out of its range.
+pub fn total_variation(acquired: &Acquired<'_>, settings: &TotalVariation) -> Result<Reconstruction> {
+    acquired.check()?;
+    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
+    check_range("balance", settings.balance, settings.balance > 0.0, "a number above 0")?;
+    let lambda = settings.lambda * zero_filled_scale(acquired)?;
+    acquired.by_slice(|slice| solve(slice, settings, lambda))
+}
+
+fn solve(slice: &Acquired<'_>, settings: &TotalVariation, lambda: f64) -> Result<Reconstruction> {
+    let (operator, still) = slice.operator()?;
+    let bound = if slice.moves.is_none() { still } else { bound_of(&*operator) };
+    let mut weights = settings.weights;
+    (0..3).filter(|axis| !slice.axes.contains(&(axis + 1))).for_each(|axis| weights[axis] = 0.0);
+    let settings = TotalVariation { weights, ..*settings };
+    let (x, trace) = minimise(&*operator, bound, slice.measured(), &settings, lambda);
+    Ok(Reconstruction { image: image(x), traces: vec![trace] })
+}
+
+/// A bound of the largest eigenvalue of `AᴴA`, of which nothing else is known.
+fn bound_of(operator: &dyn Linear) -> f64 {
+    // The power method comes from below.
+    1.05 * largest_eigenvalue(operator, 30, &mut stream(0, 0, 0, 0, Purpose::Start))
+}
+
+/// The image `[D, H, W]` of least total variation that explains `y` under any `operator`, by the same method; λ is relative to
+/// the largest magnitude of `Aᴴy`.
+///
+/// # Errors
+/// [`crate::error::Error::Value`] for a setting that is out of its range.
+///
+/// # Panics
+/// If the operator does not act on images `[D, H, W]`.
+pub fn minimum_total_variation(
+    operator: &dyn Linear,
+    y: ComplexArray,
+    settings: &TotalVariation,
+) -> Result<Reconstruction> {
+    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
+    check_range("balance", settings.balance, settings.balance > 0.0, "a number above 0")?;
+    let largest = operator.adjoint(y.clone()).iter().map(|z| z.norm_sqr()).fold(0.0, f32::max).sqrt();
+    let (x, trace) =
+        minimise(operator, bound_of(operator), y, settings, settings.lambda * f64::from(largest));
+    Ok(Reconstruction { image: image(x), traces: vec![trace] })
+}
+
+/// Minimises `½‖Ax − y‖² + λ·TV(x)`; `bound` is one of the largest eigenvalue of AᴴA.
+fn minimise(
+    encoding: &dyn Linear,
+    bound: f64,
+    y: ComplexArray,
+    settings: &TotalVariation,
+    lambda: f64,
+) -> (ComplexArray, Trace) {
+    let &[d, h, w] = encoding.input_shape() else { panic!("an image [D, H, W]") };
+    let gradient = Gradient::new([d, h, w], settings.weights);
+    let square = dot(&y, &y).re;
+    let rhs = encoding.adjoint(y);
+    let dual_step = settings.balance * bound / gradient.bound().max(f64::MIN_POSITIVE);
+    let primal_step = (1.0 / (0.5 * bound + dual_step * gradient.bound())) as f32;
+    let dual_step = dual_step as f32;
+
+    let mut x = rhs.mapv(|z| z / bound as f32);
+    let mut data = encoding.normal(x.clone());
+    let mut slopes = gradient.apply(x.clone());
+    // The dual step from zero: where the start fits the data already, nothing else would move it.
+    let mut dual = slopes.mapv(|slope| slope * dual_step);
+    project(&mut dual, lambda as f32, settings.isotropic);
+    let mut trace = Trace::default();
+    for _ in 0..settings.iterations {
+        // What is not needed any more is written over.
+        let mut next = gradient.adjoint(dual.clone());
+        Zip::from(&mut next).and(&x).and(&data).and(&rhs).par_for_each(|next, x, data, rhs| {
+            *next = x - (data - rhs + *next) * primal_step;
+        });
+        let next_slopes = gradient.apply(next.clone());
+        Zip::from(&mut dual).and(&next_slopes).and(&slopes).par_for_each(|dual, next, slope| {
+            *dual += (next * 2.0 - slope) * dual_step;
+        });
+        project(&mut dual, lambda as f32, settings.isotropic);
+        let before = std::mem::replace(&mut x, next);
+        slopes = next_slopes;
+        data = encoding.normal(x.clone());
+        let fit = 0.5 * (dot(&x, &data).re - 2.0 * dot(&x, &rhs).re + square);
+        let change = distance(&x, &before) / norm(&x).max(f64::MIN_POSITIVE);
+        trace.push(Some(fit + lambda * variation(&slopes, settings.isotropic)), change);
+        if change <= settings.tolerance {
+            break;
+        }
+    }
+    (x, trace)
+}
+
+/// Magnitudes of differences `[axes, D, H, W]`: of all axes together, `[D, H, W]`, or each for itself.
+fn magnitudes(slopes: &ComplexArray, isotropic: bool) -> ArrayD<f32> {
+    if !isotropic {
+        return slopes.mapv(|z| z.norm_sqr().sqrt());
+    }
+    let mut sum = ArrayD::zeros(&slopes.shape()[1..]);
+    for axis in slopes.outer_iter() {
+        Zip::from(&mut sum).and(axis).par_for_each(|sum: &mut f32, z| *sum += z.norm_sqr());
+    }
+    sum.par_mapv_inplace(f32::sqrt);
+    sum
+}
+
+/// Projects every gradient, or every component, onto the disc of this radius.
+fn project(dual: &mut ComplexArray, radius: f32, isotropic: bool) {
+    let mut scale = magnitudes(dual, isotropic);
+    scale.par_mapv_inplace(|magnitude| radius / magnitude.max(radius).max(f32::MIN_POSITIVE));
+    if isotropic {
+        for axis in dual.outer_iter_mut() {
+            Zip::from(axis).and(&scale).par_for_each(|z, &scale| *z *= scale);
+        }
+    } else {
+        Zip::from(dual).and(&scale).par_for_each(|z, &scale| *z *= scale);
+    }
+}
+
+/// The sum of the magnitudes.
+fn variation(slopes: &ComplexArray, isotropic: bool) -> f64 {
+    let magnitudes = magnitudes(slopes, isotropic);
+    let rows = magnitudes.as_slice().map_or_else(Vec::new, |values| {
+        values.par_chunks(1 << 12).map(|piece| piece.iter().map(|&m| f64::from(m)).sum::<f64>()).collect()
+    });
+    rows.into_iter().sum()
+}

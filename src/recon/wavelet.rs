@@ -1,0 +1,106 @@
+//! Sparse reconstruction in a wavelet basis (Lustig 2007) by FISTA.
+
+use ndarray::{Array3, Ix3};
+use rand::RngExt;
+use rayon::prelude::*;
+
+use super::fista::{Steps, fista};
+use super::{Acquired, Reconstruction, check_range, image, zero_filled_scale};
+use crate::acquisition::linear::{Linear, dot};
+use crate::acquisition::operators::wavelet::{Daubechies, Wavelet, crop, pad};
+use crate::acquisition::{Complex32, ComplexArray};
+use crate::error::Result;
+use crate::random::{Purpose, stream};
+
+/// The phase of the addresses of the random shifts (see [`crate::random`]).
+const SHIFTS: u64 = 500;
+
+/// Settings of [`wavelet`].
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct L1Wavelet {
+    /// Weight of the details, relative to the largest magnitude of the zero-filled image of the whole volume.
+    pub lambda: f64,
+    /// The wavelets.
+    pub family: Daubechies,
+    /// Levels; none: as many as leave 16 averages along each axis.
+    pub levels: Option<usize>,
+    /// Seed of the random shift of the transform in every iteration (cycle spinning; Figueiredo and Nowak 2003), which
+    /// removes the pattern of a fixed grid of wavelets; none: no shifts, and what is minimised stays the same.
+    pub shifts: Option<u64>,
+    /// How the iterations go.
+    pub steps: Steps,
+}
+
+impl Default for L1Wavelet {
+    fn default() -> Self {
+        let steps = Steps { iterations: 100, tolerance: 1e-5, momentum: true, restart: false };
+        Self { lambda: 3e-4, family: Daubechies::Db2, levels: None, shifts: Some(0), steps }
+    }
+}
+
+/// Minimises `½‖Ax − y‖² + λ‖details of Wx‖₁`; the averages of the last level are not penalised.
+///
+/// Where an axis does not halve often enough, x is the image within a wider field of view that the data says nothing of,
+/// and the given image is cut from it: so the transform stays unitary and each step exact.
+///
+/// # Errors
+/// Where the head moves, the arrays do not fit together or a setting is out of its range.
+pub fn wavelet(acquired: &Acquired<'_>, settings: &L1Wavelet) -> Result<Reconstruction> {
+    acquired.check()?;
+    acquired.lies_still("wavelets")?;
+    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
+    let lambda = settings.lambda * zero_filled_scale(acquired)?;
+    acquired.by_slice(|slice| {
+        let encoding = slice.encoding();
+        let (_, d, h, w) = slice.kspace.dim();
+        let shape = [d, h, w];
+        let axes: Vec<usize> = slice.axes.iter().map(|axis| axis - 1).collect();
+        let levels = settings.levels.unwrap_or_else(|| Wavelet::levels(shape, &axes));
+        let padded = Wavelet::padded(shape, &axes, levels);
+        let basis = Wavelet::new(padded, &axes, levels, settings.family);
+        let widen = |x: ComplexArray| if padded == shape { x } else { pad(&image(x), padded).into_dyn() };
+        let narrow = |x: ComplexArray| if padded == shape { x } else { crop(&image(x), shape).into_dyn() };
+
+        let y = slice.measured();
+        let square = dot(&y, &y).re;
+        let rhs = widen(encoding.adjoint(y));
+        let normal = |x: ComplexArray| widen(encoding.normal(narrow(x)));
+        let proximal = |x: ComplexArray, step: f64, iteration: usize| {
+            let mut x = x.into_dimensionality::<Ix3>().expect("an image of rank three");
+            let basis = settings.shifts.map_or_else(
+                || basis.clone(),
+                |seed| {
+                    let mut rng = stream(seed, iteration as u64, SHIFTS, 0, Purpose::Start);
+                    basis.shifted([0, 1, 2].map(|axis| rng.random_range(0..padded[axis])))
+                },
+            );
+            basis.analyse(&mut x);
+            let sum = shrink_details(&mut x, basis.averages(), (step * lambda) as f32);
+            basis.synthesise(&mut x);
+            (x.into_dyn(), lambda * sum)
+        };
+        let (x, trace) = fista(normal, &rhs, square, encoding.bound(), proximal, &settings.steps);
+        Ok(Reconstruction { image: image(narrow(x)), traces: vec![trace] })
+    })
+}
+
+/// Draws every detail towards zero by `threshold`; the sum of the magnitudes that are left.
+fn shrink_details(x: &mut Array3<Complex32>, averages: [usize; 3], threshold: f32) -> f64 {
+    let (_, height, width) = x.dim();
+    let values = x.as_slice_mut().expect("coefficients in standard layout");
+    let rows = values.par_chunks_mut(width).enumerate().map(|(row, values)| {
+        let low = row / height < averages[0] && row % height < averages[1];
+        let details = &mut values[if low { averages[2] } else { 0 }..];
+        f64::from(details.iter_mut().map(|z| shrink(z, threshold)).sum::<f32>())
+    });
+    rows.collect::<Vec<f64>>().into_iter().sum()
+}
+
+/// Soft thresholding of a complex number; the magnitude that is left.
+fn shrink(z: &mut Complex32, threshold: f32) -> f32 {
+    let magnitude = z.norm_sqr().sqrt();
+    let left = (magnitude - threshold).max(0.0);
+    *z *= left / magnitude.max(f32::MIN_POSITIVE);
+    left
+}
