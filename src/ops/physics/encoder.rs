@@ -1,12 +1,12 @@
-//! A measurement as tensor operations: the bridge from [`crate::acquisition::encoding::Encoding`] to [`crate::ops::physics`].
+//! A measurement in plain data as tensor operations: [`Encoding::operator`] on a device.
 
 use burn::tensor::Tensor;
 
+use super::{Along, Coils, Gridded, Matrix, Motion, Selection, centred};
 use crate::acquisition::encoding::{Encoding, Sampling};
 use crate::acquisition::operators::motion::Moved;
 use crate::error::Result;
 use crate::ops::VolumeOps;
-use crate::ops::physics::{Along, Coils, Gridded, Matrix, Motion, Selection, centred};
 
 /// The operator of an encoding on complex tensors: images `[N, 2, D, H, W]` to measurements `[N, 2·C, D, H, W]`, in the
 /// layout of [`crate::ops::physics`]; it is [`Encoding::operator`] of every sample, differentiable to any order.
@@ -30,8 +30,7 @@ impl<B: VolumeOps> Encoder<B> {
     /// # Errors
     /// As [`Encoding::operator`].
     pub fn new(encoding: &Encoding, device: &B::Device) -> Result<Self> {
-        // The host's operator checks what only it looks at: shots against the shape of what is measured.
-        encoding.operator()?;
+        encoding.check()?;
         let selection = |places: &ndarray::Array3<bool>| {
             Selection::new(places.iter().copied(), places.dim().into(), device)
         };
@@ -86,11 +85,6 @@ impl<B: VolumeOps> Encoder<B> {
             && self.coils.is_none()
             && self.trajectory.is_none()
             && self.grid == self.image
-    }
-
-    /// The mask of a Cartesian measurement, where it has one: for [`crate::ops::physics::consistency`].
-    pub fn mask(&self) -> Option<&Selection<B>> {
-        self.mask.as_ref()
     }
 
     /// `A·x`: `[N, 2, D, H, W]` → `[N, 2·C, D, H, W]`; along a trajectory `[N, 2·C, 1, 1, samples]`, or `[N, 2·C, D, 1, samples]`

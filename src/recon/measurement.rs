@@ -1,69 +1,29 @@
-//! From raw data to a volume by a classical method: noise made white, coils compressed, sensitivities estimated, the
-//! method, the image's own grid.
+//! From raw data to a volume: noise made white, coils compressed, sensitivities estimated, a method, the image's own grid.
 
 use ndarray::{Array3, Array4, ArrayView4};
 
-use super::grappa::{Grappa, fill, grappa};
-use super::homodyne::homodyne;
-use super::pocs::{Pocs, pocs};
-use super::sense::{Sense, sense};
-use super::total_variation::{TotalVariation, total_variation};
-use super::wavelet::{L1Wavelet, wavelet};
-use super::zero_filled::zero_filled;
-use super::{Acquired, Moves, Reconstruction, Trace};
+use super::{Acquired, Moves, Problem, Reconstruct, Reconstruction, Trace};
+use crate::acquisition::Complex32;
 use crate::acquisition::coils::{
     EspiritOptions, Keep, calibration_widths, centre, compression, espirit, mix, noise_covariance,
     root_sum_of_squares, whitening_matrix,
 };
 use crate::acquisition::fourier::ifft;
 use crate::acquisition::image::{Part, to_volume};
-use crate::acquisition::linear::norm;
 use crate::acquisition::operators::shots::Shots;
-use crate::acquisition::{Complex32, Linear};
 use crate::error::{Error, Result};
 use crate::volume::{KSpace, Volume};
-
-/// A classical method and its settings.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// Zeros where nothing was measured.
-    ZeroFilled,
-    /// Least squares by conjugate gradients.
-    Sense(Sense),
-    /// Missing samples from their neighbours.
-    Grappa(Grappa),
-    /// Few edges.
-    TotalVariation(TotalVariation),
-    /// Few wavelet coefficients.
-    Wavelet(L1Wavelet),
-    /// Partial Fourier by the phase of its symmetric centre.
-    Homodyne,
-    /// The same, iterated.
-    Pocs(Pocs),
-}
 
 /// Where coil sensitivities come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Maps {
-    /// From nowhere: coil images are combined by their root sum of squares. Only [`Method::ZeroFilled`] and
-    /// [`Method::Grappa`] can do without.
+    /// From nowhere: coil images are combined by their root sum of squares, of methods that can do without
+    /// ([`Reconstruct::fill`]).
     None,
     /// From the calibration region, which is taken as wide as it is measured, up to the options' width.
     Espirit(EspiritOptions),
     /// Known already, `[coils, D, H, W]`, in the coils as measured.
     Given(Array4<Complex32>),
-}
-
-/// How raw data becomes a volume.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// The method.
-    pub method: Method,
-    /// What is done with the coils first.
-    pub coils: CoilSettings,
-    /// What of the complex image is kept.
-    pub part: Part,
 }
 
 /// What is done with the coils of raw data before an image is made.
@@ -83,18 +43,23 @@ pub struct Reconstructed {
     /// The image on its own grid.
     pub volume: Volume,
     /// ‖Ax − y‖ / ‖y‖ over the samples, x the complex image: what the image leaves unexplained. Not known without maps,
-    /// nor for homodyne and POCS, whose image answers for a part of the samples only.
+    /// nor for an image that answers for a part of the samples only ([`Reconstruct::explains_samples`]).
     pub data_residual: Option<f64>,
     /// The course of the iterations, slice by slice.
     pub traces: Vec<Trace>,
+    /// What a network's image rests on.
+    pub learned: Option<LearnedVolumes>,
 }
 
-/// Carries out `plan`.
-///
-/// # Errors
-/// As [`Measurement::new`] and [`Measurement::by`].
-pub fn reconstruct(kspace: KSpace, plan: &Plan) -> Result<Reconstructed> {
-    Measurement::new(kspace, &plan.coils)?.by(&plan.method, plan.part)
+/// What a network's image rests on, as volumes on the image's own grid.
+#[derive(Clone, Debug)]
+pub struct LearnedVolumes {
+    /// The image of a classical method that the network improved.
+    pub initial: Volume,
+    /// As [`Reconstructed::data_residual`], of that image.
+    pub initial_residual: f64,
+    /// The null-space component of the result, which the samples do not determine.
+    pub null_space: Volume,
 }
 
 /// Raw data as methods take it: noise made white, coils compressed, their maps known.
@@ -127,75 +92,52 @@ impl Measurement {
         Self { shots: Some(shots), ..self }
     }
 
-    /// Whether the head moved.
-    pub fn is_moved(&self) -> bool {
-        self.shots.is_some()
-    }
-
-    /// The volume of a classical method.
+    /// The volume that `method` makes, and what `part` of the complex image it shows.
     ///
     /// # Errors
-    /// [`Error::Value`] for several coils without maps where the method needs them, and what its steps refuse.
-    pub fn by(&self, method: &Method, part: Part) -> Result<Reconstructed> {
-        let name = format!("{method:?}");
-        if self.maps.is_none() && self.shots.is_none() {
-            return self.finish(without_maps(&self.kspace, method)?, None, &name, part);
-        }
-        // Their images answer for a part of the samples only.
-        let partial = matches!(method, Method::Homodyne | Method::Pocs(_));
-        let found = self.with(&name, part, |acquired| match method {
-            Method::ZeroFilled => zero_filled(acquired),
-            Method::Sense(settings) => sense(acquired, settings),
-            Method::Grappa(settings) => grappa(acquired, settings),
-            Method::TotalVariation(settings) => total_variation(acquired, settings),
-            Method::Wavelet(settings) => wavelet(acquired, settings),
-            Method::Homodyne => homodyne(acquired),
-            Method::Pocs(settings) => pocs(acquired, settings),
-        })?;
-        Ok(Reconstructed { data_residual: found.data_residual.filter(|_| !partial), ..found })
-    }
-
-    /// The volume of any method that uses maps; `name` is noted.
-    ///
-    /// # Errors
-    /// [`Error::Value`] for several coils without maps, and what the method refuses.
-    pub fn with(
-        &self,
-        name: &str,
-        part: Part,
-        method: impl FnOnce(&Acquired<'_>) -> Result<Reconstruction>,
-    ) -> Result<Reconstructed> {
+    /// [`Error::Value`] for several coils without maps where the method needs them, and what the method refuses.
+    pub fn reconstruct(&self, method: &dyn Reconstruct, part: Part) -> Result<Reconstructed> {
         let Self { kspace, maps, shots } = self;
-        let Some(maps) = maps else {
-            return Err(without(kspace, name));
-        };
         let axes = kspace.axes();
+        // Filling looks at no maps.
+        let seen = maps.as_ref().map_or(kspace.data.view(), |maps| maps.view());
         let (_, d, h, w) = kspace.data.dim();
         let fov_mm = kspace.image.encoded_fov_mm;
         let spacing_mm = [fov_mm[0] / w as f64, fov_mm[1] / h as f64, fov_mm[2] / d as f64];
         let acquired = Acquired {
-            kspace: kspace.data.view(),
-            sampled: kspace.sampled.view(),
-            maps: maps.view(),
-            axes: &axes,
             moves: shots.as_ref().map(|shots| Moves { shots, spacing_mm }),
+            ..Acquired::still(kspace.data.view(), kspace.sampled.view(), seen, &axes)
         };
-        acquired.check()?;
-        let found = method(&acquired)?;
-        let residual = data_residual(&acquired, &found)?;
-        self.finish(found, Some(residual), name, part)
-    }
-
-    fn finish(
-        &self,
-        found: Reconstruction,
-        data_residual: Option<f64>,
-        name: &str,
-        part: Part,
-    ) -> Result<Reconstructed> {
-        let mut volume = to_volume(found.image.into_dyn(), &self.kspace, part)?;
-        volume.provenance.steps.push(format!("reconstructed: {name}"));
-        Ok(Reconstructed { volume, data_residual, traces: found.traces })
+        let placed = |image: Array3<Complex32>, what: String| {
+            let mut volume = to_volume(image.into_dyn(), kspace, part)?;
+            volume.provenance.steps.push(what);
+            Ok::<_, Error>(volume)
+        };
+        let made = format!("reconstructed: {}", method.name());
+        if maps.is_none() {
+            let filled = if shots.is_none() { method.fill(&acquired) } else { None };
+            let found = format!("{} coils and no maps for {}", kspace.coils(), method.name());
+            let advice = "estimate them by ESPIRiT or give a file";
+            let without = Error::value("coil maps", "sensitivities of every coil", found, advice);
+            let image = combined(filled.ok_or(without)??, &axes);
+            let volume = placed(image, made)?;
+            return Ok(Reconstructed { volume, data_residual: None, traces: Vec::new(), learned: None });
+        }
+        let problem = Problem::new(acquired)?;
+        let Reconstruction { image, traces, learned } = method.reconstruct(&problem)?;
+        let data_residual = method.explains_samples().then(|| problem.residual(&image));
+        let learned = learned.map(|learned| {
+            let initial_residual = problem.residual(&learned.initial);
+            let initial = placed(learned.initial, "initial estimate of the network".into())?;
+            let null_space = placed(learned.null_space, "null-space component".into())?;
+            Ok::<_, Error>(LearnedVolumes { initial, initial_residual, null_space })
+        });
+        Ok(Reconstructed {
+            volume: placed(image, made)?,
+            data_residual,
+            traces,
+            learned: learned.transpose()?,
+        })
     }
 }
 
@@ -266,35 +208,10 @@ fn sensitivities(kspace: &mut KSpace, maps: Maps) -> Result<Option<Array4<Comple
     }
 }
 
-/// ‖Ax − y‖ / ‖y‖ over the samples.
-fn data_residual(acquired: &Acquired<'_>, found: &Reconstruction) -> Result<f64> {
-    let mut explained = acquired.operator()?.0.apply(found.image.clone().into_dyn());
-    let measured = acquired.measured();
-    explained -= &measured;
-    Ok(norm(&explained) / norm(&measured).max(f64::MIN_POSITIVE))
-}
-
-/// A method that cannot do without maps.
-fn without(kspace: &KSpace, method: &str) -> Error {
-    let found = format!("{} coils and no maps for {method}", kspace.coils());
-    Error::value("coil maps", "sensitivities of every coil", found, "estimate them by ESPIRiT or give a file")
-}
-
-/// Coil images, combined by their root sum of squares.
-fn without_maps(kspace: &KSpace, method: &Method) -> Result<Reconstruction> {
-    let (axes, sampled) = (kspace.axes(), &kspace.sampled);
-    let filled = match method {
-        Method::ZeroFilled => kspace.data.clone(),
-        Method::Grappa(settings) => {
-            let kspace = kspace.data.view();
-            // Filling looks at no maps.
-            fill(&Acquired::still(kspace, sampled.view(), kspace, &axes), settings)?
-        }
-        other => return Err(without(kspace, &format!("{other:?}"))),
-    };
-    let mut images = filled.into_dyn();
-    ifft(&mut images, &axes);
+/// Coil images of k-space, combined by their root sum of squares.
+fn combined(kspace: Array4<Complex32>, axes: &[usize]) -> Array3<Complex32> {
+    let mut images = kspace.into_dyn();
+    ifft(&mut images, axes);
     let images = images.into_dimensionality().expect("coil images of rank four");
-    let image: Array3<Complex32> = root_sum_of_squares(images.view()).mapv(Complex32::from);
-    Ok(Reconstruction { image, traces: Vec::new() })
+    root_sum_of_squares(images.view()).mapv(Complex32::from)
 }

@@ -1,4 +1,4 @@
-//! The measurement of one image by several coils as one operator, with a short way through its normal.
+//! The Cartesian measurement of one image by several coils as one operator, with a short way through its normal.
 //!
 //! `A = sampling · Fourier · sensitivities`. In `AᴴA` the centring of the two transforms cancels (a filter in k-space is
 //! a convolution, which commutes with shifts), and so does the whole transform along an axis along which the mask does
@@ -6,20 +6,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Zip};
+use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Ix3, Zip};
 use rayon::prelude::*;
 use rustfft::{Fft, FftPlanner};
 
-use super::image;
 use super::lines::{Bundles, for_bundles};
 use crate::acquisition::fourier::Fourier;
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::operators::sampled::Sampled;
 use crate::acquisition::operators::sensitivities::{Sensitivities, coverage};
 use crate::acquisition::{Complex32, ComplexArray};
 
 /// An image `[D, H, W]` → the sampled k-space `[coils, D, H, W]` of every coil.
-pub struct CoilEncoding {
+pub struct Cartesian {
     sensitivities: Sensitivities,
     fourier: Fourier,
     sampled: Sampled,
@@ -28,7 +27,6 @@ pub struct CoilEncoding {
     /// The mask with DC at index 0 of the active axes, divided by the transforms' lengths.
     filter: Array3<f32>,
     coverage: Array3<f32>,
-    bound: f64,
     /// Coil images between the passes, kept from one normal to the next.
     between: Mutex<Option<Array4<Complex32>>>,
 }
@@ -40,7 +38,7 @@ struct Transform {
     inverse: Arc<dyn Fft<f32>>,
 }
 
-impl CoilEncoding {
+impl Cartesian {
     /// Of coils with these sensitivities `[coils, D, H, W]`, measured where the mask `[D, H, W]` says, with k-space along
     /// these of the axes 1, 2 and 3.
     ///
@@ -73,7 +71,6 @@ impl CoilEncoding {
         });
         let coverage = coverage(maps.view());
         Self {
-            bound: f64::from(coverage.iter().copied().fold(0.0, f32::max)).max(f64::MIN_POSITIVE),
             coverage,
             fourier: Fourier::new(maps.shape(), axes),
             sampled: Sampled::new(sampled, maps.shape()[0]),
@@ -82,11 +79,6 @@ impl CoilEncoding {
             filter,
             between: Mutex::new(None),
         }
-    }
-
-    /// An upper bound of the largest eigenvalue of `AᴴA`: the largest `Σ|S|²`; above zero.
-    pub fn bound(&self) -> f64 {
-        self.bound
     }
 
     /// `AᴴA·x` where the mask varies along one axis: line by line, coil by coil.
@@ -170,7 +162,7 @@ fn transform(coil: ArrayViewMut3<'_, Complex32>, axis: usize, plan: &dyn Fft<f32
     });
 }
 
-impl Linear for CoilEncoding {
+impl LinearOperator for Cartesian {
     fn input_shape(&self) -> &[usize] {
         self.sensitivities.input_shape()
     }
@@ -179,8 +171,8 @@ impl Linear for CoilEncoding {
         self.sensitivities.output_shape()
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
-        self.sampled.apply(self.fourier.apply(self.sensitivities.apply(x)))
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
+        self.sampled.forward(self.fourier.forward(self.sensitivities.forward(x)))
     }
 
     fn adjoint(&self, y: ComplexArray) -> ComplexArray {
@@ -189,7 +181,7 @@ impl Linear for CoilEncoding {
 
     fn normal(&self, x: ComplexArray) -> ComplexArray {
         assert_eq!(x.shape(), self.input_shape(), "the image of the measurement");
-        let mut x = image(x);
+        let mut x = x.into_dimensionality::<Ix3>().expect("an image of rank three");
         match &self.active[..] {
             [] => {
                 let sum = Zip::from(&mut x).and(&self.coverage).and(&self.filter);
