@@ -1,6 +1,7 @@
 //! voxgan: 3D StyleGAN2 for brain MRI.
 pub mod acquisition;
 pub mod anatomy;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod convert;

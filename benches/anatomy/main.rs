@@ -27,8 +27,8 @@ use std::path::Path;
 use place::{Options, Place};
 use voxgan::error::Result;
 
-const PARTS: &str = "manual, ixi, maps, repeat, tilt, odd (the last five also with -validation behind), protocols, peer, scans, \
-                     head, quality-check, power";
+const PARTS: &str = "manual, ixi, maps, repeat, tilt, odd, quality-check (all but manual also with -validation behind), protocols, \
+                     peer, scans, head, power";
 
 fn main() {
     let (mut parts, mut options) = (Vec::new(), Options::default());
@@ -84,7 +84,7 @@ fn run(parts: &[String], options: Options) -> Result<()> {
             ("peer", false) => maps::of_peer(&place)?,
             ("scans", false) => scans::run(&place)?,
             ("head", false) => scans::head(&place)?,
-            ("quality-check", false) => quality_check::run(&place)?,
+            ("quality-check", _) => quality_check::run(&place, validation)?,
             ("power", false) => quality_check::power_of_cohorts(&place)?,
             _ => panic!("{part} is none of {PARTS}"),
         }

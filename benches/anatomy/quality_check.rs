@@ -17,10 +17,10 @@ use crate::scans::kept;
 /// Repeats of the power's draws.
 const REPEATS: usize = 200;
 
-/// Every change on every scan kept for testing.
-pub fn run(place: &Place) -> Result<()> {
+/// Every change on every scan kept for testing, or on those that limits are chosen on.
+pub fn run(place: &Place, validation: bool) -> Result<()> {
     let check = QualityCheck::default();
-    let scans: Vec<_> = kept(place)?.into_iter().take(place.options.only).collect();
+    let scans: Vec<_> = kept(place, validation)?.into_iter().take(place.options.only).collect();
     let before: Vec<Segmentation> =
         scans.iter().map(|(_, scan, _)| place.segmenter.segment(scan)).collect::<Result<_>>()?;
     println!("| change | pairs that fail | all together |\n|---|---|---|");
@@ -42,7 +42,8 @@ pub fn run(place: &Place) -> Result<()> {
         );
         text += &format!("# {name}\n{}", verdict.pairs_csv());
     }
-    place.write("anatomy-quality-check.csv", &text);
+    let suffix = if validation { "-validation" } else { "" };
+    place.write(&format!("anatomy-quality-check{suffix}.csv"), &text);
     Ok(())
 }
 

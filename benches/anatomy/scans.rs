@@ -23,10 +23,18 @@ use crate::table::agreement;
 pub const AT_1_MM: [&str; 5] = ["22", "25", "26", "27", "28"];
 pub const AT_2_MM: [&str; 11] = ["61", "62", "63", "64", "65", "67", "68", "69", "70", "71", "66"];
 
-/// The test scans that are there: name, scan, the peer's labels.
-pub fn kept(place: &Place) -> Result<Vec<(String, Volume, Volume)>> {
+/// Scans on which limits are chosen, at 1 mm and at 2 mm: no test uses them.
+const CHOSEN_ON_AT_1_MM: [&str; 4] = ["01", "03", "02", "04"];
+const CHOSEN_ON_AT_2_MM: [&str; 4] = ["05", "07", "08", "09"];
+
+/// The test scans that are there, or those on which limits are chosen: name, scan, the peer's labels.
+pub fn kept(place: &Place, validation: bool) -> Result<Vec<(String, Volume, Volume)>> {
     let mut scans = Vec::new();
-    for (millimetres, subjects) in [(1, &AT_1_MM[..]), (2, &AT_2_MM[..])] {
+    let sets = match validation {
+        true => [(1, &CHOSEN_ON_AT_1_MM[..]), (2, &CHOSEN_ON_AT_2_MM[..])],
+        false => [(1, &AT_1_MM[..]), (2, &AT_2_MM[..])],
+    };
+    for (millimetres, subjects) in sets {
         for subject in subjects {
             let file = |kind: &str, suffix: &str| {
                 place.data(&format!("ds002748/{kind}_{millimetres}mm/sub-{subject}_{suffix}.nii.gz"))
@@ -45,7 +53,7 @@ pub fn kept(place: &Place) -> Result<Vec<(String, Volume, Volume)>> {
 pub fn run(place: &Place) -> Result<()> {
     let mut found = Vec::new();
     let mut scores = Vec::new();
-    for (name, scan, labels) in kept(place)?.into_iter().take(place.options.only) {
+    for (name, scan, labels) in kept(place, false)?.into_iter().take(place.options.only) {
         let ours = place.segmenter.segment(&scan)?;
         let rows = as_reference(&labels, &ours.on(&Grid::of(&labels)), &name);
         let score = mean_dice(&rows);

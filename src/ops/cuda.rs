@@ -1,5 +1,7 @@
 //! The NVIDIA backend: plain burn operations, transposed convolutions by phases, and a check that says what is missing before burn panics on it.
 
+#![allow(unsafe_code)] // The driver is looked up at run time.
+
 use std::path::{Path, PathBuf};
 
 use burn::backend::Cuda;

@@ -26,6 +26,7 @@ mod progress;
 mod realism;
 pub mod recon;
 mod records;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod restore;
 mod restorer;
@@ -39,6 +40,7 @@ pub mod volumes;
 
 pub use conditions::{Drawn, Labels};
 pub use device::Device;
+#[cfg(feature = "cli")]
 pub(crate) use device::on_device;
 pub use generator::{Generator, NoiseMode, Output, Sampling, StoredType};
 pub use prior::{Posterior, Prior};

@@ -1,5 +1,6 @@
 //! Parameters from elsewhere: their names, their shapes, and proof that ours compute the same.
 
+mod embedded;
 mod export;
 pub mod extractors;
 mod fixture;

@@ -5,16 +5,14 @@ use std::path::Path;
 use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
 
-use super::source::{Embedded, weights_of};
+use super::embedded::GENERATORS;
+use super::source::weights_of;
 use super::{Weights, load_weights, sha256};
 use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::{Generator, Population};
 use crate::ops::VolumeOps;
 use crate::volume::intensity::IntensityMap;
-
-/// The generators inside the program: name and file.
-const EMBEDDED: [Embedded; 1] = [("brain-4mm", include_bytes!("../../weights/brain-4mm.safetensors"))];
 
 /// Where the arrays of the averaged generator stand in a checkpoint.
 pub const AVERAGE: &str = "G_ema.";
@@ -61,7 +59,7 @@ pub struct Model<B: VolumeOps> {
 
 /// Names of the generators inside the program.
 pub fn embedded_names() -> Vec<&'static str> {
-    EMBEDDED.iter().map(|(name, _)| *name).collect()
+    GENERATORS.iter().map(|(name, _)| *name).collect()
 }
 
 /// The arrays and metadata that `name_or_path` means, as [`Model::open`] finds them, and the SHA-256 of the file.
@@ -69,7 +67,7 @@ pub fn embedded_names() -> Vec<&'static str> {
 /// # Errors
 /// As [`Model::open`].
 pub fn weights(name_or_path: &str) -> Result<(Weights, String)> {
-    let (path, bytes) = weights_of(name_or_path, &EMBEDDED)?;
+    let (path, bytes) = weights_of(name_or_path, GENERATORS)?;
     Ok((Weights::from_bytes(&bytes, &path)?, sha256(&bytes)))
 }
 
@@ -86,7 +84,7 @@ impl<B: VolumeOps> Model<B> {
     /// # Errors
     /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read.
     pub fn open(name_or_path: &str, device: &B::Device) -> Result<Self> {
-        let (path, bytes) = weights_of(name_or_path, &EMBEDDED)?;
+        let (path, bytes) = weights_of(name_or_path, GENERATORS)?;
         Self::from_bytes(&bytes, &path.to_string_lossy(), device)
     }
 

@@ -1,6 +1,7 @@
 //! Trained restoration networks: those inside the program, and those of files.
 
-use super::source::{Embedded, weights_of};
+use super::embedded::RESTORERS;
+use super::source::weights_of;
 use super::{Weights, load_weights, sha256};
 use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
@@ -19,19 +20,9 @@ pub const MOTION: &str = "motion";
 pub const TRANSLATE: &str = "translate";
 /// That of progression.
 pub const PROGRESS: &str = "progress";
-/// The networks inside the program: name and file.
-const EMBEDDED: [Embedded; 6] = [
-    (SUPERRES, include_bytes!("../../weights/superres.safetensors")),
-    (RECON, include_bytes!("../../weights/recon.safetensors")),
-    (MOTION, include_bytes!("../../weights/motion.safetensors")),
-    (INPAINT, include_bytes!("../../weights/inpaint.safetensors")),
-    (TRANSLATE, include_bytes!("../../weights/translate.safetensors")),
-    (PROGRESS, include_bytes!("../../weights/progress.safetensors")),
-];
-
 /// The names of the networks inside the program.
 pub fn embedded_names() -> impl Iterator<Item = &'static str> {
-    EMBEDDED.iter().map(|(name, _)| *name)
+    RESTORERS.iter().map(|(name, _)| *name)
 }
 
 /// Where the averaged network stands among the arrays of a checkpoint.
@@ -71,7 +62,7 @@ impl<B: VolumeOps> TrainedRestorer<B> {
     }
 
     fn part(name_or_path: &str, part: &str, device: &B::Device) -> Result<Self> {
-        let (path, bytes) = weights_of(name_or_path, &EMBEDDED)?;
+        let (path, bytes) = weights_of(name_or_path, RESTORERS)?;
         let weights = Weights::from_bytes(&bytes, &path)?;
         let recipe = weights.metadata.get("recipe").ok_or_else(|| {
             let advice = "give a checkpoint of `voxgan train` with the recipe of a head";

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::source::weights_of;
-use super::{Weights, load_weights, sha256};
+use super::{Weights, embedded, load_weights, sha256};
 use crate::anatomy::{STRUCTURES, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
@@ -16,12 +16,10 @@ use crate::segment::{Encoder, SegmentationNet, SegmentationNetConfig};
 
 /// The name of the segmenter inside the program.
 pub const EMBEDDED: &str = "anatomy";
-const EMBEDDED_BYTES: &[u8] = include_bytes!("../../weights/anatomy.safetensors");
 
 /// The segmenter of 22 structures in whose features realism is measured: always the same, so that figures can be compared over
 /// the years.
-const FEATURES: &str = "anatomy";
-const FEATURES_BYTES: &[u8] = include_bytes!("../../benches/realism/features.safetensors");
+pub(super) const FEATURES: &str = "anatomy";
 
 /// Where the averaged network stands among the arrays of a checkpoint.
 pub const AVERAGE: &str = "S_ema.";
@@ -64,7 +62,7 @@ const FIRST_FORM: [&str; 22] = [
 /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read, is no
 /// segmenter, or tells other structures apart.
 pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segmenter<B>> {
-    let (path, bytes) = weights_of(name_or_path, &[(EMBEDDED, EMBEDDED_BYTES)])?;
+    let (path, bytes) = weights_of(name_or_path, embedded::SEGMENTERS)?;
     let read = Read::<B>::of(&bytes, &path, device)?;
     if read.structures != own_structures() {
         let (expected, found) =
@@ -83,9 +81,10 @@ pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segm
 /// The encoder in whose features realism is measured and perceptual losses are taken.
 ///
 /// # Errors
-/// [`Error::File`] if the program was built with a file that is none.
+/// [`Error::Value`] if the program was built without the feature `embedded-weights`.
 pub fn features<B: VolumeOps>(device: &B::Device) -> Result<Encoder<B>> {
-    let read = Read::<B>::of(FEATURES_BYTES, Path::new(FEATURES), device)?;
+    let (path, bytes) = weights_of(FEATURES, embedded::FEATURES)?;
+    let read = Read::<B>::of(&bytes, &path, device)?;
     Ok(Encoder::new(read.network, read.config, read.name))
 }
 
@@ -228,10 +227,10 @@ mod tests {
     #[test]
     fn a_network_of_the_first_form_grows_without_changing_what_it_says() {
         let device = Default::default();
-        let old = Read::<Flex>::of(FEATURES_BYTES, Path::new(FEATURES), &device).unwrap();
+        let old = Read::<Flex>::of(embedded::FEATURES[0].1, Path::new(FEATURES), &device).unwrap();
         assert_eq!((old.structures.len(), old.name.as_str()), (22, "voxgan anatomy sha256:1ef90e92f69c"));
         let config = SegmentationNetConfig { outputs: STRUCTURES, ..old.config.clone() };
-        let weights = Weights::from_bytes(FEATURES_BYTES, Path::new(FEATURES)).unwrap();
+        let weights = Weights::from_bytes(embedded::FEATURES[0].1, Path::new(FEATURES)).unwrap();
         let grown = start::<Flex>(&weights, &config, &device).unwrap();
         let (old, new) = (probabilities(&old.network, 22), probabilities(&grown, STRUCTURES));
         for voxel in 0..8 {
@@ -254,7 +253,7 @@ mod tests {
     fn a_segmenter_of_the_first_form_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("old.safetensors");
-        std::fs::write(&path, FEATURES_BYTES).unwrap();
+        std::fs::write(&path, embedded::FEATURES[0].1).unwrap();
         let error = open::<Flex>(path.to_str().unwrap(), &Default::default()).unwrap_err().to_string();
         assert!(error.contains("old.safetensors") && error.contains("the 22 of version 0.1.0"), "{error}");
     }

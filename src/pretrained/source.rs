@@ -20,7 +20,10 @@ pub fn weights_of(name_or_path: &str, embedded: &[Embedded]) -> Result<(PathBuf,
     let path = checkpoint_at(Path::new(name_or_path))?;
     if !path.exists() {
         let names: Vec<&str> = embedded.iter().map(|(name, _)| *name).collect();
-        let expected = format!("a checkpoint, a run's folder or one of {}", names.join(", "));
+        let expected = match names.is_empty() {
+            true => "a checkpoint or a run's folder, as no networks are inside this program".into(),
+            false => format!("a checkpoint, a run's folder or one of {}", names.join(", ")),
+        };
         let found = format!("`{name_or_path}`");
         return Err(Error::value("weights", expected, found, "check the name or the path"));
     }

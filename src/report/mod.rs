@@ -5,11 +5,15 @@
 mod gif;
 mod montage;
 mod outline;
+#[cfg(feature = "report")]
 pub mod page;
+#[cfg(feature = "report")]
 mod plot;
+#[cfg(feature = "report")]
 pub mod plots;
 
 pub use gif::write_gif;
 pub use montage::{Montage, write_png};
 pub use outline::png_bytes;
+#[cfg(feature = "report")]
 pub use plot::{Series, line_svg};
