@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused an access.
-    #[error("{}: could not {action}: {source}", path.display())]
+    #[error("{}: could not {action}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What was attempted, as a verb phrase ("read the header").
         action: String,
-        /// The system's own word.
-        #[source]
-        source: std::io::Error,
+        /// The system's own word, which the message ends with.
+        cause: std::io::Error,
     },
     /// A file's content is not what its format or its use asks for.
     #[error("{}: {field}: expected {expected}, found {found}; {advice}", path.display())]
@@ -95,8 +94,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// An [`Error::Io`] for `path`, with the attempted `action` as a verb phrase.
-    pub fn io(path: &Path, action: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), action: action.into(), source }
+    pub fn io(path: &Path, action: impl Into<String>, cause: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), action: action.into(), cause }
     }
 
     /// An [`Error::File`]: `field` of `path` should be `expected`, is `found`; do `advice`.

@@ -1,4 +1,32 @@
 //! voxgan: 3D StyleGAN2 for brain MRI.
+//!
+//! Whole jobs, as the program does them, are in [`pipeline`]: options go in, a result comes out, nothing prints.
+//!
+//! ```no_run
+//! use voxgan::pipeline::Segmenter;
+//! use voxgan::pipeline::Device;
+//! use voxgan::io::nifti;
+//!
+//! # fn main() -> voxgan::error::Result<()> {
+//! let segmenter = Segmenter::embedded(Device::Cpu)?;
+//! let segmentation = segmenter.segment(&nifti::read("scan.nii.gz")?)?;
+//! for (structure, ml) in voxgan::anatomy::Structure::ALL.into_iter().zip(segmentation.volume_ml) {
+//!     println!("{structure:?}: {ml:.1} ml");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Below them: the scanner's physics ([`acquisition`], [`recon`]), what makes data ([`simulate`]), measures ([`anatomy`], [`evaluate`]),
+//! and networks ([`gan`], [`segment`], [`heads`], [`train`]) on any [burn](https://burn.dev) backend ([`ops`]). `examples/` shows uses
+//! under forty lines each.
+//!
+//! # Features
+//!
+//! - `cli`: the program; `report`: its HTML pages; `embedded-weights`: the default networks inside. All three by default; a library
+//!   alone needs none of them.
+//! - `cuda`: the NVIDIA backend.
+
 pub mod acquisition;
 pub mod anatomy;
 #[cfg(feature = "cli")]
@@ -26,3 +54,6 @@ mod stats;
 pub mod train;
 pub mod volume;
 pub mod warp;
+
+/// The crates whose types stand in signatures here.
+pub use {burn, nalgebra, ndarray, num_complex};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::validation::{above_zero, at_least_one, check, not_below_zero};
+use super::validation::{above_zero, at_least_one, check, not_below_zero, probability};
 use crate::error::Result;
 
 /// Every training volume pulls the nearest of a pool of samples towards itself: implicit maximum likelihood estimation (IMLE, Li
@@ -24,6 +24,9 @@ pub struct CoverageRecipe {
     /// Thousands of volumes at the end of that start in which the discriminator learns already, from each volume beside the sample
     /// that is to become it.
     pub discriminator_ahead_kimg: f64,
+    /// Share of the discriminator's steps, once it has joined, in which it still sees such pairs.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub discriminator_pairs: f64,
 }
 
 impl Default for CoverageRecipe {
@@ -35,6 +38,7 @@ impl Default for CoverageRecipe {
             search_kimg: 1.0,
             alone_kimg: 0.0,
             discriminator_ahead_kimg: 0.0,
+            discriminator_pairs: 0.0,
         }
     }
 }
@@ -60,6 +64,12 @@ impl CoverageRecipe {
         images as f64 >= (self.alone_kimg - self.discriminator_ahead_kimg) * 1000.0
     }
 
+    /// Whether the discriminator sees each volume of this step beside the sample that is to become it, after so many volumes shown.
+    pub fn in_pairs(&self, step: u64, images: u64) -> bool {
+        let upto = |steps: u64| (steps as f64 * self.discriminator_pairs).floor();
+        self.is_alone(images) || (self.is_on() && upto(step + 1) > upto(step))
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         let key = |name: &str| format!("coverage.{name}");
         not_below_zero(&key("weight"), self.weight)?;
@@ -76,6 +86,7 @@ impl CoverageRecipe {
             ahead,
             "lower it, or raise alone_kimg",
         )?;
+        probability(&key("discriminator_pairs"), self.discriminator_pairs)?;
         let learns = self.is_on() || self.alone_kimg == 0.0;
         check(
             learns,
@@ -84,5 +95,26 @@ impl CoverageRecipe {
             self.weight,
             "set it, or remove alone_kimg",
         )
+    }
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_take_their_share_of_the_steps() {
+        let coverage = CoverageRecipe { weight: 1.0, discriminator_pairs: 0.25, ..CoverageRecipe::default() };
+        let paired = |coverage: &CoverageRecipe| (0..100).filter(|&step| coverage.in_pairs(step, 9)).count();
+        assert_eq!(paired(&coverage), 25);
+        assert_eq!(paired(&CoverageRecipe { discriminator_pairs: 0.0, ..coverage.clone() }), 0);
+        assert_eq!(paired(&CoverageRecipe { discriminator_pairs: 1.0, ..coverage.clone() }), 100);
+        // Before it joins, in all; without the term there are none.
+        assert_eq!(paired(&CoverageRecipe { alone_kimg: 1.0, ..coverage.clone() }), 100);
+        assert_eq!(paired(&CoverageRecipe { weight: 0.0, ..coverage }), 0);
     }
 }

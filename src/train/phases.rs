@@ -198,9 +198,9 @@ impl<B: VolumeOps> State<B> {
         let (samples, device) = (batch.real.dims()[0], batch.real.device());
         let p = self.counters.augmentation.p(&context.recipe.augmentation);
         let generator = self.generator.valid();
-        // Before its turn has come, it sees each real volume beside the sample that is to become it, both augmented alike: what
-        // people differ in is the same on both sides, and what samples lack is all that there is to learn.
-        let paired = context.recipe.coverage.is_alone(self.counters.images);
+        // In pairs, it sees each real volume beside the sample that is to become it, both augmented alike: what people differ in is
+        // the same on both sides, and what samples lack is all that there is to learn.
+        let paired = context.recipe.coverage.in_pairs(context.step, self.counters.images);
         let fakes = if paired { &batch.real_condition } else { &batch.fake_condition }.clone();
         let (ws, mean) = if paired {
             self.matches.styles(&generator, &batch.positions, fakes.clone(), &device)
