@@ -48,7 +48,7 @@ pub(crate) fn read(path: &Path, file: &Hdf5, options: &RawOptions) -> Result<KSp
         sampled,
         noise: None,
         reference,
-        provenance: Provenance { source: path.display().to_string(), steps },
+        provenance: Provenance { source: path.display().to_string(), steps, ..Provenance::default() },
     })
 }
 

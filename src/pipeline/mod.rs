@@ -16,6 +16,7 @@ pub mod generate;
 mod generator;
 pub mod interpolate;
 pub mod mask;
+mod memory;
 pub mod mix;
 pub mod n4;
 mod participants;

@@ -83,7 +83,7 @@ pub(crate) fn read(path: &Path, file: &Hdf5, group: &str, options: &RawOptions) 
         sampled,
         image: placed.image,
         reference: None,
-        provenance: Provenance { source: path.display().to_string(), steps },
+        provenance: Provenance { source: path.display().to_string(), steps, ..Provenance::default() },
     })
 }
 
