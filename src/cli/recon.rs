@@ -13,12 +13,7 @@ use crate::io::raw::RawOptions;
 use crate::pipeline::recon::{Maps, Method, Network, Options, Outcome, recon};
 use crate::pipeline::{Device, Event, Progress};
 use crate::pretrained::restorer;
-use crate::recon::grappa::Grappa;
-use crate::recon::pocs::Pocs;
-use crate::recon::reconstruct::Method as Classical;
-use crate::recon::sense::Sense;
-use crate::recon::total_variation::TotalVariation;
-use crate::recon::wavelet::L1Wavelet;
+use crate::recon::{Grappa, L1Wavelet, Method as Classical, Pocs, Sense, TotalVariation};
 
 /// Reconstruct raw data by a classical method, or by a network.
 ///
@@ -88,6 +83,9 @@ pub struct Args {
     /// ISMRMRD: the cardiac phase to read of several
     #[arg(long, value_name = "N")]
     phase: Option<usize>,
+    /// ISMRMRD: which of the header's encodings to read, from 0; by default the first with an image
+    #[arg(long, value_name = "N")]
+    encoding: Option<usize>,
     /// ISMRMRD: the set to read of several
     #[arg(long, value_name = "N")]
     set: Option<usize>,
@@ -160,8 +158,7 @@ pub fn reconstruct(options: &Options) -> Result<()> {
     match (&network, data_residual) {
         (Some(known), result) => {
             println!("null-space component: {:.2} % of the image's norm", 100.0 * known.null_space_share);
-            let [baseline, result] =
-                [known.baseline_residual, result].map(|residual| residual.unwrap_or(f64::NAN));
+            let (baseline, result) = (known.baseline_residual, result.unwrap_or(f64::NAN));
             println!("data residual: baseline {baseline:.2e}, result {result:.2e}");
         }
         (None, Some(residual)) => println!("  samples not explained: {:.2} %", 100.0 * residual),
@@ -198,6 +195,7 @@ impl Args {
                 slice: self.slice,
                 repetition: self.repetition,
                 contrast: self.contrast,
+                encoding: self.encoding,
                 phase: self.phase,
                 set: self.set,
                 calibration: self.calibration_lines.then_some(true),

@@ -28,6 +28,7 @@ mod realism;
 pub mod recon;
 mod records;
 pub mod report;
+pub mod resample;
 pub mod restore;
 mod restorer;
 pub mod score;
@@ -80,7 +81,7 @@ mod tests {
             options.maps = recon::Maps::File("a.npy".into());
         });
         stored::<recon::Options>(|options| {
-            let wavelet = crate::recon::reconstruct::Method::Wavelet(Default::default());
+            let wavelet = crate::recon::Method::Wavelet(Default::default());
             options.method = recon::Method::Classical(wavelet);
         });
         stored::<train::Options>(|options| options.scans = Some(train::Scans::default()));

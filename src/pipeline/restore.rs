@@ -14,7 +14,7 @@ use super::sidecar;
 use crate::anatomy::volumes::Volumes;
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
-use crate::heads::{self, Case, Inpaint, Motion, Superres, Translate, finer_grid};
+use crate::heads::{Case, Input, Superres, finer_grid, head};
 use crate::io::nifti::{self, WriteOptions};
 use crate::pretrained::restorer;
 use crate::volume::intensity::{IntensityMap, Normalisation};
@@ -138,46 +138,43 @@ impl Problem<Volume> {
 
     /// What a network of this recipe is given, and the order in which it is shown the axes `[D, H, W]`.
     pub(super) fn case(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<(Case, [usize; 3])> {
-        let image = || scan.volume.data.clone();
-        let upright = |case| (case, [0, 1, 2]);
-        match (self, &recipe.head) {
-            (Self::Superres(factor), HeadRecipe::Superres(recipe)) => {
-                let superres = Superres::new(recipe);
+        let mut order = [0, 1, 2];
+        let image = &scan.volume.data;
+        let (shown, known);
+        let input = match self {
+            Self::Superres(factor) => {
                 let ras = along_ras(*factor, &scan.original);
-                let Some(order) = superres.turned(ras) else {
-                    let known: Vec<String> =
-                        superres.factors().iter().map(|f| joined(along_scan(*f, &scan.original))).collect();
-                    let expected =
-                        format!("{} along the scan's (i, j, k), or these along other axes", known.join("; "));
-                    let advice = "give another factor, or other weights";
-                    return Err(Error::value("--factor", expected, joined(*factor), advice));
-                };
-                let shown = turned(image(), order);
-                Ok((superres.case(&shown, order.map(|axis| ras[axis]))?, order))
+                order = self.order(scan, recipe)?;
+                shown = turned(image.clone(), order);
+                Input::Coarse(&shown, order.map(|axis| ras[axis]))
             }
-            (Self::Inpaint(mask), HeadRecipe::Inpaint(recipe)) => {
-                let known = known(mask, &scan.volume)?;
-                Inpaint::new(recipe).case(&scan.volume.data, &known).map(upright)
+            Self::Inpaint(mask) => {
+                known = self::known(mask, &scan.volume)?;
+                Input::Torn(image, &known)
             }
-            (Self::Motion, HeadRecipe::Motion(recipe)) if !recipe.known => {
-                Ok(upright(Motion::new(recipe).unknown(image())))
-            }
-            (Self::Motion, HeadRecipe::Motion(_)) => {
-                let expected = "weights for images whose motion is not known";
-                let advice = "give weights trained with known = false";
-                Err(Error::value("head.known", expected, "known = true", advice))
-            }
-            (Self::Translate { .. }, HeadRecipe::Translate(recipe)) => {
-                Ok(upright(Translate::new(recipe).case(image())))
-            }
-            (Self::Progress { years, group }, HeadRecipe::Progress(recipe)) => {
-                heads::Progress::new(recipe).case(image(), *years, group.as_deref()).map(upright)
-            }
-            _ => {
-                let head = self.head();
-                Err(Error::value("head", head, "another head's weights", format!("give weights of {head}")))
-            }
+            Self::Motion | Self::Translate { .. } => Input::Image(image),
+            Self::Progress { years, group } => Input::Earlier(image, *years, group.as_deref()),
+        };
+        if recipe.head.name() != self.head() {
+            let (needed, advice) = (self.head(), format!("give weights of {}", self.head()));
+            return Err(Error::value("head", needed, recipe.head.name(), advice));
         }
+        Ok((head(&recipe.head).case_of(input)?, order))
+    }
+
+    /// The order of the axes `[D, H, W]` in which a network of super-resolution knows the factor.
+    fn order(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<[usize; 3]> {
+        let (Self::Superres(factor), HeadRecipe::Superres(recipe)) = (self, &recipe.head) else {
+            return Ok([0, 1, 2]);
+        };
+        Superres::new(recipe).turned(along_ras(*factor, &scan.original)).ok_or_else(|| {
+            let of_scan = |factor: &[usize; 3]| joined(along_scan(*factor, &scan.original));
+            let known: Vec<String> = recipe.factors.iter().map(of_scan).collect();
+            let expected =
+                format!("{} along the scan's (i, j, k), or these along other axes", known.join("; "));
+            let advice = "give another factor, or other weights";
+            Error::value("--factor", expected, joined(*factor), advice)
+        })
     }
 }
 
