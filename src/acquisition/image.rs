@@ -1,7 +1,7 @@
 //! From the complex image on the encoded grid to the volume that was asked for: oversampling cut off, voxels of the
 //! size that the protocol names, and a place in the world.
 
-use ndarray::Array4;
+use ndarray::{Array4, Axis, Slice};
 
 use super::fourier::{fft, ifft};
 use super::operators::crop::centred;
@@ -66,6 +66,10 @@ pub fn to_volume(image: ComplexArray, kspace: &KSpace, part: Part) -> Result<Vol
         }
         let within = ((n as f64 * kept / encoded).round() as usize).max(1);
         let shape = with_length(image.shape(), axis, within);
+        if grid.low_crop && n > within {
+            let first = (n - within) / 2;
+            image.slice_axis_inplace(Axis(axis), Slice::from(first..first + within));
+        }
         image = centred(image, &shape);
         if within != dims {
             fft(&mut image, &[axis]);
@@ -125,6 +129,20 @@ mod tests {
             assert_eq!(*value, image[[d, h, w + 8]].re);
         }
         assert!(to_volume(image, &kspace, Part::Imaginary).unwrap().data.iter().all(|&v| v == 0.0));
+    }
+
+    /// Of 12 voxels 9 are kept: from the third, so that DC stays in the middle, or as fastMRI does from the second.
+    #[test]
+    fn an_odd_difference_is_cut_off_as_the_file_has_it() {
+        let (mut kspace, image) = kspace([16, 9, 1]);
+        kspace.image.encoded_fov_mm[1] = 36.0;
+        for (low_crop, first) in [(false, 2), (true, 1)] {
+            kspace.image.low_crop = low_crop;
+            let volume = to_volume(image.clone(), &kspace, Part::Real).unwrap();
+            for ((_, d, h, w), value) in volume.data.indexed_iter() {
+                assert_eq!(*value, image[[d, h + first, w + 8]].re);
+            }
+        }
     }
 
     #[test]

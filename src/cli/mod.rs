@@ -17,6 +17,7 @@ mod parity;
 mod prepare;
 mod recon;
 mod report;
+mod resample;
 mod restore;
 mod sampling;
 mod score;
@@ -81,6 +82,7 @@ enum Command {
     Simulate(simulate::Args),
     Mask(mask::Args),
     N4(n4::Args),
+    Resample(resample::Args),
     Score(score::Args),
     #[command(subcommand)]
     Anatomy(anatomy::Command),
@@ -124,6 +126,7 @@ impl Cli {
             Command::Simulate(args) => simulate::run(args),
             Command::Mask(args) => mask::run(args),
             Command::N4(args) => n4::run(args),
+            Command::Resample(args) => resample::run(args),
             Command::Score(args) => score::run(args),
             Command::Anatomy(command) => command.run(),
             Command::Report(args) => report::run(args),

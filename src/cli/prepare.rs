@@ -90,11 +90,25 @@ enum NormalisationName {
     ZScore,
 }
 
+/// A kind of interpolation by its name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum InterpolationName {
+pub enum InterpolationName {
+    /// The nearest voxel's value
     Nearest,
+    /// Trilinear
     Linear,
+    /// Tricubic (Keys 1981)
     Cubic,
+}
+
+impl From<InterpolationName> for Interpolation {
+    fn from(name: InterpolationName) -> Self {
+        match name {
+            InterpolationName::Nearest => Self::Nearest,
+            InterpolationName::Linear => Self::Linear,
+            InterpolationName::Cubic => Self::Cubic,
+        }
+    }
 }
 
 /// Prepares the dataset and prints what became of the scans.
@@ -132,11 +146,7 @@ impl Args {
             inputs: vec![self.input.clone()],
             shape: self.shape,
             spacing_mm: self.spacing_mm,
-            interpolation: match self.interpolation {
-                InterpolationName::Nearest => Interpolation::Nearest,
-                InterpolationName::Linear => Interpolation::Linear,
-                InterpolationName::Cubic => Interpolation::Cubic,
-            },
+            interpolation: self.interpolation.into(),
             normalisation: match (self.normalise, self.percentiles) {
                 (NormalisationName::Percentile, [low, high]) => Normalisation::Percentile { low, high },
                 (NormalisationName::ZScore, _) => Normalisation::ZScore,

@@ -83,6 +83,9 @@ pub struct Args {
     /// ISMRMRD: the cardiac phase to read of several
     #[arg(long, value_name = "N")]
     phase: Option<usize>,
+    /// ISMRMRD: which of the header's encodings to read, from 0; by default the first with an image
+    #[arg(long, value_name = "N")]
+    encoding: Option<usize>,
     /// ISMRMRD: the set to read of several
     #[arg(long, value_name = "N")]
     set: Option<usize>,
@@ -192,6 +195,7 @@ impl Args {
                 slice: self.slice,
                 repetition: self.repetition,
                 contrast: self.contrast,
+                encoding: self.encoding,
                 phase: self.phase,
                 set: self.set,
                 calibration: self.calibration_lines.then_some(true),

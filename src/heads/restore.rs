@@ -1,8 +1,9 @@
 //! A trained network at work on a case of any size: block by block, without seams, and then data consistency.
 
-use ndarray::{Array4, Axis, concatenate, s};
+use ndarray::{Array4, Axis, Zip, concatenate, s};
 
-use super::{Case, Measured, Problem, Restorer};
+use super::{Case, Measured, Measurement, Problem, Restorer, measure};
+use crate::acquisition::operators::slice_profile::{Profile, SliceProfile};
 use crate::config::RestorationRecipe;
 use crate::convert::{image_to_tensor, tensor_to_image};
 use crate::error::Result;
@@ -38,6 +39,7 @@ pub struct Restored {
 
 /// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`, or as a whole by a cascade, which uses the
 /// measurement between its stages; `weight` of the way to the measurement is gone at last (see [`Measured::data_consistency`]).
+/// Unless it is zero, nothing in the result is darker than air, which is the least of what was measured.
 ///
 /// # Errors
 /// As [`Measured::new`].
@@ -55,6 +57,10 @@ pub fn restore<B: VolumeOps>(
         network.forward(&Problem::with_measurement(case, measured.clone(), device))
     };
     let result = measured.data_consistency(made.clone(), weight);
+    let result = match weight > 0.0 {
+        true => image_to_tensor(&above_air(case, tensor_to_image(result)), device),
+        false => result,
+    };
     let residuals = measured
         .residual(image_to_tensor(&case.initial, device))
         .zip(measured.residual(made))
@@ -65,6 +71,46 @@ pub fn restore<B: VolumeOps>(
         measured => result.clone() - measured.range_component(result.clone()),
     };
     Ok(Restored { image: tensor_to_image(result), null_space: tensor_to_image(null_space), residuals })
+}
+
+/// `image` with air where it was darker. Voxels of one measured mean are then scaled about air, so that they keep it: where the mean
+/// is air, all of them are. Means that overlap or leave gaps, and k-space, are left as they are.
+fn above_air(case: &Case, mut image: Array4<f32>) -> Array4<f32> {
+    let least = |image: &Array4<f32>| image.iter().copied().fold(f32::INFINITY, f32::min);
+    match &case.measurement {
+        Measurement::Means { profiles, values } if profiles.iter().all(tiles) => {
+            let air = least(values);
+            image.mapv_inplace(|x| (x - air).max(0.0));
+            let means = measure(&image, profiles);
+            let scales = Zip::from(values)
+                .and(&means)
+                .map_collect(|&value, &mean| if mean > 0.0 { (value - air) / mean } else { 0.0 });
+            let factor = profiles.iter().fold([1; 3], |mut factor, profile| {
+                factor[profile.axis] = profile.factor;
+                factor
+            });
+            for ((c, z, y, x), value) in image.indexed_iter_mut() {
+                *value = *value * scales[(c, z / factor[0], y / factor[1], x / factor[2])] + air;
+            }
+        }
+        Measurement::Means { .. } | Measurement::Kspace { .. } => {}
+        Measurement::Voxels { known, values } => {
+            let known = known.broadcast(values.dim()).expect("a mask of the image's grid");
+            let air = values.iter().zip(known).filter(|(_, known)| **known).map(|(&x, _)| x);
+            let air = air.fold(f32::INFINITY, f32::min);
+            image.mapv_inplace(|x| x.max(air));
+        }
+        Measurement::Nothing | Measurement::Mask { .. } => {
+            let air = least(&case.initial);
+            image.mapv_inplace(|x| x.max(air));
+        }
+    }
+    image
+}
+
+/// Whether measured voxels lie beside each other, without overlap or gap.
+fn tiles(profile: &SliceProfile) -> bool {
+    matches!(profile.profile, Profile::Boxcar { width_voxels } if width_voxels == profile.factor as f64)
 }
 
 /// The network's output before data consistency.

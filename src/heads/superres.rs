@@ -50,6 +50,14 @@ impl Superres {
         })
     }
 
+    /// The order in which the axes `[D, H, W]` of an image of this factor are shown to the network, so that its factor is one of
+    /// the recipe: a stack of sagittal slices is turned to lie as one of axial ones. Turns come before mirrored orders. None if
+    /// the network was trained for none of them.
+    pub fn turned(&self, factor: [usize; 3]) -> Option<[usize; 3]> {
+        const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 0, 2], [0, 2, 1]];
+        ORDERS.into_iter().find(|order| self.recipe.factors.contains(&order.map(|axis| factor[axis])))
+    }
+
     /// What a measured voxel covers along each axis that is coarser.
     pub fn profiles(&self, factor: [usize; 3]) -> Vec<SliceProfile> {
         let profile = |axis: usize| {

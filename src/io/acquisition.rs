@@ -23,7 +23,7 @@ pub struct RawOptions {
     pub phase: Option<usize>,
     /// ISMRMRD: the set to read of several.
     pub set: Option<usize>,
-    /// ISMRMRD: which of the header's encodings is read; the first if not given.
+    /// ISMRMRD: which of the header's encodings is read; if not given the first one that has readouts of an image.
     pub encoding: Option<usize>,
     /// ISMRMRD: whether calibration lines that are marked as no part of the image are put on its grid; if not given,
     /// where the header says that they are embedded.

@@ -41,14 +41,16 @@ pub(crate) fn read(path: &Path, file: &Hdf5, options: &RawOptions) -> Result<KSp
     };
     let reference = reference(path, file, options, slices, &mut steps)?;
     steps.push(format!("{coils} coils; no position in the file: upright about the world's origin"));
+    let image =
+        ImageGrid { low_crop: true, ..grid(path, file, options, &data, reference.as_ref(), &mut steps)? };
     Ok(KSpace {
-        image: grid(path, file, options, &data, reference.as_ref(), &mut steps)?,
+        image,
         data,
         transformed: [false, true, true],
         sampled,
         noise: None,
         reference,
-        provenance: Provenance { source: path.display().to_string(), steps },
+        provenance: Provenance { source: path.display().to_string(), steps, ..Provenance::default() },
     })
 }
 
@@ -118,6 +120,28 @@ fn grid(
     };
     let encodings = xml::parse(path, "ismrmrd_header", &header.text()?)?;
     let (encoded, recon) = (&encodings[0].encoded, &encodings[0].recon);
+    let [x, y, _] = encoded.matrix;
+    if x != y && [h, w] == [y, x] {
+        let expected =
+            format!("(…, {x}, {y}), the header's encoded matrix along x (readout) and y (phase encoding)");
+        let advice = "the axes are exchanged: swap the last two axes of kspace";
+        return Err(Error::file(path, "kspace", expected, format!("(…, {h}, {w})"), advice));
+    }
+    let mut note = |text: String| {
+        tracing::warn!("{}: {text}", path.display());
+        steps.push(text);
+    };
+    if h != x {
+        note(format!("kspace has {h} places along the readout, the header's encoded matrix {x}"));
+    }
+    if let Some((_, rows, columns)) = reference.map(|image| image.dim())
+        && [rows, columns] != [recon.matrix[0], recon.matrix[1]]
+    {
+        let [x, y, _] = recon.matrix;
+        note(format!(
+            "the file's own image has {rows} × {columns} voxels, the header's reconstructed matrix {x} × {y}"
+        ));
+    }
     // What z has is not used: slices are counted.
     xml::refuse_too_fine(path, "ismrmrd_header", recon, [h, w, recon.matrix[2]])?;
     let [x, y, _] = recon.matrix;

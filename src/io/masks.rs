@@ -78,7 +78,11 @@ pub fn read_with(path: &Path, options: &MaskOptions) -> Result<ForeignMask> {
             from_corner(sampled, &[0, 1, 2])
         }
     };
-    Ok(ForeignMask { sampled, dc, provenance: Provenance { source: path.display().to_string(), steps } })
+    Ok(ForeignMask {
+        sampled,
+        dc,
+        provenance: Provenance { source: path.display().to_string(), steps, ..Provenance::default() },
+    })
 }
 
 /// The values `[D, H, W]` and, of several arrays, the name in words.

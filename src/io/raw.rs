@@ -177,6 +177,6 @@ fn plain(path: &Path, array: ArrayD<Complex32>, format: &str, options: &RawOptio
         noise: None,
         image,
         reference: None,
-        provenance: Provenance { source: path.display().to_string(), steps },
+        provenance: Provenance { source: path.display().to_string(), steps, ..Provenance::default() },
     })
 }

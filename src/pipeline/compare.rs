@@ -220,8 +220,7 @@ fn measured(
         derivatives.add(path, &scan, &segmentation)?;
         progress.tell(Event::Done { what: &path.to_string_lossy(), done: at + 1, of: paths.len() });
         if segmenter.interpolation != Interpolation::Nearest {
-            let map = IntensityMap::fit(&scan, &Normalisation::Percentile { low: 0.0, high: 99.9 })
-                .map_err(|e| in_file(e, path))?;
+            let map = IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| in_file(e, path))?;
             images.push(map.apply(scan));
         }
     }

@@ -63,7 +63,7 @@ impl Derivatives {
         let labels = self.folder.join(&names.labels);
         let options =
             WriteOptions { data_type: DataType::I16, description: "voxgan anatomy: structures".into() };
-        nifti::write(&labels, &segmentation.on(&grid).to_volume(), &options)?;
+        nifti::write(&labels, &segmentation.on(&grid).to_volume().in_world_of(scan), &options)?;
         let source = std::path::absolute(path).map_err(|e| Error::io(path, "find its place", e))?;
         let record = json!({
             "Sources": [source],

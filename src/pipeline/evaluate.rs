@@ -120,6 +120,8 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
         let expected = format!("the generator's grid {expected}");
         return Err(Error::value("--data", expected, found, "prepare on its grid"));
     }
+    let sizes = samples[0].spacing_mm();
+    dataset.check_spacing(sizes, "--data")?;
     let asked = asked(&generator, &seeds, &samples, options, progress)?;
     let intensity = generator.space.intensity;
     let synthetic: Vec<Volume> = samples.into_iter().map(|volume| intensity.apply(volume)).collect();
@@ -127,6 +129,7 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
     let memorisation = match &options.training {
         Some(path) => {
             let training = Dataset::open(path)?;
+            training.check_prepared_as(&dataset, "--training")?;
             let volumes = training.volumes().collect::<Result<Vec<_>>>()?;
             let check = Memorisation::of(&synthetic, &volumes, &reals, &tissue, DRAWS)?;
             if let Some(path) = &options.picture {

@@ -16,6 +16,7 @@ pub mod generate;
 mod generator;
 pub mod interpolate;
 pub mod mask;
+mod memory;
 pub mod mix;
 pub mod n4;
 mod participants;
@@ -28,6 +29,7 @@ pub mod recon;
 mod records;
 #[cfg(feature = "report")]
 pub mod report;
+pub mod resample;
 pub mod restore;
 mod restorer;
 pub mod score;

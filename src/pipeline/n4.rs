@@ -61,7 +61,8 @@ fn write_field(path: &Path, field: &Field, volume: &Volume) -> Result<()> {
             .map_err(|error| Error::io(path, "write the field as JSON", error.into()))?;
         return atomic_write(path, |file| writeln!(file, "{text}"));
     }
-    let image = Volume::new(field.evaluate(volume.dims()).insert_axis(Axis(0)), volume.affine);
+    let image =
+        Volume::new(field.evaluate(volume.dims()).insert_axis(Axis(0)), volume.affine).in_world_of(volume);
     nifti::write(path, &image, &describe("voxgan n4, bias field"))
 }
 

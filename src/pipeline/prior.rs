@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::conditions::Drawn;
 use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
-use super::restore::{Found, NORMALISATION, Outcome, Scan, along_ras, beside, oriented, save, write};
+use super::restore::{Found, Outcome, Scan, along_ras, beside, oriented, save, write};
 use super::restorer::Restoration;
 use crate::config::in_file;
 use crate::error::{Error, Result};
@@ -25,7 +25,9 @@ use crate::io::{masks, nifti};
 use crate::ops::VolumeOps;
 use crate::pretrained::Model;
 use crate::volume::crop::Centre;
+use crate::volume::intensity::Normalisation;
 use crate::volume::orientation::to_ras;
+use crate::volume::outliers::without_outliers;
 use crate::volume::resample::{Grid, Interpolation, resample};
 use crate::volume::{Volume, check_grids};
 
@@ -152,7 +154,8 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
         },
     });
     let Posterior { restored, deviation, samples, .. } = made;
-    let found = Found { head: "prior", name: prior.name, maker: "Generator", restored, details };
+    let found =
+        Found { head: "prior", name: prior.name, maker: "Generator", restored, synthetic: false, details };
     let outcome = write(found, output, options.anatomy.then_some(*device), progress)?;
     if let Some(deviation) = deviation {
         save(&beside(output, "std"), &deviation, "posterior standard deviation")?;
@@ -256,6 +259,8 @@ struct Frame {
     /// Voxels along (i, j, k).
     dims: [usize; 3],
     spacing_mm: [f64; 3],
+    /// How the values of the scans that the generator learned from were brought to its own.
+    normalisation: Normalisation,
 }
 
 impl Frame {
@@ -277,7 +282,8 @@ impl Frame {
         let [d, h, w] = network.shape();
         let affine = space.affine();
         let spacing_mm = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
-        Ok(Self { dims: [w, h, d], spacing_mm })
+        let normalisation = space.normalisation.unwrap_or_default();
+        Ok(Self { dims: [w, h, d], spacing_mm, normalisation })
     }
 
     /// The scan as it was measured on the generator's grid, or on one coarser by the factor; the result's grid; and how it was
@@ -290,7 +296,8 @@ impl Frame {
         centre: Centre,
     ) -> Result<(Scan, Grid, prior::Operator)> {
         let in_scan = |error| in_file(error, path);
-        let (volume, original) = oriented(volume).map_err(in_scan)?;
+        // Before it is resampled, which would spread what is no signal.
+        let (volume, original) = oriented(without_outliers(volume)).map_err(in_scan)?;
         let whole = [1; 3];
         match operator {
             Operator::Superres(factor) => {
@@ -298,7 +305,7 @@ impl Frame {
                 let [d, h, w] = factor;
                 self.fits(path, volume.spacing_mm(), [w, h, d])?;
                 let volume = self.placed(path, volume, [w, h, d], centre)?;
-                let scan = Scan::along_ras(volume, original).map_err(in_scan)?;
+                let scan = Scan::new(volume, original, &self.normalisation).map_err(in_scan)?;
                 let grid = finer_grid(&Grid::of(&scan.volume), factor);
                 Ok((scan, grid, prior::Operator::Superres(factor)))
             }
@@ -310,12 +317,13 @@ impl Frame {
                 mask.data.mapv_inplace(|value| f32::from(u8::from(value != 0.0)));
                 let missing = resample(&mask, &grid, Interpolation::Linear).data;
                 let known = missing.index_axis(Axis(0), 0).mapv(|share| share <= MISSING_SHARE);
-                let scan = Scan::along_ras(blanked(volume, &known), original).map_err(in_scan)?;
+                let scan =
+                    Scan::new(blanked(volume, &known), original, &self.normalisation).map_err(in_scan)?;
                 Ok((scan, grid, prior::Operator::Inpaint(known)))
             }
             Operator::Kspace(sampled) => {
                 let volume = self.placed(path, volume, whole, centre)?;
-                let scan = Scan::along_ras(volume, original).map_err(in_scan)?;
+                let scan = Scan::new(volume, original, &self.normalisation).map_err(in_scan)?;
                 let grid = Grid::of(&scan.volume);
                 Ok((scan, grid, prior::Operator::Kspace(sampled.clone())))
             }
@@ -329,7 +337,7 @@ impl Frame {
             shape: [0, 1, 2].map(|axis| self.dims[axis] / coarser[axis]),
             spacing_mm: Some([0, 1, 2].map(|axis| self.spacing_mm[axis] * coarser[axis] as f64)),
             interpolation: Interpolation::Linear,
-            normalisation: NORMALISATION,
+            normalisation: self.normalisation,
             centre,
             frame: None,
             correction: None,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array4, Axis};
+use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -12,21 +12,22 @@ use super::restorer::{Restoration, Restorer};
 use super::segmenter::Segmenter;
 use super::sidecar;
 use crate::anatomy::volumes::Volumes;
-use crate::config::{RestorationRecipe, in_file};
+use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
-use crate::heads::{Case, Input, finer_grid, head};
+use crate::heads::{Case, Input, Superres, finer_grid, head};
 use crate::io::nifti::{self, WriteOptions};
 use crate::pretrained::restorer;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::{Orientation, from_ras, to_ras};
+use crate::volume::outliers::without_outliers;
 use crate::volume::resample::Grid;
 use crate::volume::{Volume, check_grids};
 
+/// Values that the network sees below this are rounding of zero.
+const ROUNDING: f32 = 1e-6;
+
 /// Regions whose change is told.
 const TOLD: [&str; 4] = ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter"];
-
-/// How the scale of a scan is found: as `voxgan prepare` does by default.
-pub(super) const NORMALISATION: Normalisation = Normalisation::Percentile { low: 0.0, high: 99.9 };
 
 /// A scan, what is wrong with it, and how it is restored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,10 @@ pub struct Options {
     /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder; by default the one of
     /// the problem inside the program.
     pub weights: Option<String>,
+    /// Whether the network sees the scan's own voxels, whatever size it learned on; see [`Restorer::keeping_spacing`].
+    pub keep_spacing: bool,
+    /// The scan whose grid the result is brought to; by default that of the problem.
+    pub like: Option<PathBuf>,
     /// Weight of data consistency, from 0 to 1: v/(1 + v), where v samples of the measurement weigh as much
     /// as one of the network.
     pub consistency: f64,
@@ -57,6 +62,8 @@ impl Default for Options {
             output: PathBuf::new(),
             problem: Problem::Motion,
             weights: None,
+            keep_spacing: false,
+            like: None,
             consistency: 1.0,
             anatomy: true,
             device: Device::default(),
@@ -124,16 +131,25 @@ impl Problem<Volume> {
         }
     }
 
-    /// What a network of this recipe is given.
-    pub(super) fn case(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<Case> {
+    /// Whether the result shows what was never scanned: another contrast, or another time.
+    pub(super) fn is_synthetic(&self) -> bool {
+        matches!(self, Self::Translate { .. } | Self::Progress { .. })
+    }
+
+    /// What a network of this recipe is given, and the order in which it is shown the axes `[D, H, W]`.
+    pub(super) fn case(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<(Case, [usize; 3])> {
+        let mut order = [0, 1, 2];
         let image = &scan.volume.data;
-        let known;
+        let (shown, known);
         let input = match self {
-            Self::Superres(factor) => Input::Coarse(image, along_ras(*factor, &scan.original)),
+            Self::Superres(factor) => {
+                let ras = along_ras(*factor, &scan.original);
+                order = self.order(scan, recipe)?;
+                shown = turned(image.clone(), order);
+                Input::Coarse(&shown, order.map(|axis| ras[axis]))
+            }
             Self::Inpaint(mask) => {
-                let (mask, _) = to_ras(mask.clone());
-                check_grids(&scan.volume, &mask)?;
-                known = mask.data.index_axis(Axis(0), 0).mapv(|value| value == 0.0);
+                known = self::known(mask, &scan.volume)?;
                 Input::Torn(image, &known)
             }
             Self::Motion | Self::Translate { .. } => Input::Image(image),
@@ -143,8 +159,44 @@ impl Problem<Volume> {
             let (needed, advice) = (self.head(), format!("give weights of {}", self.head()));
             return Err(Error::value("head", needed, recipe.head.name(), advice));
         }
-        head(&recipe.head).case_of(input)
+        Ok((head(&recipe.head).case_of(input)?, order))
     }
+
+    /// The order of the axes `[D, H, W]` in which a network of super-resolution knows the factor.
+    fn order(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<[usize; 3]> {
+        let (Self::Superres(factor), HeadRecipe::Superres(recipe)) = (self, &recipe.head) else {
+            return Ok([0, 1, 2]);
+        };
+        Superres::new(recipe).turned(along_ras(*factor, &scan.original)).ok_or_else(|| {
+            let of_scan = |factor: &[usize; 3]| joined(along_scan(*factor, &scan.original));
+            let known: Vec<String> = recipe.factors.iter().map(of_scan).collect();
+            let expected =
+                format!("{} along the scan's (i, j, k), or these along other axes", known.join("; "));
+            let advice = "give another factor, or other weights";
+            Error::value("--factor", expected, joined(*factor), advice)
+        })
+    }
+}
+
+/// The voxels of `scan`, along RAS+, that a mask does not call missing, `[D, H, W]`.
+///
+/// # Errors
+/// [`Error::Value`] for a mask on another grid.
+pub(super) fn known(mask: &Volume, scan: &Volume) -> Result<Array3<bool>> {
+    let (mask, _) = to_ras(mask.clone());
+    check_grids(scan, &mask)?;
+    Ok(mask.data.index_axis(Axis(0), 0).mapv(|value| value == 0.0))
+}
+
+/// An image `[C, D, H, W]` with its last three axes in this order.
+pub(super) fn turned(image: Array4<f32>, order: [usize; 3]) -> Array4<f32> {
+    let [d, h, w] = order.map(|axis| axis + 1);
+    image.permuted_axes([0, d, h, w]).as_standard_layout().into_owned()
+}
+
+/// A factor as options have it.
+fn joined(factor: [usize; 3]) -> String {
+    factor.map(|n| n.to_string()).join(",")
 }
 
 /// What is known of a result.
@@ -180,58 +232,79 @@ pub struct Change {
 /// # Errors
 /// What is wrong with the scan, the weights, the device or the disk.
 pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
-    let Options { input, output, problem, weights, consistency, anatomy, device } = options;
-    let scan = Scan::of(nifti::read(input)?).map_err(|e| in_file(e, input))?;
+    let Options { input, output, problem, weights, keep_spacing, like, consistency, anatomy, device } =
+        options;
+    let scan = nifti::read(input)?;
     let problem = problem.clone().with_mask(nifti::read)?;
+    let like = like.as_ref().map(nifti::read).transpose()?;
     progress.check()?;
     let open = match problem {
         Problem::Translate { backward: true } => Restorer::open_backward,
         _ => Restorer::open,
     };
-    let restorer = open(weights.as_deref().unwrap_or(problem.head()), *device)?;
+    let restorer =
+        open(weights.as_deref().unwrap_or(problem.head()), *device)?.keeping_spacing(*keep_spacing);
     progress.check()?;
-    let restored = restorer.of_scan(&scan, &problem, *consistency)?;
+    let mut restored = restorer.restore(&scan, &problem, *consistency)?;
+    if let Some(like) = &like {
+        restored = restored.on_grid(&Grid::of(like));
+    }
     progress.check()?;
     let (head, details) = (problem.head(), Value::Null);
-    let found = Found { head, name: restorer.name, maker: "Network", restored, details };
+    let synthetic = problem.is_synthetic();
+    let found = Found { head, name: restorer.name, maker: "Network", restored, synthetic, details };
     write(found, output, anatomy.then_some(*device), progress)
 }
 
-/// A scan as networks take it: RAS+, the brightest tissue one; and the way back.
+/// A scan as networks take it: RAS+, without what is no signal, the brightest tissue one; and the way back.
 pub(super) struct Scan {
     /// `[1, D, H, W]`, along RAS+.
     pub volume: Volume,
     /// From the scan's values to the network's.
     intensity: IntensityMap,
+    /// The least value, as the network sees it and in the scan.
+    air: [f32; 2],
     pub original: Orientation,
 }
 
 impl Scan {
-    pub fn of(volume: Volume) -> Result<Self> {
-        let (volume, original) = oriented(volume)?;
-        Self::along_ras(volume, original)
+    /// A volume along RAS+ that lay along `original`, for a network of this normalisation.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a volume without contrast.
+    pub fn new(volume: Volume, original: Orientation, normalisation: &Normalisation) -> Result<Self> {
+        let volume = without_outliers(volume);
+        let IntensityMap { scale, offset, .. } = IntensityMap::fit(&volume, normalisation)?;
+        // From 0 to 1 and beyond: nothing more is cut off.
+        let intensity = IntensityMap { scale: 0.5 * scale, offset: 0.5 * (offset + 1.0), clip: None };
+        let least = |volume: &Volume| volume.data.iter().copied().fold(f32::INFINITY, f32::min);
+        let in_scan = least(&volume);
+        let mut volume = intensity.apply(volume);
+        let seen = least(&volume);
+        if seen.abs() < ROUNDING {
+            // Air is zero to the bit.
+            volume.data.mapv_inplace(|x| if x == seen { 0.0 } else { x });
+        }
+        let air = [least(&volume), in_scan];
+        Ok(Self { volume, intensity, air, original })
     }
 
-    /// A volume along RAS+ that lay along `original`.
-    pub fn along_ras(volume: Volume, original: Orientation) -> Result<Self> {
-        let intensity = IntensityMap::fit(&volume, &NORMALISATION)?;
-        // From 0 to 1 and beyond: nothing is cut off.
-        let intensity =
-            IntensityMap { scale: 0.5 * intensity.scale, offset: 0.5 * (intensity.offset + 1.0), clip: None };
-        Ok(Self { volume: intensity.apply(volume), intensity, original })
-    }
-
-    /// An image of the network on `grid`, in the scan's values and orientation.
+    /// An image of the network on `grid`, in the scan's values and orientation. Air is the scan's to the bit.
     pub fn back(&self, image: Array4<f32>, grid: &Grid, step: &str) -> Volume {
+        let air = image.mapv(|x| x == self.air[0]);
         let provenance = self.volume.provenance.clone();
         let volume = Volume { data: image, affine: grid.affine, provenance }.with_step(step);
-        from_ras(self.intensity.invert(volume), &self.original)
+        let mut volume = self.intensity.invert(volume);
+        volume.data.zip_mut_with(&air, |x, &air| *x = if air { self.air[1] } else { *x });
+        from_ras(volume, &self.original)
     }
 
     /// The same of a difference of images, which has no offset.
     pub fn back_difference(&self, image: Array4<f32>, grid: &Grid) -> Volume {
         let scale = self.intensity.scale as f32;
-        from_ras(Volume::new(image.mapv(|x| x / scale), grid.affine), &self.original)
+        let provenance = self.volume.provenance.clone();
+        let volume = Volume { data: image.mapv(|x| x / scale), affine: grid.affine, provenance };
+        from_ras(volume, &self.original)
     }
 }
 
@@ -251,6 +324,8 @@ pub(super) struct Found<'a> {
     /// What that is in a word, as a key of the record.
     pub maker: &'a str,
     pub restored: Restoration,
+    /// Whether the image shows what was never scanned.
+    pub synthetic: bool,
     /// What else goes into the record.
     pub details: Value,
 }
@@ -263,7 +338,7 @@ pub(super) fn write(
     measures: Option<Device>,
     progress: &Progress,
 ) -> Result<Outcome> {
-    let Found { head, name, maker, restored, details } = found;
+    let Found { head, name, maker, restored, synthetic, details } = found;
     let Restoration { image, baseline, null_space, null_space_share, residuals } = restored;
     let mut record = json!({
         "Restored": true,
@@ -277,6 +352,9 @@ pub(super) fn write(
     if let Some([baseline, made, result]) = residuals {
         record["DataResidual"] = json!({ "Baseline": baseline, maker: made, "Result": result });
     }
+    if synthetic {
+        record["Synthetic"] = true.into();
+    }
     let mut record = sidecar::joined(record, details);
     let (dims, spacing_mm) = (image.dims(), image.spacing_mm());
     let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
@@ -287,7 +365,11 @@ pub(super) fn write(
         }
         None => Vec::new(),
     };
-    save(output, &image, head)?;
+    let description = match synthetic {
+        true => format!("SYNTHETIC voxgan {} {head}", env!("CARGO_PKG_VERSION")),
+        false => format!("voxgan {head}"),
+    };
+    nifti::write(output, &image, &WriteOptions { description, ..WriteOptions::default() })?;
     save(&beside(output, "baseline"), &baseline, "classical baseline")?;
     save(&beside(output, "nullspace"), &null_space, "null-space component")?;
     sidecar::write(output, &record)?;
@@ -334,6 +416,15 @@ pub(super) fn along_ras(factor: [usize; 3], original: &Orientation) -> [usize; 3
     // The scan's axes are permuted on the way.
     let [i, j, k] = [0, 1, 2].map(|world| factor[original.voxel_axis(world)]);
     [k, j, i]
+}
+
+/// The inverse of [`along_ras`].
+fn along_scan(factor: [usize; 3], original: &Orientation) -> [usize; 3] {
+    let mut along = [1; 3];
+    for world in 0..3 {
+        along[original.voxel_axis(world)] = factor[2 - world];
+    }
+    along
 }
 
 #[cfg(test)]

@@ -1,15 +1,25 @@
 //! A trained head, on any device.
 
-use ndarray::{Array4, s};
+use std::path::Path;
+
+use ndarray::{Array4, Axis, Zip, s};
 
 use super::device::{Device, on_device};
-use super::restore::{Problem, Scan};
-use crate::config::RestorationRecipe;
+use super::memory;
+use super::restore::{Problem, Scan, along_ras, known, oriented, turned};
+use crate::config::{RestorationRecipe, in_file};
 use crate::error::{Error, Result};
-use crate::heads::{self, Case, Restored, blocks};
-use crate::pretrained::TrainedRestorer;
+use crate::heads::{self, Case, Restored, blocks, finer_grid};
+use crate::pretrained::{ImageSpace, TrainedRestorer};
 use crate::volume::Volume;
-use crate::volume::resample::Grid;
+use crate::volume::orientation::from_ras;
+use crate::volume::outliers::without_outliers;
+use crate::volume::resample::{Grid, Interpolation, resample, resample_with};
+
+/// Bytes that a restoration takes at its peak for each voxel of its result: fifteen images of float32.
+const BYTES_PER_VOXEL: u64 = 60;
+/// The part of a voxel that must be missing on the scan's grid for it to count as missing on the network's.
+const MISSING_SHARE: f32 = 0.01;
 
 /// A trained head: opened once, it restores any number of volumes.
 pub struct Restorer {
@@ -17,6 +27,8 @@ pub struct Restorer {
     pub name: String,
     weights: String,
     recipe: RestorationRecipe,
+    space: ImageSpace,
+    keeps_spacing: bool,
     restore: Box<Restore>,
 }
 
@@ -58,45 +70,139 @@ impl Restorer {
     fn direction(weights: &str, backward: bool, device: Device) -> Result<Self> {
         on_device!(device, |B, device| {
             let open = if backward { TrainedRestorer::open_backward } else { TrainedRestorer::open };
-            let TrainedRestorer::<B> { network, recipe, name } = open(weights, &device)?;
+            let TrainedRestorer::<B> { network, recipe, space, name } = open(weights, &device)?;
             let blocks = blocks(&recipe);
             let restore = Box::new(move |case: &Case, consistency: f64| {
                 heads::restore(&network, case, blocks, consistency, &device)
             });
-            Ok(Self { name, weights: weights.into(), recipe, restore })
+            Ok(Self { name, weights: weights.into(), recipe, space, keeps_spacing: false, restore })
         })
+    }
+
+    /// The same, which shows the network the voxels of a scan as they are, or else as large as those that it learned on
+    /// ([`ImageSpace::other_spacing`]), as it does unless told otherwise.
+    pub fn keeping_spacing(self, keeps_spacing: bool) -> Self {
+        Self { keeps_spacing, ..self }
     }
 
     /// Restores a volume of one channel; `consistency` is as in [`super::restore::Options`].
     ///
+    /// What is no signal is filled first ([`crate::volume::outliers`]). If its voxels have another size than those that the network
+    /// learned on, they are resampled to it, and what the network makes is brought back to the scan's grid; super-resolution, whose
+    /// result must agree with the scan's voxels, refuses them. Voxels that in-painting is not asked for stay to the bit.
+    ///
     /// # Errors
-    /// What is wrong with the volume or its mask; [`Error::Value`] for a problem that the network was not trained for.
+    /// What is wrong with the volume or its mask; [`Error::Value`] for a problem that the network was not trained for, and one that
+    /// needs more memory than there is.
     pub fn restore(
         &self,
         volume: &Volume,
         problem: &Problem<Volume>,
         consistency: f64,
     ) -> Result<Restoration> {
-        self.of_scan(&Scan::of(volume.clone())?, problem, consistency)
+        let source = &volume.provenance.source;
+        let in_scan = |error| if source.is_empty() { error } else { in_file(error, Path::new(source)) };
+        let (ras, original) = oriented(volume.clone()).map_err(in_scan)?;
+        let normalisation = &self.space.normalisation;
+        let finer = match problem {
+            Problem::Superres(factor) => along_ras(*factor, &original),
+            _ => [1; 3],
+        };
+        let result = finer_grid(&Grid::of(&ras), finer);
+        let other = self.other_grid(&result);
+        let voxels = [Some(&result), other.as_ref()].into_iter().flatten().map(|grid| grid.dims);
+        let voxels =
+            voxels.max_by_key(|dims| dims.iter().map(|&n| n as u128).product::<u128>()).expect("a grid");
+        let bytes = voxels.iter().try_fold(BYTES_PER_VOXEL, |bytes, &n| bytes.checked_mul(n as u64));
+        let what = format!("{} of {voxels:?} voxels", problem.head());
+        let advice = "choose a smaller factor, crop the scan to the head, or work where there is more";
+        memory::check(bytes.unwrap_or(u64::MAX), &what, advice)?;
+        let restored = match (&other, problem) {
+            (Some(other), Problem::Superres(_)) => return Err(self.wrong_size(&result, other)),
+            (Some(other), _) => {
+                let (learned, own) = (rounded(other.spacing_mm()), rounded(result.spacing_mm()));
+                let step = format!(
+                    "voxels of {own:?} mm resampled to {learned:?} mm, near those that the network learned on, and back"
+                );
+                tracing::warn!("{}: {step}", if source.is_empty() { "volume" } else { source });
+                let problem = on_grid(problem, &ras, other)?;
+                let cleaned = without_outliers(ras.clone());
+                let seen = resample(&cleaned, other, Interpolation::Linear).with_step(step);
+                let scan = Scan::new(seen, original.clone(), normalisation).map_err(in_scan)?;
+                let restored = self.of_scan(&scan, &problem, consistency)?;
+                restored.brought_back(&from_ras(cleaned, &original), &problem)
+            }
+            (None, _) => {
+                let scan = Scan::new(ras.clone(), original.clone(), normalisation).map_err(in_scan)?;
+                self.of_scan(&scan, problem, consistency)?
+            }
+        };
+        match problem {
+            Problem::Inpaint(mask) if consistency == 1.0 => {
+                let known = known(mask, &ras)?.mapv(|known| f32::from(u8::from(known))).insert_axis(Axis(0));
+                Ok(restored.keeping(volume, &from_ras(Volume::new(known, ras.affine), &original)))
+            }
+            _ => Ok(restored),
+        }
     }
 
-    /// The same of a scan.
-    pub(super) fn of_scan(
-        &self,
-        scan: &Scan,
-        problem: &Problem<Volume>,
-        consistency: f64,
-    ) -> Result<Restoration> {
-        let case = problem.case(scan, &self.recipe).map_err(|error| match error {
-            Error::Value { key, expected, found, advice } => {
+    /// The grid along RAS+ that the network is to see in place of `own`; none where that is fine.
+    fn other_grid(&self, own: &Grid) -> Option<Grid> {
+        // A slice has no size across, and a network of slices learned of none.
+        let axes = [0, 1, 2].map(|axis| own.dims[axis] > 1 && !(axis == 2 && self.recipe.flat()));
+        let spacing = (!self.keeps_spacing).then(|| self.space.other_spacing(own.spacing_mm(), axes))??;
+        // A whole number of voxels over the same field of view.
+        let sizes = own.spacing_mm();
+        let exact = [0, 1, 2].map(|axis| {
+            let extent = own.dims[axis] as f64 * sizes[axis];
+            extent / (extent / spacing[axis]).round().max(1.0)
+        });
+        Some(own.straight().with_spacing(exact))
+    }
+
+    fn wrong_size(&self, result: &Grid, learned: &Grid) -> Error {
+        let expected = format!(
+            "a result with voxels of about {:?} mm along right, front and up, which the weights {} learned on",
+            rounded(self.space.spacing_mm.unwrap_or_else(|| learned.spacing_mm())),
+            self.weights
+        );
+        let found = format!("{:?} mm", rounded(result.spacing_mm()));
+        let advice = "give the --factor between the scan's voxels and those, resample the scan first (voxgan resample), train on \
+                      such voxels, or give --keep-spacing to try all the same";
+        Error::value("--factor", expected, found, advice)
+    }
+
+    /// The restoration of a scan as it is.
+    fn of_scan(&self, scan: &Scan, problem: &Problem<Volume>, consistency: f64) -> Result<Restoration> {
+        let (case, order) = problem.case(scan, &self.recipe).map_err(|error| match error {
+            Error::Value { key, expected, found, advice } if !key.starts_with("--") => {
                 Error::value(format!("{key} for the weights {}", self.weights), expected, found, advice)
             }
             other => other,
         })?;
-        let restored = (self.restore)(&case, consistency)?;
+        let Restored { image, null_space, residuals } = (self.restore)(&case, consistency)?;
+        let upright =
+            [0, 1, 2].map(|axis| order.iter().position(|&from| from == axis).expect("an order of axes"));
+        let back = |image: Array4<f32>| turned(image, upright);
+        let restored = Restored { image: back(image), null_space: back(null_space), residuals };
         let step = format!("{} by {}", problem.head(), self.name);
-        Ok(Restoration::of(restored, &case.initial, scan, &problem.grid(scan), &step))
+        Ok(Restoration::of(restored, &back(case.initial), scan, &problem.grid(scan), &step))
     }
+}
+
+/// The problem with its mask on another grid: what is missing in part is missing there.
+fn on_grid(problem: &Problem<Volume>, scan: &Volume, grid: &Grid) -> Result<Problem<Volume>> {
+    problem.clone().with_mask(|mask| {
+        let missing = known(&mask, scan)?.mapv(|known| f32::from(u8::from(!known))).insert_axis(Axis(0));
+        let mut missing = resample(&Volume::new(missing, scan.affine), grid, Interpolation::Linear);
+        missing.data.mapv_inplace(|share| f32::from(u8::from(share > MISSING_SHARE)));
+        Ok(missing)
+    })
+}
+
+/// Sizes to the hundredth of a millimetre.
+fn rounded(spacing_mm: [f64; 3]) -> [f64; 3] {
+    spacing_mm.map(|mm| (mm * 100.0).round() / 100.0)
 }
 
 impl Restoration {
@@ -117,6 +223,45 @@ impl Restoration {
             null_space: scan.back_difference(first(&null_space), grid),
             residuals,
         }
+    }
+}
+
+impl Restoration {
+    /// The same on the grid of `scan`, from which it was resampled for the network. Where the network changes an image, its change is
+    /// what is brought back, so that the rest stays as sharp as it was.
+    fn brought_back(self, scan: &Volume, problem: &Problem<Volume>) -> Self {
+        let steps = self.image.provenance.clone();
+        let mut back = self.on_grid(&Grid::of(scan));
+        if matches!(problem, Problem::Motion | Problem::Translate { .. } | Problem::Progress { .. }) {
+            back.baseline.data.assign(&scan.data);
+        }
+        if matches!(problem, Problem::Motion | Problem::Progress { .. }) {
+            let air = scan.data.iter().copied().fold(f32::INFINITY, f32::min);
+            back.image.data = (&scan.data + &back.null_space.data).mapv(|x| x.max(air));
+        }
+        back.image.provenance = steps;
+        back.null_space_share = norm(&back.null_space.data) / norm(&back.image.data).max(f64::MIN_POSITIVE);
+        back
+    }
+
+    /// The same on another grid.
+    pub(super) fn on_grid(self, grid: &Grid) -> Self {
+        let onto = |volume: Volume| {
+            let air = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
+            resample_with(&volume, grid, Interpolation::Linear, air)
+        };
+        let null_space = resample(&self.null_space, grid, Interpolation::Linear);
+        Self { image: onto(self.image), baseline: onto(self.baseline), null_space, ..self }
+    }
+
+    /// The same with the voxels of `scan` where `known` is one, to the bit.
+    fn keeping(mut self, scan: &Volume, known: &Volume) -> Self {
+        for image in [&mut self.image.data, &mut self.baseline.data] {
+            Zip::from(image).and(&scan.data).and(&known.data).for_each(|x, &own, &known| {
+                *x = if known > 0.5 { own } else { *x };
+            });
+        }
+        self
     }
 }
 

@@ -47,7 +47,11 @@ pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
     let Some(path) = &options.mask else { return Ok(()) };
     let mask = mask.mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
     let description = format!("voxgan anatomy strip: mask of {name}");
-    written(path, &Volume::new(mask, brain.affine), &WriteOptions { data_type: DataType::U8, description })
+    written(
+        path,
+        &Volume::new(mask, brain.affine).in_world_of(&brain),
+        &WriteOptions { data_type: DataType::U8, description },
+    )
 }
 
 /// `scan` with zero outside the mask `[D, H, W]` of a region of its structures ([`brain_mask`]), and that mask.

@@ -20,6 +20,7 @@ use crate::train::cycle::{self, Domains};
 use crate::train::restorer::{self, Subjects};
 use crate::train::transfer::Source;
 use crate::train::{Ended, Estimate, Reals, detail, generator, segmenter};
+use crate::volume::outliers::without_outliers;
 
 /// The fewest people to validate on.
 const VALIDATED_MIN: usize = 4;
@@ -238,7 +239,11 @@ impl Inputs {
         let recipe = Box::new(recipe.resolved());
         let reals = Reals::new(Dataset::open(&options.data)?, &recipe)?;
         let validation = match &options.validation {
-            Some(folder) => Some(others(Reals::new(Dataset::open(folder)?, &recipe)?, &reals)?),
+            Some(folder) => {
+                let validation = Dataset::open(folder)?;
+                validation.check_prepared_as(reals.dataset(), "--validation")?;
+                Some(others(Reals::new(validation, &recipe)?, &reals)?)
+            }
             None => None,
         };
         let from = options.from.as_ref().map(|from| Source::open(&from.to_string_lossy())).transpose()?;
@@ -379,7 +384,7 @@ fn labelled_scans(Scans { images, labels }: &Scans, held_out: &[String]) -> Resu
                 (format!("one {}_….nii.gz", subject(path)), "name them alike, or move the scan");
             return Err(Error::file(labels, key, expected, "none or several", advice));
         };
-        LabelledScan::new(&file_name(path), nifti::read(path)?, &nifti::read(map)?)
+        LabelledScan::new(&file_name(path), without_outliers(nifti::read(path)?), &nifti::read(map)?)
             .map_err(|e| in_file(e, map))
     };
     learned_from(images, held_out, "scans")?.iter().map(scan).collect()

@@ -11,7 +11,7 @@ const KINDS: [(&[&str], &[&str]); 3] = [
         &[segmenter::AVERAGE, segmenter::DETAIL],
         &["recipe", "detail_recipe", "structures", "label_maps", "scans", "counters", "version"],
     ),
-    (&[restorer::AVERAGE], &["recipe", "counters", "version"]),
+    (&[restorer::AVERAGE], &["recipe", "space", "counters", "version"]),
 ];
 
 /// What a generator needs to be trained further, and what is told about it.

@@ -10,6 +10,7 @@ pub mod parity;
 pub mod restorer;
 pub mod segmenter;
 mod source;
+pub mod space;
 mod weights;
 
 pub use export::{export, export_for_training};
@@ -19,6 +20,7 @@ pub use names::authors_name;
 pub use restorer::TrainedRestorer;
 use sha2::{Digest, Sha256};
 pub use source::{checkpoint_at, latest_checkpoint};
+pub use space::ImageSpace;
 pub use weights::{Weights, load_weights};
 
 /// SHA-256 of a file, in hexadecimal digits.

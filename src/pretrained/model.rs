@@ -12,7 +12,7 @@ use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::{Generator, Population};
 use crate::ops::VolumeOps;
-use crate::volume::intensity::IntensityMap;
+use crate::volume::intensity::{IntensityMap, Normalisation};
 
 /// Where the arrays of the averaged generator stand in a checkpoint.
 pub const AVERAGE: &str = "G_ema.";
@@ -24,6 +24,10 @@ pub struct TrainingSpace {
     pub affine: [[f64; 4]; 4],
     /// The typical map from the scans' values to the network's: its inverse brings samples back.
     pub intensity: IntensityMap,
+    /// How the values of the training set were brought to the network's; not written down by version 0.1.0, which made them as
+    /// `voxgan prepare` does by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalisation: Option<Normalisation>,
     /// SHA-256 of the training set's content.
     pub dataset_sha256: String,
     /// Number of volumes in the training set.

@@ -2,7 +2,7 @@
 
 use super::embedded::RESTORERS;
 use super::source::weights_of;
-use super::{Weights, load_weights, sha256};
+use super::{ImageSpace, Weights, load_weights, sha256};
 use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
 use crate::heads::{Restorer, head};
@@ -37,6 +37,8 @@ pub struct TrainedRestorer<B: VolumeOps> {
     pub network: Restorer<B>,
     /// How it was made.
     pub recipe: RestorationRecipe,
+    /// What images were in its training.
+    pub space: ImageSpace,
     /// Which it is, with the SHA-256 of its weights.
     pub name: String,
 }
@@ -76,8 +78,12 @@ impl<B: VolumeOps> TrainedRestorer<B> {
             return Err(Error::file(&path, "the way back", format!("arrays {average}"), "none", advice));
         }
         let network = load_weights(network, &weights, &average)?;
+        // Those inside the program were trained before spaces were written down: theirs is that of their cards.
+        let inside = embedded_names().any(|name| name == name_or_path);
+        let otherwise = || if inside { ImageSpace::of_1_mm() } else { ImageSpace::default() };
+        let space = ImageSpace::of(&weights, otherwise)?;
         let file = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("voxgan {file} sha256:{}", &sha256(&bytes)[..12]);
-        Ok(Self { network, recipe, name })
+        Ok(Self { network, recipe, space, name })
     }
 }

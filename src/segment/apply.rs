@@ -92,7 +92,7 @@ impl<B: VolumeOps> Segmenter<B> {
             return Err(Error::value("channels of the volume", "one", found, advice));
         }
         let (volume, _) = to_ras(without_outliers(volume.clone()));
-        let grid = Grid::of(&volume).with_spacing([1.0; 3]);
+        let grid = Grid::of(&volume).straight().with_spacing([1.0; 3]);
         if grid.dims.iter().any(|&length| length > LENGTH_MAX_MM) {
             let (expected, found) =
                 (format!("at most {LENGTH_MAX_MM} mm along each axis"), format!("{:?} mm", grid.dims));

@@ -34,8 +34,8 @@ use crate::io::dataset::Dataset;
 use crate::nn::parameters::{Named, gradients};
 use crate::nn::schedule::rise;
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::Weights;
 use crate::pretrained::restorer::BACKWARD;
+use crate::pretrained::{ImageSpace, Weights};
 use crate::simulate::synthesis::LabelMap;
 
 /// The two directions: what they are called in the log, and in a checkpoint.
@@ -96,20 +96,27 @@ impl<'a> Domains<'a> {
         [0, 1].map(|side| self.subjects(side).identity()).join(" to ")
     }
 
-    fn check(self) -> Result<()> {
-        let Self::Scans(datasets) = self else { return Ok(()) };
-        for (which, dataset) in ["--data", "--other"].iter().zip(datasets) {
-            let channels = dataset.shape()[0];
-            if channels != 1 {
-                let advice = "prepare images of one channel";
-                return Err(Error::value(*which, "images of one channel", channels.to_string(), advice));
-            }
+    /// The space of the images of both contrasts.
+    fn space(self) -> Result<ImageSpace> {
+        let [space, other] = [self.subjects(0).space()?, self.subjects(1).space()?];
+        let Self::Scans(datasets) = self else { return Ok(space) };
+        let alike = space.normalisation == other.normalisation
+            && space.other_spacing(other.spacing_mm.unwrap_or_default(), [true; 3]).is_none();
+        if !alike {
+            let of = |space: &ImageSpace| serde_json::to_string(space).unwrap_or_default();
+            let advice = "prepare both with the same spacing and normalisation";
+            return Err(Error::value(
+                "--other",
+                format!("images as in --data: {}", of(&space)),
+                of(&other),
+                advice,
+            ));
         }
         if datasets[0].content_sha256() == datasets[1].content_sha256() {
             let advice = "give a dataset of the contrast that is translated to";
             return Err(Error::value("--other", "another dataset than --data", "the same images", advice));
         }
-        Ok(())
+        Ok(space)
     }
 }
 
@@ -120,7 +127,6 @@ impl<'a> Domains<'a> {
 /// [`Error::Training`] for a loss that is not finite; [`Error::File`] for a checkpoint of another run; errors of files as they
 /// are. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    job.domains.check()?;
     let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
     go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
 }
@@ -128,6 +134,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
 /// Both directions in training.
 struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
+    space: ImageSpace,
     weights: &'a UnpairedRecipe,
     source: Rc<Source<'a>>,
     prefetch: Prefetch<Vec<[Array4<f32>; 2]>>,
@@ -152,7 +159,7 @@ struct Pictured<B: VolumeOps> {
 
 impl<'a, B: VolumeOps> Training<'a, B> {
     fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
-        let recipe = job.recipe;
+        let (recipe, space) = (job.recipe, job.domains.space()?);
         let (HeadRecipe::Translate(translate), Some(weights), Some(discriminator)) =
             (&recipe.head, &recipe.unpaired, &recipe.discriminator)
         else {
@@ -190,7 +197,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let pictured = pictured.collect::<Result<_>>()?;
         let source = Rc::new(Source { job, head, orders: job.domains.orders(training.seed) });
         let (prefetch, clock, device) = (Prefetch::default(), Clock::default(), device.clone());
-        Ok(Self { job, weights, source, prefetch, directions, pictured, clock, device })
+        Ok(Self { job, space, weights, source, prefetch, directions, pictured, clock, device })
     }
 
     /// What direction `side` makes of an image `[1, 1, D, H, W]` of its contrast, and the gradients of their loss in its network
@@ -381,6 +388,6 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
             direction.learner.insert(&mut weights, part)?;
             direction.discriminator.insert(&mut weights, part)?;
         }
-        save(weights, self.job.recipe, &self.clock, self.job.domains.identity())
+        save(weights, self.job.recipe, &self.clock, self.job.domains.identity(), &self.space)
     }
 }

@@ -100,6 +100,7 @@ impl Reals {
                 offset: median(|map| map.offset),
                 clip: maps().next().and_then(|map| map.clip),
             },
+            normalisation: Some(self.dataset.manifest.settings.normalisation),
             dataset_sha256: self.dataset.content_sha256(),
             volumes: self.len(),
             population: Population::of(&self.recipe, &labels),

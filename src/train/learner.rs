@@ -15,7 +15,8 @@ use crate::nn::parameters::Named;
 use crate::nn::schedule::{cosine, decay};
 use crate::ops::VolumeOps;
 use crate::pretrained::restorer::AVERAGE;
-use crate::pretrained::{Weights, load_weights};
+use crate::pretrained::space;
+use crate::pretrained::{ImageSpace, Weights, load_weights};
 
 /// Where a learner stands among the arrays of a checkpoint, behind what the part of the run is called.
 #[derive(Clone, Copy, Debug)]
@@ -111,11 +112,36 @@ pub fn of_this_run(weights: &Weights, recipe: &RestorationRecipe) -> Result<()> 
     Ok(())
 }
 
-/// Writes the checkpoint `weights` of a run of `recipe`, with what it learned from.
+/// Whether `weights` are a checkpoint of a run on images of this space; those that have none written down are.
+///
+/// # Errors
+/// [`Error::File`] if not.
+pub fn of_this_space(weights: &Weights, space: &ImageSpace) -> Result<()> {
+    let saved = ImageSpace::of(weights, || space.clone())?;
+    if saved != *space {
+        let advice = "give the run's own --data, or another --out for a new run";
+        let [saved, found] = [&saved, space].map(|space| json(&weights.path, space));
+        return Err(Error::file(&weights.path, "training set", saved?, found?, advice));
+    }
+    Ok(())
+}
+
+/// Writes the checkpoint `weights` of a run of `recipe`, with what it learned from and the space of its images.
 ///
 /// # Errors
 /// As [`write()`].
-pub fn save(weights: Weights, recipe: &RestorationRecipe, clock: &Clock, subjects: String) -> Result<()> {
-    let counters = json(&weights.path, clock)?;
-    write(weights, [("recipe", recipe.to_toml()?), ("counters", counters), ("subjects", subjects)])
+pub fn save(
+    weights: Weights,
+    recipe: &RestorationRecipe,
+    clock: &Clock,
+    subjects: String,
+    space: &ImageSpace,
+) -> Result<()> {
+    let metadata = [
+        ("recipe", recipe.to_toml()?),
+        ("counters", json(&weights.path, clock)?),
+        ("subjects", subjects),
+        (space::KEY, json(&weights.path, space)?),
+    ];
+    write(weights, metadata)
 }

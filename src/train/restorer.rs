@@ -10,7 +10,7 @@ use burn::tensor::backend::Backend;
 
 use super::checkpoint::from_json;
 use super::discriminator::DiscriminatorLearner;
-use super::learner::{Learner, of_this_run, rate, save};
+use super::learner::{Learner, of_this_run, of_this_space, rate, save};
 use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
 use super::prefetch::Prefetch;
@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::heads::{Example, Head, Problem, Restorer, head, loss};
 use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, tape};
-use crate::pretrained::{Weights, segmenter};
+use crate::pretrained::{ImageSpace, Weights, segmenter};
 use crate::segment::Encoder;
 
 /// The least error that losses are taken relative to: what is solved already is not weighed without bounds.
@@ -56,6 +56,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
 /// A head in training.
 struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
+    space: ImageSpace,
     source: Rc<Source<'a>>,
     prefetch: Prefetch<Vec<Example>>,
     learner: Learner<B, Restorer<Autodiff<B>>>,
@@ -69,6 +70,7 @@ struct Training<'a, B: VolumeOps> {
 impl<'a, B: VolumeOps> Training<'a, B> {
     fn new(job: &'a Job<'a>, device: &B::Device) -> Result<Self> {
         let (recipe, training) = (job.recipe, &job.recipe.training);
+        let space = job.subjects.space()?;
         let head = head(&recipe.head);
         let learner = Learner::of_head(recipe, &*head, training.seed, device);
         let perceptual = match recipe.loss.perceptual > 0.0 {
@@ -87,7 +89,17 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         });
         let source = Rc::new(Source { job, head, order });
         let (prefetch, clock) = (Prefetch::default(), Clock::default());
-        Ok(Self { job, source, prefetch, discriminator, learner, perceptual, clock, device: device.clone() })
+        Ok(Self {
+            job,
+            space,
+            source,
+            prefetch,
+            discriminator,
+            learner,
+            perceptual,
+            clock,
+            device: device.clone(),
+        })
     }
 }
 
@@ -216,6 +228,7 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn restore(&mut self, path: &Path) -> Result<()> {
         let weights = Weights::read(path)?;
         of_this_run(&weights, self.job.recipe)?;
+        of_this_space(&weights, &self.space)?;
         self.learner.restore(&weights, "", &self.device)?;
         self.clock = from_json(&weights, "counters")?;
         match &mut self.discriminator {
@@ -230,7 +243,7 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
         if let Some(discriminator) = &self.discriminator {
             discriminator.insert(&mut weights, "")?;
         }
-        save(weights, self.job.recipe, &self.clock, self.job.subjects.identity())
+        save(weights, self.job.recipe, &self.clock, self.job.subjects.identity(), &self.space)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::heads::Subject;
 use crate::io::dataset::Dataset;
+use crate::pretrained::ImageSpace;
 use crate::random::{Purpose, permutation, stream};
 use crate::simulate::synthesis::LabelMap;
+use crate::volume::intensity::Normalisation;
 
 /// What a head learns from.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,29 @@ impl Subjects<'_> {
             Self::Scans(dataset) => dataset.content_sha256(),
             Self::Maps(maps) => maps.iter().map(|map| map.name.as_str()).collect::<Vec<_>>().join(", "),
         }
+    }
+
+    /// What the images of these subjects are.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for images that no head learns from: of several channels, or whose air and brightest tissue are not −1
+    /// and 1.
+    pub(super) fn space(self) -> Result<ImageSpace> {
+        let Self::Scans(dataset) = self else { return Ok(ImageSpace::of_1_mm()) };
+        let refused = |expected: &str, found: String, advice: &str| {
+            let expected = format!("{expected} in {}", dataset.folder.display());
+            Err(Error::value("--data", expected, found, advice))
+        };
+        let (channels, normalisation) = (dataset.shape()[0], dataset.manifest.settings.normalisation);
+        if channels != 1 {
+            return refused("images of one channel", channels.to_string(), "prepare images of one channel");
+        }
+        if !matches!(normalisation, Normalisation::Percentile { .. }) {
+            let (expected, advice) =
+                ("values from -1 (air) to 1 (the brightest tissue)", "prepare with --normalise percentile");
+            return refused(expected, "values normalised to mean 0 and deviation 1".into(), advice);
+        }
+        Ok(ImageSpace { normalisation, spacing_mm: Some(dataset.spacing_mm()), channels })
     }
 
     /// What `make` makes of subject number `index`, its brightest tissue one.

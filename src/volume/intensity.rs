@@ -28,6 +28,13 @@ pub enum Normalisation {
     ZScore,
 }
 
+impl Default for Normalisation {
+    /// That of `voxgan prepare`.
+    fn default() -> Self {
+        Self::Percentile { low: 0.0, high: 99.9 }
+    }
+}
+
 /// A fitted normalisation: `normalised = (raw · scale + offset)`, clipped to `clip`.
 ///
 /// Kept beside every prepared volume so that outputs can return to the input's scale.

@@ -36,6 +36,9 @@ pub struct ImageGrid {
     pub fov_mm: [f64; 3],
     /// Voxels of the image along `(i, j, k)`.
     pub dims: [usize; 3],
+    /// Whether an image of odd length is cut out of one of even length as fastMRI's `center_crop` cuts it: from place (n − m)/2, rounded
+    /// down, so that its middle is not the other's. The files' own images are cut so.
+    pub low_crop: bool,
     /// Voxel to world millimetres (RAS+) of that image. Where the file gives no geometry, the axes of the grid with
     /// the world's origin at its centre; `provenance` says so.
     pub affine: Matrix4<f64>,
@@ -64,6 +67,6 @@ impl ImageGrid {
             affine[(axis, axis)] = spacing_mm[axis];
             affine[(axis, 3)] = -0.5 * (dims[axis] as f64 - 1.0) * spacing_mm[axis];
         }
-        Self { encoded_fov_mm: fov_mm, fov_mm, dims, affine }
+        Self { encoded_fov_mm: fov_mm, fov_mm, dims, low_crop: false, affine }
     }
 }

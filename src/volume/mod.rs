@@ -16,6 +16,7 @@ pub use grids::check_grids;
 pub use kspace::{ImageGrid, KSpace};
 use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;
+pub use resample::right_angled;
 pub use rescale::rescale;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,39 @@ pub struct Provenance {
     pub source: String,
     /// One line a step, oldest first.
     pub steps: Vec<String>,
+    /// What its world is that of.
+    #[serde(default)]
+    pub world: World,
+}
+
+/// What the axes and the origin of a world are anchored to, as NIfTI's form codes tell it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum World {
+    /// The scanner.
+    Scanner = 1,
+    /// Another image, or nothing in particular.
+    #[default]
+    Aligned = 2,
+    /// The atlas of Talairach and Tournoux.
+    Talairach = 3,
+    /// A template of the Montreal Neurological Institute.
+    Mni = 4,
+    /// Another template.
+    Template = 5,
+}
+
+impl World {
+    /// The world of a form code; one that the format does not know is that of an aligned image.
+    pub fn of_code(code: i32) -> Self {
+        let all = [Self::Scanner, Self::Aligned, Self::Talairach, Self::Mni, Self::Template];
+        all.into_iter().find(|world| *world as i32 == code).unwrap_or_default()
+    }
+
+    /// Its form code.
+    pub fn code(self) -> i16 {
+        self as i16
+    }
 }
 
 impl Volume {
@@ -69,6 +103,12 @@ impl Volume {
     /// The world position in millimetres of the voxel position `(i, j, k)`; whole numbers are voxel centres.
     pub fn world_mm(&self, voxel: [f64; 3]) -> [f64; 3] {
         place(&self.affine, Vector3::from(voxel)).into()
+    }
+
+    /// The volume, which lies in the same world as `other`.
+    pub fn in_world_of(mut self, other: &Self) -> Self {
+        self.provenance.world = other.provenance.world;
+        self
     }
 
     /// The volume after `step` has been noted in its provenance.

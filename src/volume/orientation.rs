@@ -125,7 +125,7 @@ pub fn orientation(affine: &Matrix4<f64>) -> Orientation {
 }
 
 /// The orthogonal matrix nearest to the affine's columns at unit length, restricted to their span.
-fn nearest_orthogonal(affine: &Matrix4<f64>) -> Matrix3<f64> {
+pub(super) fn nearest_orthogonal(affine: &Matrix4<f64>) -> Matrix3<f64> {
     let mut directions: Matrix3<f64> = affine.fixed_view::<3, 3>(0, 0).into_owned();
     for mut column in directions.column_iter_mut() {
         // By the largest entry first, since the length of a tiny or huge column is itself out of range.

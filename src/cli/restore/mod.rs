@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::pipeline::restore::{Change, Options, Outcome, Problem, restore};
 use crate::pipeline::{Device, Progress};
 
-/// What all heads ask for.
+/// What all restoration asks for.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RestoreArgs {
     /// Where to compute: cpu, cuda, cuda:N
@@ -28,10 +28,30 @@ pub struct RestoreArgs {
     no_anatomy: bool,
 }
 
-impl RestoreArgs {
+/// What the heads ask for that have a network of their own.
+#[derive(Clone, Debug, clap::Args)]
+pub struct NetworkArgs {
+    #[command(flatten)]
+    restore: RestoreArgs,
+    /// Show the network the scan's own voxels, whatever size it learned on; by default others are resampled to that size
+    #[arg(long)]
+    keep_spacing: bool,
+}
+
+impl NetworkArgs {
     fn options(self, input: PathBuf, output: PathBuf, problem: Problem, weights: String) -> Options {
-        let Self { device, consistency, no_anatomy } = self;
-        Options { input, output, problem, weights: Some(weights), consistency, anatomy: !no_anatomy, device }
+        let Self { restore: RestoreArgs { device, consistency, no_anatomy }, keep_spacing } = self;
+        Options {
+            input,
+            output,
+            problem,
+            weights: Some(weights),
+            keep_spacing,
+            like: None,
+            consistency,
+            anatomy: !no_anatomy,
+            device,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::RestoreArgs;
+use super::NetworkArgs;
 use crate::pipeline::restore::{Options, Problem};
 use crate::pretrained::restorer;
 
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::PROGRESS)]
     weights: String,
     #[command(flatten)]
-    restore: RestoreArgs,
+    restore: NetworkArgs,
 }
 
 impl From<Args> for Options {

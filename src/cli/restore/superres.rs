@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::numbers::one_or_three;
-use super::RestoreArgs;
+use super::NetworkArgs;
 use crate::pipeline::restore::{Options, Problem};
 use crate::pretrained::restorer;
 
@@ -25,13 +25,17 @@ pub struct Args {
     /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::SUPERRES)]
     weights: String,
+    /// Bring the result to the grid of this scan
+    #[arg(long, value_name = "REF")]
+    like: Option<PathBuf>,
     #[command(flatten)]
-    restore: RestoreArgs,
+    restore: NetworkArgs,
 }
 
 impl From<Args> for Options {
     fn from(args: Args) -> Self {
-        args.restore.options(args.input, args.output, Problem::Superres(args.factor), args.weights)
+        let problem = Problem::Superres(args.factor);
+        Self { like: args.like, ..args.restore.options(args.input, args.output, problem, args.weights) }
     }
 }
 

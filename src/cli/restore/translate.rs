@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::RestoreArgs;
+use super::NetworkArgs;
 use crate::pipeline::restore::{Options, Problem};
 use crate::pretrained::restorer;
 
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long)]
     backward: bool,
     #[command(flatten)]
-    restore: RestoreArgs,
+    restore: NetworkArgs,
 }
 
 impl From<Args> for Options {

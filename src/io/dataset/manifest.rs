@@ -21,7 +21,7 @@ pub const FILE: &str = "manifest.json";
 pub const FORMAT: &str = "voxgan-dataset-1";
 
 /// Counts the changes of how volumes are prepared; entries of another revision are prepared again.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// The content of `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

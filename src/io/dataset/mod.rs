@@ -23,6 +23,9 @@ use crate::stats::upper_median;
 use crate::volume::Volume;
 use stored::Stamp;
 
+/// By what part voxels of two sets that are compared may differ in size.
+const SIZE_TOLERANCE: f64 = 0.05;
+
 /// A prepared dataset, open for reading. Volumes are read when asked for; the hash of a file is checked the first time, and
 /// again if its size or its time of modification has changed since.
 #[derive(Clone, Debug)]
@@ -95,12 +98,47 @@ impl Dataset {
     /// The affine for volumes made by a network that learned from this dataset: axes along RAS+, the dataset's
     /// voxel size (where volumes kept their own, the median of them), world origin at the grid's centre.
     pub fn affine(&self) -> Matrix4<f64> {
-        let spacing = self.manifest.settings.spacing_mm.unwrap_or_else(|| self.median_spacing_mm());
+        let spacing = self.spacing_mm();
         let mut affine = Matrix4::from_diagonal(&[spacing[0], spacing[1], spacing[2], 1.0].into());
         for (axis, size) in spacing.iter().enumerate() {
             affine[(axis, 3)] = -size * (self.manifest.settings.shape[axis] as f64 - 1.0) / 2.0;
         }
         affine
+    }
+
+    /// Size of the voxels along (i, j, k): the dataset's, or where volumes kept their own the median of them.
+    pub fn spacing_mm(&self) -> [f64; 3] {
+        self.manifest.settings.spacing_mm.unwrap_or_else(|| self.median_spacing_mm())
+    }
+
+    /// Whether a network that sees both datasets sees voxels of one size and values of one range.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the key `key`, which this dataset was given by.
+    pub fn check_prepared_as(&self, other: &Self, key: &str) -> Result<()> {
+        self.check_spacing(other.spacing_mm(), key)?;
+        let [own, others] = [self, other].map(|dataset| dataset.manifest.settings.normalisation);
+        if own != others {
+            let of = |normalisation| serde_json::to_string(&normalisation).unwrap_or_default();
+            let expected = format!("values normalised as in {}: {}", other.folder.display(), of(others));
+            return Err(Error::value(key, expected, of(own), "prepare both alike"));
+        }
+        Ok(())
+    }
+
+    /// Whether voxels are of `spacing_mm` along (i, j, k), to a twentieth.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the key `key`, which this dataset was given by.
+    pub fn check_spacing(&self, spacing_mm: [f64; 3], key: &str) -> Result<()> {
+        let own = self.spacing_mm();
+        if (0..3).any(|axis| (own[axis] / spacing_mm[axis] - 1.0).abs() > SIZE_TOLERANCE) {
+            let text = |sizes: [f64; 3]| sizes.map(|mm| format!("{mm:.3}")).join(", ");
+            let expected = format!("voxels of {} mm, as the others have", text(spacing_mm));
+            let advice = "prepare the dataset with this --spacing-mm";
+            return Err(Error::value(key, expected, format!("{} mm", text(own)), advice));
+        }
+        Ok(())
     }
 
     /// SHA-256 of settings, voxels and labels, for the provenance of what is made from them.

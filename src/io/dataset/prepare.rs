@@ -21,6 +21,7 @@ use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::to_ras;
+use crate::volume::outliers::without_outliers;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
 /// What to prepare, and how.
@@ -57,7 +58,7 @@ impl Default for Plan {
             shape: [64; 3],
             spacing_mm: None,
             interpolation: Interpolation::Linear,
-            normalisation: Normalisation::Percentile { low: 0.0, high: 99.9 },
+            normalisation: Normalisation::default(),
             centre: Centre::Foreground,
             participants: Vec::new(),
             labels: Vec::new(),
@@ -317,6 +318,8 @@ fn prepared(
     } else {
         nifti::read_frame(path, settings.frame)?
     };
+    // Before it is resampled, which would spread what is no signal.
+    let volume = without_outliers(volume);
     let background = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
     let (dims, affine) = (volume.dims(), rows(&volume.affine));
     let (mut volume, orientation) = to_ras(volume);
@@ -346,7 +349,7 @@ fn grid(path: &Path, volume: &Volume, settings: &Settings, spacing_mm: [f64; 3])
     let (dims, own) = (volume.dims(), volume.spacing_mm());
     let is_slice = |axis: usize| dims[axis] == 1 && settings.shape[axis] == 1;
     let spacing = std::array::from_fn(|axis| if is_slice(axis) { own[axis] } else { spacing_mm[axis] });
-    let grid = Grid::of(volume).with_spacing(spacing);
+    let grid = Grid::of(volume).straight().with_spacing(spacing);
     let voxels = grid.dims.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
     if voxels.is_none_or(|voxels| voxels > MOST_VOXELS) {
         let found = format!("{dims:?} of {own:?} mm, which make {:?}", grid.dims);

@@ -51,7 +51,9 @@ pub(crate) fn group(path: &Path, file: &Hdf5) -> Result<Option<String>> {
 pub(crate) fn read(path: &Path, file: &Hdf5, group: &str, options: &RawOptions) -> Result<KSpace> {
     let field = format!("{group}/xml");
     let encodings = xml::parse(path, &field, &file.table(&field)?.text()?)?;
-    let number = options.encoding.unwrap_or(0);
+    let table = format!("{group}/data");
+    let all = Acquisitions::read(file.table(&table)?)?;
+    let number = options.encoding.unwrap_or_else(|| first_with_image(&all.readouts, encodings.len()));
     let encoding = encodings.get(number).ok_or_else(|| {
         let expected = format!("0 to {}, of the file's encodings", encodings.len() - 1);
         Error::value("encoding", expected, number.to_string(), "choose one that the file has")
@@ -62,10 +64,10 @@ pub(crate) fn read(path: &Path, file: &Hdf5, group: &str, options: &RawOptions) 
         return Err(Error::file(path, format!("{field}: trajectory"), "cartesian", trajectory, advice));
     }
     xml::refuse_too_fine(path, &field, &encoding.recon, encoding.encoded.matrix)?;
-    let table = format!("{group}/data");
-    let all = Acquisitions::read(file.table(&table)?)?;
-
     let mut steps = vec![format!("read ISMRMRD, {} readouts", all.readouts.len())];
+    if encodings.len() > 1 {
+        steps.push(format!("took encoding {number} of {}", encodings.len()));
+    }
     refuse_more_than_there_is(path, &table, &all, file.length())?;
     let three_d = encoding.encoded.matrix[2] > 1;
     let calibration = options.calibration.unwrap_or(encoding.embedded_calibration);
@@ -83,8 +85,16 @@ pub(crate) fn read(path: &Path, file: &Hdf5, group: &str, options: &RawOptions) 
         sampled,
         image: placed.image,
         reference: None,
-        provenance: Provenance { source: path.display().to_string(), steps },
+        provenance: Provenance { source: path.display().to_string(), steps, ..Provenance::default() },
     })
+}
+
+/// The first of `count` encodings whose readouts are not all of a calibration or of noise; the first where none is.
+fn first_with_image(all: &[Readout], count: usize) -> usize {
+    let has = |encoding: &usize| {
+        all.iter().any(|readout| readout.encoding == *encoding && readout.role == Role::Imaging)
+    };
+    (0..count).find(has).unwrap_or(0)
 }
 
 /// Refuses readouts that together have more samples than the file: each is stored by itself, uncompressed.

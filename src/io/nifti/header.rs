@@ -2,10 +2,16 @@
 
 use std::path::Path;
 
-use nalgebra::{Matrix4, Quaternion, UnitQuaternion};
+use nalgebra::{Matrix4, Quaternion, UnitQuaternion, Vector4};
 use nifti::NiftiHeader;
 
 use crate::error::{Error, Result};
+use crate::volume::{World, right_angled};
+
+/// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms may lie
+/// apart: more than rounding makes.
+const TOLERANCE: f64 = 0.01;
+const APART: f64 = 0.05;
 
 /// Bytes of a NIfTI-1 header.
 pub(super) const SIZE_1: usize = 348;
@@ -207,6 +213,61 @@ impl Header {
             return Err(Error::file(path, field, "three independent voxel axes", problem, advice));
         }
         Ok((affine, from))
+    }
+
+    /// What the voxels' world is that of.
+    pub fn world(&self) -> World {
+        World::of_code(if self.sform_code > 0 { self.sform_code } else { self.qform_code })
+    }
+
+    /// What in the header contradicts itself or cannot be used, and what was made of it, a line each; `affine` is in use, and the
+    /// values are of a type that is scaled.
+    pub fn doubts(&self, path: &Path, affine: &Matrix4<f64>, scaled: bool) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if scaled && !self.scl_slope.is_finite() {
+            doubts.push(format!("scl_slope is {}: values are taken as they are stored", self.scl_slope));
+        }
+        let (Ok((extents, _)), Ok(mm)) = (self.extents(path), self.millimetres(path)) else { return doubts };
+        let sizes = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
+        if self.sform_code > 0 {
+            let pixdim = [1, 2, 3].map(|axis| self.pixdim[axis].abs() * mm);
+            let differs = |axis: usize| {
+                extents[axis] > 1
+                    && pixdim[axis] > 0.0
+                    && (pixdim[axis] / sizes[axis] - 1.0).abs() > TOLERANCE
+            };
+            if (0..3).any(differs) {
+                doubts.push(format!(
+                    "voxels of {sizes:.3?} mm by the sform, of {pixdim:.3?} mm by pixdim: the sform's are used, and volumes in ml hang on them"
+                ));
+            }
+        }
+        if self.sform_code > 0
+            && self.qform_code > 0
+            && let Ok(mut other) = self.qform(path).map(|qform| qform * mm)
+        {
+            other[(3, 3)] = 1.0;
+            let ends = extents.map(|n| n as f64 - 1.0);
+            let corner = |at: usize| {
+                Vector4::from_fn(
+                    |axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((at >> axis) & 1) as f64 },
+                )
+            };
+            let apart = (0..8).map(|at| ((affine - other) * corner(at)).norm()).fold(0.0, f64::max);
+            let mirrored = |m: &Matrix4<f64>| m.fixed_view::<3, 3>(0, 0).determinant() < 0.0;
+            // Forms of two worlds may well differ; not in which side is left.
+            let one_world = self.sform_code == self.qform_code || self.sform_code.max(self.qform_code) <= 2;
+            let least = sizes.into_iter().fold(f64::INFINITY, f64::min);
+            if mirrored(affine) != mirrored(&other) {
+                doubts.push("sform and qform disagree on which side is left: the sform is used".to_string());
+            } else if apart > APART * least && one_world {
+                doubts.push(format!("sform and qform disagree by up to {apart:.1} mm: the sform is used"));
+            }
+        }
+        if !right_angled(affine) {
+            doubts.push("voxel axes are not at right angles: a sheared grid, which is straightened where it is resampled".into());
+        }
+        doubts
     }
 
     fn sform(&self, path: &Path) -> Result<Matrix4<f64>> {

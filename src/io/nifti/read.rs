@@ -155,6 +155,7 @@ fn volume(
     stream.finish(voxels_path)?;
 
     let replaced = decoder.not_finite;
+    let doubts = header.doubts(path, &affine, layout.is_scaled());
     if replaced > 0 && !options.nan_to_zero {
         let found = format!("{replaced} of {voxels} voxels NaN, infinite or beyond float32");
         let advice = "repair the scan, or read it with nan_to_zero to have zeros there";
@@ -163,12 +164,17 @@ fn volume(
     let [w, h, d] = extents;
     let mut volume = Volume::new(arrange(decoder.values, [layout.channels(), d, h, w]), affine);
     volume.provenance.source = path.display().to_string();
+    volume.provenance.world = header.world();
     volume = volume.with_step(format!(
         "read NIfTI-{}, {}{}, place from {from}",
         header.version,
         layout.name(),
         scaling.map_or(String::new(), |(slope, inter)| format!(", slope {slope} intercept {inter}")),
     ));
+    for doubt in doubts {
+        tracing::warn!("{}: {doubt}", path.display());
+        volume = volume.with_step(doubt);
+    }
     if frames > 1 {
         volume = volume.with_step(format!("took frame {frame} of {frames}"));
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nalgebra::{Matrix3, Matrix4, Rotation3, UnitQuaternion};
-use nifti::{Endianness, NiftiHeader, XForm};
+use nifti::{Endianness, NiftiHeader};
 
 use super::header::{SIZE_1, singular};
 use crate::error::{Error, Result};
@@ -37,8 +37,8 @@ pub struct WriteOptions {
 
 /// Writes `volume` to `path`, a `.nii` or `.nii.gz`.
 ///
-/// sform and qform hold the affine (the qform only where voxel axes are at right angles), the unit is the
-/// millimetre. For integers, values that are integers of the type already are stored unchanged; others get the
+/// sform and qform hold the affine (the qform only where voxel axes are at right angles) with the code of the volume's world, the unit
+/// is the millimetre. For integers, values that are integers of the type already are stored unchanged; others get the
 /// slope and intercept that spread them over the type's range, with zero kept exact where it lies among them, and
 /// a volume of one value gets that value back. NaN becomes zero, or the nearest value there is; infinities become
 /// the volume's extremes. float32 holds what the volume holds. Three channels within 0–255 can be written as uint8
@@ -245,15 +245,14 @@ fn header(path: &Path, frames: &[Volume], options: &WriteOptions, code: Code) ->
     };
     header.descrip = options.description.clone().into_bytes();
     header.descrip.resize(80, 0);
-    place(&mut header, &volume.affine);
+    place(&mut header, &volume.affine, volume.provenance.world.code());
     Ok(header)
 }
 
-/// Sets voxel sizes, sform and, if the voxel axes are at right angles, qform (NIfTI-1's method 2).
-fn place(header: &mut NiftiHeader, affine: &Matrix4<f64>) {
-    let aligned = XForm::AlignedAnat as i16;
+/// Sets voxel sizes, sform and, if the voxel axes are at right angles, qform (NIfTI-1's method 2), both of this code.
+fn place(header: &mut NiftiHeader, affine: &Matrix4<f64>, code: i16) {
     let row = |n: usize| [0, 1, 2, 3].map(|column| affine[(n, column)] as f32);
-    (header.sform_code, header.srow_x, header.srow_y, header.srow_z) = (aligned, row(0), row(1), row(2));
+    (header.sform_code, header.srow_x, header.srow_y, header.srow_z) = (code, row(0), row(1), row(2));
     let sizes = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
     let mut axes = Matrix3::from_fn(|row, axis| affine[(row, axis)] / sizes[axis]);
     let right_angled =
@@ -265,7 +264,7 @@ fn place(header: &mut NiftiHeader, affine: &Matrix4<f64>) {
         header.qform_code = 0;
         return;
     }
-    header.qform_code = aligned;
+    header.qform_code = code;
     if axes.determinant() < 0.0 {
         header.pixdim[0] = -1.0;
         axes.column_mut(2).neg_mut();

@@ -1,0 +1,48 @@
+//! `voxgan resample`: a scan on another grid.
+
+use std::path::PathBuf;
+
+use super::numbers::one_or_three;
+use super::prepare::InterpolationName;
+use crate::error::Result;
+use crate::pipeline::Progress;
+use crate::pipeline::resample::{Onto, Options, resample};
+
+/// Bring a scan to the grid of another, or to voxels of another size.
+///
+/// Where voxels become larger, the scan is blurred to their size first, so that nothing aliases. A sheared grid, as of a tilted
+/// gantry, comes out with axes at right angles. Beyond the scan's field of view lies its least value.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The scan (.nii, .nii.gz, .hdr with .img)
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The resampled scan, .nii or .nii.gz
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// The scan whose grid is taken; both must lie in one world
+    #[arg(long, value_name = "REF", required_unless_present = "spacing_mm", conflicts_with = "spacing_mm")]
+    like: Option<PathBuf>,
+    /// Size of the voxels in mm: one number, or three along the scan's axes (i, j, k)
+    #[arg(long, value_name = "MM|I,J,K", value_parser = one_or_three::<f64>)]
+    spacing_mm: Option<[f64; 3]>,
+    /// How values between voxels are made; nearest for label maps
+    #[arg(long, value_enum, default_value_t = InterpolationName::Linear)]
+    interpolation: InterpolationName,
+}
+
+/// Resamples.
+///
+/// # Errors
+/// Those of [`resample()`].
+pub fn run(args: Args) -> Result<()> {
+    let Args { input, output, like, spacing_mm, interpolation } = args;
+    let onto = match (like, spacing_mm) {
+        (Some(like), _) => Onto::Like(like),
+        (None, spacing_mm) => Onto::SpacingMm(spacing_mm.unwrap_or([1.0; 3])),
+    };
+    let options = Options { input, output, onto, interpolation: interpolation.into() };
+    let made = resample(&options, &Progress::default())?;
+    println!("{}: {:?} voxels of {:.3?} mm", options.output.display(), made.dims(), made.spacing_mm());
+    Ok(())
+}

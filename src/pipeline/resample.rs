@@ -1,0 +1,76 @@
+//! A scan on another grid.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::memory;
+use super::progress::{Event, Progress};
+use crate::config::in_file;
+use crate::error::{Error, Result};
+use crate::io::nifti::{self, WriteOptions};
+use crate::volume::Volume;
+use crate::volume::resample::{Grid, Interpolation, resample_with};
+
+/// Bytes that resampling takes at its peak for each voxel of source or result: source, a blurred copy and result.
+const BYTES_PER_VOXEL: u64 = 12;
+
+/// A scan, and the grid that it is brought to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The scan.
+    pub input: PathBuf,
+    /// The same on another grid, .nii or .nii.gz.
+    pub output: PathBuf,
+    /// Which grid.
+    pub onto: Onto,
+    /// How values between voxels are made.
+    pub interpolation: Interpolation,
+}
+
+/// A grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Onto {
+    /// That of another scan, in the same world.
+    Like(PathBuf),
+    /// The scan's field of view with voxels of this size along its axes (i, j, k); at right angles, if they were not.
+    SpacingMm([f64; 3]),
+}
+
+impl Default for Onto {
+    fn default() -> Self {
+        Self::SpacingMm([1.0; 3])
+    }
+}
+
+/// Scan → grid → scan. Beyond the field of view lies air: the least value.
+///
+/// # Errors
+/// What is wrong with the files or the sizes; [`Error::Value`] for what needs more memory than there is.
+pub fn resample(options: &Options, progress: &Progress) -> Result<Volume> {
+    let Options { input, output, onto, interpolation } = options;
+    let scan = nifti::read(input)?;
+    let grid = match onto {
+        Onto::Like(reference) => Grid::of(&nifti::read(reference)?),
+        Onto::SpacingMm(sizes) => {
+            if !sizes.iter().all(|mm| *mm > 0.0 && mm.is_finite()) {
+                let advice = "give sizes in millimetres";
+                return Err(Error::value("--spacing-mm", "sizes above zero", format!("{sizes:?}"), advice));
+            }
+            Grid::of(&scan).straight().with_spacing(*sizes)
+        }
+    };
+    let voxels = |dims: [usize; 3]| dims.iter().fold(1u64, |product, &n| product.saturating_mul(n as u64));
+    let bytes = voxels(grid.dims).max(voxels(scan.dims())).saturating_mul(BYTES_PER_VOXEL);
+    memory::check(bytes, &format!("{:?} voxels", grid.dims), "choose larger voxels")
+        .map_err(|e| in_file(e, input))?;
+    progress.check()?;
+    let air = scan.data.iter().copied().fold(f32::INFINITY, f32::min);
+    let resampled = resample_with(&scan, &grid, *interpolation, air);
+    let description = "voxgan resample".into();
+    nifti::write(output, &resampled, &WriteOptions { description, ..WriteOptions::default() })?;
+    progress.tell(Event::Wrote(output));
+    Ok(resampled)
+}
