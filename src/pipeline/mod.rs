@@ -6,6 +6,7 @@
 //! [`Restorer`], [`Prior`].
 
 pub mod check;
+pub mod cohort;
 pub mod compare;
 mod conditions;
 pub mod derivatives;
@@ -18,6 +19,7 @@ pub mod interpolate;
 pub mod mask;
 pub mod mix;
 pub mod n4;
+pub(crate) mod pairs;
 mod participants;
 pub mod phantom;
 pub mod prepare;
@@ -31,7 +33,7 @@ pub mod restore;
 mod restorer;
 pub mod score;
 mod segmenter;
-mod sidecar;
+pub(crate) mod sidecar;
 pub mod simulate;
 pub mod strip;
 pub mod train;

@@ -15,7 +15,7 @@ use crate::anatomy::volumes::Volumes;
 use crate::config::{HeadRecipe, RestorationRecipe, in_file};
 use crate::error::{Error, Result};
 use crate::heads::{self, Case, Inpaint, Motion, Superres, Translate, finer_grid};
-use crate::io::nifti::{self, WriteOptions};
+use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::pretrained::restorer;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::{Orientation, from_ras, to_ras};
@@ -48,6 +48,8 @@ pub struct Options {
     pub anatomy: bool,
     /// Where to compute.
     pub device: Device,
+    /// How scan and mask are read.
+    pub read: ReadOptions,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             consistency: 1.0,
             anatomy: true,
             device: Device::default(),
+            read: ReadOptions::default(),
         }
     }
 }
@@ -192,9 +195,9 @@ pub struct Change {
 /// # Errors
 /// What is wrong with the scan, the weights, the device or the disk.
 pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
-    let Options { input, output, problem, weights, consistency, anatomy, device } = options;
-    let scan = Scan::of(nifti::read(input)?).map_err(|e| in_file(e, input))?;
-    let problem = problem.clone().with_mask(nifti::read)?;
+    let Options { input, output, problem, weights, consistency, anatomy, device, read } = options;
+    let scan = Scan::of(nifti::read_with(input, read)?).map_err(|e| in_file(e, input))?;
+    let problem = problem.clone().with_mask(|path| nifti::read_with(path, read))?;
     progress.check()?;
     let open = match problem {
         Problem::Translate { backward: true } => Restorer::open_backward,
@@ -291,19 +294,22 @@ pub(super) fn write(
     }
     let mut record = sidecar::joined(record, details);
     let (dims, spacing_mm) = (image.dims(), image.spacing_mm());
-    let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
-        Some(device) => {
-            let (changes, of_record) = anatomy(&baseline, &image, device)?;
-            record["Anatomy"] = of_record;
-            changes
-        }
-        None => Vec::new(),
-    };
     save(output, &image, head)?;
     save(&beside(output, "baseline"), &baseline, "classical baseline")?;
     save(&beside(output, "nullspace"), &null_space, "null-space component")?;
     sidecar::write(output, &record)?;
     progress.tell(Event::Wrote(output));
+    let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
+        Some(device) => {
+            progress.check()?;
+            progress.tell(Event::Note("measuring anatomy…"));
+            let (changes, of_record) = anatomy(&baseline, &image, device)?;
+            record["Anatomy"] = of_record;
+            sidecar::write(output, &record)?;
+            changes
+        }
+        None => Vec::new(),
+    };
     Ok(Outcome { null_space_share, residuals, changes, dims, spacing_mm, maker: maker.to_lowercase() })
 }
 
@@ -331,14 +337,9 @@ pub(super) fn anatomy(baseline: &Volume, restored: &Volume, device: Device) -> R
 }
 
 /// The file of this kind beside `output`: `scan.nii.gz` → `scan_baseline.nii.gz`.
-pub(super) fn beside(output: &Path, kind: &str) -> PathBuf {
-    let name = output.to_string_lossy();
-    for ending in [".nii.gz", ".nii"] {
-        if let Some(stem) = name.strip_suffix(ending) {
-            return format!("{stem}_{kind}{ending}").into();
-        }
-    }
-    format!("{name}_{kind}.nii.gz").into()
+pub fn beside(output: &Path, kind: &str) -> PathBuf {
+    let ending = Some(sidecar::stem(output).1).filter(|ending| !ending.is_empty());
+    sidecar::beside(output, &format!("_{kind}{}", ending.unwrap_or(".nii.gz")))
 }
 
 /// A factor along a scan's axes (i, j, k) as one along `[D, H, W]` of the same along RAS+.
