@@ -8,7 +8,7 @@ use ndarray::{Array3, Array4, Axis, s};
 use voxgan::acquisition::encoding::Encoding;
 use voxgan::acquisition::operators::slice_profile::{SliceProfile, Sliced};
 use voxgan::acquisition::sampling::Axis as Encoded;
-use voxgan::acquisition::{Complex32, Compose};
+use voxgan::acquisition::{Complex32, Operator};
 use voxgan::config::{HeadRecipe, MotionRecipe as Moving};
 use voxgan::correct::autofocus::{Autofocus, autofocus};
 use voxgan::error::Result;
@@ -18,7 +18,7 @@ use voxgan::heads::{
 use voxgan::io::nifti;
 use voxgan::pretrained::TrainedRestorer;
 use voxgan::random::{Purpose, stream};
-use voxgan::recon::total_variation::{TotalVariation, minimum_total_variation};
+use voxgan::recon::{TotalVariation, minimum_total_variation};
 use voxgan::report::{Montage, write_png};
 use voxgan::simulate::degrade::{RandomMotion, ShotOrder};
 use voxgan::volume::Volume;
@@ -104,16 +104,16 @@ fn variation(truth: &Array4<f32>, measured: &Array4<f32>, profiles: &[SliceProfi
     let (_, d, h, w) = truth.dim();
     let (first, others) = profiles.split_first().expect("a coarser axis");
     let mut shape = [d, h, w];
-    let mut chain = Compose::of(Sliced::new(shape, first)?);
+    let mut sliced = Operator::new(Sliced::new(shape, first)?);
     shape = first.output(shape);
     for profile in others {
-        chain = chain.then(Sliced::new(shape, profile)?);
+        sliced = &Operator::new(Sliced::new(shape, profile)?) * &sliced;
         shape = profile.output(shape);
     }
     let y = measured.index_axis(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0)).into_dyn();
     let (lambda, iterations, balance) = VARIATION;
     let settings = TotalVariation { lambda, iterations, balance, ..TotalVariation::default() };
-    Ok(minimum_total_variation(&chain, y, &settings)?.image.mapv(|z| z.re).insert_axis(Axis(0)))
+    Ok(minimum_total_variation(&sliced, y, &settings)?.image.mapv(|z| z.re).insert_axis(Axis(0)))
 }
 
 pub fn inpaint(place: &Place) -> Result<()> {

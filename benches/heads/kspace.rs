@@ -5,13 +5,10 @@ use ndarray::{Array3, Array4, Axis, s};
 use voxgan::acquisition::coils::Birdcage;
 use voxgan::acquisition::encoding::{Encoding, Sampling};
 use voxgan::acquisition::sampling::{Angles, Columns, FastMri, Pattern, Radial, Spokes};
-use voxgan::acquisition::{Complex32, Linear as _};
+use voxgan::acquisition::{Complex32, LinearOperator as _};
 use voxgan::error::Result;
-use voxgan::heads;
-use voxgan::recon::total_variation::{TotalVariation, total_variation};
-use voxgan::recon::wavelet::{L1Wavelet, wavelet};
-use voxgan::recon::zero_filled::zero_filled;
-use voxgan::recon::{Acquired, Reconstruction};
+use voxgan::heads::Network;
+use voxgan::recon::{Acquired, L1Wavelet, Reconstruction, TotalVariation, ZeroFilled};
 
 use voxgan::pretrained::TrainedRestorer;
 
@@ -23,16 +20,16 @@ use crate::table::{Contest, head};
 /// The baselines, and the network last.
 fn methods<'a>(trained: &'a TrainedRestorer<Flex>) -> Vec<(&'static str, Solve<'a>)> {
     vec![
-        ("zero-filled", Box::new(zero_filled)),
-        ("total variation", Box::new(|acquired| total_variation(acquired, &TotalVariation::default()))),
-        ("L1-wavelet", Box::new(|acquired| wavelet(acquired, &L1Wavelet::default()))),
+        ("zero-filled", Box::new(|acquired: &Acquired<'_>| acquired.reconstruct(&ZeroFilled))),
+        ("total variation", Box::new(|acquired| acquired.reconstruct(&TotalVariation::default()))),
+        ("L1-wavelet", Box::new(|acquired| acquired.reconstruct(&L1Wavelet::default()))),
         ("network", Box::new(|acquired| by_network(trained, acquired))),
     ]
 }
 
 fn by_network(trained: &TrainedRestorer<Flex>, acquired: &Acquired<'_>) -> Result<Reconstruction> {
-    let found = heads::reconstruct(&trained.network, &trained.recipe, acquired, 1.0, &Default::default())?;
-    Ok(Reconstruction { image: found.image, traces: Vec::new() })
+    let TrainedRestorer { name, network, recipe, .. } = trained;
+    acquired.reconstruct(&Network { name, network, recipe, consistency: 1.0, device: &Default::default() })
 }
 
 fn radial(share: f64) -> Pattern {
@@ -81,7 +78,7 @@ pub fn recon(place: &Place) -> Result<()> {
                     .to_owned(),
             };
             encoding.coil_maps = (coils > 1).then(|| maps.clone());
-            let samples = encoding.operator()?.apply(image.into_dyn());
+            let samples = encoding.operator()?.forward(image.into_dyn());
             let samples = samples.into_dimensionality().expect("k-space of rank four");
             let acquired = Acquired::still(samples.view(), mask.view(), maps.view(), &[2, 3]);
             let truth = scan.insert_axis(Axis(0));

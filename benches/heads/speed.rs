@@ -8,7 +8,7 @@ use ndarray::{Array3, Array4};
 use voxgan::acquisition::Complex32;
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
-use voxgan::heads::{self, Inpaint, Motion, Progress, Superres, Translate, blocks, restore};
+use voxgan::heads::{Inpaint, Motion, Network, Progress, Superres, Translate, blocks, restore};
 use voxgan::pretrained::TrainedRestorer;
 use voxgan::recon::Acquired;
 
@@ -73,7 +73,9 @@ fn whole(trained: &TrainedRestorer<Flex>) -> Result<()> {
             });
             let maps = Array4::ones((1, LENGTH, LENGTH, LENGTH));
             let acquired = Acquired::still(data.view(), sampled.view(), maps.view(), &[2, 3]);
-            heads::reconstruct(&trained.network, &trained.recipe, &acquired, 1.0, &Default::default())?;
+            let TrainedRestorer { name, network, recipe, .. } = &trained;
+            let device = &Default::default();
+            acquired.reconstruct(&Network { name, network, recipe, consistency: 1.0, device })?;
             return Ok(());
         }
     };

@@ -12,16 +12,14 @@ use voxgan::acquisition::fourier::fft;
 use voxgan::acquisition::linear::noise;
 use voxgan::acquisition::operators::sensitivities::Sensitivities;
 use voxgan::acquisition::sampling::{Pattern, Poisson};
-use voxgan::acquisition::{Complex32, ComplexArray, Linear};
+use voxgan::acquisition::{Complex32, ComplexArray, LinearOperator};
 use voxgan::correct::n4;
 use voxgan::correct::n4::N4Options;
 use voxgan::error::Result;
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::io::{cfl, npy};
 use voxgan::random::{Purpose, stream};
-use voxgan::recon::Acquired;
-use voxgan::recon::sense::{Sense, sense};
-use voxgan::recon::wavelet::{L1Wavelet, wavelet};
+use voxgan::recon::{Acquired, L1Wavelet, Sense};
 use voxgan::simulate::phantom::{Ellipsoids, centred_grid};
 use voxgan::volume::Volume;
 
@@ -55,7 +53,7 @@ fn write_arrays(folder: &Path) -> Result<()> {
     let image = Ellipsoids::shepp_logan_2d(width as f64).volume(&grid)?.data;
     let image = image.index_axis_move(Axis(0), 0).mapv(Complex32::from).into_dyn();
     let maps = Birdcage::new(COILS).maps(SHAPE)?;
-    let mut full = Sensitivities::new(maps.clone()).apply(image);
+    let mut full = Sensitivities::new(maps.clone()).forward(image);
     fft(&mut full, &[2, 3]);
     let mut rng = stream(1, 0, 0, 0, Purpose::Start);
     let scale = NOISE * full.iter().map(|z| z.norm()).fold(0.0, f32::max) / 16.0;
@@ -107,11 +105,11 @@ fn time(case: &str, folder: &Path, repeats: usize) -> Result<()> {
             let acquired = Acquired::still(kspace.view(), sampled.view(), maps.view(), &[2, 3]);
             if case == "sense" {
                 let settings = Sense { iterations: 30, tolerance: 0.0, ..Sense::default() };
-                repeated(repeats, || sense(&acquired, &settings))
+                repeated(repeats, || acquired.reconstruct(&settings))
             } else {
                 let mut settings = L1Wavelet::default();
                 (settings.steps.iterations, settings.steps.tolerance) = (100, 0.0);
-                repeated(repeats, || wavelet(&acquired, &settings))
+                repeated(repeats, || acquired.reconstruct(&settings))
             }
         }
         other => panic!("{other}: no such case"),

@@ -9,13 +9,14 @@ use ndarray::{Array2, Array3, Array4};
 use serde::{Deserialize, Serialize};
 
 use super::fourier::Fourier;
-use super::linear::{Compose, Linear};
+use super::linear::{LinearOperator, Operator};
 use super::operators::array;
+use super::operators::cartesian::Cartesian;
 use super::operators::crop::Crop;
 use super::operators::nufft::{Accuracy, Nufft};
 use super::operators::sampled::Sampled;
 use super::operators::sensitivities::Sensitivities;
-use super::operators::shots::{MotionEncoded, Shots};
+use super::operators::shots::{Shots, motion_encoded};
 use super::operators::slice_profile::{SliceProfile, Sliced};
 use super::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
@@ -98,7 +99,7 @@ impl Encoding {
     /// Whether the description fits together.
     ///
     /// # Errors
-    /// [`Error::Value`] with the key that does not fit. Motion and trajectory are looked at when operators are built of them.
+    /// [`Error::Value`] with the key that does not fit. The trajectory is looked at when an operator is built of it.
     pub fn check(&self) -> Result<()> {
         let shape = |key: &str, shape: [usize; 3]| match shape.contains(&0) {
             true => {
@@ -123,23 +124,34 @@ impl Encoding {
             return Err(Error::value("coil_maps", expected, found, "estimate them on the encoded grid"));
         }
         match &self.sampling {
-            Sampling::Full => Ok(()),
-            Sampling::Mask(mask) if mask.shape() == grid => Ok(()),
+            Sampling::Full => {}
+            Sampling::Mask(mask) if mask.shape() == grid => {}
             Sampling::Mask(mask) => {
                 let (expected, found) = (format!("{grid:?}, the encoded grid"), format!("{:?}", mask.dim()));
-                Err(Error::value("sampling.mask", expected, found, "make the mask on the encoded grid"))
+                return Err(Error::value(
+                    "sampling.mask",
+                    expected,
+                    found,
+                    "make the mask on the encoded grid",
+                ));
             }
-            Sampling::Trajectory(_) if matches!(self.transformed, [_, true, true]) => Ok(()),
+            Sampling::Trajectory(_) if matches!(self.transformed, [_, true, true]) => {}
             Sampling::Trajectory(_) => {
                 let expected = "H and W, and D of a volume, along a trajectory";
                 let found = format!("{:?}", self.transformed);
-                Err(Error::value(
-                    "transformed",
-                    expected,
-                    found,
-                    "turn the volume so that slices lie along D",
-                ))
+                let advice = "turn the volume so that slices lie along D";
+                return Err(Error::value("transformed", expected, found, advice));
             }
+        }
+        self.shots.as_ref().map_or(Ok(()), |shots| shots.check(&self.places()))
+    }
+
+    /// The places `[D, H, W]` that each coil measures.
+    fn places(&self) -> [usize; 3] {
+        match &self.sampling {
+            Sampling::Trajectory(points) if self.transformed[0] => [1, 1, points.nrows()],
+            Sampling::Trajectory(points) => [self.grid()[0], 1, points.nrows()],
+            _ => self.grid(),
         }
     }
 
@@ -160,33 +172,44 @@ impl Encoding {
     /// trajectory `[coils, 1, 1, samples]`, or `[coils, D, 1, samples]` where D is not transformed.
     ///
     /// # Errors
-    /// [`Error::Value`] with the key that does not fit, and as [`Nufft::new`] and [`MotionEncoded::new`].
-    pub fn operator(&self) -> Result<Box<dyn Linear>> {
+    /// [`Error::Value`] with the key that does not fit, and as [`Nufft::new`] and [`motion_encoded`].
+    pub fn operator(&self) -> Result<Operator> {
         self.check()?;
+        let still = self.still()?;
+        match &self.shots {
+            Some(shots) => motion_encoded(&still, shots, self.spacing_mm),
+            None => Ok(still),
+        }
+    }
+
+    /// The same of an image that lies still.
+    fn still(&self) -> Result<Operator> {
         let [d, h, w] = self.grid();
         let (sliced, grid, coils) = (self.sliced(), self.grid(), [self.coils(), d, h, w]);
-        let mut chain = match &self.slice_profile {
-            Some(profile) => Compose::of(Sliced::new(self.shape, profile)?).then(Crop::new(&sliced, &grid)),
-            None => Compose::of(Crop::new(&sliced, &grid)),
+        let axes: Vec<usize> = self.axes().iter().map(|axis| axis + 1).collect();
+        if let (Sampling::Mask(mask), true) =
+            (&self.sampling, self.slice_profile.is_none() && grid == self.shape)
+        {
+            let maps = self.coil_maps.clone().unwrap_or_else(|| Array4::ones(coils));
+            return Ok(Operator::new(Cartesian::new(maps, mask.clone(), &axes)));
+        }
+        let mut operator = Operator::new(Crop::new(&sliced, &grid));
+        if let Some(profile) = &self.slice_profile {
+            operator = &operator * &Operator::new(Sliced::new(self.shape, profile)?);
+        }
+        let seen = match &self.coil_maps {
+            Some(maps) => Operator::new(Sensitivities::new(maps.clone())),
+            None => Operator::new(OneCoil { image: grid, coils }),
         };
-        chain = match &self.coil_maps {
-            Some(maps) => chain.then(Sensitivities::new(maps.clone())),
-            None => chain.then(OneCoil { image: grid, coils }),
+        let transform = match self.nufft()? {
+            Some(nufft) => Operator::new(nufft),
+            None => Operator::new(Fourier::new(&coils, &axes)),
         };
-        chain = match self.nufft()? {
-            Some(nufft) => chain.then(nufft),
-            None => {
-                let axes: Vec<usize> = self.axes().iter().map(|axis| axis + 1).collect();
-                chain.then(Fourier::new(&coils, &axes))
-            }
-        };
+        operator = &transform * &(&seen * &operator);
         if let Sampling::Mask(mask) = &self.sampling {
-            chain = chain.then(Sampled::new(mask.clone(), coils[0]));
+            operator = &Operator::new(Sampled::new(mask.clone(), coils[0])) * &operator;
         }
-        match &self.shots {
-            Some(shots) => Ok(Box::new(MotionEncoded::new(chain, shots, self.spacing_mm)?)),
-            None => Ok(Box::new(chain)),
-        }
+        Ok(operator)
     }
 }
 
@@ -196,7 +219,7 @@ struct OneCoil {
     coils: [usize; 4],
 }
 
-impl Linear for OneCoil {
+impl LinearOperator for OneCoil {
     fn input_shape(&self) -> &[usize] {
         &self.image
     }
@@ -205,7 +228,7 @@ impl Linear for OneCoil {
         &self.coils
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         assert_eq!(x.shape(), self.image, "the image of one coil");
         x.insert_axis(ndarray::Axis(0))
     }

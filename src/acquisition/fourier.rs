@@ -11,7 +11,7 @@ use ndarray::{ArrayViewMut2, Axis};
 use rayon::prelude::*;
 use rustfft::{Fft, FftDirection, FftPlanner};
 
-use super::linear::Linear;
+use super::linear::LinearOperator;
 use super::{Complex32, ComplexArray};
 
 /// Transforms `x` in place along `axes`: image to k-space.
@@ -48,7 +48,7 @@ impl Fourier {
     }
 }
 
-impl Linear for Fourier {
+impl LinearOperator for Fourier {
     fn input_shape(&self) -> &[usize] {
         &self.shape
     }
@@ -57,7 +57,7 @@ impl Linear for Fourier {
         &self.shape
     }
 
-    fn apply(&self, mut x: ComplexArray) -> ComplexArray {
+    fn forward(&self, mut x: ComplexArray) -> ComplexArray {
         assert_eq!(x.shape(), self.shape, "the transform's shape");
         fft(&mut x, &self.axes);
         x

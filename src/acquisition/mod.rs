@@ -4,6 +4,7 @@
 //! DC in the middle, at index ⌊n/2⌋ of every transformed axis, and the transform is orthonormal ([`fourier`]).
 
 pub mod coils;
+pub mod conjugate_gradient;
 pub mod encoding;
 pub mod fourier;
 pub mod image;
@@ -11,7 +12,7 @@ pub mod linear;
 pub mod operators;
 pub mod sampling;
 
-pub use linear::{Compose, Linear};
+pub use linear::{LinearOperator, Operator};
 
 /// Complex numbers as they are stored: single precision.
 pub type Complex32 = num_complex::Complex<f32>;

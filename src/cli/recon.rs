@@ -14,12 +14,7 @@ use crate::io::raw::RawOptions;
 use crate::pipeline::recon::{Maps, Method, Network, Options, Outcome, recon};
 use crate::pipeline::{Device, Event, Progress};
 use crate::pretrained::restorer;
-use crate::recon::grappa::Grappa;
-use crate::recon::pocs::Pocs;
-use crate::recon::reconstruct::Method as Classical;
-use crate::recon::sense::Sense;
-use crate::recon::total_variation::TotalVariation;
-use crate::recon::wavelet::L1Wavelet;
+use crate::recon::{Grappa, L1Wavelet, Method as Classical, Pocs, Sense, TotalVariation};
 
 /// Reconstruct raw data by a classical method, or by a network.
 ///
@@ -167,8 +162,7 @@ pub fn reconstruct(options: &Options) -> Result<()> {
     match (&network, data_residual) {
         (Some(known), result) => {
             println!("null-space component: {:.2} % of the image's norm", 100.0 * known.null_space_share);
-            let [baseline, result] =
-                [known.baseline_residual, result].map(|residual| residual.unwrap_or(f64::NAN));
+            let (baseline, result) = (known.baseline_residual, result.unwrap_or(f64::NAN));
             println!("data residual: baseline {baseline:.2e}, result {result:.2e}");
         }
         (None, Some(residual)) => println!("  samples not explained: {:.2} %", 100.0 * residual),

@@ -6,7 +6,7 @@ use ndarray::{Array3, ArrayView3, Axis as ArrayAxis, Zip};
 
 use crate::acquisition::Complex32;
 use crate::acquisition::fourier::{fft, ifft};
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::operators::motion::{Moved, Rigid};
 use crate::acquisition::sampling::Axis;
 use crate::error::{Error, Result};
@@ -125,7 +125,7 @@ fn slabs(image: &Array3<Complex32>, settings: &Autofocus) -> Vec<Array3<Complex3
 }
 
 fn moved(part: &Array3<Complex32>, pose: &Rigid, spacing_mm: [f64; 3]) -> Result<Array3<Complex32>> {
-    let moved = Moved::new(part.dim().into(), pose, spacing_mm)?.apply(part.clone().into_dyn());
+    let moved = Moved::new(part.dim().into(), pose, spacing_mm)?.forward(part.clone().into_dyn());
     Ok(moved.into_dimensionality().expect("an image of three axes"))
 }
 

@@ -13,6 +13,7 @@ use crate::anatomy::shape::{Connectivity, components};
 use crate::convert::image_to_tensor;
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
+use crate::recon;
 use crate::simulate::synthesis::LabelMap;
 
 /// What was measured, and what is known of it.
@@ -26,6 +27,37 @@ pub struct Case {
     pub condition: Vec<f32>,
     /// The measurement that the result must be consistent with.
     pub measurement: Measurement,
+    /// What all values were divided by; one for images that come scaled already.
+    pub scale: f32,
+}
+
+/// What a user has of a head's scan.
+#[derive(Clone, Copy)]
+pub enum Input<'a, 'k> {
+    /// Voxels `[C, D, H, W]` that are so many times coarser along `[D, H, W]` than the result.
+    Coarse(&'a Array4<f32>, [usize; 3]),
+    /// An image `[C, D, H, W]` of which only these voxels `[D, H, W]` are known.
+    Torn(&'a Array4<f32>, &'a Array3<bool>),
+    /// An image `[C, D, H, W]`.
+    Image(&'a Array4<f32>),
+    /// An image `[C, D, H, W]`, so many years before what is asked for, of a person of this group; none for the first group.
+    Earlier(&'a Array4<f32>, f64, Option<&'a str>),
+    /// k-space.
+    Kspace(&'a recon::Problem<'k>),
+}
+
+impl Input<'_, '_> {
+    /// Weights of the head `name` restore something else than this.
+    pub(super) fn of_another(self, name: &str) -> Error {
+        let needed = match self {
+            Self::Coarse(..) => "superres",
+            Self::Torn(..) => "inpaint",
+            Self::Image(_) => "motion or translate",
+            Self::Earlier(..) => "progress",
+            Self::Kspace(_) => "recon, or motion with known = true of a head whose motion is known",
+        };
+        Error::value("head", needed, name, "give weights of that head")
+    }
 }
 
 /// What examples are made of.
@@ -150,13 +182,29 @@ impl Case {
     /// The case of an image `[C, D, H, W]` without a measurement, and so without data consistency.
     pub fn unconstrained(image: Array4<f32>) -> Self {
         let input = image.clone();
-        Self { input, initial: image, condition: Vec::new(), measurement: Measurement::Nothing }
+        let measurement = Measurement::Nothing;
+        Self { input, initial: image, condition: Vec::new(), measurement, scale: 1.0 }
     }
 
     /// The same of an image in which what was cut away, as a skull, stays away.
     pub fn cut_out(image: Array4<f32>) -> Self {
         let measurement = shown(&image).map_or(Measurement::Nothing, |shown| Measurement::Mask { shown });
         Self { measurement, ..Self::unconstrained(image) }
+    }
+
+    /// The case with all values divided by `scale`.
+    pub(super) fn scaled(mut self, scale: f32) -> Self {
+        for image in [&mut self.input, &mut self.initial] {
+            image.mapv_inplace(|x| x / scale);
+        }
+        match &mut self.measurement {
+            Measurement::Nothing | Measurement::Mask { .. } => {}
+            Measurement::Means { values, .. } | Measurement::Voxels { values, .. } => {
+                values.mapv_inplace(|x| x / scale);
+            }
+            Measurement::Kspace { samples, .. } => samples.mapv_inplace(|k| k / scale),
+        }
+        Self { scale: self.scale * scale, ..self }
     }
 
     /// The condition `[1, length]`; none without.

@@ -2,8 +2,8 @@
 
 use ndarray::{Array3, Array4, ArrayView3};
 
+use crate::acquisition::conjugate_gradient::{ConjugateGradient, Stop};
 use crate::acquisition::{Complex32, ComplexArray};
-use crate::recon::conjugate_gradient::conjugate_gradient;
 
 /// Iterations at most.
 const ITERATIONS: usize = 2000;
@@ -60,7 +60,8 @@ fn solve(image: ArrayView3<f32>, number: &Array3<usize>, beside: &[Vec<[usize; 3
         });
         ComplexArray::from_shape_vec(vec![beside.len()], values.collect()).expect("one value a voxel")
     };
-    let (solution, _) = conjugate_gradient(laplacian, &rhs, ITERATIONS, TOLERANCE);
+    let stop = Stop { iterations: ITERATIONS, tolerance: TOLERANCE };
+    let solution = ConjugateGradient::new(&laplacian, stop).solve(&rhs, &mut |_| ());
     solution.iter().map(|z| z.re).collect()
 }
 

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 
 use super::case::part;
 use super::harmonic::harmonic;
-use super::{Case, Channels, Example, Head, Measurement, Subject};
+use super::{Case, Channels, Example, Head, Input, Measurement, Subject};
 use crate::config::InpaintRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
@@ -39,7 +39,7 @@ impl Inpaint {
         let missing = known.mapv(|known| f32::from(u8::from(!known))).insert_axis(Axis(0));
         let input = concatenate(Axis(0), &[initial.view(), missing.view()]).expect("images of one grid");
         let measurement = Measurement::Voxels { known: known.clone(), values: image.clone() };
-        Ok(Case { input, initial, condition: Vec::new(), measurement })
+        Ok(Case { input, measurement, ..Case::unconstrained(initial) })
     }
 
     /// What is known of a grid, `[D, H, W]`: missing are a few ellipsoids, or slices across an axis of several voxels.
@@ -82,6 +82,13 @@ impl Inpaint {
 impl Head for Inpaint {
     fn channels(&self) -> Channels {
         Channels { input: 2, image: 1, condition: 0 }
+    }
+
+    fn case_of(&self, input: Input) -> Result<Case> {
+        match input {
+            Input::Torn(image, known) => self.case(image, known),
+            other => Err(other.of_another("inpaint")),
+        }
     }
 
     fn example(

@@ -6,13 +6,13 @@ use nalgebra::DMatrix;
 use ndarray::Array3;
 
 use super::case::Measurement;
-use super::encoding::Encoder;
 use crate::acquisition::ComplexArray;
+use crate::acquisition::conjugate_gradient::{ConjugateGradient, Stop};
 use crate::acquisition::operators::slice_profile::SliceProfile;
 use crate::convert::image_to_tensor;
 use crate::error::Result;
 use crate::ops::VolumeOps;
-use crate::ops::physics::{Along, Matrix, Selection};
+use crate::ops::physics::{Along, Encoder, Matrix, Selection};
 
 /// A measurement and its operator, on `[1, C, D, H, W]`.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub enum Measured<B: VolumeOps> {
 }
 
 /// Steps towards the nearest image that gives the samples, where they do not follow from it in one.
-const STEPS: usize = 10;
+const STOP: Stop = Stop { iterations: 10, tolerance: 0.0 };
 
 /// Means along one axis, and the minimum-norm image of given means.
 #[derive(Clone, Debug)]
@@ -148,7 +148,11 @@ impl<B: VolumeOps> Measured<B> {
             Self::Voxels { .. } => y,
             Self::Kspace { encoder, .. } => {
                 let rhs = encoder.adjoint(y);
-                if encoder.is_isometric() { rhs } else { conjugate_gradient(encoder, rhs) }
+                if encoder.is_isometric() {
+                    return rhs;
+                }
+                let normal = |x: Tensor<B, 5>| encoder.adjoint(encoder.apply(x));
+                ConjugateGradient::new(&normal, STOP).solve(&rhs, &mut |_| ())
             }
         }
     }
@@ -194,25 +198,6 @@ impl<B: VolumeOps> Measured<B> {
 
 fn selection<B: Backend>(places: &Array3<bool>, device: &B::Device) -> Selection<B> {
     Selection::new(places.iter().copied(), places.dim().into(), device)
-}
-
-/// Solves `AᴴA·x = rhs` from zero.
-fn conjugate_gradient<B: VolumeOps>(encoder: &Encoder<B>, rhs: Tensor<B, 5>) -> Tensor<B, 5> {
-    let dot = |a: &Tensor<B, 5>, b: &Tensor<B, 5>| (a.clone() * b.clone()).sum().reshape([1, 1, 1, 1, 1]);
-    let mut x = rhs.zeros_like();
-    let (mut residual, mut direction) = (rhs.clone(), rhs.clone());
-    let mut square = dot(&residual, &residual);
-    for _ in 0..STEPS {
-        let image = encoder.adjoint(encoder.apply(direction.clone()));
-        // A residual of zero leaves everything as it is.
-        let step = square.clone() / (dot(&direction, &image) + f64::from(f32::MIN_POSITIVE));
-        x = x + direction.clone() * step.clone();
-        residual = residual - image * step;
-        let next = dot(&residual, &residual);
-        direction = residual.clone() + direction * (next.clone() / (square + f64::from(f32::MIN_POSITIVE)));
-        square = next;
-    }
-    x
 }
 
 /// Complex samples `[coils, …]` of rank four as a batch of one, `[1, 2·coils, …]`.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! truth ──Head::example──▶ Case {input, initial, condition, measurement} ──Problem──▶ Restorer ──data consistency──▶ image
-//! file  ──head's own case──▶ Case ────────────────────────────────────────────────▶ restore ──▶ Restored
+//! file  ──Head::case_of──▶ Case ────────────────────────────────────────────────▶ restore ──▶ Restored
 //! ```
 //!
 //! | Head | Measurement | Initial estimate | Data consistency |
@@ -24,7 +24,6 @@
 
 mod case;
 mod discriminator;
-pub mod encoding;
 mod harmonic;
 mod inpaint;
 pub mod loss;
@@ -39,7 +38,7 @@ mod restore;
 mod superres;
 mod translate;
 
-pub use case::{Case, Example, Measurement, Problem, Subject};
+pub use case::{Case, Example, Input, Measurement, Problem, Subject};
 pub use discriminator::{PatchDiscriminator, RestorationDiscriminator};
 pub use harmonic::harmonic;
 pub use inpaint::Inpaint;
@@ -48,7 +47,7 @@ pub use motion::Motion;
 pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
 pub use progress::Progress;
 pub use recon::{Recon, brightness, complex, pair};
-pub use reconstruct::{FromNetwork, reconstruct};
+pub use reconstruct::Network;
 pub use restore::{Restored, blocks, restore};
 pub use superres::{Superres, finer_grid, interpolated, measure};
 pub use translate::Translate;
@@ -76,6 +75,12 @@ pub trait Head: std::fmt::Debug + Sync {
     fn factor(&self) -> [usize; 3] {
         [1; 3]
     }
+
+    /// The problem of what a user has of a scan.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Value`] for an input of another head, and one that the recipe was not trained for.
+    fn case_of(&self, input: Input) -> Result<Case>;
 
     /// A problem made of a part of a subject, and its truth, of the grid `patch`. All that is random about it depends on the
     /// address (seed, step, sample).

@@ -6,15 +6,15 @@ use nalgebra::Matrix4;
 use ndarray::{Array4, Axis, s};
 
 use super::case::{part, part_at};
-use super::recon::{pair, with_samples};
-use super::{Case, Channels, Example, Head, Subject};
+use super::recon::{brightness, pair, with_samples};
+use super::{Case, Channels, Example, Head, Input, Subject};
 use crate::acquisition::encoding::Encoding;
 use crate::acquisition::operators::motion::Rigid;
-use crate::acquisition::{Complex32, ComplexArray};
+use crate::acquisition::{Complex32, ComplexArray, Operator};
 use crate::config::MotionRecipe;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
-use crate::recon::sense::{Sense, least_squares};
+use crate::recon::{Sense, least_squares};
 use crate::simulate::degrade::Motion as Moves;
 use crate::volume::Volume;
 
@@ -45,8 +45,13 @@ impl Motion {
     /// As [`Encoding::operator`].
     pub fn known(&self, encoding: Encoding, samples: ComplexArray) -> Result<Case> {
         let operator = encoding.operator()?;
-        let initial = pair(&least_squares(&*operator, samples.clone(), 1.0, &START).image);
-        Ok(with_samples(encoding, samples, initial))
+        Ok(Self::by(&operator, encoding, samples))
+    }
+
+    /// The same with the operator of the encoding.
+    fn by(operator: &Operator, encoding: Encoding, samples: ComplexArray) -> Case {
+        let initial = pair(&least_squares(operator, samples.clone(), 1.0, &START).image);
+        with_samples(encoding, samples, initial)
     }
 }
 
@@ -95,6 +100,26 @@ impl Head for Motion {
         Channels { input: channels, image: channels, condition: 0 }
     }
 
+    fn case_of(&self, input: Input) -> Result<Case> {
+        match input {
+            Input::Image(image) if !self.recipe.known => Ok(self.unknown(image.clone())),
+            Input::Image(_) => {
+                let expected = "weights for images whose motion is not known";
+                Err(Error::value(
+                    "head.known",
+                    expected,
+                    "known = true",
+                    "give weights trained with known = false",
+                ))
+            }
+            Input::Kspace(problem) if self.recipe.known && problem.acquired.moves.is_some() => {
+                let case = self.known(problem.acquired.encoding(), problem.acquired.measured())?;
+                Ok(case.scaled(brightness(&problem.zero_filled())))
+            }
+            other => Err(other.of_another("motion")),
+        }
+    }
+
     /// Motion acts on all of an image: its part is taken afterwards, but of a known motion, whose samples are those of the
     /// part alone.
     fn example(
@@ -111,8 +136,9 @@ impl Head for Motion {
             let shots = self.recipe.motion.draw(&volume, rng)?.shots(patch)?;
             let encoding = Encoding { shots: Some(shots), ..Encoding::full(patch, [1.0; 3]) };
             let truth = truth.index_axis_move(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0));
-            let samples = encoding.operator()?.apply(truth.clone().into_dyn());
-            return Ok(Example { case: self.known(encoding, samples)?, truth: pair(&truth) });
+            let operator = encoding.operator()?;
+            let samples = &operator * truth.clone().into_dyn();
+            return Ok(Example { case: Self::by(&operator, encoding, samples), truth: pair(&truth) });
         }
         let volume = Volume::new(image.clone(), Matrix4::identity());
         let motion = self.recipe.motion.draw(&volume, rng)?;

@@ -4,7 +4,7 @@ use ndarray::{Array4, Axis};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::{Case, Channels, Example, Head, Subject};
+use super::{Case, Channels, Example, Head, Input, Subject};
 use crate::config::ProgressRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
@@ -63,6 +63,13 @@ impl Progress {
 impl Head for Progress {
     fn channels(&self) -> Channels {
         Channels { input: 1, image: 1, condition: 1 + self.recipe.groups.len() }
+    }
+
+    fn case_of(&self, input: Input) -> Result<Case> {
+        match input {
+            Input::Earlier(image, years, group) => self.case(image.clone(), years, group),
+            other => Err(other.of_another("progress")),
+        }
     }
 
     fn example(

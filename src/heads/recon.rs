@@ -5,19 +5,15 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use super::case::part;
-use super::{Case, Channels, Example, Head, Measurement, Subject};
+use super::{Case, Channels, Example, Head, Input, Measurement, Subject};
 use crate::acquisition::coils::Birdcage;
-use crate::acquisition::encoding::{Encoding, Sampling};
-use crate::acquisition::{Complex32, ComplexArray, Linear};
+use crate::acquisition::encoding::Encoding;
+use crate::acquisition::{Complex32, ComplexArray};
 use crate::config::{InitialEstimate, ReconRecipe};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
-use crate::recon::Acquired;
-use crate::recon::coil_encoding::CoilEncoding;
 use crate::recon::fista::Steps;
-use crate::recon::total_variation::{TotalVariation, total_variation};
-use crate::recon::wavelet::{L1Wavelet, wavelet};
-use crate::recon::zero_filled::zero_filled;
+use crate::recon::{Acquired, L1Wavelet, Method, Problem, Reconstruct, TotalVariation};
 use crate::stats::lower_rank;
 
 /// Iterations of the total variation that networks see: a quarter of what the method takes for itself.
@@ -38,56 +34,44 @@ impl Recon {
         Self { recipe: recipe.clone() }
     }
 
-    /// The case of a measurement, scaled as networks take it.
+    /// The case of a measurement.
     ///
     /// # Errors
     /// As the methods of [`crate::recon`] that its recipe names.
-    pub fn case(&self, acquired: &Acquired<'_>) -> Result<Case> {
-        let initial = pair(&classical(self.recipe.initial, acquired)?);
+    pub fn case(&self, problem: &Problem<'_>) -> Result<Case> {
+        let initial = pair(&classical(self.recipe.initial, problem)?);
         let mut input = initial.clone();
         for &method in &self.recipe.extra_inputs {
-            input.append(Axis(0), pair(&classical(method, acquired)?).view()).expect("images of one shape");
+            input.append(Axis(0), pair(&classical(method, problem)?).view()).expect("images of one shape");
         }
         let condition = match self.recipe.patterns.len() {
             1 => Vec::new(),
-            _ => vec![(acceleration(acquired.sampled) as f32).log2()],
+            _ => vec![(acceleration(problem.acquired.sampled) as f32).log2()],
         };
-        Ok(Case { input, condition, ..with_samples(encoding(acquired), acquired.measured(), initial) })
+        let case = with_samples(problem.acquired.encoding(), problem.acquired.measured(), initial);
+        Ok(Case { input, condition, ..case }.scaled(brightness(&problem.zero_filled())))
     }
 }
 
 /// The image of a classical method, after few iterations.
-fn classical(method: InitialEstimate, acquired: &Acquired<'_>) -> Result<Array3<Complex32>> {
-    let found = match method {
-        InitialEstimate::ZeroFilled => zero_filled(acquired),
+fn classical(method: InitialEstimate, problem: &Problem<'_>) -> Result<Array3<Complex32>> {
+    let method = match method {
+        InitialEstimate::ZeroFilled => Method::ZeroFilled,
         InitialEstimate::TotalVariation => {
-            total_variation(acquired, &TotalVariation { iterations: VARIATION, ..TotalVariation::default() })
+            Method::TotalVariation(TotalVariation { iterations: VARIATION, ..TotalVariation::default() })
         }
         InitialEstimate::L1Wavelet => {
             let default = L1Wavelet::default();
-            wavelet(acquired, &L1Wavelet { steps: Steps { iterations: WAVELET, ..default.steps }, ..default })
+            Method::Wavelet(L1Wavelet { steps: Steps { iterations: WAVELET, ..default.steps }, ..default })
         }
     };
-    Ok(found?.image)
-}
-
-/// A measurement in plain data.
-pub(super) fn encoding(acquired: &Acquired<'_>) -> Encoding {
-    let (coils, d, h, w) = acquired.kspace.dim();
-    let mut encoding = Encoding::full([d, h, w], acquired.moves.map_or([1.0; 3], |moves| moves.spacing_mm));
-    encoding.shots = acquired.moves.map(|moves| moves.shots.clone());
-    encoding.transformed = [0, 1, 2].map(|axis| acquired.axes.contains(&(axis + 1)));
-    encoding.sampling = Sampling::Mask(acquired.sampled.to_owned());
-    // One coil that sees all alike needs no map, and its image follows from the samples in one step.
-    let plain = coils == 1 && acquired.maps.iter().all(|&s| s == Complex32::from(1.0));
-    encoding.coil_maps = (!plain).then(|| acquired.maps.to_owned());
-    encoding
+    Ok(method.reconstruct(problem)?.image)
 }
 
 /// A case without a condition: samples, and this initial estimate, `[2, D, H, W]`.
 pub(super) fn with_samples(encoding: Encoding, samples: ComplexArray, initial: Array4<f32>) -> Case {
     let measurement = Measurement::Kspace { encoding: Box::new(encoding), samples };
-    Case { input: initial.clone(), initial, condition: Vec::new(), measurement }
+    Case { measurement, ..Case::unconstrained(initial) }
 }
 
 impl Head for Recon {
@@ -96,6 +80,17 @@ impl Head for Recon {
             input: 2 * (1 + self.recipe.extra_inputs.len()),
             image: 2,
             condition: usize::from(self.recipe.patterns.len() > 1),
+        }
+    }
+
+    fn case_of(&self, input: Input) -> Result<Case> {
+        match input {
+            Input::Kspace(problem) if problem.acquired.moves.is_none() => self.case(problem),
+            Input::Kspace(_) => {
+                let advice = "give weights of motion that were trained with known = true";
+                Err(Error::value("head", "one of known motion", "recon", advice))
+            }
+            other => Err(other.of_another("recon")),
         }
     }
 
@@ -119,8 +114,9 @@ impl Head for Recon {
             coils => Birdcage::new(coils).maps(patch)?,
         };
         let axes: Vec<usize> = (1..=3).filter(|axis| patch[axis - 1] > 1).collect();
-        let measurement = CoilEncoding::new(maps.clone(), mask.clone(), &axes);
-        let mut samples = measurement.apply(truth.clone().into_dyn());
+        let acquired = Acquired::still(maps.view(), mask.view(), maps.view(), &axes);
+        let operator = acquired.encoding().operator()?;
+        let mut samples = &operator * truth.clone().into_dyn();
         let noise = (self.recipe.noise * rng.random::<f64>()) as f32;
         if noise > 0.0 {
             for mut coil in samples.outer_iter_mut() {
@@ -132,11 +128,11 @@ impl Head for Recon {
                 });
             }
         }
-        // As measurements are scaled of which the truth is not known.
-        let scale = 1.0 / brightness(&three(measurement.adjoint(samples.clone())));
-        let samples = samples.mapv(|k| k * scale).into_dimensionality::<Ix4>().expect("k-space of rank four");
-        let case = self.case(&Acquired::still(samples.view(), mask.view(), maps.view(), &axes))?;
-        Ok(Example { case, truth: pair(&truth.mapv(|z| z * scale)) })
+        let samples = samples.into_dimensionality::<Ix4>().expect("k-space of rank four");
+        let measured = Acquired { kspace: samples.view(), ..acquired };
+        let case = self.case(&Problem::with_operator(measured, operator)?)?;
+        let truth = pair(&truth.mapv(|z| z / case.scale));
+        Ok(Example { case, truth })
     }
 }
 

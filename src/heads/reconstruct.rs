@@ -1,98 +1,83 @@
 //! A trained network as a method of reconstruction, beside the classical ones of [`crate::recon`].
 
-use ndarray::{Array3, Axis, Slice, concatenate};
+use ndarray::{Array3, ArrayView3, Axis, concatenate};
 
-use super::recon::encoding;
-use super::{Motion, Recon, Restored, Restorer, blocks, brightness, complex, restore};
+use super::{Input, Restorer, blocks, complex, head, restore};
 use crate::acquisition::Complex32;
-use crate::config::{HeadRecipe, RestorationRecipe};
+use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
-use crate::recon::Acquired;
-use crate::recon::zero_filled::zero_filled;
+use crate::recon::{Learned, Problem, Reconstruct, Reconstruction};
 
-/// What a network makes of a measurement.
-#[derive(Clone, Debug)]
-pub struct FromNetwork {
-    /// The image, `[D, H, W]`.
-    pub image: Array3<Complex32>,
-    /// Its null-space component, which the samples do not determine.
-    pub null_space: Array3<Complex32>,
+/// A network of reconstruction, or of known motion, with data consistency after it. A network of slices takes those along D one by
+/// one, which must not be in k-space. Networks of reconstruction start where their recipe says, those of known motion from the
+/// least-squares image.
+#[derive(Clone, Copy, Debug)]
+pub struct Network<'a, B: VolumeOps> {
+    /// Which one it is, with the SHA-256 of its weights.
+    pub name: &'a str,
+    /// The network.
+    pub network: &'a Restorer<B>,
+    /// What it was trained for.
+    pub recipe: &'a RestorationRecipe,
+    /// Weight of data consistency, from 0 to 1 (see [`super::Measured::data_consistency`]).
+    pub consistency: f64,
+    /// Where to compute.
+    pub device: &'a B::Device,
 }
 
-/// The image of a measurement by `network` of this recipe; `weight` of the way to the samples is gone at last. A network of
-/// slices takes those along D one by one, which must not be in k-space. Networks of reconstruction start where their recipe
-/// says, those of known motion from the least-squares image.
-///
-/// # Errors
-/// [`Error::Value`] for weights of another head, slices that lie otherwise, and motion where a network sees slices or where it
-/// is of known motion and none is known.
-pub fn reconstruct<B: VolumeOps>(
-    network: &Restorer<B>,
-    recipe: &RestorationRecipe,
-    acquired: &Acquired<'_>,
-    weight: f64,
-    device: &B::Device,
-) -> Result<FromNetwork> {
-    let slices = acquired.kspace.shape()[1];
-    if recipe.flat() && slices > 1 && acquired.axes.contains(&1) {
-        let advice = "give slices whose k-space is two-dimensional, or a network of volumes";
-        return Err(Error::value("k-space axes", "H and W, with slices along D", "D too", advice));
+impl<B: VolumeOps> Reconstruct for Network<'_, B> {
+    fn name(&self) -> String {
+        self.name.into()
     }
-    if recipe.flat() && slices > 1 && acquired.moves.is_some() {
-        let advice = "give a network of volumes: motion mixes slices";
-        return Err(Error::value("shots", "none for a network of slices", "known motion", advice));
-    }
-    let parts = if recipe.flat() { slices } else { 1 };
-    let images = (0..parts).map(|number| {
-        let mut part = *acquired;
-        if recipe.flat() {
-            let at = Slice::from(number..number + 1);
-            part.kspace.slice_axis_inplace(Axis(1), at);
-            part.sampled.slice_axis_inplace(Axis(0), at);
-            part.maps.slice_axis_inplace(Axis(1), at);
+
+    fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        let acquired = &problem.acquired;
+        if !self.recipe.flat() || acquired.kspace.shape()[1] == 1 {
+            return self.one(problem);
         }
-        one(network, recipe, &part, weight, device)
-    });
-    let found = images.collect::<Result<Vec<_>>>()?;
-    let joined = |part: &dyn Fn(&FromNetwork) -> Array3<Complex32>| {
-        let parts: Vec<_> = found.iter().map(part).collect();
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        concatenate(Axis(0), &views).expect("slices of one shape")
-    };
-    Ok(FromNetwork {
-        image: joined(&|one| one.image.clone()),
-        null_space: joined(&|one| one.null_space.clone()),
-    })
+        if acquired.axes.contains(&1) {
+            let advice = "give slices whose k-space is two-dimensional, or a network of volumes";
+            return Err(Error::value("k-space axes", "H and W, with slices along D", "D too", advice));
+        }
+        if acquired.moves.is_some() {
+            let advice = "give a network of volumes: motion mixes slices";
+            return Err(Error::value("shots", "none for a network of slices", "known motion", advice));
+        }
+        let found = problem.slices().map(|slice| self.one(&slice)).collect::<Result<Vec<_>>>()?;
+        let (mut images, mut initials, mut null_spaces) = (Vec::new(), Vec::new(), Vec::new());
+        for Reconstruction { image, learned, .. } in &found {
+            let learned = learned.as_ref().expect("what a network's image rests on");
+            images.push(image.view());
+            initials.push(learned.initial.view());
+            null_spaces.push(learned.null_space.view());
+        }
+        let joined = |parts: &[ArrayView3<'_, Complex32>]| -> Array3<Complex32> {
+            concatenate(Axis(0), parts).expect("slices of one shape")
+        };
+        Ok(learned(joined(&images), joined(&initials), joined(&null_spaces)))
+    }
 }
 
-/// A slice, or a whole volume.
-fn one<B: VolumeOps>(
-    network: &Restorer<B>,
-    recipe: &RestorationRecipe,
-    acquired: &Acquired<'_>,
-    weight: f64,
-    device: &B::Device,
-) -> Result<FromNetwork> {
-    let zero_filled = zero_filled(acquired)?.image;
-    let scale = brightness(&zero_filled);
-    if scale <= f32::MIN_POSITIVE {
-        return Ok(FromNetwork { null_space: Array3::zeros(zero_filled.raw_dim()), image: zero_filled });
+impl<B: VolumeOps> Network<'_, B> {
+    /// A slice, or a whole volume.
+    fn one(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        let case = head(&self.recipe.head).case_of(Input::Kspace(problem))?;
+        if case.scale <= f32::MIN_POSITIVE {
+            let nothing = Array3::zeros(problem.acquired.sampled.raw_dim());
+            return Ok(learned(nothing.clone(), nothing.clone(), nothing));
+        }
+        let found = restore(self.network, &case, blocks(self.recipe), self.consistency, self.device)?;
+        let [image, initial, null_space] = [found.image, case.initial, found.null_space]
+            .map(|parts| complex(&parts).mapv(|z| z * case.scale));
+        Ok(learned(image, initial, null_space))
     }
-    let kspace = acquired.kspace.mapv(|k| k / scale);
-    let acquired = &Acquired { kspace: kspace.view(), ..*acquired };
-    let case = match &recipe.head {
-        HeadRecipe::Recon(head) => Recon::new(head).case(acquired)?,
-        HeadRecipe::Motion(head) if head.known && acquired.moves.is_some() => {
-            Motion::new(head).known(encoding(acquired), acquired.measured())?
-        }
-        _ => {
-            let expected = "recon, or motion with known = true of a head whose motion is known";
-            let advice = "give other weights, or the motion";
-            return Err(Error::value("head", expected, "another head's weights", advice));
-        }
-    };
-    let Restored { image, null_space, .. } = restore(network, &case, blocks(recipe), weight, device)?;
-    let [image, null_space] = [image, null_space].map(|parts| complex(&parts).mapv(|z| z * scale));
-    Ok(FromNetwork { image, null_space })
+}
+
+fn learned(
+    image: Array3<Complex32>,
+    initial: Array3<Complex32>,
+    null_space: Array3<Complex32>,
+) -> Reconstruction {
+    Reconstruction { learned: Some(Learned { initial, null_space }), ..Reconstruction::of(image) }
 }

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::case::part;
-use super::{Case, Channels, Example, Head, Measurement, Subject};
+use super::{Case, Channels, Example, Head, Input, Measurement, Subject};
 use crate::acquisition::operators::slice_profile::{Profile, SliceProfile};
 use crate::config::SuperresRecipe;
 use crate::error::{Error, Result};
@@ -44,9 +44,9 @@ impl Superres {
         };
         Ok(Case {
             input: if self.recipe.measured { measured.clone() } else { initial.clone() },
-            initial,
             condition,
             measurement: Measurement::Means { profiles: self.profiles(factor), values: measured.clone() },
+            ..Case::unconstrained(initial)
         })
     }
 
@@ -71,6 +71,13 @@ impl Head for Superres {
 
     fn factor(&self) -> [usize; 3] {
         if self.recipe.measured { self.recipe.factors[0] } else { [1; 3] }
+    }
+
+    fn case_of(&self, input: Input) -> Result<Case> {
+        match input {
+            Input::Coarse(measured, factor) => self.case(measured, factor),
+            other => Err(other.of_another("superres")),
+        }
     }
 
     fn example(

@@ -4,7 +4,7 @@
 use ndarray::{Array4, Axis};
 
 use super::case::part;
-use super::{Case, Channels, Example, Head, Subject};
+use super::{Case, Channels, Example, Head, Input, Subject};
 use crate::config::TranslateRecipe;
 use crate::error::Result;
 use crate::random::{Purpose, stream};
@@ -66,6 +66,13 @@ impl Translate {
 impl Head for Translate {
     fn channels(&self) -> Channels {
         Channels { input: 1, image: 1, condition: 0 }
+    }
+
+    fn case_of(&self, input: Input) -> Result<Case> {
+        match input {
+            Input::Image(image) => Ok(self.case(image.clone())),
+            other => Err(other.of_another("translate")),
+        }
     }
 
     fn example(&self, subject: Subject, patch: [usize; 3], address: [u64; 3]) -> Result<Example> {

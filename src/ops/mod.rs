@@ -23,7 +23,6 @@
 //! what it does better (`flex.rs`). Activations are [`Features`], images `[N, C, D, H, W]`.
 
 mod autodiff;
-pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod defaults;
@@ -40,6 +39,7 @@ pub use autodiff::tape;
 pub use features::Features;
 pub use geometry::{ConvGeometry, Fir, FirPass};
 pub use layer::{EpilogueGrad, Layer, LayerInputs, Modulation, layer};
+pub use voxgan_kernels as cpu;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;

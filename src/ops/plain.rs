@@ -10,6 +10,8 @@ use super::geometry::{ConvGeometry, FIR_TAPS, Fir, FirPass};
 
 /// Negative slope of the leaky ReLU (StyleGAN2).
 pub const LRELU_SLOPE: f64 = 0.2;
+// The kernels have the same.
+const _: () = assert!(LRELU_SLOPE as f32 == voxgan_kernels::SLOPE);
 
 /// See [`super::conv3d`].
 pub fn conv3d<B: Backend>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {

@@ -81,7 +81,7 @@ mod tests {
             options.maps = recon::Maps::File("a.npy".into());
         });
         stored::<recon::Options>(|options| {
-            let wavelet = crate::recon::reconstruct::Method::Wavelet(Default::default());
+            let wavelet = crate::recon::Method::Wavelet(Default::default());
             options.method = recon::Method::Classical(wavelet);
         });
         stored::<train::Options>(|options| options.scans = Some(train::Scans::default()));

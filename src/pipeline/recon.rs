@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array4, Axis};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
@@ -14,7 +14,7 @@ use super::sidecar;
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::acquisition::operators::sampled::Sampled;
-use crate::acquisition::{Complex32, Linear};
+use crate::acquisition::{Complex32, LinearOperator};
 use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::evaluate::{Plan, Profile, Scores, score};
@@ -24,11 +24,7 @@ use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::raw::{self, RawOptions};
 use crate::io::{cfl, npy};
 use crate::pretrained::{TrainedRestorer, restorer};
-use crate::recon::Reconstruction;
-use crate::recon::reconstruct;
-use crate::recon::reconstruct::{CoilSettings, Measurement, Reconstructed};
-use crate::recon::sense::Sense;
-use crate::recon::total_variation::TotalVariation;
+use crate::recon::{self, CoilSettings, LearnedVolumes, Measurement, Reconstructed};
 use crate::volume::{KSpace, Volume};
 
 /// Slices that the anatomy of a brain is looked for in, at least.
@@ -71,7 +67,7 @@ impl Default for Options {
             maps: Maps::Auto(EspiritOptions::default()),
             whiten: true,
             compress: None,
-            method: Method::Classical(reconstruct::Method::ZeroFilled),
+            method: Method::Classical(recon::Method::ZeroFilled),
             part: Part::default(),
         }
     }
@@ -96,7 +92,7 @@ pub enum Maps {
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// By a classical method.
-    Classical(reconstruct::Method),
+    Classical(recon::Method),
     /// By a network that was trained for it.
     Network(Network),
 }
@@ -140,15 +136,15 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct OfNetwork {
     /// As [`Outcome::data_residual`], of the classical baseline.
-    pub baseline_residual: Option<f64>,
+    pub baseline_residual: f64,
     /// Norm of what the measurement does not determine, as a part of the image's.
     pub null_space_share: f64,
     /// The brain's volumes in the baseline and in the result, where they were measured.
     pub changes: Vec<Change>,
 }
 
-/// Raw data → image → volume → file and record; beside a network's image lie its baseline (total variation, or least squares of a
-/// head that moved) and its null-space component.
+/// Raw data → image → volume → file and record; beside a network's image lie the baseline that it started from (a classical method's
+/// image, see [`crate::heads`]) and its null-space component.
 ///
 /// # Errors
 /// What is wrong with the files or the device, or what the method cannot do with them.
@@ -169,14 +165,15 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         measurement = measurement.moved(shots);
     }
     progress.check()?;
-    let (found, network) = match method {
-        Method::Classical(method) => (measurement.by(method, *part).map_err(in_input)?, None),
+    let (found, name) = match method {
+        Method::Classical(method) => (measurement.reconstruct(method, *part).map_err(in_input)?, None),
         Method::Network(network) => {
-            let (found, made) = network.reconstruct(&measurement, *part, progress).map_err(in_input)?;
-            (found, Some(made))
+            let (found, name) = network.reconstruct(&measurement, *part).map_err(in_input)?;
+            (found, Some(name))
         }
     };
-    let Reconstructed { volume, data_residual, .. } = found;
+    progress.check()?;
+    let Reconstructed { volume, data_residual, learned, .. } = found;
     let scores = reference.map(|reference| against(&volume, reference.insert_axis(Axis(0))));
     let mut record = json!({
         "Source": volume.provenance.source,
@@ -185,17 +182,24 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         "VoxganVersion": env!("CARGO_PKG_VERSION"),
     });
     let mut written: Vec<(PathBuf, &Volume)> = Vec::new();
-    if let Some(Made { baseline, null_space, name, of_record, known }) = &network {
+    let mut known = None;
+    if let (Some(learned), Some(name), Method::Network(network)) = (&learned, name, method) {
+        let LearnedVolumes { initial, initial_residual, null_space } = learned;
+        let null_space_share = size(null_space) / size(&volume).max(f64::MIN_POSITIVE);
         record["Restored"] = true.into();
         record["Head"] = "recon".into();
-        record["Weights"] = name.as_str().into();
-        record["DataResidual"] = json!({ "Baseline": baseline.data_residual, "Result": data_residual });
-        record["NullSpaceShare"] = known.null_space_share.into();
-        if let Some(anatomy) = of_record {
-            record["Anatomy"] = anatomy.clone();
+        record["Weights"] = name.into();
+        record["DataResidual"] = json!({ "Baseline": initial_residual, "Result": data_residual });
+        record["NullSpaceShare"] = null_space_share.into();
+        let mut changes = Vec::new();
+        if network.anatomy && volume.dims().iter().all(|&length| length >= SLICES_MIN) {
+            let of_record;
+            (changes, of_record) = anatomy(initial, &volume, network.device)?;
+            record["Anatomy"] = of_record;
         }
-        written.push((beside(output, "baseline"), &baseline.volume));
+        written.push((beside(output, "baseline"), initial));
         written.push((beside(output, "nullspace"), null_space));
+        known = Some(OfNetwork { baseline_residual: *initial_residual, null_space_share, changes });
     }
     written.push((output.clone(), &volume));
     for (path, volume) in &written {
@@ -205,62 +209,25 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     }
     sidecar::write(output, &record)?;
     let files = written.into_iter().map(|(path, _)| path).collect();
-    Ok(Outcome { volume, data_residual, scores, network: network.map(|made| made.known), files })
-}
-
-/// What a network made beside its image.
-struct Made {
-    baseline: Reconstructed,
-    /// On the image's own grid.
-    null_space: Volume,
-    name: String,
-    of_record: Option<Value>,
-    known: OfNetwork,
+    Ok(Outcome { volume, data_residual, scores, network: known, files })
 }
 
 impl Network {
-    /// The image, and what else there is to know.
-    fn reconstruct(
-        &self,
-        measurement: &Measurement,
-        part: Part,
-        progress: &Progress,
-    ) -> Result<(Reconstructed, Made)> {
-        let baseline = match measurement.is_moved() {
-            false => reconstruct::Method::TotalVariation(TotalVariation::default()),
-            // Many iterations of a whole volume that moves would take hours.
-            true => reconstruct::Method::Sense(Sense::default()),
-        };
-        let baseline = measurement.by(&baseline, part)?;
-        progress.check()?;
-        let (name, null_space, found) = on_device!(self.device, |B, device| {
+    /// What the network makes of a measurement, and the network's name.
+    fn reconstruct(&self, measurement: &Measurement, part: Part) -> Result<(Reconstructed, String)> {
+        on_device!(self.device, |B, device| {
             let TrainedRestorer { name, network, recipe, .. } =
                 TrainedRestorer::<B>::open(&self.weights, &device)?;
-            let mut null_space = None;
-            let found = measurement.with(&name, part, |acquired| {
-                let made = heads::reconstruct(&network, &recipe, acquired, self.consistency, &device)?;
-                null_space = Some(made.null_space);
-                Ok(Reconstruction { image: made.image, traces: Vec::new() })
-            })?;
-            Ok::<_, Error>((name, null_space.expect("a network was asked"), found))
-        })?;
-        progress.check()?;
-        let null_space = measurement
-            .with("null-space component", part, |_| {
-                Ok(Reconstruction { image: null_space, traces: Vec::new() })
-            })?
-            .volume;
-        let null_space_share = size(&null_space) / size(&found.volume).max(f64::MIN_POSITIVE);
-        let measured = self.anatomy && found.volume.dims().iter().all(|&length| length >= SLICES_MIN);
-        let (changes, of_record) = match measured {
-            true => {
-                let (changes, of_record) = anatomy(&baseline.volume, &found.volume, self.device)?;
-                (changes, Some(of_record))
-            }
-            false => (Vec::new(), None),
-        };
-        let known = OfNetwork { baseline_residual: baseline.data_residual, null_space_share, changes };
-        Ok((found, Made { baseline, null_space, name, of_record, known }))
+            let method = heads::Network {
+                name: &name,
+                network: &network,
+                recipe: &recipe,
+                consistency: self.consistency,
+                device: &device,
+            };
+            let found = measurement.reconstruct(&method, part)?;
+            Ok((found, name))
+        })
     }
 }
 
@@ -274,13 +241,13 @@ fn in_a_line(path: &Path, kspace: &KSpace) -> String {
 
 /// What is done with the coils.
 fn coils(options: &Options) -> Result<CoilSettings> {
-    use reconstruct::Method::{Grappa, ZeroFilled};
-    let alone = matches!(options.method, Method::Classical(ZeroFilled | Grappa(_)));
+    let alone =
+        matches!(options.method, Method::Classical(recon::Method::ZeroFilled | recon::Method::Grappa(_)));
     let maps = match &options.maps {
-        Maps::Auto(_) if alone => reconstruct::Maps::None,
-        Maps::None => reconstruct::Maps::None,
-        Maps::Auto(espirit) | Maps::Espirit(espirit) => reconstruct::Maps::Espirit(espirit.clone()),
-        Maps::File(path) => reconstruct::Maps::Given(read_maps(path)?),
+        Maps::Auto(_) if alone => recon::Maps::None,
+        Maps::None => recon::Maps::None,
+        Maps::Auto(espirit) | Maps::Espirit(espirit) => recon::Maps::Espirit(espirit.clone()),
+        Maps::File(path) => recon::Maps::Given(read_maps(path)?),
     };
     Ok(CoilSettings { maps, whiten: options.whiten, compress: options.compress })
 }
@@ -290,7 +257,7 @@ fn undersample(kspace: &mut KSpace, path: &Path) -> Result<()> {
     let mask = masks::read_for(path, kspace.sampled.dim().into())?;
     kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
     let data = std::mem::take(&mut kspace.data);
-    let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).apply(data.into_dyn());
+    let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).forward(data.into_dyn());
     kspace.data = kept.into_dimensionality().expect("k-space of rank four");
     kspace.provenance.steps.push(format!("undersampled by the mask {}", path.display()));
     Ok(())

@@ -12,9 +12,9 @@ use super::restorer::{Restoration, Restorer};
 use super::segmenter::Segmenter;
 use super::sidecar;
 use crate::anatomy::volumes::Volumes;
-use crate::config::{HeadRecipe, RestorationRecipe, in_file};
+use crate::config::{RestorationRecipe, in_file};
 use crate::error::{Error, Result};
-use crate::heads::{self, Case, Inpaint, Motion, Superres, Translate, finer_grid};
+use crate::heads::{Case, Input, finer_grid, head};
 use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::pretrained::restorer;
 use crate::volume::intensity::{IntensityMap, Normalisation};
@@ -129,36 +129,24 @@ impl Problem<Volume> {
 
     /// What a network of this recipe is given.
     pub(super) fn case(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<Case> {
-        let image = || scan.volume.data.clone();
-        match (self, &recipe.head) {
-            (Self::Superres(factor), HeadRecipe::Superres(recipe)) => {
-                Superres::new(recipe).case(&scan.volume.data, along_ras(*factor, &scan.original))
-            }
-            (Self::Inpaint(mask), HeadRecipe::Inpaint(recipe)) => {
+        let image = &scan.volume.data;
+        let known;
+        let input = match self {
+            Self::Superres(factor) => Input::Coarse(image, along_ras(*factor, &scan.original)),
+            Self::Inpaint(mask) => {
                 let (mask, _) = to_ras(mask.clone());
                 check_grids(&scan.volume, &mask)?;
-                let known = mask.data.index_axis(Axis(0), 0).mapv(|value| value == 0.0);
-                Inpaint::new(recipe).case(&scan.volume.data, &known)
+                known = mask.data.index_axis(Axis(0), 0).mapv(|value| value == 0.0);
+                Input::Torn(image, &known)
             }
-            (Self::Motion, HeadRecipe::Motion(recipe)) if !recipe.known => {
-                Ok(Motion::new(recipe).unknown(image()))
-            }
-            (Self::Motion, HeadRecipe::Motion(_)) => {
-                let expected = "weights for images whose motion is not known";
-                let advice = "give weights trained with known = false";
-                Err(Error::value("head.known", expected, "known = true", advice))
-            }
-            (Self::Translate { .. }, HeadRecipe::Translate(recipe)) => {
-                Ok(Translate::new(recipe).case(image()))
-            }
-            (Self::Progress { years, group }, HeadRecipe::Progress(recipe)) => {
-                heads::Progress::new(recipe).case(image(), *years, group.as_deref())
-            }
-            _ => {
-                let head = self.head();
-                Err(Error::value("head", head, "another head's weights", format!("give weights of {head}")))
-            }
+            Self::Motion | Self::Translate { .. } => Input::Image(image),
+            Self::Progress { years, group } => Input::Earlier(image, *years, group.as_deref()),
+        };
+        if recipe.head.name() != self.head() {
+            let (needed, advice) = (self.head(), format!("give weights of {}", self.head()));
+            return Err(Error::value("head", needed, recipe.head.name(), advice));
         }
+        head(&recipe.head).case_of(input)
     }
 }
 

@@ -11,15 +11,15 @@ use ndarray::{Array4, ArrayView3, ArrayView4};
 use num_complex::Complex64;
 use rayon::prelude::*;
 
-use super::{Acquired, Reconstruction, check_range, image};
+use super::{Acquired, Problem, Reconstruct, Reconstruction, check_range, image};
 use crate::acquisition::Complex32;
 use crate::acquisition::fourier::ifft;
-use crate::acquisition::linear::{Linear, double};
+use crate::acquisition::linear::{LinearOperator, double};
 use crate::acquisition::operators::sensitivities::Sensitivities;
 use crate::acquisition::sampling::calibration_region;
 use crate::error::{Error, Result};
 
-/// Settings of [`grappa`].
+/// Fills k-space by GRAPPA and combines its coil images by the sensitivities, `Σ conj(S)·x`.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grappa {
@@ -36,18 +36,25 @@ impl Default for Grappa {
     }
 }
 
-/// Fills k-space by GRAPPA and combines its coil images by the sensitivities, `Σ conj(S)·x`.
-///
-/// # Errors
-/// As [`fill`].
-pub fn grappa(acquired: &Acquired<'_>, settings: &Grappa) -> Result<Reconstruction> {
-    acquired.check()?;
-    acquired.by_slice(|slice| {
-        let mut x = fill(slice, settings)?.into_dyn();
-        ifft(&mut x, slice.axes);
-        let combined = Sensitivities::new(slice.maps.to_owned()).adjoint(x);
-        Ok(Reconstruction { image: image(combined), traces: Vec::new() })
-    })
+impl Reconstruct for Grappa {
+    fn name(&self) -> String {
+        let [d, h, w] = self.kernel;
+        format!("GRAPPA, kernel {d}x{h}x{w}, lambda {}", self.lambda)
+    }
+
+    fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        problem.by_slice(|slice| {
+            let acquired = &slice.acquired;
+            let mut x = fill(acquired, self)?.into_dyn();
+            ifft(&mut x, acquired.axes);
+            let combined = Sensitivities::new(acquired.maps.to_owned()).adjoint(x);
+            Ok(Reconstruction::of(image(combined)))
+        })
+    }
+
+    fn fill(&self, acquired: &Acquired<'_>) -> Option<Result<Array4<Complex32>>> {
+        Some(fill(acquired, self))
+    }
 }
 
 /// k-space `[coils, D, H, W]` with its missing samples filled; measured ones stay as they are.

@@ -7,10 +7,10 @@ use std::f32::consts::PI;
 
 use ndarray::{Array1, Array3, Axis, Zip};
 
-use super::{Acquired, Reconstruction, image};
+use super::{Acquired, Problem, Reconstruct, Reconstruction, image};
 use crate::acquisition::ComplexArray;
 use crate::acquisition::fourier::ifft;
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::operators::sensitivities::Sensitivities;
 use crate::error::{Error, Result};
 
@@ -100,21 +100,32 @@ fn combine(acquired: &Acquired<'_>, x: ComplexArray) -> Array3<crate::acquisitio
 /// The image whose k-space is the measured half, weighted 0 to 2, made real under the phase of the symmetric centre; it
 /// is given with that phase, and may be negative under it.
 ///
-/// The coils are combined by their sensitivities, which take up their own phases.
-///
-/// # Errors
-/// Where the head moves, the arrays do not fit together, or no axis is measured from one end to beyond the centre.
-pub fn homodyne(acquired: &Acquired<'_>) -> Result<Reconstruction> {
-    acquired.check()?;
-    acquired.lies_still("homodyne")?;
-    let partial = Partial::of(acquired)?;
-    acquired.by_slice(|slice| {
-        let low = partial.low_resolution(slice);
-        let mut x = combine(slice, partial.images(slice, &partial.ramp()));
-        Zip::from(&mut x).and(&low).par_for_each(|x, low| {
-            let phase = low / low.norm().max(f32::MIN_POSITIVE);
-            *x = phase * (*x * phase.conj()).re;
-        });
-        Ok(Reconstruction { image: x, traces: Vec::new() })
-    })
+/// The coils are combined by their sensitivities, which take up their own phases. The head must lie still, and an axis be measured
+/// from one end to beyond the centre.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Homodyne;
+
+impl Reconstruct for Homodyne {
+    fn name(&self) -> String {
+        "homodyne".into()
+    }
+
+    fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        problem.acquired.lies_still("homodyne")?;
+        let partial = Partial::of(&problem.acquired)?;
+        problem.by_slice(|slice| {
+            let acquired = &slice.acquired;
+            let low = partial.low_resolution(acquired);
+            let mut x = combine(acquired, partial.images(acquired, &partial.ramp()));
+            Zip::from(&mut x).and(&low).par_for_each(|x, low| {
+                let phase = low / low.norm().max(f32::MIN_POSITIVE);
+                *x = phase * (*x * phase.conj()).re;
+            });
+            Ok(Reconstruction::of(x))
+        })
+    }
+
+    fn explains_samples(&self) -> bool {
+        false
+    }
 }

@@ -1,14 +1,12 @@
 //! SENSE by conjugate gradients (Pruessmann 2001): the image that explains every coil's samples best.
 
-use ndarray::Zip;
-
-use super::conjugate_gradient::conjugate_gradient;
-use super::{Acquired, Reconstruction, check_range, image};
+use super::{Problem, Reconstruct, Reconstruction, Trace, check_range, image};
 use crate::acquisition::ComplexArray;
-use crate::acquisition::linear::Linear;
+use crate::acquisition::conjugate_gradient::{ConjugateGradient, Stop, Vector};
+use crate::acquisition::linear::LinearOperator;
 use crate::error::Result;
 
-/// Settings of [`sense`].
+/// Minimises `½‖Ax − y‖² + ½λ‖x‖²` by conjugate gradients on `(AᴴA + λ)x = Aᴴy`.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sense {
@@ -26,35 +24,40 @@ impl Default for Sense {
     }
 }
 
-/// Minimises `½‖Ax − y‖² + ½λ‖x‖²` by conjugate gradients on `(AᴴA + λ)x = Aᴴy`.
-///
-/// # Errors
-/// Where the arrays do not fit together or λ or the tolerance is negative.
-pub fn sense(acquired: &Acquired<'_>, settings: &Sense) -> Result<Reconstruction> {
-    acquired.check()?;
-    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
-    check_range("tolerance", settings.tolerance, settings.tolerance >= 0.0, "a number of at least 0")?;
-    acquired.by_slice(|slice| {
-        let (operator, bound) = slice.operator()?;
-        Ok(least_squares(&*operator, slice.kspace.to_owned().into_dyn(), bound, settings))
-    })
+impl Reconstruct for Sense {
+    fn name(&self) -> String {
+        let Self { lambda, iterations, tolerance } = self;
+        format!("SENSE, lambda {lambda}, {iterations} iterations at most, tolerance {tolerance}")
+    }
+
+    fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        check_range("lambda", self.lambda, self.lambda >= 0.0, "a number of at least 0")?;
+        check_range("tolerance", self.tolerance, self.tolerance >= 0.0, "a number of at least 0")?;
+        problem.by_slice(|slice| Ok(solve(&slice.operator, &slice.zero_filled, slice.coverage, self)))
+    }
 }
 
 /// The image `[D, H, W]` that explains `y` best under any `operator`, by the same method; λ is relative to `bound`.
 ///
 /// # Panics
 /// If the operator does not act on images `[D, H, W]`, or `y` is not what it gives.
-pub fn least_squares(operator: &dyn Linear, y: ComplexArray, bound: f64, settings: &Sense) -> Reconstruction {
-    let lambda = (settings.lambda * bound) as f32;
-    let normal = |x: ComplexArray| {
-        if lambda == 0.0 {
-            return operator.normal(x);
-        }
-        let mut y = operator.normal(x.clone());
-        Zip::from(&mut y).and(&x).par_for_each(|y, x| *y += x * lambda);
-        y
+pub fn least_squares(
+    operator: &dyn LinearOperator,
+    y: ComplexArray,
+    bound: f64,
+    settings: &Sense,
+) -> Reconstruction {
+    solve(operator, &operator.adjoint(y), bound, settings)
+}
+
+fn solve(operator: &dyn LinearOperator, rhs: &ComplexArray, bound: f64, settings: &Sense) -> Reconstruction {
+    let lambda = settings.lambda * bound;
+    let normal = |x: ComplexArray| match lambda == 0.0 {
+        true => operator.normal(x),
+        false => operator.normal(x.clone()).plus(&lambda, &x),
     };
-    let (x, trace) =
-        conjugate_gradient(normal, &operator.adjoint(y), settings.iterations, settings.tolerance);
-    Reconstruction { image: image(x), traces: vec![trace] }
+    let stop = Stop { iterations: settings.iterations, tolerance: settings.tolerance };
+    let mut trace = Trace::default();
+    let x = ConjugateGradient::new(&normal, stop).solve(rhs, &mut |iteration| trace.note(iteration));
+    Reconstruction::traced(image(x), trace)
 }

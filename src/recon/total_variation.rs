@@ -4,14 +4,17 @@ use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
 
 use super::fista::distance;
-use super::{Acquired, Reconstruction, Trace, check_range, image, zero_filled_scale};
+use super::{Part, Problem, Reconstruct, Reconstruction, Trace, check_range, image};
 use crate::acquisition::ComplexArray;
-use crate::acquisition::linear::{Linear, dot, largest_eigenvalue, norm};
+use crate::acquisition::linear::{LinearOperator, dot, largest_eigenvalue, norm};
 use crate::acquisition::operators::gradient::Gradient;
 use crate::error::Result;
 use crate::random::{Purpose, stream};
 
-/// Settings of [`total_variation`].
+/// Minimises `½‖Ax − y‖² + λ·TV(x)`, TV over the axes that are in k-space.
+///
+/// The method of Chambolle and Pock (2011) with the data term by its gradient (Condat 2013, algorithm 3.1):
+/// x⁺ = x − τ(AᴴAx − Aᴴy + ∇ᴴp), p⁺ = proj(p + σ∇(2x⁺ − x)), with 1/τ = ½‖A‖² + σ‖∇‖².
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TotalVariation {
@@ -43,33 +46,40 @@ impl Default for TotalVariation {
     }
 }
 
-/// Minimises `½‖Ax − y‖² + λ·TV(x)`, TV over the axes that are in k-space.
-///
-/// The method of Chambolle and Pock (2011) with the data term by its gradient (Condat 2013, algorithm 3.1):
-/// x⁺ = x − τ(AᴴAx − Aᴴy + ∇ᴴp), p⁺ = proj(p + σ∇(2x⁺ − x)), with 1/τ = ½‖A‖² + σ‖∇‖².
-///
-/// # Errors
-/// Where the arrays do not fit together or a setting is out of its range.
-pub fn total_variation(acquired: &Acquired<'_>, settings: &TotalVariation) -> Result<Reconstruction> {
-    acquired.check()?;
-    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
-    check_range("balance", settings.balance, settings.balance > 0.0, "a number above 0")?;
-    let lambda = settings.lambda * zero_filled_scale(acquired)?;
-    acquired.by_slice(|slice| solve(slice, settings, lambda))
+impl Reconstruct for TotalVariation {
+    fn name(&self) -> String {
+        let kind = if self.isotropic { "isotropic" } else { "anisotropic" };
+        let Self { lambda, iterations, tolerance, .. } = self;
+        format!(
+            "total variation, {kind}, lambda {lambda}, {iterations} iterations at most, tolerance {tolerance}"
+        )
+    }
+
+    fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        self.check()?;
+        let lambda = self.lambda * problem.scale();
+        problem.by_slice(|slice| Ok(self.solve(slice, lambda)))
+    }
 }
 
-fn solve(slice: &Acquired<'_>, settings: &TotalVariation, lambda: f64) -> Result<Reconstruction> {
-    let (operator, still) = slice.operator()?;
-    let bound = if slice.moves.is_none() { still } else { bound_of(&*operator) };
-    let mut weights = settings.weights;
-    (0..3).filter(|axis| !slice.axes.contains(&(axis + 1))).for_each(|axis| weights[axis] = 0.0);
-    let settings = TotalVariation { weights, ..*settings };
-    let (x, trace) = minimise(&*operator, bound, slice.measured(), &settings, lambda);
-    Ok(Reconstruction { image: image(x), traces: vec![trace] })
+impl TotalVariation {
+    fn check(&self) -> Result<()> {
+        check_range("lambda", self.lambda, self.lambda >= 0.0, "a number of at least 0")?;
+        check_range("balance", self.balance, self.balance > 0.0, "a number above 0")
+    }
+
+    fn solve(&self, slice: &Part<'_>, lambda: f64) -> Reconstruction {
+        let Part { acquired, operator, .. } = slice;
+        let bound = if acquired.moves.is_none() { slice.coverage } else { bound_of(operator) };
+        let mut weights = self.weights;
+        (0..3).filter(|axis| !acquired.axes.contains(&(axis + 1))).for_each(|axis| weights[axis] = 0.0);
+        let settings = Self { weights, ..*self };
+        minimise(operator, bound, &slice.zero_filled, slice.square, &settings, lambda)
+    }
 }
 
 /// A bound of the largest eigenvalue of `AᴴA`, of which nothing else is known.
-fn bound_of(operator: &dyn Linear) -> f64 {
+fn bound_of(operator: &dyn LinearOperator) -> f64 {
     // The power method comes from below.
     1.05 * largest_eigenvalue(operator, 30, &mut stream(0, 0, 0, 0, Purpose::Start))
 }
@@ -83,37 +93,37 @@ fn bound_of(operator: &dyn Linear) -> f64 {
 /// # Panics
 /// If the operator does not act on images `[D, H, W]`.
 pub fn minimum_total_variation(
-    operator: &dyn Linear,
+    operator: &dyn LinearOperator,
     y: ComplexArray,
     settings: &TotalVariation,
 ) -> Result<Reconstruction> {
-    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
-    check_range("balance", settings.balance, settings.balance > 0.0, "a number above 0")?;
-    let largest = operator.adjoint(y.clone()).iter().map(|z| z.norm_sqr()).fold(0.0, f32::max).sqrt();
-    let (x, trace) =
-        minimise(operator, bound_of(operator), y, settings, settings.lambda * f64::from(largest));
-    Ok(Reconstruction { image: image(x), traces: vec![trace] })
+    settings.check()?;
+    let square = dot(&y, &y).re;
+    let rhs = operator.adjoint(y);
+    let largest = rhs.iter().map(|z| z.norm_sqr()).fold(0.0, f32::max).sqrt();
+    let lambda = settings.lambda * f64::from(largest);
+    Ok(minimise(operator, bound_of(operator), &rhs, square, settings, lambda))
 }
 
-/// Minimises `½‖Ax − y‖² + λ·TV(x)`; `bound` is one of the largest eigenvalue of AᴴA.
+/// Minimises `½‖Ax − y‖² + λ·TV(x)`; `bound` is one of the largest eigenvalue of AᴴA, `rhs` is Aᴴy,
+/// `square` ‖y‖².
 fn minimise(
-    encoding: &dyn Linear,
+    encoding: &dyn LinearOperator,
     bound: f64,
-    y: ComplexArray,
+    rhs: &ComplexArray,
+    square: f64,
     settings: &TotalVariation,
     lambda: f64,
-) -> (ComplexArray, Trace) {
+) -> Reconstruction {
     let &[d, h, w] = encoding.input_shape() else { panic!("an image [D, H, W]") };
     let gradient = Gradient::new([d, h, w], settings.weights);
-    let square = dot(&y, &y).re;
-    let rhs = encoding.adjoint(y);
     let dual_step = settings.balance * bound / gradient.bound().max(f64::MIN_POSITIVE);
     let primal_step = (1.0 / (0.5 * bound + dual_step * gradient.bound())) as f32;
     let dual_step = dual_step as f32;
 
     let mut x = rhs.mapv(|z| z / bound as f32);
     let mut data = encoding.normal(x.clone());
-    let mut slopes = gradient.apply(x.clone());
+    let mut slopes = gradient.forward(x.clone());
     // The dual step from zero: where the start fits the data already, nothing else would move it.
     let mut dual = slopes.mapv(|slope| slope * dual_step);
     project(&mut dual, lambda as f32, settings.isotropic);
@@ -121,10 +131,10 @@ fn minimise(
     for _ in 0..settings.iterations {
         // What is not needed any more is written over.
         let mut next = gradient.adjoint(dual.clone());
-        Zip::from(&mut next).and(&x).and(&data).and(&rhs).par_for_each(|next, x, data, rhs| {
+        Zip::from(&mut next).and(&x).and(&data).and(rhs).par_for_each(|next, x, data, rhs| {
             *next = x - (data - rhs + *next) * primal_step;
         });
-        let next_slopes = gradient.apply(next.clone());
+        let next_slopes = gradient.forward(next.clone());
         Zip::from(&mut dual).and(&next_slopes).and(&slopes).par_for_each(|dual, next, slope| {
             *dual += (next * 2.0 - slope) * dual_step;
         });
@@ -132,14 +142,14 @@ fn minimise(
         let before = std::mem::replace(&mut x, next);
         slopes = next_slopes;
         data = encoding.normal(x.clone());
-        let fit = 0.5 * (dot(&x, &data).re - 2.0 * dot(&x, &rhs).re + square);
+        let fit = 0.5 * (dot(&x, &data).re - 2.0 * dot(&x, rhs).re + square);
         let change = distance(&x, &before) / norm(&x).max(f64::MIN_POSITIVE);
         trace.push(Some(fit + lambda * variation(&slopes, settings.isotropic)), change);
         if change <= settings.tolerance {
             break;
         }
     }
-    (x, trace)
+    Reconstruction::traced(image(x), trace)
 }
 
 /// Magnitudes of differences `[axes, D, H, W]`: of all axes together, `[D, H, W]`, or each for itself.

@@ -5,8 +5,8 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::fista::{Steps, fista};
-use super::{Acquired, Reconstruction, check_range, image, zero_filled_scale};
-use crate::acquisition::linear::{Linear, dot};
+use super::{Problem, Reconstruct, Reconstruction, check_range, image};
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::operators::wavelet::{Daubechies, Wavelet, crop, pad};
 use crate::acquisition::{Complex32, ComplexArray};
 use crate::error::Result;
@@ -15,7 +15,10 @@ use crate::random::{Purpose, stream};
 /// The phase of the addresses of the random shifts (see [`crate::random`]).
 const SHIFTS: u64 = 500;
 
-/// Settings of [`wavelet`].
+/// Minimises `½‖Ax − y‖² + λ‖details of Wx‖₁`; the averages of the last level are not penalised. The head must lie still.
+///
+/// Where an axis does not halve often enough, x is the image within a wider field of view that the data says nothing of,
+/// and the given image is cut from it: so the transform stays unitary and each step exact.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct L1Wavelet {
@@ -39,50 +42,49 @@ impl Default for L1Wavelet {
     }
 }
 
-/// Minimises `½‖Ax − y‖² + λ‖details of Wx‖₁`; the averages of the last level are not penalised.
-///
-/// Where an axis does not halve often enough, x is the image within a wider field of view that the data says nothing of,
-/// and the given image is cut from it: so the transform stays unitary and each step exact.
-///
-/// # Errors
-/// Where the head moves, the arrays do not fit together or a setting is out of its range.
-pub fn wavelet(acquired: &Acquired<'_>, settings: &L1Wavelet) -> Result<Reconstruction> {
-    acquired.check()?;
-    acquired.lies_still("wavelets")?;
-    check_range("lambda", settings.lambda, settings.lambda >= 0.0, "a number of at least 0")?;
-    let lambda = settings.lambda * zero_filled_scale(acquired)?;
-    acquired.by_slice(|slice| {
-        let encoding = slice.encoding();
-        let (_, d, h, w) = slice.kspace.dim();
-        let shape = [d, h, w];
-        let axes: Vec<usize> = slice.axes.iter().map(|axis| axis - 1).collect();
-        let levels = settings.levels.unwrap_or_else(|| Wavelet::levels(shape, &axes));
-        let padded = Wavelet::padded(shape, &axes, levels);
-        let basis = Wavelet::new(padded, &axes, levels, settings.family);
-        let widen = |x: ComplexArray| if padded == shape { x } else { pad(&image(x), padded).into_dyn() };
-        let narrow = |x: ComplexArray| if padded == shape { x } else { crop(&image(x), shape).into_dyn() };
+impl Reconstruct for L1Wavelet {
+    fn name(&self) -> String {
+        let Self { lambda, levels, steps, .. } = self;
+        let levels = levels.map_or_else(String::new, |levels| format!(", {levels} levels"));
+        let family = format!("{:?}", self.family).to_lowercase();
+        format!("l1 wavelet, {family}{levels}, lambda {lambda}, {} iterations at most", steps.iterations)
+    }
 
-        let y = slice.measured();
-        let square = dot(&y, &y).re;
-        let rhs = widen(encoding.adjoint(y));
-        let normal = |x: ComplexArray| widen(encoding.normal(narrow(x)));
-        let proximal = |x: ComplexArray, step: f64, iteration: usize| {
-            let mut x = x.into_dimensionality::<Ix3>().expect("an image of rank three");
-            let basis = settings.shifts.map_or_else(
-                || basis.clone(),
-                |seed| {
-                    let mut rng = stream(seed, iteration as u64, SHIFTS, 0, Purpose::Start);
-                    basis.shifted([0, 1, 2].map(|axis| rng.random_range(0..padded[axis])))
-                },
-            );
-            basis.analyse(&mut x);
-            let sum = shrink_details(&mut x, basis.averages(), (step * lambda) as f32);
-            basis.synthesise(&mut x);
-            (x.into_dyn(), lambda * sum)
-        };
-        let (x, trace) = fista(normal, &rhs, square, encoding.bound(), proximal, &settings.steps);
-        Ok(Reconstruction { image: image(narrow(x)), traces: vec![trace] })
-    })
+    fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        problem.acquired.lies_still("wavelets")?;
+        check_range("lambda", self.lambda, self.lambda >= 0.0, "a number of at least 0")?;
+        let lambda = self.lambda * problem.scale();
+        problem.by_slice(|slice| {
+            let (_, d, h, w) = slice.acquired.kspace.dim();
+            let shape = [d, h, w];
+            let axes: Vec<usize> = slice.acquired.axes.iter().map(|axis| axis - 1).collect();
+            let levels = self.levels.unwrap_or_else(|| Wavelet::levels(shape, &axes));
+            let padded = Wavelet::padded(shape, &axes, levels);
+            let basis = Wavelet::new(padded, &axes, levels, self.family);
+            let widen = |x: ComplexArray| if padded == shape { x } else { pad(&image(x), padded).into_dyn() };
+            let narrow =
+                |x: ComplexArray| if padded == shape { x } else { crop(&image(x), shape).into_dyn() };
+
+            let rhs = widen(slice.zero_filled.clone());
+            let normal = |x: ComplexArray| widen(slice.operator.normal(narrow(x)));
+            let proximal = |x: ComplexArray, step: f64, iteration: usize| {
+                let mut x = x.into_dimensionality::<Ix3>().expect("an image of rank three");
+                let basis = self.shifts.map_or_else(
+                    || basis.clone(),
+                    |seed| {
+                        let mut rng = stream(seed, iteration as u64, SHIFTS, 0, Purpose::Start);
+                        basis.shifted([0, 1, 2].map(|axis| rng.random_range(0..padded[axis])))
+                    },
+                );
+                basis.analyse(&mut x);
+                let sum = shrink_details(&mut x, basis.averages(), (step * lambda) as f32);
+                basis.synthesise(&mut x);
+                (x.into_dyn(), lambda * sum)
+            };
+            let (x, trace) = fista(normal, &rhs, slice.square, slice.coverage, proximal, &self.steps);
+            Ok(Reconstruction::traced(image(narrow(x)), trace))
+        })
+    }
 }
 
 /// Draws every detail towards zero by `threshold`; the sum of the magnitudes that are left.

@@ -1,17 +1,25 @@
 //! The zero-filled image: the adjoint of the measurement.
 
-use super::{Acquired, Reconstruction, image};
-use crate::acquisition::linear::Linear;
+use ndarray::Array4;
+
+use super::{Acquired, Problem, Reconstruct, Reconstruction};
+use crate::acquisition::Complex32;
 use crate::error::Result;
 
 /// `Aᴴy`: what was not measured is zero, and the coils are combined by their sensitivities, `Σ conj(S)·x`.
-///
-/// # Errors
-/// Where the arrays do not fit together ([`Acquired::check`]).
-pub fn zero_filled(acquired: &Acquired<'_>) -> Result<Reconstruction> {
-    acquired.check()?;
-    acquired.by_slice(|slice| {
-        let x = slice.operator()?.0.adjoint(slice.kspace.to_owned().into_dyn());
-        Ok(Reconstruction { image: image(x), traces: Vec::new() })
-    })
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZeroFilled;
+
+impl Reconstruct for ZeroFilled {
+    fn name(&self) -> String {
+        "zero-filled".into()
+    }
+
+    fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
+        Ok(Reconstruction::of(problem.zero_filled()))
+    }
+
+    fn fill(&self, acquired: &Acquired<'_>) -> Option<Result<Array4<Complex32>>> {
+        Some(Ok(acquired.kspace.to_owned()))
+    }
 }

@@ -13,9 +13,9 @@ use voxgan::acquisition::operators::motion::{Moved, Rigid};
 use voxgan::acquisition::operators::nufft::{Accuracy, Nufft};
 use voxgan::acquisition::operators::sampled::Sampled;
 use voxgan::acquisition::operators::sensitivities::Sensitivities;
-use voxgan::acquisition::operators::shots::{MotionEncoded, Shots};
+use voxgan::acquisition::operators::shots::{Shots, motion_encoded};
 use voxgan::acquisition::operators::slice_profile::{Profile, SliceProfile, Sliced};
-use voxgan::acquisition::{Complex32, ComplexArray, Compose, Linear};
+use voxgan::acquisition::{Complex32, ComplexArray, LinearOperator, Operator};
 use voxgan::random::{Purpose, stream, uniform};
 
 fn draw(shape: &[usize], seed: u64) -> ComplexArray {
@@ -47,9 +47,9 @@ fn rigid(shape: [usize; 3], numbers: [f64; 6]) -> Rigid {
 
 /// What `⟨Ax, y⟩ = ⟨x, Aᴴy⟩` is off by, relative to `‖Ax‖·‖y‖` or `‖x‖·‖Aᴴy‖`, whichever is larger: a single sample may cancel
 /// to nearly nothing, and only the other bound knows the size of its terms.
-fn adjoint_error(a: &dyn Linear, seed: u64) -> f64 {
+fn adjoint_error(a: &dyn LinearOperator, seed: u64) -> f64 {
     let (x, y) = (draw(a.input_shape(), seed), draw(a.output_shape(), seed + 1));
-    let (ax, aty) = (a.apply(x.clone()), a.adjoint(y.clone()));
+    let (ax, aty) = (a.forward(x.clone()), a.adjoint(y.clone()));
     assert_eq!((ax.shape(), aty.shape()), (a.output_shape(), a.input_shape()));
     let scale = (norm(&ax) * norm(&y)).max(norm(&x) * norm(&aty));
     (dot(&ax, &y) - dot(&x, &aty)).norm() / scale.max(1e-30)
@@ -57,15 +57,15 @@ fn adjoint_error(a: &dyn Linear, seed: u64) -> f64 {
 
 /// What `normal` differs by from the adjoint after the operator, relative to the latter or, where that cancels, to `‖x‖` and the
 /// gain that the adjoint has on noise.
-fn normal_error(a: &dyn Linear, seed: u64) -> f64 {
+fn normal_error(a: &dyn LinearOperator, seed: u64) -> f64 {
     let (x, y) = (draw(a.input_shape(), seed), draw(a.output_shape(), seed + 1));
     let gain = norm(&a.adjoint(y.clone())) / norm(&y).max(1e-30);
     let scale = norm(&x) * gain * gain;
-    let (short, long) = (a.normal(x.clone()), a.adjoint(a.apply(x)));
+    let (short, long) = (a.normal(x.clone()), a.adjoint(a.forward(x)));
     norm(&(short - &long)) / norm(&long).max(scale).max(1e-30)
 }
 
-fn check(a: &dyn Linear, seed: u64) -> Result<(), TestCaseError> {
+fn check(a: &dyn LinearOperator, seed: u64) -> Result<(), TestCaseError> {
     let error = adjoint_error(a, seed);
     prop_assert!(error < 1e-6, "adjoint is off by {error:.1e}");
     let error = normal_error(a, seed);
@@ -110,7 +110,29 @@ proptest! {
         check(&sensitivities, seed)?;
         let sampled = Sampled::new(mask(shape, seed), coils);
         check(&sampled, seed)?;
-        check(&Compose::of(sensitivities).then(sampled), seed)?;
+        check(&(&Operator::new(sampled) * &Operator::new(sensitivities)), seed)?;
+    }
+
+    #[test]
+    fn algebra(shape in shapes(), seed: u64, re in -2.0f32..2.0, im in -2.0f32..2.0) {
+        let seed = seed >> 1;
+        let one = Operator::new(Sensitivities::new(maps(2, shape, seed + 1)));
+        let other = Operator::new(Sensitivities::new(maps(2, shape, seed + 2)));
+        let (scale, x) = (Complex32::new(re, im), draw(&shape, seed + 3));
+        let (of_one, of_other) = (&one * x.clone(), &other * x.clone());
+        let near = |found: ComplexArray, expected: ComplexArray| {
+            norm(&(&found - &expected)) <= 1e-5 * norm(&expected).max(1e-6)
+        };
+        let (sum, scaled, both) = (&one + &other, scale * &one, Operator::stack(vec![one.clone(), other.clone()]));
+        for operator in [&sum, &scaled, &both, &one.adjoint(), &(&one.adjoint() * &one)] {
+            check(operator, seed)?;
+        }
+        prop_assert!(near(&sum * x.clone(), &of_one + &of_other));
+        prop_assert!(near(&scaled * x.clone(), of_one.mapv(|z| z * scale)));
+        let stacked = &both * x.clone();
+        prop_assert!(near(stacked.index_axis_move(ndarray::Axis(0), 1), of_other));
+        prop_assert!(near(&(&one.adjoint() * &one) * x.clone(), one.normal(x.clone())));
+        prop_assert!(near(&one.adjoint().adjoint() * x, of_one));
     }
 
     #[test]
@@ -135,9 +157,10 @@ proptest! {
         let [d, h, w] = shape;
         let transforms: Vec<Rigid> = numbers.into_iter().map(|numbers| rigid(shape, numbers)).collect();
         let shot_of = Array3::from_shape_fn(shape, |(_, h, _)| (h % transforms.len()) as u16);
-        let still = Compose::of(Sensitivities::new(maps(coils, shape, seed + 3))).then(Fourier::new(&[coils, d, h, w], &[2, 3]));
+        let seen = Operator::new(Sensitivities::new(maps(coils, shape, seed + 3)));
+        let still = &Operator::new(Fourier::new(&[coils, d, h, w], &[2, 3])) * &seen;
         let shots = Shots { transforms, shot_of };
-        check(&MotionEncoded::new(still, &shots, [1.0, 1.2, 2.0]).unwrap(), seed)?;
+        check(&motion_encoded(&still, &shots, [1.0, 1.2, 2.0]).unwrap(), seed)?;
     }
 
     #[test]
@@ -242,7 +265,7 @@ fn the_non_uniform_transform_is_sigpys_and_the_sum_of_its_definition() {
         for sigpy in &fixture.sigpy {
             let accuracy = Accuracy { width: sigpy.width, oversampling: sigpy.oversampling };
             let a = Nufft::new([1, d, h, w], true, points.view(), accuracy).unwrap();
-            let y = a.apply(fixture_image(shape).into_shape_with_order(vec![1, d, h, w]).unwrap());
+            let y = a.forward(fixture_image(shape).into_shape_with_order(vec![1, d, h, w]).unwrap());
             let samples = fixture.samples.iter().map(|[re, im]| Complex32::new(*re as f32, *im as f32));
             let samples = ComplexArray::from_shape_vec(a.output_shape(), samples.collect()).unwrap();
             let x = a.adjoint(samples);
@@ -274,7 +297,7 @@ fn at_whole_numbers_it_is_the_fast_transform() {
         let x = draw(&shape, 3);
         let mut expected = x.clone();
         fft(&mut expected, &[1, 2, 3]);
-        let found = a.apply(x).into_shape_with_order(&shape[..]).unwrap();
+        let found = a.forward(x).into_shape_with_order(&shape[..]).unwrap();
         let largest = expected.iter().map(|z| z.norm()).fold(0.0, f32::max);
         let error = (found - &expected).iter().map(|z| z.norm()).fold(0.0, f32::max) / largest;
         assert!(error < 1e-4, "{coils} coils: {error:.1e}");
@@ -287,11 +310,11 @@ fn slices_are_transformed_one_by_one() {
     let volume = Nufft::new([2, 4, 14, 11], false, points.view(), Accuracy::default()).unwrap();
     let slice = Nufft::new([2, 1, 14, 11], false, points.view(), Accuracy::default()).unwrap();
     let x = draw(&[2, 4, 14, 11], 6);
-    let y = volume.apply(x.clone());
+    let y = volume.forward(x.clone());
     assert_eq!(y.shape(), [2, 4, 1, 33]);
     for d in 0..4 {
         let range = ndarray::Slice::from(d..d + 1);
-        let one = slice.apply(x.slice_axis(ndarray::Axis(1), range).to_owned());
+        let one = slice.forward(x.slice_axis(ndarray::Axis(1), range).to_owned());
         assert_eq!(one, y.slice_axis(ndarray::Axis(1), range));
     }
 }
@@ -301,7 +324,8 @@ fn slices_are_transformed_one_by_one() {
 fn the_default_accuracy_holds_on_a_whole_slice() {
     let (shape, count) = ([1, 192, 160], 20_000);
     let (points, x) = (points(shape, count, 4), draw(&[1, 1, 192, 160], 4));
-    let y = Nufft::new([1, 1, 192, 160], false, points.view(), Accuracy::default()).unwrap().apply(x.clone());
+    let y =
+        Nufft::new([1, 1, 192, 160], false, points.view(), Accuracy::default()).unwrap().forward(x.clone());
     let largest = y.iter().map(|z| f64::from(z.norm())).fold(0.0, f64::max);
     for m in (0..count).step_by(1001) {
         let (kh, kw) = (f64::from(points[[m, 1]]), f64::from(points[[m, 2]]));

@@ -4,16 +4,15 @@ use burn::backend::Flex;
 use ndarray::{Array3, Array4, Axis};
 use voxgan::acquisition::encoding::{Encoding, Sampling};
 use voxgan::acquisition::sampling::{Angles, Axis as Encoded, Columns, FastMri, Pattern, Radial, Spokes};
-use voxgan::acquisition::{Complex32, Linear as _};
+use voxgan::acquisition::{Complex32, LinearOperator as _};
 use voxgan::config::HeadRecipe;
 use voxgan::heads::{
-    self, Case, Inpaint, Motion, Progress, Superres, Translate, blocks, interpolated, measure, restore,
+    Case, Inpaint, Motion, Network, Progress, Superres, Translate, blocks, interpolated, measure, restore,
 };
 use voxgan::pipeline;
 use voxgan::pretrained::{TrainedRestorer, restorer};
 use voxgan::random::{Purpose, stream};
-use voxgan::recon::Acquired;
-use voxgan::recon::zero_filled::zero_filled;
+use voxgan::recon::{Acquired, ZeroFilled};
 use voxgan::simulate::phantom::{BrainPhantom, Contrast, centred_grid};
 use voxgan::volume::Volume;
 use voxgan::volume::resample::Interpolation;
@@ -97,18 +96,24 @@ fn reconstruction_beats_the_zero_filled_image() {
         let mask: Array3<bool> = pattern.mask([d, h, w], &0.into()).expect("a mask").sampled;
         let mut encoding = Encoding::full([d, h, w], [1.0; 3]);
         encoding.sampling = Sampling::Mask(mask.clone());
-        let samples = encoding.operator().expect("an operator").apply(image.clone().into_dyn());
+        let samples = encoding.operator().expect("an operator").forward(image.clone().into_dyn());
         let samples: Array4<Complex32> = samples.into_dimensionality().expect("k-space of rank four");
         let maps = Array4::ones((1, d, h, w));
         let (kspace, sampled) = (samples.view(), mask.view());
         let acquired = Acquired::still(kspace, sampled, maps.view(), &[2, 3]);
         let of = |image: Array3<Complex32>| error(&image.mapv(|z| z.norm()).insert_axis(Axis(0)), &truth);
-        let baseline = of(zero_filled(&acquired).expect("an image").image);
-        let found =
-            heads::reconstruct(&trained.network, &trained.recipe, &acquired, 1.0, &Default::default());
-        let found = found.expect("an image");
+        let baseline = of(acquired.reconstruct(&ZeroFilled).expect("an image").image);
+        let method = Network {
+            name: &trained.name,
+            network: &trained.network,
+            recipe: &trained.recipe,
+            consistency: 1.0,
+            device: &Default::default(),
+        };
+        let found = acquired.reconstruct(&method).expect("an image");
+        let learned = found.learned.expect("what the image rests on");
         // What was added is the part that the samples do not determine: none of it is measured.
-        let null_space = encoding.operator().expect("an operator").apply(found.null_space.into_dyn());
+        let null_space = encoding.operator().expect("an operator").forward(learned.null_space.into_dyn());
         assert!(null_space.iter().all(|k| k.norm() < 1e-3), "what was added is among the samples");
         let found = of(found.image);
         // By a decibel at least.

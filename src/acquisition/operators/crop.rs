@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, Axis, Slice};
 
 use crate::acquisition::ComplexArray;
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 
 /// `x` brought to `shape` along every axis: what is too long is cut, what is too short is padded with zeros. Index
 /// ⌊n/2⌋, where DC and the image's centre lie, goes to ⌊m/2⌋.
@@ -50,7 +50,7 @@ impl Crop {
     }
 }
 
-impl Linear for Crop {
+impl LinearOperator for Crop {
     fn input_shape(&self) -> &[usize] {
         &self.input
     }
@@ -59,7 +59,7 @@ impl Linear for Crop {
         &self.output
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         assert_eq!(x.shape(), self.input, "the shape to cut or pad");
         centred(x, &self.output)
     }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Ix3, Ix4, Slice, Zip};
 
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
 /// An image `[D, H, W]` → its weighted forward differences `[axes, D, H, W]`, `g_a = w_a·(x[i+1] − x[i])` along the a-th
@@ -55,7 +55,7 @@ fn divergence(g: ArrayView3<'_, Complex32>, axis: usize, weight: f32, to: &mut A
     Zip::from(to.slice_axis_mut(axis, next)).and(g).par_for_each(|x, g| *x += g * weight);
 }
 
-impl Linear for Gradient {
+impl LinearOperator for Gradient {
     fn input_shape(&self) -> &[usize] {
         &self.image
     }
@@ -64,7 +64,7 @@ impl Linear for Gradient {
         &self.differences
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         let x = x.into_dimensionality::<Ix3>().expect("an image of rank three");
         assert_eq!(x.shape(), self.image, "the image of the gradient");
         let mut differences = Array4::zeros(self.differences);
@@ -94,7 +94,7 @@ mod tests {
         let ramp = Array3::from_shape_fn((2, 3, 4), |(i, j, k)| {
             Complex32::new((5 * i + 7 * j) as f32, (11 * k) as f32)
         });
-        let g = Gradient::new([2, 3, 4], [1.0, 2.0, 0.5]).apply(ramp.into_dyn());
+        let g = Gradient::new([2, 3, 4], [1.0, 2.0, 0.5]).forward(ramp.into_dyn());
         let expected = |axis: usize, at: [usize; 3]| match (axis, at) {
             (0, [0, ..]) => Complex32::new(5.0, 0.0),
             (1, [_, 0 | 1, _]) => Complex32::new(14.0, 0.0),

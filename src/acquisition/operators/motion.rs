@@ -8,7 +8,7 @@ use ndarray::{Array3, Zip};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
 use crate::warp::{Affine, WarpPass, passes, warp_slice};
@@ -223,7 +223,7 @@ fn inside(source: &Affine, shape: [usize; 3]) -> Array3<bool> {
     inside
 }
 
-impl Linear for Moved {
+impl LinearOperator for Moved {
     fn input_shape(&self) -> &[usize] {
         &self.shape
     }
@@ -232,7 +232,7 @@ impl Linear for Moved {
         &self.shape
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         self.on(&self.passes, x)
     }
 
@@ -279,7 +279,7 @@ mod tests {
             ([0.0, 20.0, 0.0], [0.0; 3], [ci * at[0] + si * at[2], at[1], -si * at[0] + ci * at[2]]),
             ([0.0, 0.0, 20.0], [0.0; 3], [ci * at[0] - si * at[1], si * at[0] + ci * at[1], at[2]]),
             ([0.0; 3], [-3.3, 2.1, -4.7], [3.7, -1.9, 0.3]),
-            // scipy: Rotation.from_euler("xyz", [10, -20, 15], degrees=True).apply([7, -4, 5]) + [1, 2, 3]
+            // scipy: Rotation.from_euler("xyz", [10, -20, 15], degrees=True).forward([7, -4, 5]) + [1, 2, 3]
             ([10.0, -20.0, 15.0], [1.0, 2.0, 3.0], [7.200_713_3, -1.315_585, 9.368_520_3]),
         ];
         for (rotation_deg, translation_mm, to) in cases {

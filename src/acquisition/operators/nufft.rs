@@ -12,7 +12,7 @@ use super::crop::centred;
 use super::gridding::{Gridding, gridding};
 use super::kaiser_bessel::KaiserBessel;
 use crate::acquisition::fourier::{fft, ifft};
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
 
@@ -172,7 +172,7 @@ impl Nufft {
     }
 }
 
-impl Linear for Nufft {
+impl LinearOperator for Nufft {
     fn input_shape(&self) -> &[usize] {
         &self.input
     }
@@ -181,7 +181,7 @@ impl Linear for Nufft {
         &self.output
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         assert_eq!(x.shape(), self.input, "the image to transform");
         let x = x.as_standard_layout();
         let images = x.to_shape(batched(&self.input, self.first)).expect("the same voxels");

@@ -3,7 +3,7 @@
 use ndarray::{Array3, Axis, Ix3, Zip};
 use rayon::prelude::*;
 
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
 /// k-space `[coils, D, H, W]` → the same with zeros wherever the mask `[D, H, W]` is false; its own adjoint and its own
@@ -27,7 +27,7 @@ impl Sampled {
     }
 }
 
-impl Linear for Sampled {
+impl LinearOperator for Sampled {
     fn input_shape(&self) -> &[usize] {
         &self.shape
     }
@@ -36,7 +36,7 @@ impl Linear for Sampled {
         &self.shape
     }
 
-    fn apply(&self, mut x: ComplexArray) -> ComplexArray {
+    fn forward(&self, mut x: ComplexArray) -> ComplexArray {
         assert_eq!(x.shape(), self.shape, "the k-space of the mask");
         x.axis_iter_mut(Axis(0)).into_par_iter().for_each(|coil| {
             let coil = coil.into_dimensionality::<Ix3>().expect("a coil of rank three");
@@ -50,10 +50,10 @@ impl Linear for Sampled {
     }
 
     fn adjoint(&self, y: ComplexArray) -> ComplexArray {
-        self.apply(y)
+        self.forward(y)
     }
 
     fn normal(&self, x: ComplexArray) -> ComplexArray {
-        self.apply(x)
+        self.forward(x)
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array3, Array4, ArrayView4, Axis, Ix3, Ix4, Zip};
 use rayon::prelude::*;
 
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
 /// An image `[D, H, W]` → coil images `[coils, D, H, W]`, `y_c = S_c·x`; adjoint `x = Σ_c conj(S_c)·y_c`.
@@ -36,7 +36,7 @@ pub fn coverage(maps: ArrayView4<'_, Complex32>) -> Array3<f32> {
     sum
 }
 
-impl Linear for Sensitivities {
+impl LinearOperator for Sensitivities {
     fn input_shape(&self) -> &[usize] {
         &self.image
     }
@@ -45,7 +45,7 @@ impl Linear for Sensitivities {
         &self.coils
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         let x = x.into_dimensionality::<Ix3>().expect("an image of rank three");
         assert_eq!(x.shape(), self.image, "the image of the maps");
         let mut y = self.maps.clone();

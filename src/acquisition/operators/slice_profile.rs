@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayD, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::acquisition::ComplexArray;
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::error::{Error, Result};
 
 /// Half-widths at half maximum of a Gaussian at which it is cut off: 2⁻¹⁶ of its height.
@@ -178,7 +178,7 @@ impl Sliced {
     }
 }
 
-impl Linear for Sliced {
+impl LinearOperator for Sliced {
     fn input_shape(&self) -> &[usize] {
         &self.input
     }
@@ -187,7 +187,7 @@ impl Linear for Sliced {
         &self.output
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         assert_eq!(x.shape(), self.input, "the image to slice");
         let mut y = ArrayD::zeros(&self.output[..]);
         for (mut slice, (first, weights)) in y.axis_iter_mut(Axis(self.axis)).zip(&self.rows) {

@@ -8,7 +8,7 @@
 use ndarray::{Array3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, Slice, Zip};
 use rayon::prelude::*;
 
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
 /// Daubechies' wavelets (1988) with so many vanishing moments: filters of twice as many taps.
@@ -239,7 +239,7 @@ pub fn crop(x: &Array3<Complex32>, shape: [usize; 3]) -> Array3<Complex32> {
     x.slice_each_axis(|at| Slice::from(..shape[at.axis.index()])).as_standard_layout().into_owned()
 }
 
-impl Linear for Wavelet {
+impl LinearOperator for Wavelet {
     fn input_shape(&self) -> &[usize] {
         &self.image
     }
@@ -248,7 +248,7 @@ impl Linear for Wavelet {
         &self.coefficients
     }
 
-    fn apply(&self, x: ComplexArray) -> ComplexArray {
+    fn forward(&self, x: ComplexArray) -> ComplexArray {
         let x = x.into_dimensionality::<Ix3>().expect("an image of rank three");
         assert_eq!(x.shape(), self.image, "the image of the wavelet transform");
         let mut x = if self.image == self.coefficients { x } else { pad(&x, self.coefficients) };

@@ -29,6 +29,20 @@ pub enum HeadRecipe {
     Progress(ProgressRecipe),
 }
 
+impl HeadRecipe {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Superres(_) => "superres",
+            Self::Inpaint(_) => "inpaint",
+            Self::Recon(_) => "recon",
+            Self::Motion(_) => "motion",
+            Self::Translate(_) => "translate",
+            Self::Progress(_) => "progress",
+        }
+    }
+}
+
 /// Translation between contrasts, learned from pairs that are simulated of label maps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

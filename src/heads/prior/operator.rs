@@ -68,7 +68,7 @@ fn kspace(image: &Array4<f32>, sampled: &Array3<bool>) -> Result<Case> {
     encoding.sampling = Sampling::Mask(sampled.clone());
     let operator = encoding.operator()?;
     let complex = image.index_axis(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0));
-    let samples = operator.apply(complex.into_dyn());
-    let initial = super::super::pair(&three(operator.adjoint(samples.clone())));
+    let samples = &operator * complex.into_dyn();
+    let initial = super::super::pair(&three(&operator.adjoint() * samples.clone()));
     Ok(with_samples(encoding, samples, initial))
 }

@@ -9,12 +9,13 @@
 
 mod along;
 mod coils;
-mod consistency;
+mod encoder;
 mod gridded;
 mod placed;
+mod vector;
 
 pub use along::{Along, Matrix};
 pub use coils::{Coils, join, split};
-pub use consistency::{Trust, consistency};
+pub use encoder::Encoder;
 pub use gridded::Gridded;
 pub use placed::{Motion, Selection, centred};

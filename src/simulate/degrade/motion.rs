@@ -1,17 +1,16 @@
 //! Rigid motion between the shots of an acquisition.
 
-use ndarray::{Array3, Array4, Ix3};
+use ndarray::{Array3, Array4, Axis as ArrayAxis};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::spectrum::through_kspace;
 use super::{ALL_AXES, Component, Degraded, check, draw_axis, uniform};
-use crate::acquisition::Complex32;
-use crate::acquisition::fourier::Fourier;
-use crate::acquisition::linear::Linear;
+use crate::acquisition::encoding::Encoding;
 use crate::acquisition::operators::motion::Rigid;
-use crate::acquisition::operators::shots::{MotionEncoded, Shots};
+use crate::acquisition::operators::shots::Shots;
 use crate::acquisition::sampling::Axis;
+use crate::acquisition::{Complex32, ComplexArray, Operator};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
@@ -182,14 +181,23 @@ impl Motion {
         let (channels, d, h, w) = volume.data.dim();
         let image = [d, h, w];
         let axes: Vec<usize> = (0..3).filter(|&axis| image[axis] > 1).collect();
-        let measured =
-            MotionEncoded::new(Fourier::new(&image, &axes), &self.shots(image)?, volume.spacing_mm())?;
+        let measured = self.operator(image, volume.spacing_mm(), &axes)?;
         let mut samples = Array4::zeros((channels, d, h, w));
         for (channel, mut to) in volume.data.outer_iter().zip(samples.outer_iter_mut()) {
             let image = channel.mapv(|value| Complex32::new(value, 0.0)).into_dyn();
-            to.assign(&measured.apply(image).into_dimensionality::<Ix3>().expect("k-space of rank three"));
+            to.assign(&one_coil(&measured * image));
         }
         Ok(samples)
+    }
+
+    /// The measurement of an image `[D, H, W]` that moves, along these of its axes.
+    fn operator(&self, image: [usize; 3], spacing_mm: [f64; 3], axes: &[usize]) -> Result<Operator> {
+        let encoding = Encoding {
+            shots: Some(self.shots(image)?),
+            transformed: [0, 1, 2].map(|axis| axes.contains(&axis)),
+            ..Encoding::full(image, spacing_mm)
+        };
+        encoding.operator()
     }
 
     /// The volume as it comes out; its voxels' size is that of its affine.
@@ -201,14 +209,19 @@ impl Motion {
         let image = [d, h, w];
         // Poses differ along the phase-encoding axis only: transforms along the others would cancel.
         let axes = [self.axis as usize];
-        let measured =
-            MotionEncoded::new(Fourier::new(&image, &axes), &self.shots(image)?, volume.spacing_mm())?;
-        let mut degraded =
-            through_kspace(volume, &axes, self.component, |image, _| Ok(measured.apply(image.clone())))?;
+        let measured = self.operator(image, volume.spacing_mm(), &axes)?;
+        let mut degraded = through_kspace(volume, &axes, self.component, |image, _| {
+            Ok(one_coil(&measured * image.clone()).into_dyn())
+        })?;
         let step = format!("moved {} times along {:?}", self.times.len(), self.axis);
         degraded.volume = degraded.volume.with_step(step);
         Ok(degraded)
     }
+}
+
+/// k-space of the only coil, `[D, H, W]`.
+fn one_coil(samples: ComplexArray) -> Array3<Complex32> {
+    samples.index_axis_move(ArrayAxis(0), 0).into_dimensionality().expect("k-space of rank four")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ALL_AXES, Degraded, draw_axis, uniform};
 use crate::acquisition::Complex32;
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::operators::slice_profile::{Profile, SliceProfile, Sliced};
 use crate::acquisition::sampling::Axis;
 use crate::error::Result;
@@ -92,7 +92,7 @@ impl ThickSlices {
         let [d, h, w] = self.slices.output([d, h, w]);
         let mut data = Array4::zeros((channels, d, h, w));
         for (from, mut to) in volume.data.outer_iter().zip(data.outer_iter_mut()) {
-            let slices = sliced.apply(from.mapv(|value| Complex32::new(value, 0.0)).into_dyn());
+            let slices = sliced.forward(from.mapv(|value| Complex32::new(value, 0.0)).into_dyn());
             to.iter_mut().zip(&slices).for_each(|(to, z)| *to = z.re);
         }
         let voxel_axis = 2 - self.slices.axis;

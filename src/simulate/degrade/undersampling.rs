@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spectrum::through_kspace;
 use super::{Component, Degraded};
-use crate::acquisition::linear::Linear;
+use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::operators::sampled::Sampled;
 use crate::acquisition::sampling::{Pattern, Seed};
 use crate::error::{Error, Result};
@@ -103,7 +103,7 @@ impl Undersampling {
         let sampled = Sampled::new(mask, 1);
         let mut degraded = through_kspace(volume, &axes, self.component, |_, k| {
             let k = k.into_shape_with_order(vec![1, d, h, w]).expect("one coil more");
-            Ok(sampled.apply(k).into_shape_with_order(vec![d, h, w]).expect("one coil less"))
+            Ok(sampled.forward(k).into_shape_with_order(vec![d, h, w]).expect("one coil less"))
         })?;
         degraded.volume = degraded.volume.with_step(step);
         Ok(degraded)
