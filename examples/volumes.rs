@@ -4,6 +4,7 @@ use std::path::Path;
 
 use voxgan::anatomy::volumes::Volumes;
 use voxgan::error::Result;
+use voxgan::io::nifti::ReadOptions;
 use voxgan::pipeline::{Device, Segmenter};
 use voxgan::volume::resample::Grid;
 
@@ -13,7 +14,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let segmenter = Segmenter::embedded(Device::Cpu)?;
-    let (scan, found) = segmenter.read(Path::new(&path))?;
+    let (scan, found) = segmenter.read(Path::new(&path), &ReadOptions::default())?;
     let volumes = Volumes::of("scan", &found, Some(&Grid::of(&scan)));
     for name in ["brain", "lateral_ventricles", "cerebral_cortex", "hippocampus"] {
         if let Some(region) = volumes.region(name) {

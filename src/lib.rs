@@ -51,6 +51,7 @@ pub mod segment;
 mod settings;
 pub mod simulate;
 mod stats;
+mod text;
 pub mod train;
 pub mod volume;
 pub mod warp;

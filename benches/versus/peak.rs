@@ -1,5 +1,7 @@
 //! The arithmetic peak of this machine: fused multiply-adds on registers, on all threads at once.
 
+#![allow(unsafe_code)] // Loops in the instructions of one processor.
+
 use std::hint::black_box;
 use std::time::Instant;
 

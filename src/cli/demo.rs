@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use ndarray::{Array3, Array4, Axis, s};
 
+use super::files::FileArgs;
 use crate::acquisition::Complex32;
 use crate::acquisition::fourier::fft;
 use crate::acquisition::sampling::{Angles, Pattern, Radial, Spokes};
@@ -110,7 +111,7 @@ impl Job {
             Self::Degrade(options) => super::simulate::degrade(options),
             Self::Mask(options) => super::mask::make(options),
             Self::Recon(options) => super::recon::reconstruct(options),
-            Self::Restore(options) => super::restore::run(options),
+            Self::Restore(options) => super::restore::run(options, FileArgs::default()),
         }
     }
 }

@@ -80,10 +80,12 @@ pub fn run(args: Args) -> Result<()> {
     let psi = sampling.psi;
     let options = Options { sampling, data, volumes, first_seed, training, picture, extractor };
     let found = evaluate(&options, &PRINTED)?;
+    if let Some(path) = json {
+        let document = document(&found, psi);
+        atomic_write(&path, |file| writeln!(file, "{document:#}"))?;
+    }
     print(&found);
-    let Some(path) = json else { return Ok(()) };
-    let document = document(&found, psi);
-    atomic_write(&path, |file| writeln!(file, "{document:#}"))
+    Ok(())
 }
 
 fn print(found: &Evaluation) {

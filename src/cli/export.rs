@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::files::ForceArgs;
 use crate::error::Result;
 use crate::pipeline::export::{Kept, export};
 
@@ -20,6 +21,8 @@ pub struct Args {
     /// Generator, average and discriminator as float16, for `voxgan train --from`
     #[arg(long, conflicts_with = "half")]
     for_training: bool,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Exports, and says what was written.
@@ -32,6 +35,7 @@ pub fn run(args: Args) -> Result<()> {
         (false, true) => Kept::HalfAverage,
         (false, false) => Kept::Average,
     };
+    args.force.check(&args.output, &[], &[&args.input])?;
     let made = export(&args.input, &args.output, kept)?;
     println!("{}: {} bytes, from {}", args.output.display(), made.bytes, made.checkpoint.display());
     Ok(())

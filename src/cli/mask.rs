@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::files::ForceArgs;
 use super::numbers::{AxisName, two_or_three};
 use crate::acquisition::sampling::{
     Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, PartialFourier, Pattern, Poisson, Radial, Seed,
@@ -81,6 +82,8 @@ pub struct Args {
     /// The mask: .npy (truth values [D, H, W]), .nii, .nii.gz (0 and 1) or .png (a plane)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -128,7 +131,10 @@ enum EndName {
 /// # Errors
 /// Those of [`mask`]; axes, widths and steps that do not fit the pattern.
 pub fn run(args: Args) -> Result<()> {
-    make(&args.options()?)
+    let force = args.force;
+    let options = args.options()?;
+    force.check(&options.output, &[], &[])?;
+    make(&options)
 }
 
 /// The same of options.

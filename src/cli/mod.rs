@@ -1,10 +1,14 @@
 //! The command line: one file a subcommand. Each turns its arguments into a validated plan and walks the way of a scan
 //! once: file → volume → tensor → tensor → volume → file.
 
+#[macro_use]
+mod words;
+
 mod anatomy;
 mod demo;
 mod evaluate;
 mod export;
+mod files;
 mod generate;
 mod info;
 mod interpolate;
@@ -38,7 +42,7 @@ Exit codes:
   1  an error
   2  wrong usage: an argument is unknown, missing or cannot be used
   3  a check failed (anatomy check, generate --check, parity)
-  4  finished, but some inputs failed; they are listed";
+  4  finished, but some inputs failed; they are listed (--strict stops at the first instead)";
 
 /// Train 3D StyleGAN2 on brain MRI and generate synthetic volumes.
 #[derive(Debug, Parser)]
@@ -49,6 +53,11 @@ pub struct Cli {
     /// Say on stderr which files are read and written; twice, also how methods converge and what they decide
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+}
+
+/// Says an error on standard error.
+pub fn say(error: &Error) {
+    eprintln!("error: {error}");
 }
 
 /// The exit code of a program that ends with this error: 1, or 2 for an argument that cannot be used, 3 for a check that
@@ -106,9 +115,16 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What the command's own steps find wrong.
+    /// What the command's own steps find wrong, and standard output that cannot be written.
     pub fn run(self) -> Result<()> {
-        match self.command {
+        self.command.run()?;
+        words::finish()
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<()> {
+        match self {
             Command::Prepare(args) => prepare::run(args),
             Command::Train(args) => train::run(args),
             Command::Generate(args) => generate::run(args),
@@ -117,11 +133,26 @@ impl Cli {
             Command::Evaluate(args) => evaluate::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Recon(args) => recon::run(args),
-            Command::Superres(args) => restore::run(&args.into()),
-            Command::Inpaint(args) => restore::run(&args.into()),
-            Command::Motion(args) => restore::run(&args.into()),
-            Command::Translate(args) => restore::run(&args.into()),
-            Command::Progress(args) => restore::run(&args.into()),
+            Command::Superres(args) => {
+                let files = args.restore.files();
+                restore::run(&args.into(), files)
+            }
+            Command::Inpaint(args) => {
+                let files = args.restore.files();
+                restore::run(&args.into(), files)
+            }
+            Command::Motion(args) => {
+                let files = args.restore.files();
+                restore::run(&args.into(), files)
+            }
+            Command::Translate(args) => {
+                let files = args.restore.files();
+                restore::run(&args.into(), files)
+            }
+            Command::Progress(args) => {
+                let files = args.restore.files();
+                restore::run(&args.into(), files)
+            }
             Command::Restore(args) => restore::prior::run(args),
             Command::Simulate(args) => simulate::run(args),
             Command::Mask(args) => mask::run(args),

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
+use super::files::{FileArgs, Work};
 use crate::correct::n4::N4Options;
 use crate::error::Result;
 use crate::pipeline::Progress;
@@ -12,10 +15,10 @@ use crate::pipeline::n4::{Options, correct};
 /// The slow brightening towards the coil is estimated inside the mask (Tustison 2010) and divided out everywhere.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The corrected scan, .nii or .nii.gz
+    /// The corrected scan, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Tissue to fit the field to: voxels that are not zero, on the scan's grid; by default those above
@@ -46,18 +49,27 @@ pub struct Args {
     /// Noise term of the filter that sharpens the histogram
     #[arg(long, value_name = "NOISE", default_value_t = N4Options::default().wiener)]
     wiener: f64,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 /// Corrects.
 ///
 /// # Errors
-/// Those of [`correct`].
+/// Those of [`correct`] and of [`Work::run`].
 pub fn run(args: Args) -> Result<()> {
-    let Args { input, output, mask, field, shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener } =
-        args;
+    let Args { input, output, mask, field, files, .. } = args;
+    let Args { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener, .. } = args;
     let fit = N4Options { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener };
-    let options = Options { input, output, mask, field, fit };
-    let found = correct(&options, &Progress::default())?;
-    println!("{}: iterations a level {:?}", options.output.display(), found.iterations);
-    Ok(())
+    let options =
+        Options { input: PathBuf::new(), output: PathBuf::new(), mask, field, fit, read: files.read.into() };
+    let single = [("--field", options.field.is_some())];
+    let work = Work { input: &input, output: &output, settings: json!(options), kinds: &[], single: &single };
+    work.run(files, &mut |scan, image| {
+        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
+        let found = correct(&one, &Progress::default())?;
+        let iterations = found.iterations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        println!("{}: iterations a level {iterations}", image.display());
+        Ok(())
+    })
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::files::{ReadArgs, StrictArgs};
 use super::numbers::{one_or_three, three, two};
 use crate::error::{Error, Result};
 use crate::io::dataset::{Outcome, Plan, Progress, Report};
@@ -54,18 +55,16 @@ pub struct Args {
     /// Columns of the table to keep as labels, such as age,sex
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     labels: Vec<String>,
-    /// The frame to take from 4D scans, from 0
-    #[arg(long, value_name = "N")]
-    frame: Option<usize>,
+    #[command(flatten)]
+    read: ReadArgs,
     /// Remove each scan's bias field by N4 first, as `voxgan n4` does with its defaults
     #[arg(long)]
     bias_correct: bool,
     /// Remove what is not brain from each scan, as `voxgan anatomy strip` does with its defaults; after --bias-correct
     #[arg(long)]
     strip: bool,
-    /// Stop at the first scan that cannot be prepared
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    cohort: StrictArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -154,8 +153,8 @@ impl Args {
             centre: self.centre.into(),
             participants: self.participants.clone(),
             labels: self.labels.clone(),
-            frame: self.frame,
-            strict: self.strict,
+            read: self.read.into(),
+            strict: self.cohort.strict,
         }
     }
 }

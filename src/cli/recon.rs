@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::restore::{changed, parse_consistency};
+use super::files::ForceArgs;
+use super::restore::{BESIDE, changed, parse_consistency};
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::error::{Error, Result};
@@ -105,6 +106,8 @@ pub struct Args {
     /// ISMRMRD: also take lines that were measured for calibration only (for GRAPPA and ESPIRiT)
     #[arg(long)]
     calibration_lines: bool,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -140,7 +143,11 @@ enum PartName {
 /// # Errors
 /// Those of [`recon`]; [`Error::Value`] for sizes that are not three.
 pub fn run(args: Args) -> Result<()> {
-    reconstruct(&args.options()?)
+    let force = args.force;
+    let options = args.options()?;
+    let kinds = if matches!(options.method, Method::Network(_)) { &BESIDE[..] } else { &[] };
+    force.check(&options.output, kinds, &[&options.input])?;
+    reconstruct(&options)
 }
 
 /// The same of options.

@@ -1,7 +1,9 @@
 //! Arguments that commands which sample a generator share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::files::ForceArgs;
 use crate::pipeline::{Device, Event, NoiseMode, Output, Progress, Sampling, StoredType};
 
 /// Which generator, and how it is sampled.
@@ -48,11 +50,13 @@ pub struct OutputArgs {
     /// The folder for the files; by default a new one in the current folder, which is named first
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 impl From<OutputArgs> for Output {
     fn from(args: OutputArgs) -> Self {
-        Self { folder: args.out, stored: args.data_type }
+        Self { folder: args.out, stored: args.data_type, force: args.force.force }
     }
 }
 
@@ -61,8 +65,19 @@ pub const PRINTED: Progress<'static> = Progress::new(&|event| match event {
     Event::Wrote(path) => println!("{}", path.display()),
     Event::Note(text) => println!("{text}"),
     Event::Failed(error) => eprintln!("failed: {error}"),
-    Event::Done { .. } | Event::Step { .. } => {}
+    Event::Done { what, done, of, left } => eprintln!("{done}/{of} {what}{}", time_left(left)),
+    Event::Step { .. } => {}
 });
+
+/// How long the rest will take, in words.
+fn time_left(left: Option<Duration>) -> String {
+    match left.map(|left| left.as_secs()) {
+        None | Some(0) => String::new(),
+        Some(seconds @ ..120) => format!(" (about {seconds} s left)"),
+        Some(seconds @ ..7200) => format!(" (about {} min left)", seconds / 60),
+        Some(seconds) => format!(" (about {} h left)", seconds / 3600),
+    }
+}
 
 /// Seeds such as `0-15,42`.
 ///

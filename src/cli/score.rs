@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::files::{ReadArgs, StrictArgs};
 use super::numbers::AxisName;
 use super::sampling::PRINTED;
 use crate::error::{Error, Result};
@@ -13,12 +14,12 @@ use crate::pipeline::score::{Found, Options, Summary, score};
 /// Score predictions against their targets.
 ///
 /// Every number is printed with its kernel, range and region, as one project defines it. Numbers of different profiles
-/// are not comparable. Several pairs, or two folders whose files have the same names, also get means and standard
-/// deviations.
+/// are not comparable. Several predictions of one target, several pairs, or two folders whose files have the same names, also
+/// get means and standard deviations.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The target (ground truth) first, then its prediction; further pairs may follow. Files (.nii, .nii.gz, .hdr with
-    /// .img, PNG, TIFF) or folders of them
+    /// The target (ground truth) first, then its predictions, one or more. Files (.nii, .nii.gz, .hdr with .img, PNG, TIFF) or
+    /// folders of them
     #[arg(value_names = ["TARGET", "PREDICTION"], num_args = 2.., required = true)]
     paths: Vec<PathBuf>,
     /// Whose definitions
@@ -36,12 +37,23 @@ pub struct Args {
     /// Also what the profile does not have: MS-SSIM, HaarPSI, VIF, NRMSE
     #[arg(long)]
     all: bool,
+    /// The paths are pairs: a target, its prediction, the next target, its prediction
+    #[arg(long)]
+    pairs: bool,
+    /// Multiply each prediction by the factor that brings it nearest to its target, by least squares in the mask: for images
+    /// whose unit is arbitrary
+    #[arg(long)]
+    match_scale: bool,
     /// Compare voxel by voxel even if the headers say that the grids lie elsewhere
     #[arg(long)]
     ignore_geometry: bool,
     /// Also write the numbers here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    cohort: StrictArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -64,7 +76,7 @@ enum ProfileName {
 /// Those of [`score`]; [`Error::Value`] for a target without a prediction.
 pub fn run(args: Args) -> Result<()> {
     let options = args.options()?;
-    let Found { pairs, summaries } = score(&options, &PRINTED)?;
+    let Found { pairs, summaries, failures } = score(&options, &PRINTED)?;
     if pairs.len() > 1 {
         let profile = format!("profile {}", options.plan.profile);
         println!("\n{profile:<24} {:>14} {:>14} {:>6}", "mean", "SD", "n");
@@ -72,17 +84,20 @@ pub fn run(args: Args) -> Result<()> {
             println!("{name:<24} {mean:>14.6} {standard_deviation:>14.6} {n:>6} {unit}");
         }
     }
-    Ok(())
+    Error::incomplete("pairs", pairs.len() + failures.len(), failures)
 }
 
 impl Args {
     fn options(self) -> Result<Options> {
-        let (pairs, rest) = self.paths.as_chunks::<2>();
-        if !rest.is_empty() {
-            let found = format!("{} paths", self.paths.len());
-            let advice = "give each target with its prediction after it";
-            return Err(Error::value("TARGET PREDICTION", "an even number of paths", found, advice));
-        }
+        let pairs = match (self.pairs, self.paths.as_chunks::<2>()) {
+            (true, (pairs, [])) => pairs.to_vec(),
+            (true, _) => {
+                let found = format!("{} paths", self.paths.len());
+                let advice = "give each target with its prediction after it";
+                return Err(Error::value("--pairs", "an even number of paths", found, advice));
+            }
+            (false, _) => self.paths[1..].iter().map(|of| [self.paths[0].clone(), of.clone()]).collect(),
+        };
         let profile = match self.profile {
             ProfileName::Fastmri => Profile::FastMri,
             ProfileName::Monai => Profile::Monai,
@@ -91,7 +106,8 @@ impl Args {
             ProfileName::Sanchez => Profile::Sanchez,
         };
         let plan = Plan { profile, axis: self.axis.into(), data_range: self.data_range, all: self.all };
-        let (mask, ignore_geometry, json) = (self.mask, self.ignore_geometry, self.json);
-        Ok(Options { pairs: pairs.to_vec(), mask, plan, ignore_geometry, json })
+        let Self { mask, ignore_geometry, match_scale, json, .. } = self;
+        let (read, strict) = (self.read.into(), self.cohort.strict);
+        Ok(Options { pairs, mask, plan, ignore_geometry, match_scale, json, read, strict })
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
+use super::files::{ForceArgs, ReadArgs};
 use super::numbers::{AxisName, range, three};
 use super::sampling::PRINTED;
 use crate::acquisition::sampling::Axis;
@@ -69,6 +70,10 @@ struct Files {
     /// Where random draws start
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -213,6 +218,10 @@ pub(super) struct Replay {
     /// The degraded volume, .nii or .nii.gz
     #[arg(value_name = "OUT")]
     output: PathBuf,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -241,6 +250,8 @@ pub(super) struct Phantom {
     /// The pattern of the brain's folds
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// A name on the command line for each value of another type.
@@ -272,11 +283,20 @@ names!(ContrastName for Contrast: T1 => Contrast::T1, T2 => Contrast::T2, Pd => 
 /// Those of [`simulate`], [`replay`] and [`phantom`].
 pub fn run(args: Args) -> Result<()> {
     match args.kind {
-        Kind::Phantom(args) => make(&args.into()),
-        Kind::Replay(Replay { record, input, output }) => {
-            replay(&record, &input, &output, &PRINTED).map(|_| ())
+        Kind::Phantom(args) => {
+            args.force.check(&args.output, &[], &[])?;
+            make(&args.into())
         }
-        Kind::Degrade(degrading) => degrade(&degrading.options()?),
+        Kind::Replay(Replay { record, input, output, read, force }) => {
+            force.check(&output, &[], &[&input])?;
+            replay(&record, &input, &output, &read.into(), &PRINTED).map(|_| ())
+        }
+        Kind::Degrade(degrading) => {
+            let force = degrading.files().force;
+            let options = degrading.options()?;
+            force.check(&options.output, &[], &[&options.input])?;
+            degrade(&options)
+        }
     }
 }
 
@@ -303,13 +323,26 @@ pub fn degrade(options: &Options) -> Result<()> {
 
 impl From<Phantom> for phantom::Options {
     fn from(args: Phantom) -> Self {
-        let Phantom { output, of, shape, spacing_mm, contrast, head_scale, ventricle_scale, seed } = args;
+        let Phantom { output, of, shape, spacing_mm, contrast, head_scale, ventricle_scale, seed, .. } = args;
         let brain = BrainPhantom { head_scale, ventricle_scale, seed };
         Self { output, of, shape, spacing_mm, contrast: contrast.into(), brain }
     }
 }
 
 impl Degrading {
+    fn files(&self) -> &Files {
+        match self {
+            Self::Undersample(Undersample { files, .. })
+            | Self::Motion(Motion { files, .. })
+            | Self::Ghosting(Ghosting { files, .. })
+            | Self::Spikes(Spikes { files, .. })
+            | Self::BiasField(BiasField { files, .. })
+            | Self::Noise(Noise { files, .. })
+            | Self::ThickSlices(ThickSlices { files, .. })
+            | Self::Chain(Chain { files, .. }) => files,
+        }
+    }
+
     pub(super) fn options(self) -> Result<Options> {
         let mut kspace = None;
         let (degradation, files) = match self {
@@ -371,7 +404,8 @@ impl Degrading {
 
 impl Files {
     fn options(self, cascade: Vec<Degradation>, kspace: Option<PathBuf>) -> Options {
-        Options { input: self.input, output: self.output, cascade, seed: self.seed, kspace }
+        let Self { input, output, seed, read, .. } = self;
+        Options { input, output, cascade, seed, kspace, read: read.into() }
     }
 }
 

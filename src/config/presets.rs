@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::text::read_text;
 
 /// The recipes of generators inside the program: name and text.
 const GENERATORS: [(&str, &str); 6] = [
@@ -43,7 +44,7 @@ pub(super) fn source(name_or_path: &str) -> Result<(PathBuf, Cow<'static, str>)>
 }
 
 pub(super) fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the recipe", e))
+    read_text(path, "read the recipe")
 }
 
 pub(super) fn preset(name: &str) -> Result<(PathBuf, &'static str)> {

@@ -133,8 +133,12 @@ fn features(covariate: &Covariate, value: &str, extrapolates: bool, vector: &mut
     let known = |number: &f64| (*min..=*max).contains(number) || (extrapolates && number.is_finite());
     let number: Option<f64> = value.parse().ok().filter(known);
     let Some(number) = number else {
-        let advice =
-            "the network has learned this range only; --extrapolate of `generate` and `evaluate` goes beyond";
+        let with_point = value.replace(',', ".");
+        let advice = match (value.parse::<f64>().is_ok_and(f64::is_finite), with_point.parse::<f64>()) {
+            (false, Ok(number)) if value.contains(',') => format!("write {number}, with a point"),
+            (false, _) => "give a number, or n/a in a table where it is not known".into(),
+            (true, _) => "the network has learned this range only; --extrapolate of `generate` and `evaluate` goes beyond".into(),
+        };
         return Err(Error::value(
             label,
             format!("a number from {min} to {max}"),

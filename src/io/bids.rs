@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
 use super::nifti;
 use crate::error::{Error, Result};
+use crate::text::read_text;
 
 /// Whether `folder` is a BIDS tree: it has a `dataset_description.json` or images in `sub-*/anat`.
 pub fn is_bids(folder: &Path) -> bool {
@@ -15,12 +18,14 @@ pub fn is_bids(folder: &Path) -> bool {
         || anat_folders(folder).is_ok_and(|folders| !folders.is_empty())
 }
 
-/// The T1-weighted images of a BIDS tree, `sub-*/[ses-*/]anat/*_T1w.nii[.gz]`, in the order of their paths.
+/// The T1-weighted images of a BIDS tree, `sub-*/[ses-*/]anat/*_T1w.nii[.gz]`, in the order of their paths, without those that
+/// its `.bidsignore` leaves out.
 ///
 /// # Errors
 /// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] when there is no such image.
 pub fn t1w(root: &Path) -> Result<Vec<PathBuf>> {
     let mut images = Vec::new();
+    let left_out = left_out(root)?;
     for folder in anat_folders(root)? {
         for path in listed(&folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -29,11 +34,66 @@ pub fn t1w(root: &Path) -> Result<Vec<PathBuf>> {
             }
         }
     }
+    images.retain(|path| {
+        let within = path.strip_prefix(root).unwrap_or(path);
+        let ignored = left_out.matched_path_or_any_parents(within, false).is_ignore();
+        if ignored {
+            tracing::info!("{} is left out by .bidsignore", path.display());
+        }
+        !ignored
+    });
     if images.is_empty() {
         let advice = "give the folder that holds the sub-… folders, or a folder or list of scans";
         return Err(Error::file(root, "BIDS tree", "sub-*/[ses-*/]anat/*_T1w.nii.gz", "none", advice));
     }
     Ok(images)
+}
+
+/// What the file `.bidsignore` of a tree leaves out, in the patterns of gitignore (BIDS).
+fn left_out(root: &Path) -> Result<Gitignore> {
+    let path = root.join(".bidsignore");
+    let mut patterns = GitignoreBuilder::new("");
+    let wrong = |error: ignore::Error| {
+        Error::file(&path, "patterns", "those of gitignore", error.to_string(), "correct the line")
+    };
+    if path.is_file() {
+        for line in read_text(&path, "read what to leave out")?.lines() {
+            patterns.add_line(None, line).map_err(wrong)?;
+        }
+    }
+    patterns.build().map_err(wrong)
+}
+
+/// The error of a folder without scans that can be read; it says what to do with those of other formats.
+pub(crate) fn no_scans(folder: &Path, expected: &str, advice: &str) -> Error {
+    let others = [
+        ("mgz", "FreeSurfer's .mgz files", "convert them: mri_convert a.mgz a.nii.gz"),
+        ("mgh", "FreeSurfer's .mgh files", "convert them: mri_convert a.mgh a.nii.gz"),
+        ("dcm", "DICOM files", "convert them: dcm2niix -z y FOLDER"),
+        ("ima", "DICOM files", "convert them: dcm2niix -z y FOLDER"),
+        ("mnc", "MINC files", "convert them: mnc2nii a.mnc a.nii"),
+        ("nrrd", "NRRD files", "convert them to NIfTI, for instance with 3D Slicer"),
+        ("mha", "MetaImage files", "convert them to NIfTI, for instance with 3D Slicer"),
+    ];
+    let files = listed(folder).unwrap_or_default();
+    let is_dicom = |path: &PathBuf| {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut mark = [0; 4];
+        let read = fs::File::open(path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(128))?;
+            file.read_exact(&mut mark)
+        });
+        read.is_ok() && &mark == b"DICM"
+    };
+    let ends = |extension: &str| {
+        let ends = |path: &&PathBuf| path.extension().is_some_and(|it| it.eq_ignore_ascii_case(extension));
+        files.iter().filter(ends).count()
+    };
+    let named = others.iter().find(|(extension, ..)| ends(extension) > 0);
+    match named.or_else(|| others.get(2).filter(|_| files.iter().take(3).any(is_dicom))) {
+        Some((_, found, advice)) => Error::file(folder, "scans", expected, *found, *advice),
+        None => Error::file(folder, "scans", expected, "none", advice),
+    }
 }
 
 /// The volumes that `path` names: itself, the T1-weighted images of a BIDS tree, or the NIfTI files of a folder, in the
@@ -52,7 +112,7 @@ pub fn volumes(path: &Path) -> Result<Vec<PathBuf>> {
     volumes.retain(|path| !has_prefix(path, ".") && nifti::is_nifti(path));
     if volumes.is_empty() {
         let advice = "give a volume, a folder of volumes or a BIDS tree";
-        return Err(Error::file(path, "folder", "*.nii or *.nii.gz", "none", advice));
+        return Err(no_scans(path, "*.nii or *.nii.gz", advice));
     }
     Ok(volumes)
 }
@@ -123,8 +183,7 @@ impl Participants {
     /// [`Error::Io`] where it cannot be read as UTF-8 text; [`Error::File`] naming the line for a table without
     /// `participant_id`, a row with too few or too many fields, a participant or column that comes twice.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read it as text", source))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = read_text(path, "read it as text")?;
         let commas = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let (separator, separators) = if commas { (b',', "commas") } else { (b'\t', "tabs") };
         // Tables of tabs have no quotes (BIDS).

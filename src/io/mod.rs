@@ -25,6 +25,7 @@ mod elements;
 pub mod fastmri;
 pub mod hdf5;
 pub mod ismrmrd;
+pub mod lock;
 pub mod masks;
 mod mat;
 pub mod nifti;

@@ -1,54 +1,68 @@
 //! Whether a change of scans preserves their anatomy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::progress::{Event, Progress};
+use super::cohort::Cohort;
+use super::pairs::by_name;
+use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::quality_check::{Pair, QualityCheck, UnlikeGrids, Verdict};
 use crate::config::in_file;
-use crate::error::{Error, Result};
-use crate::io::{bids, nifti};
+use crate::error::Result;
+use crate::io::nifti::{self, ReadOptions};
+use crate::text::read_text;
 
 /// Scans before and after a change, and what limits it has to keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// A scan, a folder of scans or a BIDS tree.
     pub before: PathBuf,
-    /// The same after the change; in folders, files in the order of their names are pairs.
+    /// The same after the change; in folders, scans of the same name, or of the same subject and session, are pairs.
     pub after: PathBuf,
     /// A TOML file of limits, instead of those inside the program.
     pub limits: Option<PathBuf>,
+    /// How scans are read.
+    pub read: ReadOptions,
+    /// Whether the first pair that fails ends the job.
+    pub strict: bool,
 }
 
-/// Pairs of scans → structures → changes → verdict.
+/// The verdict, and what it could not take in.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// On the pairs that could be measured.
+    pub verdict: Verdict,
+    /// A line for each pair that could not, and each scan without a partner.
+    pub failures: Vec<String>,
+}
+
+/// Pairs of scans → structures → changes → verdict. A pair that cannot be measured ends no others, unless that is asked for.
 ///
 /// # Errors
-/// What is wrong with the files or the limits.
-pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<Verdict> {
+/// What is wrong with the limits; files without any pair.
+pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<Checked> {
     let check = match &options.limits {
         None => QualityCheck::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the limits", e))?;
-            QualityCheck::from_toml(&text, path)?
-        }
+        Some(path) => QualityCheck::from_toml(&read_text(path, "read the limits")?, path)?,
     };
-    let (before, after) = (bids::volumes(&options.before)?, bids::volumes(&options.after)?);
-    if before.len() != after.len() {
-        let (expected, found) = (format!("{} scans as before", before.len()), after.len().to_string());
-        let advice = "give folders with the same scans in the same order";
-        return Err(Error::file(&options.after, "scans", expected, found, advice));
+    let pairs = by_name(&options.before, &options.after)?;
+    let mut cohort = Cohort::new(pairs.len(), options.strict, progress);
+    let mut records = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let name = file_name(pair.as_ref().map_or_else(|alone| &alone.path, |[before, _]| before));
+        let record = cohort.next(&name.clone(), || {
+            let [before, after] = pair.map_err(|alone| alone.error())?;
+            let scans = [nifti::read_with(&before, &options.read)?, nifti::read_with(&after, &options.read)?];
+            let grids = UnlikeGrids::of((&before, &scans[0]), (&after, &scans[1]))?;
+            let [before, after] = [(&before, &scans[0]), (&after, &scans[1])]
+                .map(|(path, scan)| segmenter.segment(scan).map_err(|error| in_file(error, path)));
+            Ok(Pair { name, before: before?, after: after?, grids }.record())
+        })?;
+        records.extend(record);
     }
-    let count = before.len();
-    let mut records = Vec::with_capacity(count);
-    for (before, after) in before.iter().zip(&after) {
-        progress.check()?;
-        let name = before.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let scans = [nifti::read(before)?, nifti::read(after)?];
-        let grids = UnlikeGrids::of((before, &scans[0]), (after, &scans[1]))?;
-        let [before, after] = [(before, &scans[0]), (after, &scans[1])]
-            .map(|(path, scan)| segmenter.segment(scan).map_err(|error| in_file(error, path)));
-        records.push(Pair { name, before: before?, after: after?, grids }.record());
-        progress.tell(Event::Done { what: "pairs", done: records.len(), of: count });
-    }
-    Ok(check.judge(records))
+    Ok(Checked { verdict: check.judge(records), failures: cohort.failures() })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

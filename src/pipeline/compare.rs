@@ -4,22 +4,24 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::derivatives::{Derivatives, Derived, subject, write_json};
 use super::participants::{ages, in_tables, known, tables};
-use super::progress::{Event, Progress};
+use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::volumes::Volumes;
 use crate::config::in_file;
 use crate::csv::push_row;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::cohort;
 use crate::evaluate::cohort::{
     AgeTrend, Aged, Cohort, Comparison, Covariates, HeadMeasure, HeadSize, Known, Margin, QUANTITIES,
     Quantity, Settings, adjust,
 };
 use crate::evaluate::{NearestReals, foreground, nearest};
-use crate::io::{atomic_write, bids, nifti};
+use crate::io::nifti::{self, ReadOptions};
+use crate::io::{atomic_write, bids};
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
 use crate::volume::intensity::{IntensityMap, Normalisation};
@@ -61,6 +63,10 @@ pub struct Options {
     pub alpha: f64,
     /// Seed of bootstrap, permutations and splits.
     pub seed: u64,
+    /// How scans are read.
+    pub read: ReadOptions,
+    /// Whether the first scan that fails ends the job.
+    pub strict: bool,
 }
 
 impl Default for Options {
@@ -76,6 +82,8 @@ impl Default for Options {
             margin_sd: 0.5,
             alpha: 0.05,
             seed: 0,
+            read: ReadOptions::default(),
+            strict: false,
         }
     }
 }
@@ -92,6 +100,10 @@ pub struct Compared {
     pub table: PathBuf,
     /// The table with head size and covariates accounted for.
     pub adjusted_table: PathBuf,
+    /// A line for each scan that could not be measured.
+    pub failures: Vec<String>,
+    /// How many scans there were.
+    pub scans: usize,
 }
 
 /// The real scan that is nearest to a scan.
@@ -120,8 +132,26 @@ pub fn compare(options: &Options, segmenter: &Segmenter, progress: &Progress) ->
         margin: Margin::RealSds(options.margin_sd),
         ..Settings::default()
     };
-    let paths = [bids::volumes(&options.real)?, bids::volumes(&options.synthetic)?];
-    let tables = tables(&options.participants, &paths, &options.covariates)?;
+    let all = [bids::volumes(&options.real)?, bids::volumes(&options.synthetic)?];
+    let tables = tables(&options.participants, &all, &options.covariates)?;
+    let space = Space::of(&all[1], &options.read, segmenter.interpolation)?;
+    let names: Vec<&str> = options.quantities.iter().map(String::as_str).collect();
+    let (mut cohorts, mut measurements) = (Vec::with_capacity(2), Vec::with_capacity(2));
+    let (mut images, mut failures) = (Vec::with_capacity(2), Vec::new());
+    let mut paths = [Vec::new(), Vec::new()];
+    for (at, name) in COHORTS.into_iter().enumerate() {
+        let found = measured(&options.out.join(name), &all[at], &space, options, segmenter, progress)?;
+        failures.extend(found.failures);
+        if found.derived.is_empty() {
+            return Error::incomplete("scans", all[at].len(), failures)
+                .map(|()| unreachable!("a folder has scans"));
+        }
+        let volumes: Vec<Volumes> = found.derived.into_iter().map(|one| one.volumes).collect();
+        cohorts.push(Cohort::of_volumes(&volumes, &names)?);
+        measurements.push(volumes);
+        images.push(found.images);
+        paths[at] = found.paths;
+    }
     let known = [0, 1].map(|at| known(tables[at].as_ref(), &paths[at]));
     let covariates = if options.covariates.is_empty() {
         None
@@ -129,17 +159,6 @@ pub fn compare(options: &Options, segmenter: &Segmenter, progress: &Progress) ->
         let read = Covariates::of(&options.covariates, &known[0], &known[1]);
         Some(read.map_err(|e| in_tables(e, &tables))?)
     };
-    let space = Space::of(&paths[1][0], segmenter.interpolation)?;
-    let names: Vec<&str> = options.quantities.iter().map(String::as_str).collect();
-    let (mut cohorts, mut measurements) = (Vec::with_capacity(2), Vec::with_capacity(2));
-    let mut images = Vec::with_capacity(2);
-    for (name, paths) in COHORTS.into_iter().zip(&paths) {
-        let (derived, scans) = measured(&options.out.join(name), paths, &space, segmenter, progress)?;
-        let volumes: Vec<Volumes> = derived.into_iter().map(|one| one.volumes).collect();
-        cohorts.push(Cohort::of_volumes(&volumes, &names)?);
-        measurements.push(volumes);
-        images.push(scans);
-    }
     let mut comparison = cohort::compare(&cohorts[0], &cohorts[1], &settings)?;
     let head = HeadSize::of(&measurements[0], &measurements[1], options.head_size);
     let adjusted = adjust(&cohorts[0], &cohorts[1], &head, covariates.as_ref(), &settings)
@@ -160,7 +179,8 @@ pub fn compare(options: &Options, segmenter: &Segmenter, progress: &Progress) ->
             Some((memorisation_of(&nearest_reals, &paths, &options.out)?, nearest_reals.distance_ratio()))
         }
     };
-    Ok(Compared { comparison, nearest, table, adjusted_table })
+    let scans = all.iter().map(Vec::len).sum();
+    Ok(Compared { comparison, nearest, table, adjusted_table, failures, scans })
 }
 
 /// Ages and volumes of a cohort.
@@ -180,8 +200,10 @@ struct Space {
 }
 
 impl Space {
-    fn of(path: &Path, interpolation: Interpolation) -> Result<Self> {
-        let (volume, _) = to_ras(nifti::read(path)?);
+    /// That of the first scan that can be read.
+    fn of(paths: &[PathBuf], read: &ReadOptions, interpolation: Interpolation) -> Result<Self> {
+        let first = paths.iter().map(|path| nifti::read_with(path, read)).reduce(Result::or);
+        let (volume, _) = to_ras(first.expect("a folder has scans")?);
         Ok(Self { dims: volume.dims(), spacing_mm: volume.spacing_mm(), interpolation })
     }
 
@@ -203,28 +225,48 @@ impl Space {
     }
 }
 
-/// What was derived from the scans on the common grid, and their images from −1 to 1.
+/// What is known of a cohort on the common grid.
+struct OnGrid {
+    derived: Vec<Derived>,
+    /// From −1 to 1; none of label maps.
+    images: Vec<Volume>,
+    /// The scans that were measured.
+    paths: Vec<PathBuf>,
+    failures: Vec<String>,
+}
+
+/// Measures a cohort on the common grid; what is in `folder` from the same scans is kept.
 fn measured(
     folder: &Path,
     paths: &[PathBuf],
     space: &Space,
+    options: &Options,
     segmenter: &Segmenter,
     progress: &Progress,
-) -> Result<(Vec<Derived>, Vec<Volume>)> {
-    let mut derivatives = Derivatives::create(folder, &segmenter.name)?;
-    let mut images = Vec::with_capacity(paths.len());
-    for (at, path) in paths.iter().enumerate() {
-        progress.check()?;
-        let scan = space.bring(nifti::read(path)?);
-        let segmentation = segmenter.segment(&scan).map_err(|e| in_file(e, path))?;
-        derivatives.add(path, &scan, &segmentation)?;
-        progress.tell(Event::Done { what: &path.to_string_lossy(), done: at + 1, of: paths.len() });
-        if segmenter.interpolation != Interpolation::Nearest {
-            let map = IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| in_file(e, path))?;
-            images.push(map.apply(scan));
+) -> Result<OnGrid> {
+    let grid = json!({ "Dims": space.dims, "SpacingMm": space.spacing_mm });
+    let mut derivatives = Derivatives::create(folder, paths, &options.read, segmenter, grid)?;
+    let mut cohort = super::cohort::Cohort::new(paths.len(), options.strict, progress);
+    let (mut images, mut measured) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
+    for path in paths {
+        let image = cohort.next(&path.display().to_string(), || {
+            let scan = space.bring(nifti::read_with(path, &options.read)?);
+            let map = (segmenter.interpolation != Interpolation::Nearest)
+                .then(|| IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| in_file(e, path)))
+                .transpose()?;
+            if derivatives.kept(path)?.is_none() {
+                let segmentation = segmenter.segment(&scan).map_err(|e| in_file(e, path))?;
+                derivatives.add(path, &scan, &segmentation)?;
+            }
+            Ok(map.map(|map| map.apply(scan)))
+        })?;
+        if let Some(image) = image {
+            images.extend(image);
+            measured.push(path.clone());
         }
     }
-    Ok((derivatives.finish()?, images))
+    let failures = cohort.failures();
+    Ok(OnGrid { derived: derivatives.finish()?, images, paths: measured, failures })
 }
 
 /// Writes the neighbours, and lists them.

@@ -1,35 +1,51 @@
 //! The folder of what was derived from scans: label maps, volumes and tables, under the names of BIDS.
 
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::segmenter::Segmenter;
 use super::sidecar;
 use crate::anatomy::Segmentation;
 use crate::anatomy::volumes::{DerivativeNames, Volumes, csv, definitions_csv, label_table, lookup_table};
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
-use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::dataset::scan_sha256;
+use crate::io::lock::FolderLock;
+use crate::io::nifti::{self, DataType, ReadOptions, WriteOptions};
+use crate::text::{path_as_text, read_text, to_text};
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 
 /// The list of a folder's scans.
 pub const LIST: &str = "scans.json";
 
-/// A folder that is being written.
+/// The table with a row a scan.
+const TABLE: &str = "volumes.csv";
+
+/// A folder that is being written, by one program at a time. What was derived of a scan before is kept, and the table has every
+/// scan as soon as it is there.
 pub struct Derivatives {
     folder: PathBuf,
-    segmenter: String,
+    /// Of what the scans' files are besides their content.
+    settings: Value,
     scans: Vec<Derived>,
+    _lock: FolderLock,
 }
 
 /// A scan and what was derived from it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Derived {
     /// The scan's own file.
+    #[serde(with = "path_as_text")]
     pub scan: PathBuf,
+    /// How it was read.
+    #[serde(default)]
+    pub read: ReadOptions,
     /// Its label map, within the folder.
     pub labels: PathBuf,
     /// Its measurements.
@@ -37,44 +53,96 @@ pub struct Derived {
 }
 
 impl Derivatives {
-    /// Makes `folder`, for structures that the segmenter of this name finds.
+    /// Makes `folder` for these scans, read so, with structures that this segmenter finds on a grid that `settings` tell.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be made.
-    pub fn create(folder: &Path, segmenter: &str) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "make the folder", e))?;
-        Ok(Self { folder: folder.to_path_buf(), segmenter: segmenter.into(), scans: Vec::new() })
+    /// [`Error::File`] for scans of one name, and while another program writes there; [`Error::Io`] if it cannot be made.
+    pub fn create(
+        folder: &Path,
+        scans: &[PathBuf],
+        read: &ReadOptions,
+        segmenter: &Segmenter,
+        grid: Value,
+    ) -> Result<Self> {
+        let mut taken = BTreeMap::new();
+        for path in scans {
+            if let Some(other) = taken.insert(DerivativeNames::of(path).labels.to_lowercase(), path) {
+                let found = format!("{} and {}", other.display(), path.display());
+                let advice = "rename one, or give them folders of their own";
+                return Err(Error::file(path, "file name", "scans of different names", found, advice));
+            }
+        }
+        let settings = json!({
+            "Segmenter": segmenter.name, "Refines": segmenter.refines, "Read": read, "Grid": grid,
+            "VoxganVersion": env!("CARGO_PKG_VERSION"),
+        });
+        let lock = FolderLock::hold(folder)?;
+        Ok(Self { folder: folder.to_path_buf(), settings, scans: Vec::new(), _lock: lock })
+    }
+
+    /// What was derived from the scan at `path` by an earlier run with the same settings, if its content is the same still.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the scan cannot be read, or the table not written.
+    pub fn kept(&mut self, path: &Path) -> Result<Option<&Volumes>> {
+        let names = DerivativeNames::of(path);
+        let labels = self.folder.join(&names.labels);
+        let record = sidecar::path(&labels);
+        if !labels.is_file() || !record.is_file() {
+            return Ok(None);
+        }
+        let record: Value = read_json(&record).unwrap_or_default();
+        let volumes = read_json::<Volumes>(&self.folder.join(&names.volumes));
+        match volumes {
+            Ok(volumes)
+                if record["Settings"] == self.settings && record["SourceSHA256"] == scan_sha256(path)? =>
+            {
+                self.push(path, names, volumes).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Measures the structures of the scan at `path` and writes them: label map on the scan's own grid, what its numbers
-    /// mean, where it came from, and the volumes.
+    /// mean, the volumes, and where it came from.
     ///
     /// # Errors
-    /// [`Error::File`] for a second scan of one name; [`Error::Io`] if a file cannot be written.
+    /// [`Error::Io`] if a file cannot be written.
     pub fn add(&mut self, path: &Path, scan: &Volume, segmentation: &Segmentation) -> Result<&Volumes> {
         let names = DerivativeNames::of(path);
-        if let Some(other) = self.scans.iter().find(|other| other.labels == Path::new(&names.labels)) {
-            let found = format!("{} and {}", other.scan.display(), path.display());
-            let advice = "rename one, or give them folders of their own";
-            return Err(Error::file(path, "file name", "scans of different names", found, advice));
-        }
         let grid = Grid::of(scan);
         let volumes = Volumes::of(subject(path), segmentation, Some(&grid));
         let labels = self.folder.join(&names.labels);
         let options =
             WriteOptions { data_type: DataType::I16, description: "voxgan anatomy: structures".into() };
         nifti::write(&labels, &segmentation.on(&grid).to_volume().in_world_of(scan), &options)?;
-        let source = std::path::absolute(path).map_err(|e| Error::io(path, "find its place", e))?;
-        let record = json!({
-            "Sources": [source],
-            "GeneratedBy": [{"Name": "voxgan", "Version": env!("CARGO_PKG_VERSION")}],
-            "Segmenter": self.segmenter,
-            "Refinement": segmentation.refinement,
-        });
-        sidecar::write(&labels, &record)?;
         self.write(&names.label_table, &label_table())?;
         self.write_json(&names.volumes, &volumes)?;
-        self.scans.push(Derived { scan: source, labels: names.labels.into(), volumes });
+        let record = json!({
+            "Sources": [to_text(&absolute(path)?)],
+            "Segmenter": self.settings["Segmenter"],
+            "Refinement": segmentation.refinement,
+            "SourceSHA256": scan_sha256(path)?,
+            "Settings": self.settings,
+        });
+        // The last: with it the scan is done.
+        sidecar::write(&labels, &sidecar::joined(record, sidecar::generated_by()))?;
+        self.push(path, names, volumes)
+    }
+
+    fn push(&mut self, path: &Path, names: DerivativeNames, volumes: Volumes) -> Result<&Volumes> {
+        let table = csv(std::slice::from_ref(&volumes));
+        if self.scans.is_empty() {
+            self.write(TABLE, &table)?;
+        } else {
+            let path = self.folder.join(TABLE);
+            let row = table.split_once('\n').map_or("", |(_, row)| row);
+            let file = OpenOptions::new().append(true).open(&path);
+            file.and_then(|mut file| file.write_all(row.as_bytes()))
+                .map_err(|e| Error::io(&path, "add a row", e))?;
+        }
+        let read = serde_json::from_value(self.settings["Read"].clone()).unwrap_or_default();
+        self.scans.push(Derived { scan: absolute(path)?, read, labels: names.labels.into(), volumes });
         Ok(&self.scans[self.scans.len() - 1].volumes)
     }
 
@@ -84,7 +152,7 @@ impl Derivatives {
     /// [`Error::Io`] if they cannot be written.
     pub fn finish(self) -> Result<Vec<Derived>> {
         let table: Vec<Volumes> = self.scans.iter().map(|scan| scan.volumes.clone()).collect();
-        self.write("volumes.csv", &csv(&table))?;
+        self.write(TABLE, &csv(&table))?;
         if let Some(first) = table.first() {
             self.write("definitions.csv", &definitions_csv(first))?;
         }
@@ -125,11 +193,15 @@ pub fn derived(folder: &Path) -> Result<Vec<Derived>> {
 /// # Errors
 /// [`Error::Io`] and [`Error::File`] if it cannot be read.
 pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the record", e))?;
+    let text = read_text(path, "read the record")?;
     serde_json::from_str(&text).map_err(|e| {
         let advice = "let the command that wrote it write it again";
         Error::file(path, "content", "a record of voxgan anatomy", e.to_string(), advice)
     })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io(path, "find its place", e))
 }
 
 /// A scan's file name without its extension.

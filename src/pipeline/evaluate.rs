@@ -113,7 +113,7 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
     for (at, &seed) in seeds.iter().enumerate() {
         progress.check()?;
         samples.push(generator.sample(seed));
-        progress.tell(Event::Done { what: "samples", done: at + 1, of: count });
+        progress.tell(Event::Done { what: "samples", done: at + 1, of: count, left: None });
     }
     if samples[0].data.dim() != reals[0].data.dim() {
         let [expected, found] = [&samples, &reals].map(|set| format!("{:?}", set[0].data.dim()));
@@ -202,7 +202,7 @@ fn asked(
             let asked = labels.get(*label).and_then(|value| value.parse().ok());
             pairs.extend(asked.zip(measured).map(|(asked, measured)| [asked, measured]));
         }
-        progress.tell(Event::Done { what: "samples measured", done: at + 1, of: volumes.len() });
+        progress.tell(Event::Done { what: "samples measured", done: at + 1, of: volumes.len(), left: None });
     }
     Ok(regions.iter().zip(&pairs).filter_map(|((label, _), pairs)| Asked::of(*label, pairs)).collect())
 }

@@ -74,7 +74,7 @@ pub fn generate(options: &Options, progress: &Progress) -> Result<Generated> {
     let Options { sampling, seeds, output, check } = options;
     let segmenter = check.then(|| Segmenter::for_samples(sampling.device)).transpose()?;
     let generator = Generator::open(sampling, &[])?;
-    let folder = output.folder("synthetic", progress)?;
+    let folder = output.folder("synthetic", seeds.iter().map(|&seed| name(seed) + ".nii.gz"), progress)?;
     let (mut samples, mut pictured) = (Vec::with_capacity(seeds.len()), Vec::new());
     for &seed in seeds {
         progress.check()?;

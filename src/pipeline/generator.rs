@@ -78,6 +78,8 @@ pub struct Output {
     pub folder: Option<PathBuf>,
     /// How voxels are stored.
     pub stored: StoredType,
+    /// Whether files that are there are replaced.
+    pub force: bool,
 }
 
 impl Output {
@@ -85,10 +87,22 @@ impl Output {
     /// nothing is written over. A new one is told of.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be made.
-    pub(super) fn folder(&self, name: &str, progress: &Progress) -> Result<PathBuf> {
+    /// [`Error::Io`] if it cannot be made; [`Error::File`] if one of `files` is in it that may not be replaced.
+    pub(super) fn folder(
+        &self,
+        name: &str,
+        files: impl IntoIterator<Item = String>,
+        progress: &Progress,
+    ) -> Result<PathBuf> {
         if let Some(folder) = &self.folder {
-            return Ok(folder.clone());
+            let there = files.into_iter().find(|file| !self.force && folder.join(file).exists());
+            return match there {
+                None => Ok(folder.clone()),
+                Some(file) => {
+                    let advice = "choose another folder, or add --force to replace what is there";
+                    Err(Error::file(&folder.join(file), "output", "a name that is free", "a file", advice))
+                }
+            };
         }
         let folder = new_folder(Path::new(name))?;
         progress.tell(Event::Note(&format!("into {}", folder.display())));

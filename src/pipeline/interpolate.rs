@@ -78,7 +78,7 @@ pub fn interpolate(options: &Options, progress: &Progress) -> Result<Walk> {
         return Err(Error::value("--frames", "from 2 to 10000", found, "choose a number between"));
     }
     let generator = Generator::open(sampling, &[])?;
-    let folder = output.folder("walk", progress)?;
+    let folder = output.folder("walk", ["walk.nii.gz".to_string()], progress)?;
     let latents: Vec<Vec<f32>> = seeds.iter().map(|&seed| generator.latent(seed)).collect();
     let styles: Vec<Array2<f32>> = latents.iter().map(|z| generator.styles(z, seeds[0])).collect();
     let mut volumes = Vec::with_capacity(frames);
@@ -92,7 +92,7 @@ pub fn interpolate(options: &Options, progress: &Progress) -> Result<Walk> {
             Space::Z => generator.styles(&slerp(&latents[from], &latents[to], part), seeds[0]),
         };
         volumes.push(generator.volume(&ws, seeds[0]));
-        progress.tell(Event::Done { what: "frames", done: frame + 1, of: frames });
+        progress.tell(Event::Done { what: "frames", done: frame + 1, of: frames, left: None });
     }
     let path = folder.join("walk.nii.gz");
     let details = json!({ "Seeds": seeds, "Frames": frames, "Space": format!("{space:?}") });

@@ -1,6 +1,5 @@
 //! A sampling pattern becomes a mask, a record of it and its figures.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, Luma};
@@ -12,7 +11,7 @@ use super::sidecar;
 use crate::acquisition::sampling::{Columns, FastMri, Mask, Pattern, Seed};
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions};
-use crate::io::{atomic_write, npy};
+use crate::io::npy;
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
 
@@ -55,7 +54,7 @@ pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
         "Pattern": pattern, "Seed": seed, "ShapeDHW": shape, "Report": mask.report(),
     });
     let record = sidecar::joined(record, sidecar::generated_by());
-    atomic_write(&output.with_file_name(stem + ".json"), |file| writeln!(file, "{record:#}"))?;
+    sidecar::write_record(&output.with_file_name(stem + ".json"), &record)?;
     progress.tell(Event::Wrote(output));
     Ok(mask)
 }

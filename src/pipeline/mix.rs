@@ -65,7 +65,9 @@ pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
         let expected = format!("layers from 0 to {}", num_ws - 1);
         return Err(Error::value("--layers", expected, layer.to_string(), "this generator has no more"));
     }
-    let folder = output.folder("mixed", progress)?;
+    let name = |row: u64, seed: u64| format!("row-{row:04}_column-{seed:04}.nii.gz");
+    let names = rows.iter().flat_map(|&row| columns.iter().map(move |&seed| name(row, seed)));
+    let folder = output.folder("mixed", names, progress)?;
     let styles = |seed: &u64| generator.styles(&generator.latent(*seed), *seed);
     let of_columns: Vec<Array2<f32>> = columns.iter().map(styles).collect();
     let own = |(ws, &seed): (&Array2<f32>, &u64)| generator.volume(ws, seed);
@@ -85,7 +87,7 @@ pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
                 ws.row_mut(layer as usize).assign(&column.row(layer as usize));
             }
             let volume = generator.volume(&ws, row);
-            let path = folder.join(format!("row-{row:04}_column-{seed:04}.nii.gz"));
+            let path = folder.join(name(row, seed));
             let labels = generator.labels(seed);
             let details =
                 json!({ "Seed": row, "MixSeed": seed, "MixLayers": layers, "MixConditions": labels });

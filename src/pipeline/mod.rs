@@ -6,6 +6,7 @@
 //! [`Restorer`], [`Prior`].
 
 pub mod check;
+pub mod cohort;
 pub mod compare;
 mod conditions;
 pub mod derivatives;
@@ -19,6 +20,7 @@ pub mod mask;
 mod memory;
 pub mod mix;
 pub mod n4;
+pub(crate) mod pairs;
 mod participants;
 pub mod phantom;
 pub mod prepare;
@@ -34,7 +36,7 @@ pub mod restore;
 mod restorer;
 pub mod score;
 mod segmenter;
-mod sidecar;
+pub(crate) mod sidecar;
 pub mod simulate;
 pub mod strip;
 pub mod train;

@@ -11,7 +11,7 @@ use crate::correct::n4;
 use crate::correct::n4::{Field, N4Options};
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
-use crate::io::nifti::{self, WriteOptions};
+use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::volume::{Volume, check_grids};
 
 /// A scan, and how its field is found.
@@ -29,6 +29,8 @@ pub struct Options {
     pub field: Option<PathBuf>,
     /// How the field is fitted.
     pub fit: N4Options,
+    /// How scan and mask are read.
+    pub read: ReadOptions,
 }
 
 /// Scan and mask → field → corrected scan.
@@ -36,8 +38,8 @@ pub struct Options {
 /// # Errors
 /// What is wrong with the files or the options; see [`n4::correct`].
 pub fn correct(options: &Options, progress: &Progress) -> Result<Field> {
-    let volume = nifti::read(&options.input)?;
-    let mask = options.mask.as_ref().map(|path| read_mask(path, &volume)).transpose()?;
+    let volume = nifti::read_with(&options.input, &options.read)?;
+    let mask = options.mask.as_ref().map(|path| read_mask(path, &volume, &options.read)).transpose()?;
     let (corrected, field) = n4::correct(&volume, mask.as_ref(), &options.fit)?;
     nifti::write(&options.output, &corrected, &describe("voxgan n4, bias field removed"))?;
     progress.tell(Event::Wrote(&options.output));
@@ -49,8 +51,8 @@ pub fn correct(options: &Options, progress: &Progress) -> Result<Field> {
 }
 
 /// The voxels of `path` that are not zero; its grid must be the scan's.
-fn read_mask(path: &Path, volume: &Volume) -> Result<Array3<bool>> {
-    let mask = nifti::read(path)?;
+fn read_mask(path: &Path, volume: &Volume, read: &ReadOptions) -> Result<Array3<bool>> {
+    let mask = nifti::read_with(path, read)?;
     check_grids(volume, &mask)?;
     Ok(mask.data.index_axis(Axis(0), 0).mapv(|value| value != 0.0))
 }

@@ -21,7 +21,8 @@ use crate::heads::prior::{self, FitSettings, FitStep, Reconstructed, reconstruct
 use crate::heads::{Case, finer_grid};
 use crate::io::dataset::manifest::REVISION;
 use crate::io::dataset::{Settings, on_grid};
-use crate::io::{masks, nifti};
+use crate::io::masks;
+use crate::io::nifti::{self, ReadOptions};
 use crate::ops::VolumeOps;
 use crate::pretrained::Model;
 use crate::volume::crop::Centre;
@@ -62,6 +63,8 @@ pub struct Options {
     pub anatomy: bool,
     /// Where to compute.
     pub device: Device,
+    /// How scan and mask are read.
+    pub read: ReadOptions,
 }
 
 impl Default for Options {
@@ -78,6 +81,7 @@ impl Default for Options {
             consistency: 1.0,
             anatomy: true,
             device: Device::default(),
+            read: ReadOptions::default(),
         }
     }
 }
@@ -133,13 +137,13 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     let prior = Prior::open(weights, conditions.as_deref(), *device)?;
     let operator = match &options.operator {
         Operator::Superres(factor) => Operator::Superres(*factor),
-        Operator::Inpaint(path) => Operator::Inpaint(nifti::read(path)?),
+        Operator::Inpaint(path) => Operator::Inpaint(nifti::read_with(path, &options.read)?),
         Operator::Kspace(path) => {
             let [w, h, d] = prior.frame.dims;
             Operator::Kspace(masks::read_for(path, [d, h, w])?)
         }
     };
-    let volume = nifti::read(input)?;
+    let volume = nifti::read_with(input, &options.read)?;
     let made = prior.of_file(input, volume, &operator, *centre, fit, *consistency, progress)?;
     let details = json!({
         "Prior": {
@@ -340,6 +344,7 @@ impl Frame {
             normalisation: self.normalisation,
             centre,
             frame: None,
+            nan_to_zero: false,
             correction: None,
         };
         let background = volume.data.iter().copied().fold(f32::INFINITY, f32::min);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -17,6 +18,8 @@ pub enum Event<'a> {
         done: usize,
         /// How many there are.
         of: usize,
+        /// How long the others will take, if that can be told.
+        left: Option<Duration>,
     },
     /// A step of an iteration was taken.
     Step {
@@ -96,7 +99,7 @@ mod tests {
         let tell = |event: Event| heard.lock().unwrap().push(format!("{event:?}"));
         let flag = AtomicBool::new(false);
         let progress = Progress::new(&tell).cancelled_by(&flag);
-        progress.tell(Event::Done { what: "volumes", done: 1, of: 2 });
+        progress.tell(Event::Done { what: "volumes", done: 1, of: 2, left: None });
         assert!(progress.check().is_ok() && heard.lock().unwrap().len() == 1);
         flag.store(true, Ordering::Relaxed);
         assert!(matches!(progress.check(), Err(Error::Cancelled)));

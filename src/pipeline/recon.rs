@@ -182,7 +182,7 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         "VoxganVersion": env!("CARGO_PKG_VERSION"),
     });
     let mut written: Vec<(PathBuf, &Volume)> = Vec::new();
-    let mut known = None;
+    let (mut known, mut measures) = (None, None);
     if let (Some(learned), Some(name), Method::Network(network)) = (&learned, name, method) {
         let LearnedVolumes { initial, initial_residual, null_space } = learned;
         let null_space_share = size(null_space) / size(&volume).max(f64::MIN_POSITIVE);
@@ -191,14 +191,11 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         record["Weights"] = name.into();
         record["DataResidual"] = json!({ "Baseline": initial_residual, "Result": data_residual });
         record["NullSpaceShare"] = null_space_share.into();
-        let mut changes = Vec::new();
-        if network.anatomy && volume.dims().iter().all(|&length| length >= SLICES_MIN) {
-            let of_record;
-            (changes, of_record) = anatomy(initial, &volume, network.device)?;
-            record["Anatomy"] = of_record;
-        }
         written.push((beside(output, "baseline"), initial));
         written.push((beside(output, "nullspace"), null_space));
+        let measured = network.anatomy && volume.dims().iter().all(|&length| length >= SLICES_MIN);
+        measures = measured.then_some((initial, network.device));
+        let changes = Vec::new();
         known = Some(OfNetwork { baseline_residual: *initial_residual, null_space_share, changes });
     }
     written.push((output.clone(), &volume));
@@ -208,6 +205,14 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         progress.tell(Event::Wrote(path));
     }
     sidecar::write(output, &record)?;
+    if let (Some((initial, device)), Some(known)) = (measures, &mut known) {
+        progress.check()?;
+        progress.tell(Event::Note("measuring anatomy…"));
+        let of_record;
+        (known.changes, of_record) = anatomy(initial, &volume, device)?;
+        record["Anatomy"] = of_record;
+        sidecar::write(output, &record)?;
+    }
     let files = written.into_iter().map(|(path, _)| path).collect();
     Ok(Outcome { volume, data_residual, scores, network: known, files })
 }

@@ -1,12 +1,12 @@
 //! What a record beside a volume says of how it was degraded.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::simulate::degrade::{Applied, Motion, Record};
+use crate::text::read_text;
 
 /// The degradations of a record, in order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ impl Records {
     /// # Errors
     /// [`Error::Io`] and [`Error::File`].
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read the record", source))?;
+        let text = read_text(path, "read the record")?;
         serde_json::from_str(&text).map_err(|error| {
             let advice = "give the .json beside a volume that `voxgan simulate` wrote";
             Error::file(path, "record", "what was applied, as JSON", error.to_string(), advice)

@@ -15,7 +15,7 @@ use crate::anatomy::volumes::Volumes;
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
 use crate::heads::{Case, Input, Superres, finer_grid, head};
-use crate::io::nifti::{self, WriteOptions};
+use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::pretrained::restorer;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::{Orientation, from_ras, to_ras};
@@ -53,6 +53,8 @@ pub struct Options {
     pub anatomy: bool,
     /// Where to compute.
     pub device: Device,
+    /// How scan and mask are read.
+    pub read: ReadOptions,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             consistency: 1.0,
             anatomy: true,
             device: Device::default(),
+            read: ReadOptions::default(),
         }
     }
 }
@@ -232,10 +235,10 @@ pub struct Change {
 /// # Errors
 /// What is wrong with the scan, the weights, the device or the disk.
 pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
-    let Options { input, output, problem, weights, keep_spacing, like, consistency, anatomy, device } =
+    let Options { input, output, problem, weights, keep_spacing, like, consistency, anatomy, device, read } =
         options;
-    let scan = nifti::read(input)?;
-    let problem = problem.clone().with_mask(nifti::read)?;
+    let scan = nifti::read_with(input, read)?;
+    let problem = problem.clone().with_mask(|path| nifti::read_with(path, read))?;
     let like = like.as_ref().map(nifti::read).transpose()?;
     progress.check()?;
     let open = match problem {
@@ -357,14 +360,6 @@ pub(super) fn write(
     }
     let mut record = sidecar::joined(record, details);
     let (dims, spacing_mm) = (image.dims(), image.spacing_mm());
-    let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
-        Some(device) => {
-            let (changes, of_record) = anatomy(&baseline, &image, device)?;
-            record["Anatomy"] = of_record;
-            changes
-        }
-        None => Vec::new(),
-    };
     let description = match synthetic {
         true => format!("SYNTHETIC voxgan {} {head}", env!("CARGO_PKG_VERSION")),
         false => format!("voxgan {head}"),
@@ -374,6 +369,17 @@ pub(super) fn write(
     save(&beside(output, "nullspace"), &null_space, "null-space component")?;
     sidecar::write(output, &record)?;
     progress.tell(Event::Wrote(output));
+    let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
+        Some(device) => {
+            progress.check()?;
+            progress.tell(Event::Note("measuring anatomy…"));
+            let (changes, of_record) = anatomy(&baseline, &image, device)?;
+            record["Anatomy"] = of_record;
+            sidecar::write(output, &record)?;
+            changes
+        }
+        None => Vec::new(),
+    };
     Ok(Outcome { null_space_share, residuals, changes, dims, spacing_mm, maker: maker.to_lowercase() })
 }
 
@@ -401,14 +407,9 @@ pub(super) fn anatomy(baseline: &Volume, restored: &Volume, device: Device) -> R
 }
 
 /// The file of this kind beside `output`: `scan.nii.gz` → `scan_baseline.nii.gz`.
-pub(super) fn beside(output: &Path, kind: &str) -> PathBuf {
-    let name = output.to_string_lossy();
-    for ending in [".nii.gz", ".nii"] {
-        if let Some(stem) = name.strip_suffix(ending) {
-            return format!("{stem}_{kind}{ending}").into();
-        }
-    }
-    format!("{name}_{kind}.nii.gz").into()
+pub fn beside(output: &Path, kind: &str) -> PathBuf {
+    let ending = Some(sidecar::stem(output).1).filter(|ending| !ending.is_empty());
+    sidecar::beside(output, &format!("_{kind}{}", ending.unwrap_or(".nii.gz")))
 }
 
 /// A factor along a scan's axes (i, j, k) as one along `[D, H, W]` of the same along RAS+.

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::cohort::Cohort;
+use super::pairs::stem;
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::evaluate::{Plan, Profile, Scores};
+use crate::io::nifti::{self, ReadOptions};
 use crate::io::slices::Colour;
-use crate::io::{atomic_write, nifti, slices};
+use crate::io::{atomic_write, bids, slices};
 use crate::volume::{Volume, check_grids};
 
 /// What is scored, and how.
@@ -27,14 +30,29 @@ pub struct Options {
     pub plan: Plan,
     /// Compare voxel by voxel even if the headers say that the grids lie elsewhere.
     pub ignore_geometry: bool,
+    /// Multiply each prediction by the factor that brings it nearest to its target (least squares inside the mask).
+    pub match_scale: bool,
     /// Where the numbers go, as JSON.
     pub json: Option<PathBuf>,
+    /// How volumes are read.
+    pub read: ReadOptions,
+    /// Whether the first pair that fails ends the job.
+    pub strict: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let plan = Plan::new(Profile::FastMri);
-        Self { pairs: Vec::new(), mask: None, plan, ignore_geometry: false, json: None }
+        Self {
+            pairs: Vec::new(),
+            mask: None,
+            plan,
+            ignore_geometry: false,
+            match_scale: false,
+            json: None,
+            read: ReadOptions::default(),
+            strict: false,
+        }
     }
 }
 
@@ -45,6 +63,8 @@ pub struct Found {
     pub pairs: Vec<Scored>,
     /// Over the pairs, in the order of the first pair that has the measure.
     pub summaries: Vec<Summary>,
+    /// A line for each pair that could not be scored.
+    pub failures: Vec<String>,
 }
 
 /// The scores of a pair.
@@ -56,6 +76,9 @@ pub struct Scored {
     pub prediction: String,
     /// The mask's file.
     pub mask: Option<String>,
+    /// What the prediction was multiplied by, if its scale was matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
     /// Its scores.
     #[serde(flatten)]
     pub scores: Scores,
@@ -81,23 +104,29 @@ pub struct Summary {
 /// # Errors
 /// Files that cannot be read or have no partner, grids that differ, and what [`evaluate::score()`] finds wrong.
 pub fn score(options: &Options, progress: &Progress) -> Result<Found> {
-    let Options { pairs, mask, plan, ignore_geometry, json } = options;
+    let Options { pairs, mask, plan, json, .. } = options;
     let of = pairs.iter().map(|[target, prediction]| paired(target, prediction, mask.as_deref()));
-    let of: Vec<Pair> = of.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let of: Vec<Result<Pair>> = of.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     let mut pairs = Vec::with_capacity(of.len());
+    let (mut cohort, single) = (Cohort::new(of.len(), options.strict, progress), of.len() == 1);
     for pair in of {
-        progress.check()?;
-        let one = pair.score(plan, *ignore_geometry)?;
-        let text = format!("target {}, prediction {}\n{}", one.target, one.prediction, one.scores);
+        let name = pair.as_ref().map_or_else(|_| "pair".into(), |pair| pair.prediction.display().to_string());
+        let scored = || pair?.score(options);
+        // The error of one pair alone is the command's own.
+        let one = if single { Some(scored()?) } else { cohort.next(&name, scored)? };
+        let Some(one) = one else { continue };
+        let scaled = one.scale.map_or(String::new(), |scale| format!(", scaled by {scale:.6}"));
+        let text = format!("target {}, prediction {}{scaled}\n{}", one.target, one.prediction, one.scores);
         progress.tell(Event::Note(text.trim_end()));
         pairs.push(one);
     }
-    let summaries = summaries(&pairs);
+    let (summaries, failures) = (summaries(&pairs), cohort.failures());
     if let Some(path) = json {
-        let document = serde_json::json!({ "plan": plan, "pairs": pairs, "summary": summaries });
+        let document =
+            serde_json::json!({ "plan": plan, "pairs": pairs, "summary": summaries, "failures": failures });
         atomic_write(path, |file| writeln!(file, "{document:#}"))?;
     }
-    Ok(Found { pairs, summaries })
+    Ok(Found { pairs, summaries, failures })
 }
 
 /// A target, its prediction and the mask of both.
@@ -108,10 +137,11 @@ struct Pair {
 }
 
 impl Pair {
-    fn score(&self, plan: &Plan, ignore_geometry: bool) -> Result<Scored> {
-        let (target, prediction) = (read(&self.target)?, read(&self.prediction)?);
+    fn score(&self, options: &Options) -> Result<Scored> {
+        let read = |path: &Path| read(path, &options.read);
+        let (target, mut prediction) = (read(&self.target)?, read(&self.prediction)?);
         let mask = self.mask.as_deref().map(read).transpose()?;
-        if !ignore_geometry {
+        if !options.ignore_geometry {
             for other in [Some(&prediction), mask.as_ref()].into_iter().flatten() {
                 check_grids(&target, other).map_err(|error| match error {
                     Error::Value { key, expected, found, .. } => {
@@ -123,21 +153,40 @@ impl Pair {
             }
         }
         let name = |path: &Path| path.display().to_string();
+        let scale = options.match_scale.then(|| scale_to(&target, &prediction, mask.as_ref()));
+        if let Some(scale) = scale {
+            prediction.data.mapv_inplace(|x| (f64::from(x) * scale) as f32);
+        }
         Ok(Scored {
+            scale,
             target: name(&self.target),
             prediction: name(&self.prediction),
             mask: self.mask.as_deref().map(name),
-            scores: evaluate::score(&target, &prediction, mask.as_ref(), plan)?,
+            scores: evaluate::score(&target, &prediction, mask.as_ref(), &options.plan)?,
         })
     }
 }
 
-fn read(path: &Path) -> Result<Volume> {
-    if slices::is_slice(path) { slices::read(path, Colour::Grey) } else { nifti::read(path) }
+fn read(path: &Path, options: &ReadOptions) -> Result<Volume> {
+    if slices::is_slice(path) { slices::read(path, Colour::Grey) } else { nifti::read_with(path, options) }
 }
 
-/// Two files, or the files of two folders by name.
-fn paired(target: &Path, prediction: &Path, mask: Option<&Path>) -> Result<Vec<Pair>> {
+/// The factor s that makes |s·prediction − target| the least (in the mask): ⟨prediction, target⟩ / ⟨prediction, prediction⟩.
+fn scale_to(target: &Volume, prediction: &Volume, mask: Option<&Volume>) -> f64 {
+    let mask: Option<Vec<f32>> = mask.map(|mask| mask.data.iter().copied().collect());
+    let inside = |at: usize| mask.as_ref().is_none_or(|mask| mask[at % mask.len()] != 0.0);
+    let mut sums = [0.0; 2];
+    for (at, (&x, &y)) in prediction.data.iter().zip(&target.data).enumerate() {
+        if inside(at) {
+            sums[0] += f64::from(x) * f64::from(y);
+            sums[1] += f64::from(x) * f64::from(x);
+        }
+    }
+    if sums[1] > 0.0 { sums[0] / sums[1] } else { 1.0 }
+}
+
+/// Two files, or the files of two folders by name; one without a partner is an error of its own.
+fn paired(target: &Path, prediction: &Path, mask: Option<&Path>) -> Result<Vec<Result<Pair>>> {
     let partner = |place: &Path, of: &Path| -> Result<PathBuf> {
         if !place.is_dir() {
             return Ok(place.to_path_buf());
@@ -158,14 +207,14 @@ fn paired(target: &Path, prediction: &Path, mask: Option<&Path>) -> Result<Vec<P
     };
     if targets.is_empty() {
         let expected = ".nii, .nii.gz, .hdr with .img, PNG or TIFF files";
-        return Err(Error::file(target, "scans", expected, "none", "give a folder that holds scans"));
+        return Err(bids::no_scans(target, expected, "give a folder that holds scans"));
     }
     let pair = |target: PathBuf| {
         let prediction = partner(prediction, &target)?;
         let mask = mask.map(|mask| partner(mask, &target)).transpose()?;
         Ok(Pair { target, prediction, mask })
     };
-    targets.into_iter().map(pair).collect()
+    Ok(targets.into_iter().map(pair).collect())
 }
 
 /// The scans that lie in `folder`, by name.
@@ -181,13 +230,6 @@ fn scans(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
-}
-
-/// The file's name without the ending that tells its format.
-fn stem(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_string()
 }
 
 /// Mean and standard deviation of each measure, in the order of the first pair that has it.
@@ -218,10 +260,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_without_their_endings() {
-        for (name, expected) in [("a/sub-01.nii.gz", "sub-01"), ("sub-01.hdr", "sub-01"), ("x.y.png", "x.y")]
-        {
-            assert_eq!(stem(Path::new(name)), expected);
-        }
+    fn the_scale_is_the_least_squares_one() {
+        let of = |values: Vec<f32>| {
+            let data = ndarray::Array4::from_shape_vec((1, 1, 1, 3), values).unwrap();
+            Volume::new(data, nalgebra::Matrix4::identity())
+        };
+        let (target, prediction) = (of(vec![1.0, 2.0, 9.0]), of(vec![2.0, 4.0, 1.0]));
+        assert!((scale_to(&target, &prediction, None) - 19.0 / 21.0).abs() < 1e-12);
+        assert_eq!(scale_to(&target, &prediction, Some(&of(vec![1.0, 1.0, 0.0]))), 0.5);
+        assert_eq!(scale_to(&target, &of(vec![0.0; 3]), None), 1.0);
     }
 }

@@ -6,7 +6,7 @@ use super::device::{Device, on_device};
 use crate::anatomy::Segmentation;
 use crate::config::in_file;
 use crate::error::Result;
-use crate::io::nifti;
+use crate::io::nifti::{self, ReadOptions};
 use crate::ops::VolumeOps;
 use crate::pretrained::segmenter::{self, EMBEDDED};
 use crate::volume::Volume;
@@ -17,6 +17,8 @@ use crate::volume::resample::Interpolation;
 pub struct Segmenter {
     /// Which segmenter it is, with the SHA-256 of its weights; or that structures are read as labels.
     pub name: String,
+    /// Whether the scan itself moves the borders that it draws.
+    pub refines: bool,
     /// How volumes are brought to another grid before.
     pub interpolation: Interpolation,
     find: Find,
@@ -32,7 +34,8 @@ impl Segmenter {
     /// What is wrong with weights or device.
     pub fn open(weights: &str, device: Device, refines: bool) -> Result<Self> {
         on_device!(device, |B, device| Ok(Self::with(
-            segmenter::open::<B>(weights, &device)?.refining(refines)
+            segmenter::open::<B>(weights, &device)?.refining(refines),
+            refines
         )))
     }
 
@@ -50,7 +53,8 @@ impl Segmenter {
     /// What is wrong with the device.
     pub fn for_samples(device: Device) -> Result<Self> {
         on_device!(device, |B, device| Ok(Self::with(
-            segmenter::open::<B>(EMBEDDED, &device)?.along_the_grid()
+            segmenter::open::<B>(EMBEDDED, &device)?.along_the_grid(),
+            true
         )))
     }
 
@@ -58,14 +62,16 @@ impl Segmenter {
     pub fn of_labels() -> Self {
         Self {
             name: "label maps".into(),
+            refines: false,
             interpolation: Interpolation::Nearest,
             find: Box::new(|map| Segmentation::of_numbers(&to_ras(map.clone()).0)),
         }
     }
 
-    fn with<B: VolumeOps>(segmenter: crate::segment::Segmenter<B>) -> Self {
+    fn with<B: VolumeOps>(segmenter: crate::segment::Segmenter<B>, refines: bool) -> Self {
         Self {
             name: segmenter.name().to_string(),
+            refines,
             interpolation: Interpolation::Linear,
             find: Box::new(move |volume| segmenter.segment(volume)),
         }
@@ -75,8 +81,8 @@ impl Segmenter {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn read(&self, path: &Path) -> Result<(Volume, Segmentation)> {
-        let volume = nifti::read(path)?;
+    pub fn read(&self, path: &Path, read: &ReadOptions) -> Result<(Volume, Segmentation)> {
+        let volume = nifti::read_with(path, read)?;
         let segmentation = self.segment(&volume).map_err(|e| in_file(e, path))?;
         Ok((volume, segmentation))
     }

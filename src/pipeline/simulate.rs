@@ -9,12 +9,13 @@ use super::progress::{Event, Progress};
 use super::records::Records;
 use super::sidecar;
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::nifti::{self, DataType, ReadOptions, WriteOptions};
 use crate::io::{masks, npy};
 use crate::simulate::degrade;
 use crate::simulate::degrade::{
     Applied, Component, Degradation, MaskRuns, RandomUndersampling, Sampling, Simulated,
 };
+use crate::text::read_text;
 use crate::volume::Volume;
 
 /// A volume, and what is done to it.
@@ -31,6 +32,8 @@ pub struct Options {
     pub seed: u64,
     /// Where the samples of a head that moved go, .npy with DC in the middle; of a cascade that begins with motion.
     pub kspace: Option<PathBuf>,
+    /// How the volume is read.
+    pub read: ReadOptions,
 }
 
 /// Volume → degradations → volume and record.
@@ -38,12 +41,12 @@ pub struct Options {
 /// # Errors
 /// What is wrong with the files or the ranges; see [`degrade::simulate`].
 pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
-    let Options { input, output, cascade, seed, kspace } = options;
+    let Options { input, output, cascade, seed, kspace, read } = options;
     if let (Some(path), false) = (kspace, matches!(cascade.first(), Some(Degradation::Motion(_)))) {
         let (found, advice) = (path.display().to_string(), "leave it out");
         return Err(Error::value("kspace", "motion as the first degradation", found, advice));
     }
-    let volume = nifti::read(input)?;
+    let volume = nifti::read_with(input, read)?;
     progress.check()?;
     let simulated = degrade::simulate(&volume, cascade, *seed)?;
     write(output, input, &simulated, json!({ "Seed": seed }))?;
@@ -60,9 +63,15 @@ pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
 ///
 /// # Errors
 /// What is wrong with the files; see [`degrade::replay`].
-pub fn replay(record: &Path, input: &Path, output: &Path, progress: &Progress) -> Result<Simulated> {
+pub fn replay(
+    record: &Path,
+    input: &Path,
+    output: &Path,
+    read: &ReadOptions,
+    progress: &Progress,
+) -> Result<Simulated> {
     let Records { records } = Records::read(record)?;
-    let volume = degrade::replay(&nifti::read(input)?, &records)?;
+    let volume = degrade::replay(&nifti::read_with(input, read)?, &records)?;
     let simulated = Simulated { volume, records };
     write(output, input, &simulated, json!({}))?;
     progress.tell(Event::Wrote(output));
@@ -88,7 +97,7 @@ pub fn recipe(path: &Path) -> Result<Vec<Degradation>> {
     struct Recipe {
         degradation: Vec<Degradation>,
     }
-    let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, "read the recipe", source))?;
+    let text = read_text(path, "read the recipe")?;
     let recipe: Recipe = toml::from_str(&text).map_err(|error| {
         let found = error.message().to_string();
         Error::file(path, "recipe", "[[degradation]] tables", found, "see the guide for kinds and ranges")

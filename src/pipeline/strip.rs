@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Axis, Zip};
+use serde::{Deserialize, Serialize};
 
 use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
@@ -11,12 +12,13 @@ use crate::anatomy::brain::brain_mask;
 use crate::anatomy::shape::whole;
 use crate::config::in_file;
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::nifti::{self, DataType, ReadOptions, WriteOptions};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
 /// Where a scan goes without its skull, and what is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The scan.
     pub input: PathBuf,
@@ -26,6 +28,8 @@ pub struct Options {
     pub mask: Option<PathBuf>,
     /// Whether the fluid around the brain is kept.
     pub csf: bool,
+    /// How the scan is read.
+    pub read: ReadOptions,
 }
 
 /// Scan → structures → mask → scan.
@@ -35,7 +39,7 @@ pub struct Options {
 pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<()> {
     let name = if options.csf { "intracranial" } else { "brain" };
     let region = Region::named(name).expect("a region of the table");
-    let scan = nifti::read(&options.input)?;
+    let scan = nifti::read_with(&options.input, &options.read)?;
     let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| in_file(e, &options.input))?;
     let written = |path: &Path, volume: &Volume, options: &WriteOptions| {
         nifti::write(path, volume, options)?;

@@ -12,6 +12,7 @@ use super::progress::{Event, Progress};
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
 use crate::error::{Error, Result};
 use crate::io::dataset::{Dataset, manifest};
+use crate::io::lock::FolderLock;
 use crate::io::{bids, nifti};
 use crate::ops::VolumeOps;
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
@@ -200,10 +201,11 @@ impl Training {
     /// Trains from the run's latest checkpoint, if there is one. Cancelled, it finishes the step and saves.
     ///
     /// # Errors
-    /// [`Error::Training`] for a loss that is not finite; what is wrong with device, data or disk. The last checkpoint is intact
+    /// [`Error::Training`] for a loss that is not finite; [`Error::File`] while another program trains in the folder; what is wrong with device, data or disk. The last checkpoint is intact
     /// in every case.
     pub fn run(&self, progress: &Progress) -> Result<Trained> {
         let Options { out, device, .. } = &self.options;
+        let _lock = FolderLock::hold(out)?;
         if let (Inputs::Generator { taken, .. }, None) = (&self.inputs, latest_checkpoint(out)?) {
             taken.iter().for_each(|line| progress.tell(Event::Note(&format!("from: {line}"))));
         }
@@ -211,7 +213,12 @@ impl Training {
         let tell = |event: crate::train::Event| match event {
             crate::train::Event::Started { step, steps: of } => {
                 steps.set(of);
-                progress.tell(Event::Done { what: "steps", done: step as usize, of: of as usize });
+                progress.tell(Event::Done {
+                    what: "steps",
+                    done: step as usize,
+                    of: of as usize,
+                    left: None,
+                });
             }
             crate::train::Event::Logged { step, numbers } => {
                 progress.tell(Event::Step { step, of: steps.get(), numbers });

@@ -1,12 +1,16 @@
 //! Scans become label maps and tables of volumes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use super::cohort::Cohort;
 use super::derivatives::{Derivatives, Derived};
 use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
 use crate::error::Result;
 use crate::io::bids;
+use crate::io::nifti::ReadOptions;
 
 /// What was written.
 #[derive(Clone, Debug)]
@@ -19,36 +23,40 @@ pub struct Measured {
     pub failures: Vec<String>,
 }
 
-/// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`. A scan
-/// that cannot be measured ends no others.
+/// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`. What is
+/// there from the same scans is kept; a scan that cannot be measured ends no others, unless `strict`.
 ///
 /// # Errors
-/// Inputs that are not there, and what is wrong with the disk.
+/// Inputs that are not there or have one name, and what is wrong with the disk.
 pub fn volumes(
     inputs: &[PathBuf],
-    out: PathBuf,
+    out: &Path,
     segmenter: &Segmenter,
+    read: &ReadOptions,
+    strict: bool,
     progress: &Progress,
 ) -> Result<Measured> {
     let mut paths = Vec::new();
     for input in inputs {
         paths.extend(bids::volumes(input)?);
     }
-    let mut derivatives = Derivatives::create(&out, &segmenter.name)?;
-    let mut failures = Vec::new();
+    let mut derivatives = Derivatives::create(out, &paths, read, segmenter, Value::Null)?;
+    let mut cohort = Cohort::new(paths.len(), strict, progress);
     for path in &paths {
-        progress.check()?;
-        match segmenter.read(path) {
-            Ok((scan, segmentation)) => {
-                let found = derivatives.add(path, &scan, &segmentation)?;
-                progress.tell(Event::Note(&format!("{}\n{found}", path.display())));
-            }
-            Err(error) => {
-                progress.tell(Event::Failed(&error));
-                failures.push(error.to_string());
-            }
+        let name = path.display().to_string();
+        if let Ok(Some(found)) = derivatives.kept(path) {
+            progress.tell(Event::Note(&format!("{name}\n{found}")));
+            cohort.kept(&name);
+            continue;
         }
+        cohort.next(&name, || {
+            let (scan, segmentation) = segmenter.read(path, read)?;
+            let found = derivatives.add(path, &scan, &segmentation)?;
+            progress.tell(Event::Note(&format!("{name}\n{found}")));
+            Ok(())
+        })?;
     }
+    let failures = cohort.failures();
     if failures.len() == paths.len() {
         return Ok(Measured { scans: Vec::new(), table: None, failures });
     }

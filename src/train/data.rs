@@ -28,6 +28,26 @@ pub struct Reals {
     seed: u64,
 }
 
+/// All values, or the errors of all volumes that have none.
+fn all<T>(values: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let (mut good, mut errors) = (Vec::new(), Vec::new());
+    for value in values {
+        match value {
+            Ok(value) => good.push(value),
+            Err(error) => errors.push(error),
+        }
+    }
+    match errors.len() {
+        0 => Ok(good),
+        1 => Err(errors.remove(0)),
+        _ => {
+            let found = errors.iter().map(|error| format!("\n  {error}")).collect::<String>() + "\n";
+            let advice = "correct the table, or leave those volumes out, and prepare again";
+            Err(Error::value("conditions", "values for all volumes", found, advice))
+        }
+    }
+}
+
 impl Reals {
     /// Opens the prepared `dataset` for `recipe`.
     ///
@@ -54,11 +74,7 @@ impl Reals {
                 other => other,
             })
         };
-        let vectors = if conditions.width() == 0 {
-            Vec::new()
-        } else {
-            (0..dataset.len()).map(encode).collect::<Result<_>>()?
-        };
+        let vectors = if conditions.width() == 0 { Vec::new() } else { all((0..dataset.len()).map(encode))? };
         let seed = recipe.training.seed;
         let (order, recipe) = (Rounds::new(seed, 0, dataset.len()), recipe.conditions.clone());
         Ok(Self { order, dataset, recipe, conditions: vectors, seed })

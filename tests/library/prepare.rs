@@ -8,7 +8,7 @@ use nalgebra::{Matrix4, Vector3};
 use ndarray::Array4;
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Outcome, Plan, Report, prepare};
-use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::io::nifti::{self, ReadOptions, WriteOptions};
 use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
@@ -59,7 +59,7 @@ impl Place {
             centre: Centre::Grid,
             participants: Vec::new(),
             labels: vec![],
-            frame: None,
+            read: ReadOptions::default(),
             strict: false,
         }
     }
@@ -329,7 +329,9 @@ fn slices_and_frames() {
         .unwrap();
     let report = place.prepare(&place.plan()).unwrap();
     assert!(report.failures[0].reason.contains("--frame"), "{:?}", report.failures);
-    place.prepare(&Plan { frame: Some(1), ..place.plan() }).unwrap();
+    place
+        .prepare(&Plan { read: ReadOptions { frame: Some(1), nan_to_zero: false }, ..place.plan() })
+        .unwrap();
     let expected = brain(4).data.mapv(|v| 2.0 * v / 297.5 - 1.0);
     let error =
         (&place.dataset().volume(0).unwrap().data - &expected).iter().fold(0f32, |m, d| m.max(d.abs()));

@@ -158,9 +158,20 @@ fn a_walk_begins_at_its_first_seed_and_is_a_series() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().to_str().expect("text");
     for space in ["w", "z"] {
-        printed(&["interpolate", "--seeds", "1,2", "--frames", "4", "--space", space, "--out", out]);
+        printed(&[
+            "interpolate",
+            "--seeds",
+            "1,2",
+            "--frames",
+            "4",
+            "--space",
+            space,
+            "--out",
+            out,
+            "--force",
+        ]);
         let first = nifti::read_frame(folder.path().join("walk.nii.gz"), Some(0)).expect("a frame");
-        printed(&["generate", "--seeds", "1", "--out", out]);
+        printed(&["generate", "--seeds", "1", "--out", out, "--force"]);
         let seed = nifti::read(folder.path().join("seed-0001.nii.gz")).expect("a volume");
         let worst = first.data.iter().zip(&seed.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-2, "{space}: {worst}");

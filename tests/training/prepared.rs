@@ -6,7 +6,7 @@ use std::path::Path;
 use nalgebra::Matrix4;
 use ndarray::Array4;
 use voxgan::io::dataset::{Dataset, Plan, prepare};
-use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::io::nifti::{self, ReadOptions, WriteOptions};
 use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
@@ -31,7 +31,7 @@ pub fn dataset(folder: &Path, images: impl Iterator<Item = Array4<f32>>) -> Data
         centre: Centre::Grid,
         participants: Vec::new(),
         labels: Vec::new(),
-        frame: None,
+        read: ReadOptions::default(),
         strict: true,
     };
     let cache = folder.join("cache");

@@ -15,7 +15,7 @@ use serde_json::Value;
 use voxgan::config::{BestBy, ClassCondition, Covariate, CoverageRecipe, Encoding, Recipe};
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Plan, prepare};
-use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::io::nifti::{self, ReadOptions, WriteOptions};
 use voxgan::pipeline;
 use voxgan::pipeline::train::{Options, Plan as RunPlan, Training, train};
 use voxgan::pretrained::latest_checkpoint;
@@ -69,7 +69,7 @@ impl Place {
             centre: Centre::Grid,
             participants: Vec::new(),
             labels: vec!["sex".into(), "age_years".into()],
-            frame: None,
+            read: ReadOptions::default(),
             strict: true,
         };
         let report = prepare(&plan, None, &place.data(), &|_| {}).unwrap();
@@ -412,7 +412,7 @@ fn a_job_that_was_cancelled_goes_on() {
     assert!(matches!(plan, RunPlan::Generator { volumes: 5, validated: None, .. }), "{plan:?}");
     let (stop, heard) = (AtomicBool::new(false), std::sync::Mutex::new(Vec::new()));
     let tell = |event: pipeline::Event| match event {
-        pipeline::Event::Done { what, done, of } => {
+        pipeline::Event::Done { what, done, of, .. } => {
             heard.lock().unwrap().push(format!("{what} {done} of {of}"));
         }
         pipeline::Event::Step { step: 5, of: 12, numbers } => {
@@ -735,6 +735,7 @@ fn covering(recipe: Recipe) -> Recipe {
         search_kimg: 0.02,
         alone_kimg: 0.04,
         discriminator_ahead_kimg: 0.02,
+        discriminator_pairs: 0.5,
     };
     Recipe { coverage, ..recipe }.resolved()
 }

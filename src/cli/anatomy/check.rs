@@ -4,10 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::structures::StructuresArgs;
+use crate::cli::files::{ReadArgs, StrictArgs};
+use crate::cli::sampling::PRINTED;
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
-use crate::pipeline::Progress;
-use crate::pipeline::check::{Options, check};
+use crate::pipeline::check::{Checked, Options, check};
 use crate::pipeline::derivatives::write_json;
 
 /// Check that a change of scans preserves their anatomy.
@@ -19,7 +20,7 @@ pub struct Args {
     /// A scan, a folder of scans or a BIDS tree
     #[arg(value_name = "BEFORE")]
     before: PathBuf,
-    /// The same after the change; in folders, files in the order of their names are pairs
+    /// The same after the change; in folders, scans of the same name, or of the same subject and session, are pairs
     #[arg(value_name = "AFTER")]
     after: PathBuf,
     /// Limits, instead of those inside the program
@@ -30,16 +31,23 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     structures: StructuresArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    cohort: StrictArgs,
 }
 
 /// Checks, prints the verdict and writes it where that is asked for.
 ///
 /// # Errors
-/// Those of [`check`], and [`Error::Check`] where a limit is not kept.
+/// Those of [`check`]; [`Error::Check`] where a limit is not kept, [`Error::Incomplete`] where pairs could not be measured.
 pub fn run(args: Args) -> Result<()> {
-    let Args { before, after, limits, out, structures } = args;
-    let verdict = check(&Options { before, after, limits }, &structures.open()?, &Progress::default())?;
-    println!("{}", verdict.table());
+    let Args { before, after, limits, out, structures, read, cohort } = args;
+    let options = Options { before, after, limits, read: read.into(), strict: cohort.strict };
+    let Checked { verdict, failures } = check(&options, &structures.open()?, &PRINTED)?;
+    if verdict.pairs.is_empty() {
+        return Error::incomplete("pairs", failures.len(), failures);
+    }
     if let Some(out) = &out {
         if is_csv(out) {
             atomic_write(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
@@ -47,9 +55,11 @@ pub fn run(args: Args) -> Result<()> {
             write_json(out, &verdict)?;
         }
     }
+    println!("{}", verdict.table());
     if verdict.passed {
-        return Ok(());
+        return Error::incomplete("pairs", verdict.pairs.len() + failures.len(), failures);
     }
+    failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
     let failed = verdict.pairs.iter().filter(|pair| !pair.passed).count();
     let problem = format!("{failed} of {} pairs do not keep the limits on a pair", verdict.pairs.len());
     Err(Error::Check { check: "anatomy".into(), problem, advice: "the table says which limits".into() })

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::structures::StructuresArgs;
-use crate::error::Result;
+use crate::cli::files::{ReadArgs, StrictArgs};
+use crate::cli::sampling::PRINTED;
+use crate::error::{Error, Result};
 use crate::evaluate::cohort::{HeadMeasure, QUANTITIES};
 use crate::pipeline::compare::{Compared, Nearest, Options, compare};
-use crate::pipeline::{Event, Progress};
 
 /// Compare the anatomy of synthetic heads with that of real ones.
 ///
@@ -51,6 +52,10 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     structures: StructuresArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    cohort: StrictArgs,
 }
 
 /// What stands for head size.
@@ -75,7 +80,7 @@ impl HeadSizeBy {
 /// Compares, and prints the tables.
 ///
 /// # Errors
-/// Those of [`compare`], and of the segmenter.
+/// Those of [`compare`], and of the segmenter; [`Error::Incomplete`] where some scans could not be measured.
 pub fn run(args: Args) -> Result<()> {
     let segmenter = args.structures.open()?;
     let options = Options {
@@ -89,20 +94,17 @@ pub fn run(args: Args) -> Result<()> {
         margin_sd: args.margin,
         alpha: args.alpha,
         seed: args.seed,
+        read: args.read.into(),
+        strict: args.cohort.strict,
     };
-    let tell = |event: Event| {
-        if let Event::Done { what, done, of } = event {
-            eprintln!("{done}/{of} {what}");
-        }
-    };
-    let Compared { comparison, nearest, table, adjusted_table } =
-        compare(&options, &segmenter, &Progress::new(&tell))?;
+    let Compared { comparison, nearest, table, adjusted_table, failures, scans } =
+        compare(&options, &segmenter, &PRINTED)?;
     println!("{}", comparison.to_table());
     if let Some((nearest, ratio)) = nearest {
         print(&nearest, ratio);
     }
     println!("{}\n{}", table.display(), adjusted_table.display());
-    Ok(())
+    Error::incomplete("scans", scans, failures)
 }
 
 /// What the distances to the nearest real scans are.

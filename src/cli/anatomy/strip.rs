@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::structures::SegmenterArgs;
+use crate::cli::files::{FileArgs, Work};
 use crate::cli::sampling::PRINTED;
 use crate::error::Result;
 use crate::pipeline::strip::{Options, strip};
@@ -13,10 +16,10 @@ use crate::pipeline::strip::{Options, strip};
 /// and eyes. Voxels outside it become zero; the others, the grid and the header's geometry stay as they are.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan
+    /// The scan, or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The brain alone, .nii or .nii.gz
+    /// The brain alone, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Also write the mask
@@ -27,13 +30,24 @@ pub struct Args {
     csf: bool,
     #[command(flatten)]
     segmenter: SegmenterArgs,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 /// Strips.
 ///
 /// # Errors
-/// Those of [`strip`], and of the segmenter.
+/// Those of [`strip`], of the segmenter and of [`Work::run`].
 pub fn run(args: Args) -> Result<()> {
-    let Args { input, output, mask, csf, segmenter } = args;
-    strip(&Options { input, output, mask, csf }, &segmenter.open()?, &PRINTED)
+    let Args { input, output, mask, csf, segmenter, files } = args;
+    let options =
+        Options { input: PathBuf::new(), output: PathBuf::new(), mask, csf, read: files.read.into() };
+    let segmenter = segmenter.open()?;
+    let settings = json!([options, segmenter.name, segmenter.refines]);
+    let single = [("--mask", options.mask.is_some())];
+    let work = Work { input: &input, output: &output, settings, kinds: &[], single: &single };
+    work.run(files, &mut |scan, image| {
+        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
+        strip(&one, &segmenter, &PRINTED)
+    })
 }

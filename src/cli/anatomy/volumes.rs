@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::structures::StructuresArgs;
+use crate::cli::files::{ReadArgs, StrictArgs};
 use crate::cli::sampling::PRINTED;
 use crate::error::{Error, Result};
 use crate::pipeline::volumes::{Measured, volumes};
@@ -11,7 +12,7 @@ use crate::pipeline::volumes::{Measured, volumes};
 ///
 /// For each scan a label map on its own grid, with FreeSurfer's numbers, and a JSON file of volumes with their
 /// definitions, ratios, asymmetries, surfaces, plausibility flags and a quality from 0 to 1; volumes.csv has one row a
-/// scan.
+/// scan. A scan that cannot be measured ends no others. The same command goes on where it was stopped.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Scans, folders of scans or BIDS trees
@@ -22,6 +23,10 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     structures: StructuresArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    cohort: StrictArgs,
 }
 
 /// Measures.
@@ -29,7 +34,8 @@ pub struct Args {
 /// # Errors
 /// Those of [`volumes`], and of the segmenter; [`Error::Incomplete`] where some scans could not be measured.
 pub fn run(args: Args) -> Result<()> {
+    let (segmenter, read) = (args.structures.open()?, args.read.into());
     let Measured { scans, failures, .. } =
-        volumes(&args.inputs, args.out, &args.structures.open()?, &PRINTED)?;
+        volumes(&args.inputs, &args.out, &segmenter, &read, args.cohort.strict, &PRINTED)?;
     Error::incomplete("scans", scans.len() + failures.len(), failures)
 }

@@ -12,20 +12,20 @@ use crate::pretrained::restorer;
 /// Voxels outside the mask stay what they were.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// Voxels to fill: those that are not zero, on the scan's grid
     #[arg(value_name = "MASK")]
     mask: PathBuf,
-    /// The filled image, .nii or .nii.gz
+    /// The filled image, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::INPAINT)]
     weights: String,
     #[command(flatten)]
-    restore: NetworkArgs,
+    pub(in crate::cli) restore: NetworkArgs,
 }
 
 impl From<Args> for Options {

@@ -9,9 +9,13 @@ pub mod translate;
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
+use super::files::{FileArgs, Work};
 use crate::error::Result;
+use crate::pipeline::pairs::partner;
 use crate::pipeline::restore::{Change, Options, Outcome, Problem, restore};
-use crate::pipeline::{Device, Progress};
+use crate::pipeline::{Device, Event, Progress};
 
 /// What all restoration asks for.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,6 +30,8 @@ pub struct RestoreArgs {
     /// Do not compare the brain's volumes before and after
     #[arg(long)]
     no_anatomy: bool,
+    #[command(flatten)]
+    pub(super) files: FileArgs,
 }
 
 /// What the heads ask for that have a network of their own.
@@ -39,8 +45,13 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// What is asked about files.
+    pub(in crate::cli) fn files(&self) -> FileArgs {
+        self.restore.files
+    }
+
     fn options(self, input: PathBuf, output: PathBuf, problem: Problem, weights: String) -> Options {
-        let Self { restore: RestoreArgs { device, consistency, no_anatomy }, keep_spacing } = self;
+        let Self { restore: RestoreArgs { device, consistency, no_anatomy, files }, keep_spacing } = self;
         Options {
             input,
             output,
@@ -51,18 +62,39 @@ impl NetworkArgs {
             consistency,
             anatomy: !no_anatomy,
             device,
+            read: files.read.into(),
         }
     }
 }
 
-/// Restores, and says what the result rests on.
+/// What is written beside a restored image.
+pub const BESIDE: [&str; 2] = ["baseline", "nullspace"];
+
+/// Restores a scan, or those of a folder, and says what the result rests on.
 ///
 /// # Errors
-/// Those of [`restore`].
-pub fn run(options: &Options) -> Result<()> {
-    print(&options.output, &restore(options, &Progress::default())?);
-    Ok(())
+/// Those of [`restore`] and of [`Work::run`].
+pub fn run(options: &Options, files: FileArgs) -> Result<()> {
+    let Options { input, output, .. } = options;
+    let settings = Options { input: PathBuf::new(), output: PathBuf::new(), ..options.clone() };
+    let work = Work { input, output, settings: json!(settings), kinds: &BESIDE, single: &[] };
+    work.run(files, &mut |scan, image| {
+        let problem = match &options.problem {
+            Problem::Inpaint(masks) if masks.is_dir() => Problem::Inpaint(partner(masks, scan)?),
+            problem => problem.clone(),
+        };
+        let one = Options { input: scan.into(), output: image.into(), problem, ..options.clone() };
+        print(image, &restore(&one, &PRINTED_NOTES)?);
+        Ok(())
+    })
 }
+
+/// Notes alone: the image is told of with its shape.
+pub(super) const PRINTED_NOTES: Progress<'static> = Progress::new(&|event| {
+    if let Event::Note(text) = event {
+        eprintln!("{text}");
+    }
+});
 
 /// What a result rests on.
 fn print(output: &std::path::Path, found: &Outcome) {

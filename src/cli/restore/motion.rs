@@ -12,17 +12,17 @@ use crate::pretrained::restorer;
 /// is the network's, and lies beside OUT as an image of its own, with a record of how it came to be.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The corrected image, .nii or .nii.gz
+    /// The corrected image, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::MOTION)]
     weights: String,
     #[command(flatten)]
-    restore: NetworkArgs,
+    pub(in crate::cli) restore: NetworkArgs,
 }
 
 impl From<Args> for Options {

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use serde_json::json;
 
 use super::superres::parse_factor;
 use super::{RestoreArgs, print};
+use crate::cli::files::Work;
 use crate::cli::prepare::CentreName;
 use crate::error::{Error, Result};
 use crate::heads::prior::FitSettings;
@@ -23,10 +25,10 @@ const TOLD: u64 = 10;
 /// record of how the image came to be.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The restored image, .nii or .nii.gz
+    /// The restored image, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The generator: one inside the program (brain-4mm), a checkpoint or weights file, or a run's folder
@@ -97,7 +99,7 @@ enum OperatorName {
 /// # Errors
 /// Those of [`restore`]; [`Error::Value`] for an operator without its factor or mask.
 pub fn run(args: Args) -> Result<()> {
-    let RestoreArgs { device, consistency, no_anatomy } = args.restore;
+    let RestoreArgs { device, consistency, no_anatomy, files } = args.restore;
     let Args { input, output, prior: weights, conditions, write_samples, .. } = args;
     let Args { steps, samples, sigma, kappa, learning_rate, noise, seed, .. } = args;
     let operator = match args.operator {
@@ -117,17 +119,27 @@ pub fn run(args: Args) -> Result<()> {
         consistency,
         anatomy: !no_anatomy,
         device,
+        read: files.read.into(),
     };
-    print(&options.output, &restore(&options, &Progress::new(&show))?);
-    Ok(())
+    let settings = Options { input: PathBuf::new(), output: PathBuf::new(), ..options.clone() };
+    let (Options { input, output, .. }, single) = (&options, []);
+    let kinds = [&super::BESIDE[..], &["std"]].concat();
+    let work = Work { input, output, settings: json!(settings), kinds: &kinds, single: &single };
+    work.run(files, &mut |scan, image| {
+        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
+        print(image, &restore(&one, &Progress::new(&show))?);
+        Ok(())
+    })
 }
 
 /// Every so many steps, how far the fit is.
 fn show(event: Event) {
-    if let Event::Step { step, of, numbers } = event
-        && step.is_multiple_of((of / TOLD).max(1))
-    {
-        eprintln!("step {step} of {of}: squared misfit {:.4e}", numbers["misfit"]);
+    match event {
+        Event::Step { step, of, numbers } if step.is_multiple_of((of / TOLD).max(1)) => {
+            eprintln!("step {step} of {of}: squared misfit {:.4e}", numbers["misfit"]);
+        }
+        Event::Note(text) => eprintln!("{text}"),
+        _ => {}
     }
 }
 

@@ -12,10 +12,10 @@ use crate::pretrained::restorer;
 /// thins at the rates of its recipe. What it changed lies beside OUT, with the volumes before and after.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The image of the later visit, .nii or .nii.gz
+    /// The image of the later visit, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Years from the scan to what is asked for
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::PROGRESS)]
     weights: String,
     #[command(flatten)]
-    restore: NetworkArgs,
+    pub(in crate::cli) restore: NetworkArgs,
 }
 
 impl From<Args> for Options {

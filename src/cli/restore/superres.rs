@@ -13,10 +13,10 @@ use crate::pretrained::restorer;
 /// record of how the image came to be. By default the means over the measured voxels stay exactly what they were.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The finer image, .nii or .nii.gz
+    /// The finer image, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// How many times finer: one number, or three along the scan's axes (i, j, k), such as 1,1,3 through the slices
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "REF")]
     like: Option<PathBuf>,
     #[command(flatten)]
-    restore: NetworkArgs,
+    pub(in crate::cli) restore: NetworkArgs,
 }
 
 impl From<Args> for Options {

@@ -12,10 +12,10 @@ use crate::pretrained::restorer;
 /// from simulated pairs or from images of two contrasts that are no pairs, and shows no lesion that the scan does not show.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The translated image, .nii or .nii.gz
+    /// The translated image, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long)]
     backward: bool,
     #[command(flatten)]
-    restore: NetworkArgs,
+    pub(in crate::cli) restore: NetworkArgs,
 }
 
 impl From<Args> for Options {

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
+use crate::io::nifti::ReadOptions;
+use crate::text::read_text;
 use crate::volume::crop::Centre;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::Orientation;
@@ -58,6 +60,9 @@ pub struct Settings {
     pub centre: Centre,
     /// The frame taken from time series.
     pub frame: Option<usize>,
+    /// Whether voxels that are not finite were read as zero.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nan_to_zero: bool,
     /// What was done to every scan before it was resampled, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correction: Option<serde_json::Value>,
@@ -107,6 +112,13 @@ pub struct Failure {
     pub reason: String,
 }
 
+impl Settings {
+    /// How the scans were read.
+    pub fn read(&self) -> ReadOptions {
+        ReadOptions { frame: self.frame, nan_to_zero: self.nan_to_zero }
+    }
+}
+
 impl Entry {
     /// Voxel to world of the prepared grid.
     pub fn affine(&self) -> Matrix4<f64> {
@@ -142,7 +154,7 @@ impl Manifest {
             let advice = "run `voxgan prepare` (again: it goes on where it stopped)";
             return Err(Error::file(folder, FILE, "a prepared dataset", "no such file", advice));
         }
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::io(&path, "read it", source))?;
+        let text = read_text(&path, "read it")?;
         let wrong = |field: String, found: String| {
             Error::file(&path, field, "a manifest of this version", found, "prepare the dataset again")
         };

@@ -17,6 +17,7 @@ use nalgebra::Matrix4;
 
 pub use manifest::{Entry, Failure, Manifest, Original, Settings};
 pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare};
+pub use sources::scan_sha256;
 
 use crate::error::{Error, Result};
 use crate::stats::upper_median;

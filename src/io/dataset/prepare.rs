@@ -1,21 +1,20 @@
 //! Preparing: every scan read, turned to RAS+, resampled, cropped, normalised and stored.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, hex, rows};
-use super::sources::{Scan, Sources};
+use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, rows};
+use super::sources::{Scan, Sources, scan_sha256};
 use super::stored;
 use crate::error::{Error, Result};
 use crate::io::atomic::remove_unfinished;
 use crate::io::bids::{self, Participants};
-use crate::io::nifti;
+use crate::io::lock::FolderLock;
+use crate::io::nifti::{self, ReadOptions};
 use crate::io::slices::{self, Colour};
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
@@ -44,8 +43,8 @@ pub struct Plan {
     pub participants: Vec<PathBuf>,
     /// The table's columns to keep as labels.
     pub labels: Vec<String>,
-    /// The frame to take from time series, from 0.
-    pub frame: Option<usize>,
+    /// How scans are read.
+    pub read: ReadOptions,
     /// Stop at the first scan (in the order of the input) that cannot be prepared.
     pub strict: bool,
 }
@@ -62,7 +61,7 @@ impl Default for Plan {
             centre: Centre::Foreground,
             participants: Vec::new(),
             labels: Vec::new(),
-            frame: None,
+            read: ReadOptions::default(),
             strict: false,
         }
     }
@@ -137,6 +136,7 @@ pub fn prepare(
     plan.check()?;
     let sources = Sources::find(&plan.inputs, out)?;
     let participants = plan.participants(&sources)?;
+    let _lock = FolderLock::hold(out)?;
     withdraw_manifest(out)?;
     remove_unfinished(&stored::folder(out))?;
     let settings = plan.settings(correction);
@@ -246,7 +246,8 @@ impl Plan {
             interpolation: self.interpolation,
             normalisation: self.normalisation,
             centre: self.centre,
-            frame: self.frame,
+            frame: self.read.frame,
+            nan_to_zero: self.read.nan_to_zero,
             correction: correction.map(|correction| correction.settings.clone()),
         }
     }
@@ -278,7 +279,7 @@ impl Plan {
 }
 
 fn prepare_scan(scan: &Scan, settings: &Settings, correction: Option<&Correction>, out: &Path) -> Stored {
-    let sha256 = source_sha256(&scan.path).map_err(Failed::Scan)?;
+    let sha256 = scan_sha256(&scan.path).map_err(Failed::Scan)?;
     if let Some(note) = stored::note(out, &scan.name)
         && note.settings == *settings
         && note.entry.sha256 == sha256
@@ -316,7 +317,7 @@ fn prepared(
     let volume = if slices::is_slice(path) {
         slices::read(path, Colour::Keep)?
     } else {
-        nifti::read_frame(path, settings.frame)?
+        nifti::read_with(path, &settings.read())?
     };
     // Before it is resampled, which would spread what is no signal.
     let volume = without_outliers(volume);
@@ -357,20 +358,6 @@ fn grid(path: &Path, volume: &Volume, settings: &Settings, spacing_mm: [f64; 3])
         return Err(Error::file(path, "voxels", format!("2^30 at most at {spacing_mm:?} mm"), found, advice));
     }
     Ok(grid)
-}
-
-/// SHA-256 of a scan's file; of both, for a pair.
-fn source_sha256(path: &Path) -> Result<String> {
-    let mut sha256 = Sha256::new();
-    for path in nifti::files(path) {
-        let read = |source| Error::io(&path, "read it", source);
-        if path.is_dir() {
-            return Err(Error::file(&path, "file", "a scan", "a folder", "name the scans in it"));
-        }
-        let mut file = File::open(&path).map_err(|source| Error::io(&path, "open it", source))?;
-        std::io::copy(&mut file, &mut sha256).map_err(read)?;
-    }
-    Ok(hex(&sha256.finalize()))
 }
 
 /// The manifest and the report, or what made the run stop.

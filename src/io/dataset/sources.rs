@@ -1,12 +1,15 @@
 //! From what the user names (a scan, a folder, a BIDS tree, a list) to scans with unique names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::manifest;
+use sha2::{Digest, Sha256};
+
+use super::manifest::{self, hex};
 use crate::error::{Error, Result};
 use crate::io::{bids, nifti, slices};
+use crate::text::read_text;
 
 /// The scans of an input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl Sources {
             let input = inputs.first().map_or(Path::new("IN"), PathBuf::as_path);
             let expected = ".nii, .nii.gz, .hdr with .img, PNG or TIFF files";
             let advice = "give a folder that holds scans, or a list of them";
-            return Err(Error::file(input, "scans", expected, "none", advice));
+            return Err(bids::no_scans(input, expected, advice));
         }
         Ok(Self { scans: named(paths), participants })
     }
@@ -102,7 +105,7 @@ fn collect(folder: &Path, visited: &mut BTreeSet<PathBuf>, paths: &mut Vec<PathB
 /// The paths in a text file, one a line, relative to its folder; empty lines and those with `#` in front are left
 /// out.
 fn list(path: &Path) -> Result<Vec<PathBuf>> {
-    let text = fs::read_to_string(path).map_err(|source| Error::io(path, "read this list", source))?;
+    let text = read_text(path, "read this list")?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(|line| folder.join(line)).collect())
@@ -177,6 +180,23 @@ fn name(path: &Path, level: usize) -> String {
     let name: String = name.chars().map(fit).collect();
     // A name that begins with a dot would be hidden.
     name.trim_start_matches('.').to_string()
+}
+
+/// SHA-256 of a scan's file; of both, for a pair.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read, [`Error::File`] for a folder.
+pub fn scan_sha256(path: &Path) -> Result<String> {
+    let mut sha256 = Sha256::new();
+    for path in nifti::files(path) {
+        let read = |source| Error::io(&path, "read it", source);
+        if path.is_dir() {
+            return Err(Error::file(&path, "file", "a scan", "a folder", "name the scans in it"));
+        }
+        let mut file = File::open(&path).map_err(|source| Error::io(&path, "open it", source))?;
+        std::io::copy(&mut file, &mut sha256).map_err(read)?;
+    }
+    Ok(hex(&sha256.finalize()))
 }
 
 #[cfg(test)]

@@ -51,8 +51,7 @@ pub(super) struct Header {
 impl Header {
     /// The header at the start of `bytes` (the first [`SIZE_2`] of the file, or all there are).
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let advice =
-            "give a NIfTI file (.nii, .nii.gz, .hdr/.img); convert other formats first, DICOM with dcm2niix";
+        let advice = "give a NIfTI file (.nii, .nii.gz, .hdr/.img); convert other formats first, DICOM with dcm2niix, .mgz with mri_convert";
         let Some(first) = bytes.first_chunk::<4>() else {
             return Err(Error::file(path, "sizeof_hdr", "348 or 540", describe_start(bytes), advice));
         };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 use ndarray::Array4;
+use serde::{Deserialize, Serialize};
 
 use super::header::{Header, SIZE_1, SIZE_2};
 use super::voxels::{Decoder, Layout};
@@ -13,9 +14,11 @@ use crate::error::{Error, Result};
 use crate::volume::Volume;
 
 /// How to read a NIfTI file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ReadOptions {
-    /// The frame of a time series, from 0. Without one, a file with several frames is an error.
+    /// The frame of a time series, from 0. Without one, a file with several frames is an error; a file with one volume is taken
+    /// as it is.
     pub frame: Option<usize>,
     /// Replace voxels that are NaN, infinite or beyond float32 by zero (noted in the provenance); they are an error
     /// otherwise.
@@ -158,7 +161,7 @@ fn volume(
     let doubts = header.doubts(path, &affine, layout.is_scaled());
     if replaced > 0 && !options.nan_to_zero {
         let found = format!("{replaced} of {voxels} voxels NaN, infinite or beyond float32");
-        let advice = "repair the scan, or read it with nan_to_zero to have zeros there";
+        let advice = "repair the scan, or add --nan-to-zero to have zeros there";
         return Err(Error::file(voxels_path, "voxels", "finite values", found, advice));
     }
     let [w, h, d] = extents;
@@ -187,6 +190,7 @@ fn volume(
 fn chosen_frame(path: &Path, frames: usize, chosen: Option<usize>) -> Result<usize> {
     let last = frames - 1;
     match chosen {
+        _ if last == 0 => Ok(0),
         Some(frame) if frame > last => Err(Error::file(
             path,
             "frame",
@@ -194,14 +198,14 @@ fn chosen_frame(path: &Path, frames: usize, chosen: Option<usize>) -> Result<usi
             frame.to_string(),
             "choose a frame that the file has",
         )),
-        None if frames > 1 => Err(Error::file(
+        None => Err(Error::file(
             path,
             "dim[4]",
             "one volume",
             format!("{frames} frames"),
             format!("choose one: frame 0 to {last} (--frame N)"),
         )),
-        chosen => Ok(chosen.unwrap_or(0)),
+        Some(frame) => Ok(frame),
     }
 }
 

@@ -42,7 +42,7 @@ pub fn sections(cohorts: &[(&str, &Path, &[Derived])], count: usize) -> Result<V
             }
             let name = [cohort, derived.volumes.subject.as_str()].join(" ").trim().to_string();
             let detail = format!("{name}, quality {:.2}", derived.volumes.quality);
-            heads.push(Head::open(detail, &derived.scan, &folder.join(&derived.labels))?);
+            heads.push(Head::open(detail, derived, &folder.join(&derived.labels))?);
         }
     }
     let mut sections = Vec::new();
@@ -68,10 +68,14 @@ fn spread(scans: &[Derived], count: usize) -> Vec<&Derived> {
 }
 
 impl Head {
-    fn open(name: String, scan: &Path, labels: &Path) -> Result<Self> {
+    fn open(name: String, derived: &Derived, labels: &Path) -> Result<Self> {
         let (map, _) = to_ras(nifti::read(labels)?);
         let structures = Segmentation::of_numbers(&map).map_err(|e| in_file(e, labels))?;
-        let scan = resample(&nifti::read(scan)?, &structures.grid(), Interpolation::Linear);
+        let scan = resample(
+            &nifti::read_with(&derived.scan, &derived.read)?,
+            &structures.grid(),
+            Interpolation::Linear,
+        );
         Ok(Self { name, scan, structures })
     }
 
@@ -153,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::anatomy::volumes::Volumes;
+    use crate::io::nifti::ReadOptions;
 
     #[test]
     fn scans_are_chosen_from_the_lowest_quality_to_the_highest() {
@@ -160,7 +165,7 @@ mod tests {
         let derived = |at: usize| {
             let mut volumes = Volumes::of(format!("{at}"), &empty, None);
             volumes.quality = [0.5, 0.1, 0.9, 0.7, 0.3][at];
-            Derived { scan: "".into(), labels: "".into(), volumes }
+            Derived { scan: "".into(), read: ReadOptions::default(), labels: "".into(), volumes }
         };
         let scans: Vec<Derived> = (0..5).map(derived).collect();
         let chosen =

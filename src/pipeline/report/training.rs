@@ -9,6 +9,7 @@ use super::{figure, name_of, of, section};
 use crate::error::{Error, Result};
 use crate::report::page::{Block, Mark, Page, Picture};
 use crate::report::{Series, line_svg};
+use crate::text::read_text;
 use crate::train::{Best, RunFolder};
 
 /// Quantities of the log that are drawn together: title, unit, and the names or the beginnings of names.
@@ -84,7 +85,7 @@ pub fn page(run: &Path) -> Result<Page> {
         sections.push(section("Samples", pictures));
     }
     let recipe = run.join("recipe.toml");
-    let text = std::fs::read_to_string(&recipe).map_err(|e| Error::io(&recipe, "read the recipe", e))?;
+    let text = read_text(&recipe, "read the recipe")?;
     let lines: Vec<String> =
         text.lines().filter(|line| !line.is_empty()).map(|line| format!("`{line}`")).collect();
     sections.push(section("Recipe", vec![Block::Prose(lines.join("\n\n"))]));
@@ -102,7 +103,7 @@ struct Log {
 
 impl Log {
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the log", e))?;
+        let text = read_text(path, "read the log")?;
         let mut log = Self::default();
         for (number, line) in text.lines().enumerate() {
             let broken = |found: String| {

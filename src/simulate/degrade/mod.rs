@@ -192,10 +192,22 @@ fn draw_axis(axes: &[Axis], volume: &Volume, rng: &mut impl Rng) -> Result<Axis>
 fn uniform(key: &str, range: [f64; 2], [least, greatest]: [f64; 2], rng: &mut impl Rng) -> Result<f64> {
     let [low, high] = range;
     if !(least <= low && low <= high && high <= greatest && low.is_finite() && high.is_finite()) {
-        let expected = format!("two finite numbers that rise, within {least} to {greatest}");
-        return Err(Error::value(key, expected, format!("{range:?}"), "give the range as [low, high]"));
+        let expected = format!("two finite numbers that rise, {}", within([least, greatest]));
+        let found = format!("{low}, {high}");
+        return Err(Error::value(key, expected, found, "give one number, or low and high"));
     }
     Ok(low + (high - low) * rng.random::<f64>())
+}
+
+/// Bounds in words; the least positive number and the greatest stand for none.
+fn within([least, greatest]: [f64; 2]) -> String {
+    match (least, greatest) {
+        (f64::MIN_POSITIVE, f64::MAX..) => "above 0".into(),
+        (f64::MIN_POSITIVE, greatest) => format!("above 0 and at most {greatest}"),
+        (..=f64::MIN, f64::MAX..) => "of any size".into(),
+        (least, f64::MAX..) => format!("{least} or more"),
+        (least, greatest) => format!("{least} to {greatest}"),
+    }
 }
 
 /// A whole number of `range`, both ends included; `least ≤ low ≤ high` is what the range has to be.
@@ -203,16 +215,17 @@ fn whole(key: &str, range: [usize; 2], least: usize, rng: &mut impl Rng) -> Resu
     let [low, high] = range;
     if least > low || low > high {
         let expected = format!("two whole numbers that rise, {least} or more");
-        return Err(Error::value(key, expected, format!("{range:?}"), "give the range as [low, high]"));
+        let found = format!("{low}, {high}");
+        return Err(Error::value(key, expected, found, "give one number, or low and high"));
     }
     Ok(rng.random_range(low..=high))
 }
 
 /// Refuses a recorded number that is not within `least..=greatest`.
-fn check(key: &str, number: f64, [least, greatest]: [f64; 2]) -> Result<()> {
-    if number.is_finite() && (least..=greatest).contains(&number) {
+fn check(key: &str, number: f64, bounds: [f64; 2]) -> Result<()> {
+    if number.is_finite() && (bounds[0]..=bounds[1]).contains(&number) {
         return Ok(());
     }
-    let expected = format!("a finite number within {least} to {greatest}");
+    let expected = format!("a finite number, {}", within(bounds));
     Err(Error::value(key, expected, number.to_string(), "look where the record comes from"))
 }
