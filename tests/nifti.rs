@@ -465,3 +465,59 @@ fn fuzz_findings_stay_fixed() {
         }
     }
 }
+
+/// The codes of both forms are the scan's, whatever world it lies in.
+#[test]
+fn worlds_come_back_with_their_codes() {
+    use voxgan::volume::World;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.nii");
+    for world in [World::Scanner, World::Aligned, World::Talairach, World::Mni, World::Template] {
+        let mut volume = Volume::new(Array4::from_elem((1, 2, 3, 4), 1.0), Matrix4::identity());
+        volume.provenance.world = world;
+        write(&path, &volume, &WriteOptions::default()).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let code = world.code().to_le_bytes();
+        assert_eq!(
+            (&bytes[252..254], &bytes[254..256]),
+            (&code[..], &code[..]),
+            "qform and sform of {world:?}"
+        );
+        assert_eq!(read(&path).unwrap().provenance.world, world);
+    }
+    assert_eq!((World::of_code(0), World::of_code(9)), (World::Aligned, World::Aligned));
+}
+
+/// What contradicts itself in a header is in the record: sizes, sides, places, an infinite slope, a shear; else nothing is.
+#[test]
+fn doubts_about_a_header_are_told() {
+    let sound = {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.nii");
+        let volume = Volume::new(Array4::from_shape_fn((1, 4, 5, 6), |at| at.3 as f32), Matrix4::identity());
+        write(&path, &volume, &WriteOptions { data_type: DataType::I16, ..WriteOptions::default() }).unwrap();
+        fs::read(&path).unwrap()
+    };
+    let steps = |changes: &[(usize, f32)]| {
+        let mut bytes = sound.clone();
+        for &(at, value) in changes {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        read_bytes(Path::new("a.nii"), &bytes, &ReadOptions::default()).unwrap().provenance.steps[1..]
+            .join("; ")
+    };
+    let [pixdim_1, slope, qfac, srow_x, srow_y] = [80, 112, 76, 280, 296];
+    assert_eq!(steps(&[]), "");
+    assert_eq!(steps(&[(pixdim_1, 1.005)]), "");
+    for (changes, said) in [
+        (&[(pixdim_1, 0.8)][..], "pixdim"),
+        (&[(qfac, -1.0)], "which side is left"),
+        (&[(srow_x + 12, 3.0)], "disagree by up to 3.0 mm"),
+        (&[(slope, f32::INFINITY)], "scl_slope is inf"),
+        (&[(slope, f32::NAN)], "scl_slope is NaN"),
+        (&[(srow_y + 8, 0.3)], "right angles"),
+    ] {
+        let steps = steps(changes);
+        assert!(steps.contains(said), "{said}: {steps}");
+    }
+}

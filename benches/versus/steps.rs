@@ -10,7 +10,7 @@ use voxgan::config::{NetworkRecipe, Recipe};
 use voxgan::gan::{Truncation, image_gradient, loss, path_gradient};
 use voxgan::nn::Noise;
 use voxgan::nn::parameters::{Named, gradients};
-use voxgan::ops::{VolumeOps, tape};
+use voxgan::ops::{VolumeOps, backward, tape};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::train::State;
 
@@ -112,7 +112,7 @@ impl<B: VolumeOps> Bench<B> {
         let (noise, generator) = (self.noise(), &self.state.generator);
         let image = generator.forward(Tensor::from_inner(self.z.clone()), None, Truncation::OFF, noise);
         let logits = self.state.discriminator.clone().no_grad().forward(image, None);
-        gradients(generator, &loss::logistic_real(logits).backward())
+        gradients(generator, &backward(&loss::logistic_real(logits)))
     }
 
     fn generator_path_length(&mut self) -> Named<B> {
@@ -126,7 +126,7 @@ impl<B: VolumeOps> Bench<B> {
         let lengths = loss::path_lengths(path_gradient(&generator.synthesis, ws, y, noise));
         let (weight, target) = PATH_LENGTH;
         let penalty = (lengths - target).powi_scalar(2).mean() * weight;
-        gradients(generator, &penalty.backward())
+        gradients(generator, &backward(&penalty))
     }
 
     fn discriminator_fakes(&mut self) -> Named<B> {
@@ -134,7 +134,7 @@ impl<B: VolumeOps> Bench<B> {
         let generator = self.state.generator.valid();
         let fake = generator.forward(self.z.clone(), None, Truncation::OFF, noise);
         let logits = discriminator.forward(Tensor::from_inner(fake), None);
-        gradients(discriminator, &loss::logistic_fake(logits).backward())
+        gradients(discriminator, &backward(&loss::logistic_fake(logits)))
     }
 
     fn discriminator_reals(&self, r1: bool) -> Named<B> {
@@ -146,7 +146,7 @@ impl<B: VolumeOps> Bench<B> {
         } else {
             loss::logistic_real(discriminator.forward(real, None))
         };
-        gradients(discriminator, &total.backward())
+        gradients(discriminator, &backward(&total))
     }
 
     fn noise(&mut self) -> Noise {

@@ -11,8 +11,10 @@ use crate::acquisition::sampling::{
     Spiral, Spokes, Turns,
 };
 use crate::error::{Error, Result};
+use crate::io::raw::{self, RawOptions};
 use crate::pipeline::Progress;
 use crate::pipeline::mask::{Options, mask};
+use crate::volume::KSpace;
 
 /// Make a sampling mask of k-space.
 ///
@@ -25,8 +27,11 @@ pub struct Args {
     #[arg(value_name = "PATTERN", required = true, value_enum)]
     patterns: Vec<PatternName>,
     /// Places of k-space along the columns, the rows and, in 3D, the slices, such as 256,256
-    #[arg(long, value_name = "W,H[,D]", value_parser = two_or_three)]
-    shape: [usize; 3],
+    #[arg(long, value_name = "W,H[,D]", value_parser = two_or_three, required_unless_present = "like")]
+    shape: Option<[usize; 3]>,
+    /// Take shape and axes from raw data (fastMRI, ISMRMRD, .cfl, .npy): patterns act along its phase encoding
+    #[arg(long, value_name = "FILE", conflicts_with = "shape")]
+    like: Option<PathBuf>,
     /// Places over samples; fastMRI's kinds, radial, spiral and CAIPI report what they reach
     #[arg(short = 'R', long, value_name = "R", default_value_t = 4.0)]
     acceleration: f64,
@@ -148,14 +153,61 @@ pub fn make(options: &Options) -> Result<()> {
 
 impl Args {
     pub(super) fn options(self) -> Result<Options> {
-        let [w, h, d] = self.shape;
+        let grid = match (&self.like, self.shape) {
+            (Some(path), _) => Grid::of(&raw::read(path, &RawOptions::default())?, raw::reads_out_rows(path)),
+            (None, shape) => Grid { shape: shape.unwrap_or([1; 3]), axes: [AxisName::W, AxisName::H] },
+        };
+        let asked = Asked { args: &self, grid };
+        let [w, h, d] = grid.shape;
         let mut patterns =
-            self.patterns.iter().map(|&name| self.pattern(name)).collect::<Result<Vec<_>>>()?;
+            self.patterns.iter().map(|&name| asked.pattern(name)).collect::<Result<Vec<_>>>()?;
         let pattern = if patterns.len() == 1 { patterns.remove(0) } else { Pattern::And { patterns } };
         let seed = self.name.map_or(Seed::Number(self.seed), Seed::Name);
         Ok(Options { pattern, shape: [d, h, w], seed, output: self.output })
     }
+}
 
+/// Places of k-space, and the axes that a pattern acts on by default.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Grid {
+    /// Along W, H and D.
+    shape: [usize; 3],
+    /// The first is that of a pattern of one axis.
+    axes: [AxisName; 2],
+}
+
+impl Grid {
+    /// That of raw data: its phase encoding, whose first axis comes first. The readout is W, or H where the format has it so.
+    fn of(kspace: &KSpace, readout_is_h: bool) -> Self {
+        let (d, h, w) = kspace.sampled.dim();
+        let encoded = |axis: usize, length: usize| kspace.transformed[axis] && length > 1;
+        let [along_d, along_h, along_w] = [encoded(0, d), encoded(1, h), encoded(2, w)];
+        let axes = match (along_d, along_h, along_w) {
+            (_, true, true) if readout_is_h => [AxisName::W, AxisName::H],
+            (true, true, _) => [AxisName::H, AxisName::D],
+            (true, false, true) => [AxisName::D, AxisName::W],
+            (false, true, _) => [AxisName::H, AxisName::W],
+            _ => [AxisName::W, AxisName::H],
+        };
+        Self { shape: [w, h, d], axes }
+    }
+}
+
+/// What is asked for, on a grid.
+struct Asked<'a> {
+    args: &'a Args,
+    grid: Grid,
+}
+
+impl std::ops::Deref for Asked<'_> {
+    type Target = Args;
+
+    fn deref(&self) -> &Args {
+        self.args
+    }
+}
+
+impl Asked<'_> {
     fn pattern(&self, name: PatternName) -> Result<Pattern> {
         let columns = |columns| -> Result<Pattern> {
             let axis = self.axes(1)?[0];
@@ -224,7 +276,7 @@ impl Args {
     /// `count` axes in the order of memory, that is the printed order reversed: by default columns, rows. A pattern of
     /// one axis takes the first that is named.
     fn axes(&self, count: usize) -> Result<Vec<Axis>> {
-        let named = if self.axes.is_empty() { &[AxisName::W, AxisName::H][..] } else { &self.axes };
+        let named = if self.axes.is_empty() { &self.grid.axes[..] } else { &self.axes };
         if named.len() < count || named.len() > 2 {
             let found = format!("{} axes", named.len());
             return Err(Error::value("--axes", format!("{count} axes"), found, "name them such as W,H"));
@@ -233,7 +285,7 @@ impl Args {
     }
 
     fn places(&self, axis: Axis) -> usize {
-        self.shape[2 - axis as usize]
+        self.grid.shape[2 - axis as usize]
     }
 
     /// Widths of the centre in the order of [`Args::axes`].
@@ -302,15 +354,42 @@ mod tests {
     #[test]
     fn printed_order_is_the_order_of_memory_reversed() {
         let args = parse("poisson --shape 40,30,20 --calibration 8,6 --axes H,D -R 5 -o a.png");
-        let Pattern::Poisson(poisson) = args.pattern(PatternName::Poisson).unwrap() else { unreachable!() };
+        let Pattern::Poisson(poisson) = args.options().unwrap().pattern else { unreachable!() };
         assert_eq!((poisson.axes, poisson.calibration), ([Axis::D, Axis::H], [6, 8]));
-        assert_eq!(args.places(Axis::W), 40);
         let args = parse("caipi --shape 40,30 -R 6 -o a.png");
-        let Pattern::Caipi(caipi) = args.pattern(PatternName::Caipi).unwrap() else { unreachable!() };
+        let Pattern::Caipi(caipi) = args.options().unwrap().pattern else { unreachable!() };
         assert_eq!((caipi.steps, caipi.shift, caipi.axes), ([2, 3], 1, [Axis::H, Axis::W]));
         let args = parse("random --shape 368,640 -R 8 -o a.npy");
         let expected = FastMri::new(Columns::Random, 0.04, 8.0);
-        assert_eq!(args.pattern(PatternName::Random).unwrap(), Pattern::FastMri(expected));
+        assert_eq!(args.options().unwrap().pattern, Pattern::FastMri(expected));
+    }
+
+    /// A plane in BART's usual layout (1, N, M, coils) is D and H; a slice in rows is H before W.
+    #[test]
+    fn raw_data_gives_shape_and_axes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (raw, out) = (folder.path().join("k.npy"), folder.path().join("m.npy"));
+        let made = |shape: [usize; 4]| {
+            let kspace = ndarray::ArrayD::from_elem(shape.to_vec(), num_complex::Complex32::new(1.0, 0.0));
+            crate::io::npy::write_complex(&raw, kspace.view()).unwrap();
+            let line = |words: &str| format!("{words} --like {} -o {}", raw.display(), out.display());
+            let poisson = parse(&line("poisson --calibration 6 -R 2")).options().unwrap();
+            let random = parse(&line("random --calibration 6 -R 2")).options().unwrap();
+            run(parse(&line("poisson --calibration 6 -R 2"))).unwrap();
+            let mask = crate::io::masks::read_for(&out, [shape[1], shape[2], shape[3]]).unwrap();
+            assert!(mask.iter().any(|&on| !on), "{shape:?}");
+            (poisson, random)
+        };
+        let (poisson, random) = made([2, 40, 30, 1]);
+        let Pattern::Poisson(pattern) = poisson.pattern else { unreachable!() };
+        assert_eq!((poisson.shape, pattern.axes), ([40, 30, 1], [Axis::D, Axis::H]));
+        let Pattern::FastMri(pattern) = random.pattern else { unreachable!() };
+        assert_eq!(pattern.axis, Axis::H);
+        let (poisson, random) = made([2, 1, 40, 30]);
+        let Pattern::Poisson(pattern) = poisson.pattern else { unreachable!() };
+        assert_eq!((poisson.shape, pattern.axes), ([1, 40, 30], [Axis::W, Axis::H]));
+        let Pattern::FastMri(pattern) = random.pattern else { unreachable!() };
+        assert_eq!(pattern.axis, Axis::H);
     }
 
     #[test]

@@ -188,6 +188,9 @@ fn print_summary(report: &Report) {
     println!("prepared  {:>6}", report.prepared);
     println!("kept      {:>6}  (there already, unchanged)", report.kept);
     println!("failed    {:>6}", report.failures.len());
+    for [copy, of] in &report.copies {
+        println!("{copy} is a copy of {of}");
+    }
     for (label, names) in &report.missing_labels {
         let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let more = if names.len() > 5 { ", …" } else { "" };

@@ -11,8 +11,8 @@ use crate::pipeline::report::{Options, report};
 /// Of a cohort (what `voxgan anatomy volumes --out` wrote): distributions, tables and flags. Of a comparison (`voxgan anatomy
 /// compare --out`): both cohorts side by side, tests and baselines, with head size,
 /// covariates and age accounted for. Of a verdict (`voxgan anatomy check --out FILE.json`): every
-/// pair, with agreement plots. Of a training run: its warnings, its best checkpoint, its curves and samples. Where there are scans, outlines of their
-/// structures and a viewer to scroll through them.
+/// pair, with agreement plots. Of a training run: its warnings, its best checkpoint, its curves and samples. Of cohorts and comparisons also outlines of
+/// structures and a viewer to scroll through the scans.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The folder of a cohort, of a comparison or of a training run, or the .json of a check

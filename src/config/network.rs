@@ -126,6 +126,15 @@ impl NetworkRecipe {
         (inputs + 1) * self.discriminator_channels(0)
     }
 
+    /// The fewest numbers of a generator of this recipe: those of its mapping's square layers and of the convolutions that keep a
+    /// block's width, with kernels of size one along axes of one voxel.
+    pub fn least_parameters(&self) -> u128 {
+        let square = |n: usize| (n as u128).pow(2);
+        let taps: u128 = self.base.iter().map(|&n| if n == 1 { 1 } else { 3 }).product();
+        let blocks: u128 = (0..self.blocks()).map(|block| taps * square(self.channels(block))).sum();
+        square(self.w_dim) * self.mapping_layers.saturating_sub(1) as u128 + blocks
+    }
+
     fn by_rule(&self, base: Option<usize>, max: Option<usize>, block_index: usize) -> usize {
         let missing = "a valid recipe has channel_base and channel_max, or channels";
         block_channels(base.expect(missing), max.expect(missing), block_index)

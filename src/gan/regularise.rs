@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 
 use super::{Discriminator, Synthesis};
 use crate::nn::Noise;
-use crate::ops::VolumeOps;
+use crate::ops::{VolumeOps, backward};
 
 /// What one pass of the discriminator with its gradient gives.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ where
     let outer = M::from_inner(discriminator.clone()).no_grad();
     let image = Tensor::<Autodiff<A>, 5>::from_inner(image).require_grad();
     let logits = logits(&outer, image.clone());
-    let gradients = logits.clone().sum().backward();
+    let gradients = backward(&logits.clone().sum());
     let gradient = image.grad(&gradients).expect("the logits depend on the image");
     ImageGradient { logits: logits.inner(), gradient }
 }
@@ -65,6 +65,6 @@ pub fn path_gradient<A: VolumeOps>(
     let outer = Synthesis::<Autodiff<A>>::from_inner(synthesis.clone()).no_grad();
     let ws = Tensor::<Autodiff<A>, 3>::from_inner(ws).require_grad();
     let image = outer.forward(ws.clone(), noise);
-    let gradients = (image * Tensor::from_inner(y)).sum().backward();
+    let gradients = backward(&(image * Tensor::from_inner(y)).sum());
     ws.grad(&gradients).expect("the image depends on w")
 }

@@ -41,12 +41,19 @@ pub fn read(path: &Path) -> Result<ForeignMask> {
     read_with(path, &MaskOptions::default())
 }
 
-/// The mask of places `[D, H, W]` of this shape: the file's own, or its plane or row of columns for all of them alike.
+/// The mask of places `[D, H, W]` of this shape: the file's own, or its plane or row of columns for all of them alike. Axes of one
+/// place do not count, so that a plane fits a k-space whose rows run along D.
 ///
 /// # Errors
 /// As [`read`]; [`Error::File`] for another shape.
 pub fn read_for(path: &Path, shape: [usize; 3]) -> Result<Array3<bool>> {
     let mask = read(path)?.sampled;
+    // BART's k-space of a plane is (1, N, M): axes of one place stand elsewhere.
+    let long = |shape: &[usize]| shape.iter().copied().filter(|&n| n > 1).collect::<Vec<_>>();
+    let mask = match mask.broadcast(shape).is_none() && long(mask.shape()) == long(&shape) {
+        true => mask.into_shape_with_order(shape).expect("the same places in the same order"),
+        false => mask,
+    };
     let Some(spread) = mask.broadcast(shape) else {
         let expected = format!("{shape:?} places, or a plane or a row of them");
         let found = format!("{:?}", mask.dim());

@@ -14,6 +14,9 @@ use super::elements::{Element, Kind};
 use super::hdf5::{Hdf5, is_hdf5};
 use crate::error::{Error, Result};
 
+/// Most bytes of a compressed element, whatever deflate makes of little: 512³ truth values are half of it.
+const INFLATED_MAX: u64 = 1 << 28;
+
 /// Bytes before the first element.
 const HEADER: usize = 128;
 
@@ -84,11 +87,11 @@ fn read_hdf5(path: &Path) -> Result<Vec<(String, ArrayD<f32>)>> {
     Ok(arrays)
 }
 
-/// What a zlib stream holds; deflate makes at most 1032 bytes of one, so the file bounds it.
+/// What a zlib stream holds, one element; none of more than [`INFLATED_MAX`] bytes.
 fn inflate(content: &[u8]) -> Option<Vec<u8>> {
     let mut inflated = Vec::new();
-    ZlibDecoder::new(content).read_to_end(&mut inflated).ok()?;
-    Some(inflated)
+    ZlibDecoder::new(content).take(INFLATED_MAX + 1).read_to_end(&mut inflated).ok()?;
+    (inflated.len() as u64 <= INFLATED_MAX).then_some(inflated)
 }
 
 /// Tagged elements one after another.

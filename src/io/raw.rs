@@ -21,6 +21,12 @@ pub fn is_raw(path: &Path) -> bool {
     kind(path).is_some()
 }
 
+/// Whether the readout of this raw data runs along H, as fastMRI has it, and not along W.
+pub fn reads_out_rows(path: &Path) -> bool {
+    let is_fastmri = || Some(Hdf5::open(path).ok()?.find("kspace").ok()?.is_some());
+    matches!(kind(path), Some(Kind::Hdf5)) && is_fastmri().unwrap_or(false)
+}
+
 /// Reads the k-space of a fastMRI or ISMRMRD file (HDF5), of a BART pair (`.cfl`, `.hdr` or their bare name) or of
 /// an array (`.npy`).
 ///

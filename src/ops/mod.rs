@@ -35,7 +35,7 @@ pub mod physics;
 pub mod plain;
 pub mod warp;
 
-pub use autodiff::tape;
+pub use autodiff::{Tape, backward, tape};
 pub use features::Features;
 pub use geometry::{ConvGeometry, Fir, FirPass};
 pub use layer::{EpilogueGrad, Layer, LayerInputs, Modulation, layer};

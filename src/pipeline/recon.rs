@@ -168,7 +168,11 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     let (found, name) = match method {
         Method::Classical(method) => (measurement.reconstruct(method, *part).map_err(in_input)?, None),
         Method::Network(network) => {
-            let (found, name) = network.reconstruct(&measurement, *part).map_err(in_input)?;
+            let (found, name) = network.reconstruct(&measurement, *part).map_err(|error| match error {
+                // Those of the weights have their own names.
+                Error::Value { ref key, .. } if key == "weights" => error,
+                error => in_input(error),
+            })?;
             (found, Some(name))
         }
     };

@@ -107,6 +107,7 @@ impl<B: VolumeOps> Model<B> {
         };
         let space = serde_json::from_str(text("space")?).map_err(|e| json("space", e))?;
         let images = text("images")?.parse().unwrap_or(0);
+        weights.check_size(AVERAGE, recipe.network.least_parameters())?;
         let generator = Generator::init(&recipe.network, recipe.conditions.width(), 0, device);
         let generator = load_weights(generator, &weights, AVERAGE)?;
         Ok(Self { generator, recipe, space, images, source: source.to_string(), sha256: sha256(bytes) })

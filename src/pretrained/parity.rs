@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::gan::{Discriminator, Generator, Truncation, image_gradient, loss, path_gradient};
 use crate::nn::Noise;
 use crate::nn::parameters::gradients;
-use crate::ops::VolumeOps;
+use crate::ops::{VolumeOps, backward};
 
 /// Largest relative error of mapping, images, logits, losses and first-order gradients.
 pub const TOLERANCE_FIRST: f64 = 1e-5;
@@ -168,7 +168,7 @@ fn differentiate<A: AutodiffBackend>(
     module: &impl Module<A>,
     loss: Tensor<A, 1>,
 ) {
-    for (path, gradient) in gradients(module, &loss.backward()) {
+    for (path, gradient) in gradients(module, &backward(&loss)) {
         out.insert(format!("{prefix}{}", authors_name(&path)), host(gradient));
     }
 }

@@ -71,6 +71,7 @@ impl<B: VolumeOps> TrainedRestorer<B> {
             Error::file(&path, "metadata recipe", "the recipe of a head", "none", advice)
         })?;
         let recipe = RestorationRecipe::from_toml(recipe, &path)?;
+        weights.check_size(&format!("{part}{AVERAGE}"), recipe.least_parameters())?;
         let network = Restorer::init(&recipe, &*head(&recipe.head), 0, device);
         let average = format!("{part}{AVERAGE}");
         if !part.is_empty() && !weights.arrays.keys().any(|name| name.starts_with(&average)) {

@@ -109,12 +109,18 @@ impl<B: VolumeOps> Read<B> {
         let structures = structures_of(&weights)?;
         let config =
             SegmentationNetConfig::on_half_the_grid(recipe.segmenter.widths.clone(), structures.len());
+        weights.check_size(AVERAGE, least_parameters(&config.widths))?;
         let network = load_weights(config.init(&mut Init::new(0), device), &weights, AVERAGE)?;
         let file = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("voxgan {file} sha256:{}", &sha256(bytes)[..12]);
         let detail = detail_of(&weights, device)?;
         Ok(Self { recipe, structures, config, network, detail, name })
     }
+}
+
+/// The fewest numbers of a segmentation network of these widths: those of its convolutions that keep a level's width.
+fn least_parameters(widths: &[usize]) -> u128 {
+    widths.iter().map(|&n| 27 * (n as u128).pow(2)).sum()
 }
 
 /// The second network of a file that has one.
@@ -124,6 +130,7 @@ fn detail_of<B: VolumeOps>(weights: &Weights, device: &B::Device) -> Result<Opti
         let advice = "give a checkpoint of `voxgan train anatomy-detail`";
         Error::file(&weights.path, "metadata detail_recipe", "a recipe with a table [detail]", "none", advice)
     })?;
+    weights.check_size(DETAIL, least_parameters(&recipe.widths))?;
     let network = detail::config(recipe.widths).init(&mut Init::new(0), device);
     Ok(Some(Detail { network: load_weights(network, weights, DETAIL)?, tile: recipe.crop }))
 }

@@ -97,6 +97,23 @@ impl Weights {
             })
     }
 
+    /// Whether the arrays under `prefix` hold `least` numbers, as a network of the recipe beside them must at the least: what a recipe
+    /// claims is held against the file before anything is made of it.
+    ///
+    /// # Errors
+    /// [`Error::File`] if they do not.
+    pub fn check_size(&self, prefix: &str, least: u128) -> Result<()> {
+        let arrays = self.arrays.iter().filter(|(name, _)| name.starts_with(prefix));
+        let numbers: u128 = arrays.map(|(_, (_, values))| values.len() as u128).sum();
+        if numbers < least {
+            let (expected, found) =
+                (format!("at least the {least} numbers of the recipe's network"), numbers.to_string());
+            let advice = "the recipe belongs to other weights, or the file is damaged";
+            return Err(Error::file(&self.path, format!("arrays {prefix}"), expected, found, advice));
+        }
+        Ok(())
+    }
+
     /// The array `name`.
     ///
     /// # Errors
@@ -127,7 +144,8 @@ fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
 
 /// The module with every parameter and buffer taken from `weights` under `prefix` and the authors' names.
 ///
-/// Axes of size one do not count: a 2D kernel `[O, I, 3, 3]` fills `[O, I, 1, 3, 3]`.
+/// An array of lower rank may leave out axes of size one: a 2D kernel `[O, I, 3, 3]` fills `[O, I, 1, 3, 3]`, but `[O, I, 3, 1, 1]` does
+/// not.
 ///
 /// # Errors
 /// [`Error::File`] naming the first array that is missing or of another shape.
@@ -136,7 +154,11 @@ pub fn load_weights<B: Backend, M: Module<B>>(module: M, weights: &Weights, pref
     for (path, data) in values(&module) {
         let name = format!("{prefix}{}", authors_name(&path));
         let (shape, _) = weights.array(&name)?;
-        if squeezed(shape) != squeezed(&data.shape) {
+        let fits = match shape.len() == data.shape.len() {
+            true => *shape == data.shape.to_vec(),
+            false => squeezed(shape) == squeezed(&data.shape),
+        };
+        if !fits {
             let (expected, found) = (format!("shape {:?}", data.shape), format!("{shape:?}"));
             return Err(Error::file(&weights.path, name, expected, found, "use the recipe of these weights"));
         }

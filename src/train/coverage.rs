@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::gan::{Generator, Truncation};
 use crate::nn::parameters::gradients;
 use crate::nn::{Noise, downsample, upsample_features};
-use crate::ops::{Features, VolumeOps};
+use crate::ops::{Features, VolumeOps, backward};
 use crate::pretrained::Weights;
 use crate::random::{Purpose, normal, stream};
 use crate::segment::Encoder;
@@ -222,7 +222,7 @@ impl<B: VolumeOps> State<B> {
             numbers.push(("coverage_features", number(&features)));
             difference = difference + features * coverage.features;
         }
-        Outcome { gradients: gradients(&self.generator, &(difference * coverage.weight).backward()), numbers }
+        Outcome { gradients: gradients(&self.generator, &backward(&(difference * coverage.weight))), numbers }
     }
 
     /// Searches for the nearest samples anew, when that is due.

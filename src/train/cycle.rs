@@ -33,7 +33,7 @@ use crate::heads::{Example, Head, Problem, Restorer, Translate, loss};
 use crate::io::dataset::Dataset;
 use crate::nn::parameters::{Named, gradients};
 use crate::nn::schedule::rise;
-use crate::ops::{VolumeOps, tape};
+use crate::ops::{VolumeOps, backward, tape};
 use crate::pretrained::restorer::BACKWARD;
 use crate::pretrained::{ImageSpace, Weights};
 use crate::simulate::synthesis::LabelMap;
@@ -226,7 +226,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             total = total + fooling;
         }
         finite(number(&total), at)?;
-        let found = total.backward();
+        let found = backward(&total);
         let gradients = [there, back].map(|direction| gradients(&direction.learner.network, &found));
         Ok(Round { made: made.inner(), gradients })
     }

@@ -23,7 +23,7 @@ use crate::config::{DetailRecipe, SegmentationRecipe};
 use crate::error::Result;
 use crate::nn::Init;
 use crate::nn::parameters::gradients;
-use crate::ops::{VolumeOps, tape};
+use crate::ops::{VolumeOps, backward, tape};
 use crate::pretrained::segmenter::{self, DETAIL};
 use crate::pretrained::{Weights, load_weights};
 use crate::segment::Segmenter;
@@ -136,7 +136,7 @@ impl<B: VolumeOps> Training<'_, B> {
         let slope: Vec<f32> =
             detail::of_corrections(&loss.gradient).into_iter().map(|x| x * weight as f32).collect();
         let slope = Tensor::from_data(TensorData::new(slope, corrections.dims()), &self.device);
-        let found = gradients(&self.learner.network, &(corrections * slope).sum().backward());
+        let found = gradients(&self.learner.network, &backward(&(corrections * slope).sum()));
         self.learner.learn(found, training.rate(at), training.ema_half_life_steps, at);
         self.clock.step += 1;
         let mut numbers = numbers(&loss);

@@ -14,7 +14,7 @@ use crate::gan::loss;
 use crate::heads::RestorationDiscriminator;
 use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
-use crate::ops::VolumeOps;
+use crate::ops::{VolumeOps, backward};
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, stream};
 
@@ -70,10 +70,10 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
         let kind = self.recipe.loss;
         let of_made = loss::of_fake(kind, self.discriminator.forward(Tensor::from_inner(made.clone())));
         let mut value = number(&of_made);
-        let mut sum = gradients(&self.discriminator, &of_made.backward());
+        let mut sum = gradients(&self.discriminator, &backward(&of_made));
         let of_truth = loss::of_real(kind, self.discriminator.forward(Tensor::from_inner(truth.clone())));
         value += number(&of_truth);
-        add(&mut sum, gradients(&self.discriminator, &of_truth.backward()), 1.0);
+        add(&mut sum, gradients(&self.discriminator, &backward(&of_truth)), 1.0);
         numbers.insert("loss_discriminator".into(), value);
         if self.recipe.penalty > 0.0 && step.is_multiple_of(self.recipe.penalty_interval) {
             let wasserstein = kind == AdversarialLoss::Wasserstein;
@@ -86,7 +86,7 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
             };
             numbers.insert("discriminator_penalty".into(), number(&penalty));
             let weight = self.recipe.penalty * self.recipe.penalty_interval as f64;
-            add(&mut sum, gradients(&self.discriminator, &(penalty * weight).backward()), 1.0);
+            add(&mut sum, gradients(&self.discriminator, &backward(&(penalty * weight))), 1.0);
         }
         self.adam.set_learning_rate(self.recipe.learning_rate * rate);
         self.discriminator = self.adam.step(self.discriminator.clone(), &clean(sum));

@@ -13,7 +13,7 @@ use crate::gan::augment::{Augmentation, Draw};
 use crate::gan::{Generator, Truncation, image_gradient, loss, path_gradient};
 use crate::nn::Noise;
 use crate::nn::parameters::{Named, gradients};
-use crate::ops::VolumeOps;
+use crate::ops::{VolumeOps, backward};
 use crate::random::{Purpose, normal, stream};
 use crate::segment::Encoder;
 
@@ -159,7 +159,7 @@ impl<B: VolumeOps> State<B> {
         let logits = self.discriminator.clone().no_grad().forward(draw.apply(image), condition);
         let loss = loss::logistic_real(logits);
         let numbers = vec![("loss_g", number(&loss))];
-        Outcome { gradients: gradients(&self.generator, &loss.backward()), numbers }
+        Outcome { gradients: gradients(&self.generator, &backward(&loss)), numbers }
     }
 
     /// Gradients of the path-length penalty on part of one micro-batch, times the interval.
@@ -189,7 +189,7 @@ impl<B: VolumeOps> State<B> {
         let penalty = (lengths - target).powi_scalar(2).mean();
         let numbers = vec![("path_length", mean), ("path_penalty", number(&penalty))];
         let scale = training.path_length_weight * training.path_length_interval as f64;
-        Outcome { gradients: gradients(&self.generator, &(penalty * scale).backward()), numbers }
+        Outcome { gradients: gradients(&self.generator, &backward(&(penalty * scale))), numbers }
     }
 
     /// Gradients of the discriminator's loss on one micro-batch of fakes and reals.
@@ -216,7 +216,7 @@ impl<B: VolumeOps> State<B> {
         let mut numbers = vec![("logit_fake", fake_logit)];
         let loss_fake_number = number(&loss_fake);
         // Fakes and reals one after the other: half the activations in memory.
-        let mut sum = gradients(&self.discriminator, &loss_fake.backward());
+        let mut sum = gradients(&self.discriminator, &backward(&loss_fake));
         let offset = if paired { 0 } else { REALS };
         let real = context.draw(p, phase, batch.first, samples, offset).apply(batch.real.clone());
         let condition = batch.real_condition.clone().map(Tensor::from_inner);
@@ -227,7 +227,7 @@ impl<B: VolumeOps> State<B> {
         numbers.push(("r_t", signs.iter().map(|s| f64::from(s.signum())).sum::<f64>() / samples as f64));
         let loss_real = loss::logistic_real(logits);
         numbers.push(("loss_d", loss_fake_number + number(&loss_real)));
-        add(&mut sum, gradients(&self.discriminator, &loss_real.backward()), 1.0);
+        add(&mut sum, gradients(&self.discriminator, &backward(&loss_real)), 1.0);
         Outcome { gradients: sum, numbers }
     }
 
@@ -246,7 +246,7 @@ impl<B: VolumeOps> State<B> {
         let gamma = training.gamma.expect("a resolved recipe has γ");
         let numbers = vec![("r1_penalty", number(&penalty))];
         let scale = gamma / 2.0 * training.r1_interval as f64;
-        Outcome { gradients: gradients(&self.discriminator, &(penalty * scale).backward()), numbers }
+        Outcome { gradients: gradients(&self.discriminator, &backward(&(penalty * scale))), numbers }
     }
 
     /// Moves the running mean of w towards the mean of a batch.

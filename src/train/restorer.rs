@@ -23,7 +23,7 @@ use crate::convert;
 use crate::error::Result;
 use crate::heads::{Example, Head, Problem, Restorer, head, loss};
 use crate::nn::parameters::{Named, gradients};
-use crate::ops::{VolumeOps, tape};
+use crate::ops::{VolumeOps, backward, tape};
 use crate::pretrained::{ImageSpace, Weights, segmenter};
 use crate::segment::Encoder;
 
@@ -165,7 +165,7 @@ impl<B: VolumeOps> Training<'_, B> {
             }
             finite(number(&total.clone().inner()), at)?;
             *numbers.entry("psnr_gain_db".into()).or_insert(0.0) += gain / samples as f64;
-            add(&mut sum, gradients(&self.learner.network, &total.backward()), 1.0 / samples as f64);
+            add(&mut sum, gradients(&self.learner.network, &backward(&total)), 1.0 / samples as f64);
         }
         let (training, rate) = (&recipe.training, rate(&recipe.training, at));
         self.learner.learn(sum, training.learning_rate * rate, training.ema_half_life_steps, at);

@@ -18,7 +18,7 @@ use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
 use crate::nn::Init;
 use crate::nn::parameters::gradients;
-use crate::ops::{VolumeOps, tape};
+use crate::ops::{VolumeOps, backward, tape};
 use crate::pretrained::Weights;
 use crate::pretrained::segmenter::{self, AVERAGE};
 use crate::segment::{Loss, SegmentationNet, SegmentationNetConfig, loss};
@@ -124,7 +124,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let told = numbers(&loss);
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
         let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
-        let found = gradients(&self.learner.network, &(logits * slope).sum().backward());
+        let found = gradients(&self.learner.network, &backward(&(logits * slope).sum()));
         self.learner.learn(found, training.rate(at), training.ema_half_life_steps, at);
         self.clock.step += 1;
         Ok(told)

@@ -55,9 +55,11 @@ impl SignalRange {
         let negative = seen.iter().filter(|&&x| x < 0.0).count() as f64 / seen.len() as f64;
         let dark = quantile_of(&mut seen, DARK).min(bright);
         let lowest = 2.0 * dark - bright;
-        let lowest = if negative <= NEGATIVE { lowest.max(0.0) } else { lowest };
-        let floor = lowest.min(dark);
-        let range = Self { least: floor as f32, greatest: (floor + HEADROOM * (bright - floor)) as f32 };
+        let magnitudes = negative <= NEGATIVE;
+        let floor = if magnitudes { lowest.max(0.0) } else { lowest }.min(dark);
+        // Zero is no less than a magnitude, however bright all tissue is.
+        let least = if magnitudes { floor.min(0.0) } else { floor };
+        let range = Self { least: least as f32, greatest: (floor + HEADROOM * (bright - floor)) as f32 };
         (range.greatest > range.least).then_some(range)
     }
 }
@@ -161,6 +163,10 @@ mod tests {
         let mut stripped = head(1.0);
         stripped.data.mapv_inplace(|x| if x < 40.0 { 0.0 } else { x });
         assert_eq!(without_outliers(stripped.clone()).data, stripped.data);
+        // All of it bright, so that its dark end lies beyond half of the bright one.
+        let bright = stripped.data.mapv(|x| if x > 0.0 { x + 300.0 } else { 0.0 });
+        let bright = Volume::new(bright, Matrix4::identity());
+        assert_eq!(without_outliers(bright.clone()).data, bright.data);
         let normalised = stripped.data.mapv(|x| x / 100.0 - 1.0);
         let normalised = Volume::new(normalised, Matrix4::identity());
         assert_eq!(without_outliers(normalised.clone()).data, normalised.data);

@@ -375,6 +375,46 @@ mod tests {
         Volume::new(data, affine)
     }
 
+    /// A ball in a grid that is sheared by 20 degrees, as of a tilted gantry, is a ball for the world and for the new grid's axes, and
+    /// its volume stays.
+    #[test]
+    fn a_sheared_grid_is_straightened() {
+        let mut affine = Matrix4::identity();
+        affine[(1, 2)] = 20f64.to_radians().tan();
+        assert!(!right_angled(&affine) && right_angled(&Matrix4::identity()));
+        let centre = place(&affine, Vector3::new(18.0, 26.0, 18.0));
+        let data = Array4::from_shape_fn((1, 37, 53, 37), |(_, z, y, x)| {
+            let far = (place(&affine, Vector3::new(x as f64, y as f64, z as f64)) - centre).norm();
+            1.0 / (1.0 + (far - 10.0).exp()) as f32
+        });
+        let sheared = Volume::new(data, affine);
+        let straight = resample_spacing(&sheared, [1.0; 3], Interpolation::Linear);
+        assert!(right_angled(&straight.affine));
+        let moments = |volume: &Volume, world: bool| {
+            let (mut sum, mut mean, mut square) = (0.0, Vector3::zeros(), Matrix3::zeros());
+            for ((_, z, y, x), &value) in volume.data.indexed_iter() {
+                let at = Vector3::new(x as f64, y as f64, z as f64);
+                let at = if world { place(&volume.affine, at) } else { at };
+                (sum, mean, square) = (
+                    sum + f64::from(value),
+                    mean + at * f64::from(value),
+                    square + at * at.transpose() * f64::from(value),
+                );
+            }
+            let mean = mean / sum;
+            let ends = (square / sum - mean * mean.transpose()).symmetric_eigenvalues();
+            (sum, mean, (ends.max() / ends.min()).sqrt())
+        };
+        let (before, after) = (moments(&sheared, true), moments(&straight, true));
+        assert!(
+            (after.1 - before.1).norm() < 0.05 && (after.0 / before.0 - 1.0).abs() < 0.01,
+            "{before:?} {after:?}"
+        );
+        assert!(moments(&sheared, false).2 > 1.3 && moments(&straight, false).2 < 1.03);
+        // All of the old field of view lies in the new one.
+        assert!(straight.data.iter().copied().fold(0.0, f32::max) > 0.99);
+    }
+
     #[test]
     fn agrees_with_scipy_on_oblique_grids() {
         #[rustfmt::skip]

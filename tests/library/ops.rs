@@ -5,7 +5,9 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use proptest::prelude::*;
-use voxgan::ops::{self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, plain, tape};
+use voxgan::ops::{
+    self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, backward, plain, tape,
+};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::warp::WarpPass;
 
@@ -264,7 +266,7 @@ fn gradients(operation: &Operation, seed: u64) {
         let a = tensor::<D>(&a, dtype).require_grad();
         let b = tensor::<D>(&b, dtype).require_grad();
         let output = f(a.clone(), b.clone());
-        let gradients = (output * tensor(&v, dtype)).sum().backward();
+        let gradients = backward(&(output * tensor(&v, dtype)).sum());
         let has_b = !matches!(operation, Filter { .. } | ChannelCollect { .. } | LreluMask { .. });
         [a.grad(&gradients), has_b.then(|| b.grad(&gradients)).flatten()].map(|g| g.map_or(vec![], values))
     };

@@ -11,7 +11,7 @@ use voxgan::acquisition::operators::shots::Shots;
 use voxgan::acquisition::operators::slice_profile::{Profile, SliceProfile};
 use voxgan::acquisition::{Complex32, ComplexArray, LinearOperator};
 use voxgan::ops::physics::Encoder;
-use voxgan::ops::tape;
+use voxgan::ops::{backward, tape};
 use voxgan::random::{Purpose, stream, uniform};
 
 type A = Autodiff<Flex>;
@@ -155,7 +155,7 @@ fn the_gradient_of_the_misfit_is_the_hosts_adjoint_of_the_residual() {
         let (image, measured) = (draw(host.input_shape(), 5), draw(host.output_shape(), 6));
         let x = tensor::<A>(&[&image], DType::F32).require_grad();
         let residual = encoder.apply(x.clone()) - tensor(&[&measured], DType::F32);
-        let gradients = residual.powi_scalar(2).sum().mul_scalar(0.5).backward();
+        let gradients = backward(&residual.powi_scalar(2).sum().mul_scalar(0.5));
         let gradient = values(x.grad(&gradients).expect("a gradient in the image"));
         let expected = &host.adjoint() * (host.forward(image) - measured);
         assert!(norm(&expected) > 0.0);
@@ -176,12 +176,12 @@ fn the_gradient_of_a_gradients_norm_agrees_with_differences() {
         let penalty = |x: Tensor<AA, 5>| -> Tensor<A, 1> {
             let x = x.require_grad();
             let energy = encoder.apply(x.clone().tanh()).powi_scalar(4).sum();
-            let gradient = x.grad(&energy.backward()).expect("a gradient in the image");
+            let gradient = x.grad(&backward(&energy)).expect("a gradient in the image");
             gradient.powi_scalar(2).sum()
         };
         let x = tensor::<A>(&[&image], DType::F64).require_grad();
         let value = penalty(Tensor::from_inner(x.clone()));
-        let exact = values(x.grad(&value.backward()).expect("a gradient of the gradient"));
+        let exact = values(x.grad(&backward(&value)).expect("a gradient of the gradient"));
         let along = values(tensor::<Flex>(&[&direction], DType::F64));
         let step = 1e-5;
         let at = |sign: f64| {

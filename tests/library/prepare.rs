@@ -455,3 +455,54 @@ fn real_brains_agree_whatever_their_orientation() {
     println!("correlation {same}, with the mirror image {other}");
     assert!(same > 0.97 && other < same - 0.02, "{same}, mirrored {other}");
 }
+
+/// The same file twice, and the same voxels in another file, are named.
+#[test]
+fn copies_are_named() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(1));
+    place.scan("b.nii", &brain(2));
+    place.scan("c.nii", &brain(1));
+    place.scan("d.nii.gz", &brain(2));
+    let copies = place.prepare(&place.plan()).unwrap().copies;
+    assert_eq!(copies, [["c", "a"], ["d", "b"]].map(|pair| pair.map(String::from)));
+}
+
+/// Sets that a network sees both of have voxels of one size and values of one range.
+#[test]
+fn sets_that_are_compared_are_prepared_alike() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(1));
+    let dataset = |out: &str, change: &dyn Fn(&mut Plan)| {
+        let (mut plan, out) = (place.plan(), place.folder.path().join(out));
+        change(&mut plan);
+        prepare(&plan, None, &out, &|_| {}).unwrap();
+        Dataset::open(&out).unwrap()
+    };
+    let plain = dataset("plain", &|_| {});
+    assert!(plain.check_prepared_as(&plain, "--other").is_ok());
+    for (name, change, said) in [
+        ("spacing", (&|plan: &mut Plan| plan.spacing_mm = Some([2.5; 3])) as &dyn Fn(&mut Plan), "2.500"),
+        ("range", &|plan| plan.normalisation = Normalisation::ZScore, "z_score"),
+    ] {
+        let error = dataset(name, change).check_prepared_as(&plain, "--other").unwrap_err().to_string();
+        assert!(error.contains("--other") && error.contains(said), "{error}");
+    }
+}
+
+/// A spike is filled before it spreads over the new grid, and does not set the scale.
+#[test]
+fn what_is_no_signal_is_filled() {
+    let place = Place::new();
+    place.scan("a.nii", &brain(1));
+    let mut spiked = brain(1);
+    let most = spiked.data.iter().copied().fold(0.0, f32::max);
+    spiked.data[(0, 2, 2, 2)] = 1e6 * most;
+    place.scan("b.nii", &spiked);
+    place.prepare(&place.plan()).unwrap();
+    let dataset = place.dataset();
+    let [a, b] = [0, 1].map(|at| dataset.entry(at).intensity.scale);
+    assert!((a / b - 1.0).abs() < 0.2, "{a} {b}");
+    assert!(dataset.entry(1).steps.iter().any(|step| step.contains("without signal")));
+    assert!(!dataset.entry(0).steps.iter().any(|step| step.contains("without signal")));
+}

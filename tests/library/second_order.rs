@@ -14,7 +14,9 @@ use voxgan::config::NetworkRecipe;
 use voxgan::gan::{Discriminator, Generator, Synthesis, image_gradient, loss, path_gradient};
 use voxgan::nn::parameters::{gradients, is_buffer, replace, tensors};
 use voxgan::nn::{Noise, minibatch_deviation};
-use voxgan::ops::{self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, tape};
+use voxgan::ops::{
+    self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, backward, tape,
+};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::warp::WarpPass;
 
@@ -234,7 +236,7 @@ fn gradients_of_gradients_of_every_operation() {
         // G(a, b) = ⟨u, ∂L/∂a⟩ + ⟨u', ∂L/∂b⟩ by one differentiation.
         let contracted = |point: [Vec<f64>; 2]| {
             let [a, b] = point.map(|p| tensor::<A>(p).require_grad());
-            let grads = objective(kind, a.clone(), b.clone(), tensor(v.clone())).backward();
+            let grads = backward(&objective(kind, a.clone(), b.clone(), tensor(v.clone())));
             let part = |x: Tensor<A, 1>, u: &[f64]| x.grad(&grads).map_or(0.0, |g| product(&values(g), u));
             part(a, &contraction[0]) + part(b, &contraction[1])
         };
@@ -242,13 +244,13 @@ fn gradients_of_gradients_of_every_operation() {
         let inner = point.clone().map(|p| tensor::<A>(p).require_grad());
         let outer = inner.clone().map(|p| Tensor::<AA, 1>::from_inner(p).require_grad());
         let [a, b] = outer.clone();
-        let grads = objective(kind, a, b, Tensor::from_inner(tensor::<A>(v.clone()))).backward();
+        let grads = backward(&objective(kind, a, b, Tensor::from_inner(tensor::<A>(v.clone()))));
         let terms = outer
             .iter()
             .zip(&contraction)
             .filter_map(|(x, u)| x.grad(&grads).map(|g: Tensor<A, 1>| (g * tensor(u.clone())).sum()));
         let sum = terms.reduce(|a, b| a + b).expect("the objective depends on the first argument");
-        let second = sum.backward();
+        let second = backward(&sum);
 
         for argument in 0..2 {
             let exact = inner[argument].grad(&second).map_or(vec![0.0; lengths[argument]], values);
@@ -335,7 +337,7 @@ fn against_differences<M: Module<A>>(
 }
 
 fn parameter_gradients<M: Module<A>>(module: &M, of: Tensor<A, 1>) -> BTreeMap<String, Vec<f64>> {
-    gradients(module, &of.backward()).into_iter().map(|(name, g)| (name, values(g))).collect()
+    gradients(module, &backward(&of)).into_iter().map(|(name, g)| (name, values(g))).collect()
 }
 
 /// Cubes, thick-slice slabs, slices.
@@ -420,7 +422,7 @@ fn path_length_against_differences() {
 
         // And in the w's, through which the mapping network learns.
         let ws = tensor::<A>(at_ws.clone()).require_grad();
-        let exact = values(ws.grad(&penalty(&synthesis, ws.clone()).backward()).expect("a gradient in w"));
+        let exact = values(ws.grad(&backward(&penalty(&synthesis, ws.clone()))).expect("a gradient in w"));
         let direction = draw(10, 0, length);
         let at = |step: f64| values(penalty(&synthesis, tensor(moved(&at_ws, &direction, step))))[0];
         let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);

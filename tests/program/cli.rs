@@ -46,6 +46,7 @@ fn help_names_every_command() {
         "simulate",
         "mask",
         "n4",
+        "resample",
         "score",
     ] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
@@ -395,4 +396,44 @@ fn a_head_that_moved_in_known_ways_is_brought_back() {
     fs::write(at("none.json"), r#"{"Records": []}"#).expect("written");
     let none = refused(&["recon", &samples, &still, "--method", "sense", "--shots", &at("none.json")]);
     assert!(none.contains("one motion"), "{none}");
+}
+
+/// A scan on another's grid, and on voxels of another size; a thick stack that is made finer lies on the grid that it came from.
+#[test]
+fn scans_are_brought_to_other_grids() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let data = Array4::from_shape_fn((1, 22, 20, 18), |(_, d, h, w)| {
+        let r = [d, h, w].iter().zip([10.5, 9.5, 8.5]).map(|(&x, c)| (x as f64 - c).powi(2)).sum::<f64>();
+        (900.0 * (-r / 40.0).exp()) as f32
+    });
+    let scan = Volume::new(data, Matrix4::identity());
+    nifti::write(path("scan.nii"), &scan, &WriteOptions::default()).unwrap();
+    printed(&["resample", &path("scan.nii"), &path("two.nii"), "--spacing-mm", "2"]);
+    let two = nifti::read(path("two.nii")).unwrap();
+    assert_eq!((two.dims(), two.spacing_mm()), ([9, 10, 11], [2.0; 3]));
+    printed(&["resample", &path("two.nii"), &path("back.nii"), "--like", &path("scan.nii")]);
+    let back = nifti::read(path("back.nii")).unwrap();
+    assert_eq!((back.dims(), back.affine), (scan.dims(), scan.affine));
+    let off = |volume: &Volume| {
+        let apart = (&volume.data - &scan.data).mapv(|x| f64::from(x).powi(2)).mean().unwrap().sqrt();
+        apart / 900.0
+    };
+    assert!(off(&back) < 0.05, "{}", off(&back));
+    // Five slices of 4 mm out of 22 of 1 mm leave a rest of one on either side.
+    printed(&["simulate", "thick-slices", &path("scan.nii"), &path("thick.nii"), "--thickness-mm", "4"]);
+    let fine = |like: &[&str]| {
+        let (thick, fine) = (path("thick.nii"), path("fine.nii"));
+        let line = [&["superres", &thick, &fine, "--factor", "1,1,4", "--no-anatomy"], like].concat();
+        printed(&line);
+        nifti::read(&fine).unwrap()
+    };
+    assert_eq!(fine(&[]).dims(), [18, 20, 20]);
+    let like = fine(&["--like", &path("scan.nii")]);
+    assert_eq!((like.dims(), like.affine), (scan.dims(), scan.affine));
+    assert!(off(&like) < 0.05, "{}", off(&like));
+    let neither = refused(&["resample", &path("scan.nii"), &path("out.nii")]);
+    assert!(neither.contains("--like"), "{neither}");
+    let huge = refused(&["resample", &path("scan.nii"), &path("out.nii"), "--spacing-mm", "0.001"]);
+    assert!(huge.contains("memory") && huge.contains("GB"), "{huge}");
 }

@@ -19,7 +19,7 @@ use voxgan::heads::{Measurement, measure};
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::io::npy;
 use voxgan::nn::parameters::replace;
-use voxgan::ops::tape;
+use voxgan::ops::{backward, tape};
 use voxgan::pipeline::{self, Event, Progress};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::volume::Volume;
@@ -286,7 +286,7 @@ fn the_misfit_has_the_gradient_of_its_differences() {
         // A quadratic's central differences are exact.
         let (x, way) = (draw::<A, 5>([1, 1, 16, 16, 16], 11), draw::<A, 5>([1, 1, 16, 16, 16], 12));
         let x = x.require_grad();
-        let gradient = x.grad(&observed.misfit(x.clone()).backward()).unwrap();
+        let gradient = x.grad(&backward(&observed.misfit(x.clone()))).unwrap();
         let slope = number((gradient * way.clone().inner()).sum());
         let at = |step: f64| number(observed.misfit(x.clone() + way.clone() * step));
         check("image", slope, (at(0.5) - at(-0.5)) / 1.0, 2e-3);
@@ -294,7 +294,7 @@ fn the_misfit_has_the_gradient_of_its_differences() {
         let ws =
             (prior.latent.styles(draw::<A, 3>([1, prior.num_ws(), 8], 13) * 0.5)).detach().require_grad();
         let of = |ws: Tensor<A, 3>| observed.misfit(prior.image(ws, &[]));
-        let gradient = ws.grad(&of(ws.clone()).backward()).unwrap();
+        let gradient = ws.grad(&backward(&of(ws.clone()))).unwrap();
         let length = number(gradient.clone().powi_scalar(2).sum()).sqrt();
         let way = Tensor::<A, 3>::from_inner(gradient / length);
         let at = |step: f64| number(of(ws.clone() + way.clone() * step));

@@ -18,12 +18,13 @@ use voxgan::heads::{
 use voxgan::io::dataset::Dataset;
 use voxgan::io::nifti::{self, WriteOptions};
 use voxgan::nn::parameters::{replace, values};
-use voxgan::pretrained::TrainedRestorer;
+use voxgan::pretrained::{ImageSpace, TrainedRestorer, Weights};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::simulate::synthesis::LabelMap;
 use voxgan::train::Ended;
 use voxgan::train::restorer::{self, Job, Subjects};
 use voxgan::volume::Volume;
+use voxgan::volume::intensity::Normalisation;
 
 use crate::{prepared, program, run_folder};
 
@@ -645,5 +646,73 @@ fn recipes_are_refused_by_the_key_that_is_wrong() {
         assert_ne!(toml, SUPERRES);
         let error = RestorationRecipe::from_toml(&toml, Path::new("test.toml")).unwrap_err().to_string();
         assert!(error.contains(key), "{key}: {error}");
+    }
+}
+
+/// Weights hold the space of their training images; datasets that no head learns from are refused, and runs that go on with others.
+#[test]
+fn the_space_of_the_images_travels() {
+    let place = Place::new();
+    let toml = SUPERRES.replace("\nsteps = 100", "\nsteps = 20");
+    place.train(&recipe(&toml), "run");
+    let path = place.path("run");
+    let opened = TrainedRestorer::<Flex>::open(path.to_str().unwrap(), &Default::default()).unwrap();
+    let percentiles = Normalisation::Percentile { low: 0.0, high: 100.0 };
+    let expected = ImageSpace { normalisation: percentiles, spacing_mm: Some([1.0; 3]), channels: 1 };
+    assert_eq!(opened.space, expected);
+    let exported = place.path("exported.safetensors");
+    program::printed(&["export", path.to_str().unwrap(), exported.to_str().unwrap()]);
+    let exported = TrainedRestorer::<Flex>::open(exported.to_str().unwrap(), &Default::default()).unwrap();
+    assert_eq!(exported.space, expected);
+    // Those inside the program have that of their cards.
+    let inside = TrainedRestorer::<Flex>::open("motion", &Default::default()).unwrap();
+    assert_eq!(inside.space, ImageSpace::of_1_mm());
+    let manifest = place.path("cache").join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let mut json: Value = serde_json::from_str(&text).unwrap();
+    let refused = |json: &Value, out: &str| {
+        fs::write(&manifest, json.to_string()).unwrap();
+        let truths = Dataset::open(&place.path("cache")).unwrap();
+        let (recipe, stop) = (recipe(&toml), AtomicBool::new(false));
+        let job =
+            Job { recipe: &recipe, subjects: Subjects::Scans(&truths), out: &place.path(out), stop: &stop };
+        restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap_err().to_string()
+    };
+    json["settings"]["spacing_mm"] = serde_json::json!([2.0, 2.0, 2.0]);
+    assert!(refused(&json, "run").contains("training set"));
+    json["settings"]["normalisation"] = "z_score".into();
+    assert!(refused(&json, "other").contains("--normalise percentile"));
+    json["channels"] = 3.into();
+    assert!(refused(&json, "other").contains("one channel"));
+}
+
+/// What a foreign recipe claims is held against its arrays before anything is made of it.
+#[test]
+fn recipes_that_claim_more_than_their_file_has_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("claims.safetensors");
+    let refused = |toml: String| {
+        let mut weights = Weights { path: path.clone(), ..Weights::default() };
+        weights.arrays.insert("R_ema.a".into(), (vec![2], vec![0.0; 2]));
+        weights.metadata.insert("recipe".into(), toml);
+        fs::write(&path, weights.to_bytes(false).unwrap()).unwrap();
+        TrainedRestorer::<Flex>::open(path.to_str().unwrap(), &Default::default()).unwrap_err().to_string()
+    };
+    let residual = |channels: u64, blocks: u64| {
+        SUPERRES
+            .replace("channels = 8", &format!("channels = {channels}"))
+            .replace("blocks = 1", &format!("blocks = {blocks}"))
+    };
+    assert!(refused(residual(4096, 200)).contains("at least"));
+    assert!(refused(residual(1 << 40, 1)).contains("network.channels"));
+    let unet = |widths: &str| {
+        let residual = "kind = \"residual\"\nchannels = 8\nblocks = 1\nspace_to_depth = [2, 2, 2]";
+        SUPERRES.replace(residual, &format!("kind = \"u-net\"\nwidths = {widths}"))
+    };
+    assert!(refused(unet(&format!("{:?}", vec![8; 70]))).contains("network.widths"));
+    assert!(refused(unet("[4096, 4096]")).contains("at least"));
+    // The networks inside the program have what their recipes claim.
+    for name in ["superres", "recon", "motion", "inpaint", "translate", "progress"] {
+        assert!(TrainedRestorer::<Flex>::open(name, &Default::default()).is_ok(), "{name}");
     }
 }

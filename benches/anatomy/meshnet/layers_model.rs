@@ -1,7 +1,7 @@
 //! Chains of 3D layers in the files of TensorFlow.js (`layers-model`): the topology in `model.json`, the weights as
 //! little-endian float32 in the shards that it names.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use ndarray::Array5;
 use serde::Deserialize;
@@ -333,6 +333,11 @@ fn read_weights(path: &Path, groups: &[Shards]) -> Result<Weights> {
     for group in groups {
         let mut bytes = Vec::new();
         for shard in &group.paths {
+            // A file may name none but its neighbours.
+            if !Path::new(shard).components().all(|part| matches!(part, Component::Normal(_))) {
+                let (expected, advice) = ("files beside it or below", "put the shards beside the file");
+                return Err(Error::file(path, "weightsManifest: paths", expected, shard, advice));
+            }
             let shard = folder.join(shard);
             bytes.extend(std::fs::read(&shard).map_err(|e| Error::io(&shard, "read the weights", e))?);
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ADVICE, above_zero, at_least_one, not_below_zero};
+use super::{ADVICE, above_zero, at_least_one, not_below_zero, within};
 use crate::error::{Error, Result};
 
 /// A discriminator, and what it and the network make of each other.
@@ -73,13 +73,13 @@ pub enum AdversarialLoss {
 
 impl DiscriminatorRecipe {
     pub(super) fn validate(&self, patch: [usize; 3]) -> Result<()> {
-        at_least_one("discriminator.channels", self.channels)?;
-        at_least_one("discriminator.levels", self.levels)?;
+        within("discriminator.channels", self.channels, 1, 1 << 12)?;
+        within("discriminator.levels", self.levels, 1, 7)?;
         at_least_one("discriminator.penalty_interval", self.penalty_interval as usize)?;
         not_below_zero("discriminator.weight", self.weight)?;
         not_below_zero("discriminator.penalty", self.penalty)?;
         above_zero("discriminator.learning_rate", self.learning_rate)?;
-        let divides = |n: usize| n == 1 || (self.levels < 8 && n.is_multiple_of(1 << self.levels));
+        let divides = |n: usize| n == 1 || n.is_multiple_of(1 << self.levels);
         if !patch.into_iter().all(divides) {
             let expected = format!("as many halvings as training.patch {patch:?} allows");
             return Err(Error::value("discriminator.levels", expected, self.levels.to_string(), ADVICE));

@@ -17,9 +17,12 @@ pub use head::{
 pub use network::{Between, CascadeRecipe, RestorerRecipe, Upsampling};
 pub use unpaired::UnpairedRecipe;
 
-use super::validation::{above_zero, adam_betas, at_least_one, not_below_zero, probability};
+use super::validation::{above_zero, adam_betas, at_least_one, not_below_zero, probability, within};
 use super::{in_file, parse, to_toml};
 use crate::error::{Error, Result};
+
+/// Most networks of a cascade.
+const STAGES_MAX: usize = 64;
 
 /// What errors of this file advise.
 const ADVICE: &str = "change this key";
@@ -160,6 +163,7 @@ impl RestorationRecipe {
     pub fn validate(&self) -> Result<()> {
         self.head.validate()?;
         self.network.validate(&self.head)?;
+        within("cascade.stages", self.cascade.stages.max(1), 1, STAGES_MAX)?;
         if self.cascade.stages == 0 || (self.cascade.stages > 1 && self.network_enlarges()) {
             let expected =
                 if self.cascade.stages == 0 { "1 or more" } else { "1 where measured voxels are given" };
@@ -205,6 +209,17 @@ impl RestorationRecipe {
             return Err(Error::value("training.patch", expected, found, ADVICE));
         }
         Ok(())
+    }
+
+    /// The fewest numbers of a network of this recipe: those of its convolutions that keep their width.
+    pub fn least_parameters(&self) -> u128 {
+        let taps = if self.flat() { 9 } else { 27 };
+        let square = |n: usize| taps * (n as u128).pow(2);
+        let stage = match &self.network {
+            RestorerRecipe::Residual { channels, blocks, .. } => 2 * *blocks as u128 * square(*channels),
+            RestorerRecipe::UNet { widths, .. } => widths.iter().map(|&n| square(n)).sum(),
+        };
+        self.cascade.stages as u128 * stage
     }
 
     /// What the axes `[D, H, W]` of a grid that the network sees as a whole must be multiples of.

@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ADVICE, HeadRecipe, at_least_one};
+use super::{ADVICE, HeadRecipe, within};
 use crate::error::{Error, Result};
+
+/// Most channels of a layer, residual blocks, levels, and voxels along an axis that become channels.
+const WIDTH_MAX: usize = 1 << 12;
+const BLOCKS_MAX: usize = 256;
+const LEVELS_MAX: usize = 8;
+const FOLD_MAX: usize = 16;
 
 /// Several networks of one shape, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +91,8 @@ impl RestorerRecipe {
         };
         let space_to_depth = match self {
             Self::Residual { channels, blocks, space_to_depth, upsampling } => {
-                at_least_one("network.channels", *channels)?;
-                at_least_one("network.blocks", *blocks)?;
+                within("network.channels", *channels, 1, WIDTH_MAX)?;
+                within("network.blocks", *blocks, 1, BLOCKS_MAX)?;
                 let rise =
                     [0, 1, 2].map(|axis| space_to_depth[axis] * enlarging.map_or(1, |factors| factors[axis]));
                 let highest = rise.iter().copied().max().unwrap_or(1);
@@ -99,9 +105,10 @@ impl RestorerRecipe {
                 space_to_depth
             }
             Self::UNet { widths, space_to_depth } => {
-                if widths.is_empty() || widths.contains(&0) {
-                    let found = format!("{widths:?}");
-                    return Err(Error::value("network.widths", "positive widths", found, ADVICE));
+                let sound = |n: &usize| (1..=WIDTH_MAX).contains(n);
+                if widths.is_empty() || widths.len() > LEVELS_MAX || !widths.iter().all(sound) {
+                    let expected = format!("1 to {LEVELS_MAX} widths from 1 to {WIDTH_MAX}");
+                    return Err(Error::value("network.widths", expected, format!("{widths:?}"), ADVICE));
                 }
                 if enlarging.is_some() {
                     let advice = "take kind = \"residual\", or measured = false";
@@ -110,10 +117,10 @@ impl RestorerRecipe {
                 space_to_depth
             }
         };
-        if space_to_depth.contains(&0) {
+        if space_to_depth.iter().any(|n| !(1..=FOLD_MAX).contains(n)) {
             return Err(Error::value(
                 "network.space_to_depth",
-                "1 or more",
+                format!("numbers from 1 to {FOLD_MAX}"),
                 format!("{space_to_depth:?}"),
                 ADVICE,
             ));

@@ -3,7 +3,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::sample::Sample;
 use super::*;
-use crate::ops::{VolumeOps, tape, warp};
+use crate::ops::{VolumeOps, backward, tape, warp};
 use crate::random::{Purpose, normal, stream, uniform};
 use crate::warp::{Affine, passes};
 
@@ -263,13 +263,13 @@ fn check_gradients(name: &str, draw: &Draw) {
     // h(x) = ‖∇ₓ Σ f(x)³‖², a gradient penalty.
     let penalty = |x: Tensor<One, 5>| {
         let outer = Tensor::<Two, 5>::from_inner(x).require_grad();
-        let gradients = draw.apply(outer.clone()).powi_scalar(3).sum().backward();
+        let gradients = backward(&draw.apply(outer.clone()).powi_scalar(3).sum());
         let gradient = outer.grad(&gradients).expect("a gradient");
         (gradient.clone(), (gradient.clone() * gradient).sum())
     };
     let x = Tensor::<One, 5>::from_inner(start.clone()).require_grad();
     let (first, h) = penalty(x.clone());
-    let second = values(x.grad(&h.backward()).expect("a second gradient"));
+    let second = values(x.grad(&backward(&h)).expect("a second gradient"));
     let first = values(first);
     let value = |x: Tensor<Flex, 5>| penalty(Tensor::from_inner(x)).1.into_data().iter::<f64>().sum::<f64>();
     // Polynomials of degree 3 and 4 along any line: five-point differences of any step are exact but for rounding.

@@ -13,7 +13,7 @@ use crate::heads::Measurement;
 use crate::nn::adam::{Adam, AdamConfig};
 use crate::nn::parameters::gradients;
 use crate::nn::schedule::cosine;
-use crate::ops::{VolumeOps, tape};
+use crate::ops::{VolumeOps, backward, tape};
 use crate::random::{Purpose, normal, stream};
 
 /// Deviation of q at its start, in those of the prior.
@@ -200,7 +200,7 @@ impl<B: VolumeOps> Search<'_, B> {
                 let advice = "look for voxels that are no numbers, or lower the step size";
                 return Err(Error::value("misfit", "a number", misfit.to_string(), advice));
             }
-            let gradients = gradients(&self.unknowns, &energy.backward());
+            let gradients = gradients(&self.unknowns, &backward(&energy));
             self.unknowns = adam.step(self.unknowns.clone(), &gradients);
             tell(FitStep { number: done + step + 1, of, misfit })?;
         }

@@ -110,6 +110,8 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// Names of volumes without a value for a label that was asked for, by label.
     pub missing_labels: BTreeMap<String, Vec<String>>,
+    /// Volumes that are copies, each with what it is a copy of: a network would see one person as two.
+    pub copies: Vec<[String; 2]>,
 }
 
 /// The most voxels that a scan may be resampled to: 4 GiB of float32.
@@ -399,6 +401,7 @@ fn finish(
             .failures
             .push(Failure { source: scan.path.display().to_string(), reason: failure.to_string() });
     }
+    report.copies = copies(&entries);
     if let Some(channels) = channels {
         let manifest = Manifest {
             format: FORMAT.into(),
@@ -411,6 +414,21 @@ fn finish(
         manifest.write(out)?;
     }
     Ok(report)
+}
+
+/// Volumes that are another under a second name: from the same file, or voxel for voxel the same.
+fn copies(entries: &[Entry]) -> Vec<[String; 2]> {
+    let (mut files, mut voxels) = (BTreeMap::new(), BTreeMap::new());
+    let mut copies = Vec::new();
+    for Entry { name, sha256, voxels_sha256, .. } in entries {
+        let first = *files.entry(sha256).or_insert(name);
+        let same = *voxels.entry(voxels_sha256).or_insert(name);
+        let other = if first == name { same } else { first };
+        if other != name {
+            copies.push([name.clone(), other.clone()]);
+        }
+    }
+    copies
 }
 
 impl Plan {

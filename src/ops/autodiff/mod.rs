@@ -4,6 +4,7 @@
 mod layer;
 mod steps;
 
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::backend::Autodiff;
@@ -11,7 +12,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::ops::{Backward, OpsKind};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{DType, TensorMetadata};
+use burn::tensor::{DType, Tensor, TensorMetadata};
 
 use super::layer::{Layer, Modulation};
 use super::{ConvGeometry, Fir, VolumeOps};
@@ -27,9 +28,39 @@ use steps::{
 /// burn-autodiff 0.21 keeps the graphs of all threads in one place and frees what looks unused there after every backward
 /// pass: a pass in one thread can take nodes from a graph that another is still recording, whose gradients are then
 /// missing without an error. Whatever differentiates holds this lock meanwhile.
-pub fn tape() -> MutexGuard<'static, ()> {
+pub fn tape() -> Tape {
     static TAPE: Mutex<()> = Mutex::new(());
-    TAPE.lock().unwrap_or_else(PoisonError::into_inner)
+    let guard = TAPE.lock().unwrap_or_else(PoisonError::into_inner);
+    HELD.set(true);
+    Tape { _guard: guard }
+}
+
+thread_local! {
+    /// Whether this thread holds the tape.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What [`tape`] gives: the right to differentiate in this thread until it is dropped.
+#[derive(Debug)]
+pub struct Tape {
+    _guard: MutexGuard<'static, ()>,
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        HELD.set(false);
+    }
+}
+
+/// The gradients of `x`, summed, in what it was made of. burn's own `backward` is not to be called: without the lock, gradients go
+/// missing without an error.
+///
+/// # Panics
+/// Unless this thread holds the [`tape`].
+pub fn backward<B: AutodiffBackend, const D: usize>(x: &Tensor<B, D>) -> B::Gradients {
+    assert!(HELD.get(), "backward() in a thread that does not hold ops::tape()");
+    #[expect(clippy::disallowed_methods, reason = "the one place that holds the tape to account")]
+    x.backward()
 }
 
 impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {

@@ -50,11 +50,12 @@ pub fn report(options: &Options, progress: &Progress) -> Result<usize> {
     } else if input.join("stats.jsonl").is_file() {
         training::page(input)?
     } else if input.is_file() {
-        check::page(input)?
+        check::page(input).map_err(|error| match error {
+            Error::File { found, .. } => no_report(input, &found),
+            other => other,
+        })?
     } else {
-        let expected = "what `voxgan anatomy volumes`, `compare`, `check` or `voxgan train` wrote";
-        let advice = "give the --out of one of these commands";
-        return Err(Error::file(input, "content", expected, "none of it", advice));
+        return Err(no_report(input, "none of it"));
     };
     progress.check()?;
     page.colophon = format!(
@@ -66,6 +67,13 @@ pub fn report(options: &Options, progress: &Progress) -> Result<usize> {
     atomic_write(out, |file| file.write_all(html.as_bytes()))?;
     progress.tell(Event::Wrote(out));
     Ok(html.len())
+}
+
+/// The error of an input that no report is made of.
+fn no_report(input: &Path, found: &str) -> Error {
+    let expected = "the folder of `voxgan anatomy volumes`, `anatomy compare` or `voxgan train`, or the .json of `anatomy check`";
+    let advice = "give the --out of one of these commands; records of other commands are read as they are";
+    Error::file(input, "content", expected, found, advice)
 }
 
 /// The last part of a path, for titles.

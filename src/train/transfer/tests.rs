@@ -11,7 +11,7 @@ use super::*;
 use crate::gan::{Generator, Truncation};
 use crate::nn::parameters::replace;
 use crate::nn::{Noise, downsample, upsample};
-use crate::ops::Features;
+use crate::ops::{Features, backward};
 use crate::random::{Purpose, normal, stream};
 
 type Image = Tensor<Flex, 5>;
@@ -162,14 +162,14 @@ fn what_is_new_learns() {
     let new = recipe("factors = [[2, 2, 2], [2, 2, 2]]\nchannels = [6, 5, 4]\nw_dim = 5", "");
     let state = start(&source, &new);
     let scans = Tensor::<Autodiff<Flex>, 5>::from_inner(scans(&new));
-    let found = gradients(&state.discriminator, &state.discriminator.forward(scans, None).sum().backward());
+    let found = gradients(&state.discriminator, &backward(&state.discriminator.forward(scans, None).sum()));
     let size = |x: &Tensor<Flex, 1>| x.clone().abs().max().into_scalar();
     for layer in ["skip", "conv0", "conv1", "from_image"] {
         assert!(size(&found[&format!("blocks.1.{layer}.weight")]) > 1e-6, "{layer}");
     }
     let z = Tensor::from_inner(rows(4, 1));
     let image = state.generator.forward(z, None, Truncation::OFF, Noise::None);
-    let found = gradients(&state.generator, &image.sum().backward());
+    let found = gradients(&state.generator, &backward(&image.sum()));
     assert!(size(&found["synthesis.blocks.2.to_image.weight"]) > 1e-3);
 }
 
