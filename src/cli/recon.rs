@@ -75,6 +75,9 @@ pub struct Args {
     /// The only slice to read, from 0
     #[arg(long, value_name = "N")]
     slice: Option<usize>,
+    /// ISMRMRD: the encoding to read of several, from 0 (the first, unless this is given)
+    #[arg(long, value_name = "N")]
+    encoding: Option<usize>,
     /// ISMRMRD: the repetition to read of several
     #[arg(long, value_name = "N")]
     repetition: Option<usize>,
@@ -197,6 +200,7 @@ impl Args {
             raw: RawOptions {
                 spacing_mm: spacing_mm.transpose()?,
                 slice: self.slice,
+                encoding: self.encoding,
                 repetition: self.repetition,
                 contrast: self.contrast,
                 phase: self.phase,
