@@ -200,9 +200,9 @@ impl Args {
             raw: RawOptions {
                 spacing_mm: spacing_mm.transpose()?,
                 slice: self.slice,
+                encoding: self.encoding,
                 repetition: self.repetition,
                 contrast: self.contrast,
-                encoding: self.encoding,
                 phase: self.phase,
                 set: self.set,
                 calibration: self.calibration_lines.then_some(true),

@@ -308,12 +308,16 @@ pub fn make(options: &phantom::Options) -> Result<()> {
     phantom::phantom(options, &PRINTED).map(|_| ())
 }
 
-/// Degrades a volume, and says how much of its k-space was displaced.
+/// Degrades a volume, and says what was drawn and how much of its k-space was displaced.
 ///
 /// # Errors
 /// Those of [`simulate`].
 pub fn degrade(options: &Options) -> Result<()> {
     let simulated = simulate(options, &Progress::default())?;
+    // What was drawn, a step a degradation.
+    let steps = &simulated.volume.provenance.steps;
+    let first = steps.len().saturating_sub(simulated.records.len());
+    steps[first..].iter().for_each(|step| println!("{step}"));
     for energy in simulated.records.iter().filter_map(|record| record.displaced_energy) {
         println!("displaced k-space energy  {:.4} %", 100.0 * energy);
     }

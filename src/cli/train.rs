@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -58,6 +59,9 @@ pub struct Args {
     /// The run's seed, instead of the recipe's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// End after so many minutes as an interrupt does: the step is finished and saved, and the same command goes on
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    max_minutes: Option<Duration>,
     /// Print the plan, the numbers of parameters and the memory it will take, and stop
     #[arg(long)]
     dry_run: bool,
@@ -80,6 +84,7 @@ pub fn run(args: Args) -> Result<()> {
         device,
         total_kimg,
         seed,
+        max_minutes,
         dry_run,
     } = args;
     let scans = scans.zip(scan_labels).map(|(images, labels)| Scans { images, labels });
@@ -92,6 +97,13 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let (stop, screen) = (interrupts(&out)?, Screen::new());
+    if let Some(most) = max_minutes {
+        let stop = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            std::thread::sleep(most);
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
     let ended = training.run(&Progress::new(&|event| screen.show(event)).cancelled_by(&stop));
     screen.bar.finish_and_clear();
     let Trained { complete, checkpoint } = ended?;
@@ -101,6 +113,13 @@ pub fn run(args: Args) -> Result<()> {
         false => println!("stopped: {checkpoint}; the same command goes on"),
     }
     Ok(())
+}
+
+/// A number of minutes.
+fn minutes(text: &str) -> std::result::Result<Duration, String> {
+    let number =
+        text.parse::<f64>().ok().and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok());
+    number.ok_or_else(|| "expected a number of minutes, such as 90".into())
 }
 
 /// A flag that an interrupt sets.
@@ -146,10 +165,7 @@ fn print(plan: &Plan, data: &Path) {
                 training.micro_batch.unwrap_or(training.batch)
             );
             println!("gamma              {:.3}", training.gamma.unwrap_or(0.0));
-            println!(
-                "memory             about {:.2} GB at the peak of a step",
-                estimate.memory_bytes as f64 / 1e9
-            );
+            println!("memory             about {:.2} GB at the peak", estimate.memory_bytes as f64 / 1e9);
         }
         Plan::Segmenter { recipe, maps, scans } => {
             println!("crop [D, H, W]     {:?} at 1 mm", recipe.training.crop);

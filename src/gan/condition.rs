@@ -182,6 +182,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_none_are_told_how_to_be_written() {
+        let message = |age: &str| {
+            let mut labels = conditions().parse("sex=F,ventricles_ml=45").expect("labels");
+            labels.insert("age_years".into(), age.into());
+            conditions().encode(&labels).unwrap_err().to_string()
+        };
+        assert!(message("34,5").contains("write 34.5"), "{}", message("34,5"));
+        for age in ["89+", "-", "1e400", "inf", "NaN"] {
+            assert!(message(age).contains(age) && message(age).contains("n/a"), "{}", message(age));
+        }
+        assert!(message("500").contains("--extrapolate"));
+    }
+
+    #[test]
     fn a_vector_is_one_hot_then_fourier_then_bins() {
         let conditions = conditions();
         // A third of the range: angles π/6 and π/3; 23 ml is 0.15·4 = 0.6 bins up.

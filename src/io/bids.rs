@@ -284,6 +284,38 @@ mod tests {
     }
 
     #[test]
+    fn what_bidsignore_names_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in
+            ["sub-01/anat/sub-01_T1w.nii", "sub-01/anat/sub-01_acq-bad_T1w.nii", "sub-02/anat/sub-02_T1w.nii"]
+        {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let names = || -> Vec<String> {
+            let found = t1w(folder.path()).unwrap();
+            found.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(names().len(), 3);
+        fs::write(folder.path().join(".bidsignore"), "\u{feff}# bad ones\n*acq-bad*\nsub-02/\n").unwrap();
+        assert_eq!(names(), ["sub-01_T1w.nii"]);
+    }
+
+    #[test]
+    fn folders_of_other_formats_are_told_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = || volumes(folder.path()).unwrap_err().to_string();
+        assert!(message().contains("found none"));
+        let mut dicom = vec![0; 128];
+        dicom.extend(b"DICM");
+        fs::write(folder.path().join("IM0001"), dicom).unwrap();
+        assert!(message().contains("dcm2niix"), "{}", message());
+        fs::write(folder.path().join("T1.mgz"), "").unwrap();
+        assert!(message().contains("mri_convert"), "{}", message());
+    }
+
+    #[test]
     fn tables_are_joined_by_participant() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {

@@ -1,5 +1,6 @@
 //! Do synthetic heads have the anatomy of real ones?
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +92,8 @@ impl Default for Options {
 /// What was found, beside the files in the folder.
 #[derive(Clone, Debug)]
 pub struct Compared {
+    /// How far the real and the synthetic scans can be trusted.
+    pub trust: [Trust; 2],
     /// The comparison.
     pub comparison: Comparison,
     /// The nearest real scan of every scan, and by how much further the synthetic ones are from theirs than real ones from one
@@ -104,6 +107,66 @@ pub struct Compared {
     pub failures: Vec<String>,
     /// How many scans there were.
     pub scans: usize,
+}
+
+/// How far the measurements of a cohort can be trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trust {
+    /// The cohort.
+    pub name: &'static str,
+    /// Scans.
+    pub scans: usize,
+    /// The mean of their qualities, 0 to 1.
+    pub mean_quality: f64,
+    /// Scans with flags.
+    pub flagged: usize,
+    /// The flags, and how many scans have each, the most frequent first.
+    pub flags: Vec<(&'static str, usize)>,
+}
+
+/// The least mean quality of a cohort that looks like brains.
+const QUALITY_MIN: f64 = 0.5;
+
+impl Trust {
+    /// That of these measurements.
+    pub fn of(name: &'static str, volumes: &[Volumes]) -> Self {
+        let mut flags = BTreeMap::new();
+        for flag in volumes.iter().flat_map(|one| &one.flags) {
+            *flags.entry(flag.name()).or_insert(0) += 1;
+        }
+        let mut flags: Vec<_> = flags.into_iter().collect();
+        flags.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        Self {
+            name,
+            scans: volumes.len(),
+            mean_quality: volumes.iter().map(|one| one.quality).sum::<f64>() / volumes.len().max(1) as f64,
+            flagged: volumes.iter().filter(|one| !one.flags.is_empty()).count(),
+            flags,
+        }
+    }
+
+    /// Whether half of the scans or more are flagged, or their mean quality is low: then differences say nothing of anatomy.
+    pub fn is_doubtful(&self) -> bool {
+        2 * self.flagged >= self.scans || self.mean_quality < QUALITY_MIN
+    }
+}
+
+impl std::fmt::Display for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, scans, mean_quality, flagged, flags } = self;
+        write!(f, "{name}: {scans} scans, mean quality {mean_quality:.3}, {flagged} flagged")?;
+        let flags: Vec<String> = flags.iter().map(|(flag, count)| format!("{flag} {count}")).collect();
+        if !flags.is_empty() {
+            write!(f, " ({})", flags.join(", "))?;
+        }
+        if self.is_doubtful() {
+            write!(
+                f,
+                "; most do not look like sound brains, so that differences below say little of anatomy"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// The real scan that is nearest to a scan.
@@ -180,7 +243,8 @@ pub fn compare(options: &Options, segmenter: &Segmenter, progress: &Progress) ->
         }
     };
     let scans = all.iter().map(Vec::len).sum();
-    Ok(Compared { comparison, nearest, table, adjusted_table, failures, scans })
+    let trust = [0, 1].map(|at| Trust::of(COHORTS[at], &measurements[at]));
+    Ok(Compared { trust, comparison, nearest, table, adjusted_table, failures, scans })
 }
 
 /// Ages and volumes of a cohort.
@@ -309,6 +373,29 @@ mod tests {
     use ndarray::Array4;
 
     use super::*;
+
+    #[test]
+    fn a_cohort_of_no_brains_is_doubtful() {
+        use crate::anatomy::Segmentation;
+        let empty = Segmentation::of_labels(ndarray::Array3::zeros((4, 4, 4)), Matrix4::identity());
+        let volumes = |qualities: &[f64]| -> Vec<Volumes> {
+            let of = |&quality: &f64| {
+                let mut volumes = Volumes::of("a", &empty, None);
+                volumes.quality = quality;
+                if quality > 0.5 {
+                    volumes.flags.clear();
+                }
+                volumes
+            };
+            qualities.iter().map(of).collect()
+        };
+        let sound = Trust::of("real", &volumes(&[0.9, 0.8, 0.7]));
+        assert!(!sound.is_doubtful() && sound.to_string() == "real: 3 scans, mean quality 0.800, 0 flagged");
+        let doubtful = Trust::of("synthetic", &volumes(&[0.002, 0.011]));
+        assert!(
+            doubtful.is_doubtful() && doubtful.flagged == 2 && doubtful.to_string().contains("say little")
+        );
+    }
 
     #[test]
     fn a_scan_is_brought_to_the_grid_and_one_that_has_it_stays() {

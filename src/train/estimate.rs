@@ -11,6 +11,10 @@ const COPIES: usize = 4;
 /// The program itself, its threads' working memory, pictures, and the blocks that wait for reuse.
 const PROGRAM_BYTES: usize = 96 << 20;
 
+/// What the segmenter holds while it measures the samples of a picture: its parameters and the features of one block, whose size
+/// is always the same. Measured as the difference of the peak with and without it.
+const SEGMENTER_BYTES: usize = 480 << 20;
+
 /// The plan of a run in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
@@ -20,7 +24,7 @@ pub struct Estimate {
     pub discriminator_parameters: usize,
     /// Steps in all.
     pub steps: u64,
-    /// Peak memory of the tensors of a step, in bytes: parameters, and the activations that the widest phase keeps.
+    /// Peak memory in bytes: parameters, the activations that the widest phase keeps, and the segmenter that measures samples.
     pub memory_bytes: usize,
 }
 
@@ -61,6 +65,7 @@ impl Estimate {
             discriminator_parameters,
             steps: training.steps(),
             memory_bytes: PROGRAM_BYTES
+                + SEGMENTER_BYTES * usize::from(recipe.output.anatomy_samples > 0 && network.shape()[0] > 1)
                 + 4 * (parameters + ahead + activations.into_iter().max().unwrap_or(0)),
         }
     }

@@ -174,7 +174,7 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
             picture(folder, "reals", "reals", 0, &reals, tell)?;
         }
         let volumes = self.samples(count, job.reals);
-        picture(folder, &format!("kimg-{:07.1}", images as f64 / 1000.0), "samples", step, &volumes, tell)?;
+        picture(folder, &format!("kimg-{:09.3}", images as f64 / 1000.0), "samples", step, &volumes, tell)?;
         if step == 0 {
             return Ok(());
         }

@@ -220,6 +220,7 @@ pub fn train(
         trainable.picture(folder, tell)?;
     }
     let mut tally = Tally::default();
+    let mut line_began = Instant::now();
     let mut saved = trainable.done();
     while trainable.done() < steps && !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
@@ -230,7 +231,12 @@ pub fn train(
         let done = trainable.done();
         let due = |interval: u64| done.is_multiple_of(interval) || done == steps;
         if due(log) {
+            let (steps_taken, in_steps) = tally.taken("seconds_per_step");
             let mut line = tally.line();
+            // Pictures, validation, checkpoints and the log itself.
+            let between = line_began.elapsed().as_secs_f64() - in_steps;
+            line.insert("seconds_between_steps".into(), between.max(0.0) / steps_taken.max(1) as f64);
+            line_began = Instant::now();
             line.insert("step".into(), done as f64);
             if let Some(seconds) = line.get("seconds_per_step") {
                 line.insert("images_per_second".into(), trainable.images_per_step() as f64 / seconds);
@@ -243,15 +249,17 @@ pub fn train(
                 folder.warn(done, warning, tell)?;
             }
         }
-        if due(picture) {
-            trainable.picture(folder, tell)?;
-        }
-        if due(validation) {
-            trainable.validate(folder, tell)?;
-        }
-        if due(checkpoint) {
+        // Saved first: what comes after takes long, and a run that is to end leaves it out.
+        let stopped = || stop.load(Ordering::Relaxed) && done < steps;
+        if due(checkpoint) || stopped() {
             save(trainable, folder, tell)?;
             saved = done;
+        }
+        if due(picture) && !stopped() {
+            trainable.picture(folder, tell)?;
+        }
+        if due(validation) && !stopped() {
+            trainable.validate(folder, tell)?;
         }
     }
     if saved != trainable.done() {
@@ -288,6 +296,11 @@ impl Tally {
             let sum = self.sums.entry(name).or_insert((0.0, 0));
             *sum = (sum.0 + value, sum.1 + 1);
         }
+    }
+
+    /// How many numbers of this name there are, and their sum.
+    fn taken(&self, name: &str) -> (u64, f64) {
+        self.sums.get(name).map_or((0, 0.0), |&(sum, n)| (n, sum))
     }
 
     fn line(&mut self) -> Numbers {

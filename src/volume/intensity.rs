@@ -108,7 +108,9 @@ impl IntensityMap {
             // Not `clamp`, which panics where a manifest holds a reversed range.
             clip.map_or(normalised, |[least, greatest]| normalised.max(least).min(greatest)) as f32
         });
-        volume.with_step(format!("intensity × {scale} + {offset}, clip {clip:?}"))
+        let clipped =
+            clip.map_or(String::new(), |[least, greatest]| format!(", clipped to {least} to {greatest}"));
+        volume.with_step(format!("intensity × {scale} + {offset}{clipped}"))
     }
 
     /// `volume`, in normalised units, in the raw units that the map was fitted on: `(normalised - offset) / scale`.

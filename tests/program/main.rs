@@ -3,6 +3,7 @@
 mod anatomy;
 mod cli;
 mod help;
+mod lost;
 mod n4;
 #[path = "../common/needs.rs"]
 mod needs;

@@ -204,7 +204,9 @@ fn the_command_scores_files_and_folders() {
     let other = path("prediction/sub-1.nii.gz");
     assert!(refused(&[&target, &other, "--profile", "fastmri"]).contains("sub-1.nii.gz"));
     assert!(refused(&[&target, "--profile", "fastmri"]).contains("<PREDICTION>"));
-    assert!(refused(&[&target, &prediction, &target, "--profile", "dagan"]).contains("even number"));
+    assert!(
+        refused(&[&target, &prediction, &target, "--pairs", "--profile", "dagan"]).contains("even number")
+    );
     assert!(refused(&[&target, &prediction, "--profile", "sanchez"]).contains("--mask"));
     std::fs::remove_file(&other).expect("removed");
     assert!(refused(&[folders[0], folders[1], "--profile", "dagan"]).contains("sub-1"));

@@ -12,7 +12,9 @@ pub fn log(run: &Path) -> Vec<BTreeMap<String, Value>> {
     let text = fs::read_to_string(run.join("stats.jsonl")).unwrap();
     let line = |line: &str| {
         let mut line: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
-        for key in ["seconds", "seconds_per_step", "images_per_second", "peak_memory_mb"] {
+        for key in
+            ["seconds", "seconds_per_step", "seconds_between_steps", "images_per_second", "peak_memory_mb"]
+        {
             assert!(line.remove(key).is_some(), "{key}");
         }
         line

@@ -463,7 +463,7 @@ fn the_two_last_checkpoints_are_kept() {
     names.sort();
     assert_eq!(names, ["step-00000004.safetensors", "step-00000005.safetensors"]);
     for file in
-        ["recipe.toml", "versions.json", "stats.jsonl", "samples/reals.png", "samples/kimg-00000.0.png"]
+        ["recipe.toml", "versions.json", "stats.jsonl", "samples/reals.png", "samples/kimg-00000.000.png"]
     {
         assert!(place.out("run").join(file).is_file(), "{file}");
     }
@@ -529,7 +529,7 @@ fn the_best_checkpoint_on_other_people_is_kept() {
         "Step 20: samples have collapsed.",
         "Precision and recall on people of validation",
         "reals.png",
-        "kimg-00000.1.png",
+        "kimg-00000.100.png",
         "Peak memory",
     ] {
         assert!(html.contains(part), "{part}");

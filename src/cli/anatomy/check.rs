@@ -55,6 +55,13 @@ pub fn run(args: Args) -> Result<()> {
             write_json(out, &verdict)?;
         }
     }
+    let unlike = verdict.pairs.iter().filter(|pair| pair.grids.is_some()).count();
+    if unlike > 0 {
+        let pairs = verdict.pairs.len();
+        println!(
+            "warning: the grids differ in {unlike} of {pairs} pairs, which alone changes volumes and overlaps; see below\n"
+        );
+    }
     println!("{}", verdict.table());
     if verdict.passed {
         return Error::incomplete("pairs", verdict.pairs.len() + failures.len(), failures);

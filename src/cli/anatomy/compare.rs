@@ -97,9 +97,10 @@ pub fn run(args: Args) -> Result<()> {
         read: args.read.into(),
         strict: args.cohort.strict,
     };
-    let Compared { comparison, nearest, table, adjusted_table, failures, scans } =
+    let Compared { trust, comparison, nearest, table, adjusted_table, failures, scans } =
         compare(&options, &segmenter, &PRINTED)?;
-    println!("{}", comparison.to_table());
+    trust.iter().for_each(|trust| println!("{trust}"));
+    println!("\n{}", comparison.to_table());
     if let Some((nearest, ratio)) = nearest {
         print(&nearest, ratio);
     }

@@ -45,6 +45,18 @@ pub struct N4Options {
     pub wiener: f64,
 }
 
+impl std::fmt::Display for N4Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener } = self;
+        let iterations = iterations.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        write!(
+            f,
+            "shrink {shrink}, iterations {iterations}, tolerance {tolerance}, spline {spline_mm} mm, FWHM {fwhm}, {bins} bins, \
+             Wiener {wiener}"
+        )
+    }
+}
+
 impl Default for N4Options {
     fn default() -> Self {
         Self {
@@ -132,7 +144,7 @@ pub fn correct(volume: &Volume, mask: Option<&Array3<bool>>, options: &N4Options
     let flat = Field::flat(volume, options);
     let samples = Samples::new(volume, mask, options.shrink, flat.padding(volume))?;
     let field = fit(samples, flat, volume.dims());
-    let step = format!("N4 bias correction: {:?}", field.options);
+    let step = format!("N4 bias correction: {}", field.options);
     Ok((field.remove(volume.clone()).with_step(step), field))
 }
 

@@ -21,7 +21,7 @@ pub struct ReadOptions {
     /// as it is.
     pub frame: Option<usize>,
     /// Replace voxels that are NaN, infinite or beyond float32 by zero (noted in the provenance); they are an error
-    /// otherwise.
+    /// otherwise, but for NaN all around a masked head, which is always read as zero.
     pub nan_to_zero: bool,
 }
 
@@ -153,18 +153,25 @@ fn volume(
         return Err(stream.cut_off(voxels_path, end, stream.at_most));
     }
     stream.skip_to(voxels_path, first)?;
-    let mut decoder = Decoder::new(layout, header.order, scaling, options.nan_to_zero);
+    let mut decoder = Decoder::new(layout, header.order, scaling);
     decoder.read(voxels, |chunk| stream.fill(voxels_path, chunk, end))?;
     stream.finish(voxels_path)?;
 
     let replaced = decoder.not_finite;
     let doubts = header.doubts(path, &affine, layout.is_scaled());
-    if replaced > 0 && !options.nan_to_zero {
+    let [w, h, d] = extents;
+    let background = replaced > 0 && !options.nan_to_zero && nan_is_background(&decoder.values, [d, h, w]);
+    if background {
+        let share = 100.0 * replaced as f64 / voxels as f64;
+        tracing::warn!("{}: NaN all around ({share:.0} % of the voxels) is read as 0", voxels_path.display());
+    } else if replaced > 0 && !options.nan_to_zero {
         let found = format!("{replaced} of {voxels} voxels NaN, infinite or beyond float32");
         let advice = "repair the scan, or add --nan-to-zero to have zeros there";
         return Err(Error::file(voxels_path, "voxels", "finite values", found, advice));
     }
-    let [w, h, d] = extents;
+    if replaced > 0 {
+        decoder.values.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
+    }
     let mut volume = Volume::new(arrange(decoder.values, [layout.channels(), d, h, w]), affine);
     volume.provenance.source = path.display().to_string();
     volume.provenance.world = header.world();
@@ -185,6 +192,36 @@ fn volume(
         volume = volume.with_step(format!("replaced {replaced} voxels that were not finite by 0"));
     }
     Ok(volume)
+}
+
+/// Whether values that are not finite are what lies around a masked head: NaN, in every corner of the grid, and hanging together
+/// with them.
+fn nan_is_background(values: &[f32], [d, h, w]: [usize; 3]) -> bool {
+    if values.len() != d * h * w {
+        return false;
+    }
+    let at = |z: usize, y: usize, x: usize| (z * h + y) * w + x;
+    let ends = |n: usize| [0, n - 1];
+    let corners = ends(d).into_iter().flat_map(|z| ends(h).map(|y| ends(w).map(|x| at(z, y, x)))).flatten();
+    let mut open: Vec<usize> = corners.collect();
+    if !open.iter().all(|&corner| values[corner].is_nan()) {
+        return false;
+    }
+    let mut reached = vec![false; values.len()];
+    open.iter().for_each(|&corner| reached[corner] = true);
+    while let Some(place) = open.pop() {
+        let (z, y, x) = (place / (h * w), place / w % h, place % w);
+        for (position, length, step) in [(z, d, h * w), (y, h, w), (x, w, 1)] {
+            let below = (position > 0).then(|| place - step);
+            let above = (position + 1 < length).then(|| place + step);
+            for next in below.into_iter().chain(above).filter(|&next| values[next].is_nan()) {
+                if !std::mem::replace(&mut reached[next], true) {
+                    open.push(next);
+                }
+            }
+        }
+    }
+    values.iter().zip(reached).all(|(value, reached)| value.is_finite() || reached)
 }
 
 fn chosen_frame(path: &Path, frames: usize, chosen: Option<usize>) -> Result<usize> {
@@ -363,5 +400,33 @@ impl<R: BufRead> Read for Members<R> {
             }
         }
         Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_around_a_head_is_told_from_nan_within() {
+        let values = |hole: Option<usize>, corner: f32| {
+            let mut values: Vec<f32> = (0..5 * 6 * 7)
+                .map(|n| {
+                    let (z, y, x) = (n / 42, n / 7 % 6, n % 7);
+                    let inside = (1..4).contains(&z) && (1..5).contains(&y) && (1..6).contains(&x);
+                    if inside { 1.0 } else { f32::NAN }
+                })
+                .collect();
+            hole.into_iter().for_each(|at| values[at] = f32::NAN);
+            values[0] = corner;
+            values
+        };
+        let shape = [5, 6, 7];
+        assert!(nan_is_background(&values(None, f32::NAN), shape));
+        // A hole within, one value missing at the edge, an infinite one, channels.
+        assert!(!nan_is_background(&values(Some(2 * 42 + 3 * 7 + 3), f32::NAN), shape));
+        assert!(!nan_is_background(&values(None, 0.0), shape));
+        assert!(!nan_is_background(&values(None, f32::INFINITY), shape));
+        assert!(!nan_is_background(&values(None, f32::NAN), [5, 6, 2]));
     }
 }

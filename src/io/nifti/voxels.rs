@@ -141,7 +141,6 @@ pub(super) struct Decoder {
     layout: Layout,
     order: Order,
     scaling: Option<(f64, f64)>,
-    nan_to_zero: bool,
     /// What has been read, the channels of a voxel together.
     pub values: Vec<f32>,
     /// How many voxels' values are no finite float32.
@@ -152,8 +151,8 @@ pub(super) struct Decoder {
 const CHUNK_BYTES: usize = 1 << 16;
 
 impl Decoder {
-    pub fn new(layout: Layout, order: Order, scaling: Option<(f64, f64)>, nan_to_zero: bool) -> Self {
-        Self { layout, order, scaling, nan_to_zero, values: Vec::new(), not_finite: 0 }
+    pub fn new(layout: Layout, order: Order, scaling: Option<(f64, f64)>) -> Self {
+        Self { layout, order, scaling, values: Vec::new(), not_finite: 0 }
     }
 
     /// Decodes `voxels` voxels that `fill` delivers; memory grows with what has come, never ahead of it by more
@@ -220,7 +219,7 @@ impl Decoder {
             self.values.push(value);
         } else {
             self.not_finite += 1;
-            self.values.push(if self.nan_to_zero { 0.0 } else { value });
+            self.values.push(value);
         }
     }
 }

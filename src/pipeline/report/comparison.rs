@@ -10,7 +10,7 @@ use super::{figure, heads, mark, name_of, of, readable, section, table};
 use crate::anatomy::volumes::Volumes;
 use crate::error::Result;
 use crate::evaluate::cohort::{Comparison, Joint, Rows, Verdict};
-use crate::pipeline::compare::{COHORTS, COMPARISON, MEMORISATION, Nearest};
+use crate::pipeline::compare::{COHORTS, COMPARISON, MEMORISATION, Nearest, Trust};
 use crate::pipeline::derivatives::{derived, read_json};
 use crate::report::page::{Block, Cell, Mark, Page};
 use crate::report::plots::{Sample, ecdf, heat_map};
@@ -27,7 +27,7 @@ pub fn page(folder: &Path, scans: usize) -> Result<Page> {
         cohorts.each_ref().map(|list| list.iter().map(|one| one.volumes.clone()).collect());
     let both: Vec<(&str, &[Volumes])> = COHORTS.into_iter().zip(volumes.iter().map(Vec::as_slice)).collect();
     let mut sections = vec![
-        section("Outcome", outcome(&comparison)),
+        section("Outcome", outcome(&comparison, [0, 1].map(|at| Trust::of(COHORTS[at], &volumes[at])))),
         section("Distributions", distributions(&both)?),
         section("What halves of the real cohort differ by", vec![references(&comparison)]),
     ];
@@ -56,7 +56,7 @@ pub fn page(folder: &Path, scans: usize) -> Result<Page> {
     Ok(of(format!("Synthetic and real anatomy: {}", name_of(folder)), subtitle, sections))
 }
 
-fn outcome(comparison: &Comparison) -> Vec<Block> {
+fn outcome(comparison: &Comparison, trust: [Trust; 2]) -> Vec<Block> {
     let (alpha, p) = (comparison.settings.alpha, comparison.p);
     let count = |verdict| comparison.quantities.iter().filter(|one| one.verdict == verdict).count();
     let means = format!(
@@ -83,11 +83,16 @@ fn outcome(comparison: &Comparison) -> Vec<Block> {
         });
         cells.collect()
     });
-    let mut blocks = vec![
+    let trusted = trust.iter().map(|one| {
+        let mark = if one.is_doubtful() { Mark::Fail } else { Mark::Pass };
+        Block::Verdict(mark, format!("{one}."))
+    });
+    let mut blocks: Vec<Block> = trusted.collect();
+    blocks.extend([
         Block::Verdict(mark, text),
         Block::Prose(means),
         table("Differences are synthetic minus real; p after Holm", &head, 2, rows),
-    ];
+    ]);
     for left in &comparison.left_out {
         blocks.push(Block::Prose(format!("Left out: {} ({}).", readable(&left.quantity), left.reason)));
     }

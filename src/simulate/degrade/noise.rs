@@ -50,6 +50,16 @@ pub enum Distribution {
     Gaussian,
 }
 
+impl Distribution {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rician => "Rician",
+            Self::Gaussian => "Gaussian",
+        }
+    }
+}
+
 /// Noise of known strength, white over all voxels and channels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,7 +107,7 @@ impl Noise {
         let field =
             |site: u64| normal_field(&stream(self.seed, 0, site, 0, Purpose::Degradation), volume.data.len());
         let mut degraded =
-            volume.clone().with_step(format!("{:?} noise, sigma {:.6}", self.distribution, self.sigma));
+            volume.clone().with_step(format!("{} noise, sigma {:.6}", self.distribution.name(), self.sigma));
         let mut data = degraded.data.as_standard_layout().into_owned();
         let voxels = data.as_slice_mut().expect("an array in standard layout is contiguous");
         let along = voxels.par_iter_mut().zip(field(NOISE_REAL));

@@ -46,7 +46,11 @@ impl BrainPhantom {
     /// As [`BrainPhantom::check`].
     pub fn volume(&self, grid: &Grid, contrast: Contrast) -> Result<Volume> {
         let signals = Tissue::ALL.map(|tissue| INTENSITY * tissue.signal(contrast));
-        let step = format!("digital brain phantom {self:?}, {contrast:?}");
+        let Self { head_scale, ventricle_scale, seed } = self;
+        let contrast_name = format!("{contrast:?}").to_uppercase();
+        let step = format!(
+            "digital brain phantom, {contrast_name}, head scale {head_scale}, ventricle scale {ventricle_scale}, seed {seed}"
+        );
         let volume = self.render(grid, 1, |fractions, _, voxel| {
             voxel[0] = fractions.iter().zip(&signals).map(|(share, signal)| share * signal).sum();
         })?;
