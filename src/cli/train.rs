@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::files::ReadArgs;
 use crate::error::{Error, Result};
-use crate::pipeline::train::{Options, Plan, Scans, Trained, Training};
+use crate::pipeline::train::{Options, Plan, Scans, Trained, Training, Trial};
 use crate::pipeline::{Device, Event, Progress};
 
 /// Train a generator or a restoration head on a prepared dataset, or a segmenter on label maps.
@@ -62,9 +63,11 @@ pub struct Args {
     /// End after so many minutes as an interrupt does: the step is finished and saved, and the same command goes on
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     max_minutes: Option<Duration>,
-    /// Print the plan, the numbers of parameters and the memory it will take, and stop
+    /// Print the plan, the numbers of parameters, the memory and, from three steps, the time it will take, and stop
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 /// Trains, or says what would be trained.
@@ -86,13 +89,27 @@ pub fn run(args: Args) -> Result<()> {
         seed,
         max_minutes,
         dry_run,
+        read,
     } = args;
     let scans = scans.zip(scan_labels).map(|(images, labels)| Scans { images, labels });
-    let options = Options { recipe, data, other, scans, from, validation, out, total_kimg, seed, device };
+    let read = read.into();
+    let options =
+        Options { recipe, data, other, scans, from, validation, out, total_kimg, seed, device, read };
     let (data, out) = (options.data.clone(), options.out.clone());
     let training = Training::open(options)?;
     if dry_run {
-        print(&training.plan()?, &data);
+        let plan = training.plan()?;
+        print(&plan, &data);
+        match plan_memory(&plan).is_some_and(|bytes| free_memory().is_some_and(|free| bytes as u64 > free)) {
+            true => println!("time               not tried: less memory than that is free here"),
+            false => {
+                let Trial { steps, seconds_per_step } = training.trial()?;
+                let hours = steps as f64 * seconds_per_step / 3600.0;
+                println!(
+                    "time               about {hours:.1} h, {seconds_per_step:.2} s a step as measured; pictures and the like on top"
+                );
+            }
+        }
         println!("out                {}", out.display());
         return Ok(());
     }
@@ -113,6 +130,21 @@ pub fn run(args: Args) -> Result<()> {
         false => println!("stopped: {checkpoint}; the same command goes on"),
     }
     Ok(())
+}
+
+/// What a run of this plan takes on the host, where that is known.
+fn plan_memory(plan: &Plan) -> Option<usize> {
+    match plan {
+        Plan::Generator { estimate, .. } => Some(estimate.memory_bytes),
+        _ => None,
+    }
+}
+
+/// Bytes of memory that are free, as Linux counts them; none on other systems.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 /// A number of minutes.

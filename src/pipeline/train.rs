@@ -1,9 +1,9 @@
 //! A recipe and its data become a run.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,10 @@ use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
 use crate::error::{Error, Result};
+use crate::io::bids;
 use crate::io::dataset::{Dataset, manifest};
 use crate::io::lock::FolderLock;
-use crate::io::{bids, nifti};
+use crate::io::nifti::{self, ReadOptions};
 use crate::ops::VolumeOps;
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::simulate::synthesis::{LabelMap, LabelledScan};
@@ -52,6 +53,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Where to compute.
     pub device: Device,
+    /// How label maps and scans are read.
+    pub read: ReadOptions,
 }
 
 /// Real skull-stripped scans with label maps on their grids: sub-01_dseg.nii.gz belongs to sub-01_T1w.nii.gz.
@@ -131,6 +134,18 @@ pub enum Plan {
     },
 }
 
+/// How long a run will take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    /// Steps in all.
+    pub steps: u64,
+    /// Mean over the steps; pictures, validation and checkpoints come on top.
+    pub seconds_per_step: f64,
+}
+
+/// Steps of a trial.
+const TRIED: usize = 3;
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
@@ -198,6 +213,46 @@ impl Training {
         })
     }
 
+    /// How long the run will take, from a few steps into a folder that is thrown away. The first step of a generator has all
+    /// regularisations, which come back every few steps; that of others is slower than those that follow and does not count.
+    ///
+    /// # Errors
+    /// As [`Training::run`].
+    pub fn trial(&self) -> Result<Trial> {
+        let place =
+            tempfile::tempdir().map_err(|e| Error::io(&std::env::temp_dir(), "make a folder in it", e))?;
+        let (stop, total, seconds) = (AtomicBool::new(false), Cell::new(0), RefCell::new(Vec::new()));
+        let tell = |event: crate::train::Event| match event {
+            crate::train::Event::Started { steps, .. } => total.set(steps),
+            crate::train::Event::Stepped { seconds: step } => {
+                seconds.borrow_mut().push(step);
+                stop.store(seconds.borrow().len() >= TRIED, Ordering::Relaxed);
+            }
+            _ => {}
+        };
+        on_device!(self.options.device, |B, device| self.inputs.train::<B>(
+            place.path(),
+            &device,
+            &stop,
+            &tell
+        ))?;
+        let seconds = seconds.into_inner();
+        let later = seconds.iter().skip(1).copied().fold(f64::INFINITY, f64::min);
+        let (first, later) =
+            (seconds.first().copied().unwrap_or(0.0), if later.is_finite() { later } else { 0.0 });
+        let often = match &self.inputs {
+            Inputs::Generator { recipe, .. } => {
+                let training = &recipe.training;
+                let intervals = [training.r1_interval, training.path_length_interval].into_iter();
+                intervals.filter(|&interval| interval > 0).min().map_or(0.0, |interval| 1.0 / interval as f64)
+            }
+            _ => 0.0,
+        };
+        let seconds_per_step =
+            if seconds.len() < 2 { first } else { later + often * (first - later).max(0.0) };
+        Ok(Trial { steps: total.get(), seconds_per_step })
+    }
+
     /// Trains from the run's latest checkpoint, if there is one. Cancelled, it finishes the step and saves.
     ///
     /// # Errors
@@ -227,6 +282,7 @@ impl Training {
                 progress.tell(Event::Note(&format!("warning at step {step}: {text}")));
             }
             crate::train::Event::Wrote(path) => progress.tell(Event::Wrote(path)),
+            crate::train::Event::Stepped { .. } => {}
         };
         let ended = on_device!(*device, |B, device| self.inputs.train::<B>(
             out,
@@ -263,9 +319,12 @@ impl Inputs {
         recipe.training.seed = options.seed.unwrap_or(recipe.training.seed);
         no_kimg(options, "a segmenter's")?;
         let held_out = &recipe.training.held_out;
-        let maps = label_maps(&options.data, held_out)?;
+        let maps = label_maps(&options.data, held_out, &options.read)?;
         let from = options.from.as_deref().map(checkpoint_at).transpose()?;
-        let scans = options.scans.as_ref().map_or(Ok(Vec::new()), |scans| labelled_scans(scans, held_out))?;
+        let scans = options
+            .scans
+            .as_ref()
+            .map_or(Ok(Vec::new()), |scans| labelled_scans(scans, held_out, &options.read))?;
         Ok(Self::Segmenter { recipe, maps, scans, from })
     }
 
@@ -282,7 +341,7 @@ impl Inputs {
         match (other, recipe.head.held_out()) {
             (Some(other), _) => datasets.extend([Dataset::open(data)?, Dataset::open(other)?]),
             (None, None) if !unpaired => datasets.push(Dataset::open(data)?),
-            (None, held_out) => maps = label_maps(data, held_out.unwrap_or_default())?,
+            (None, held_out) => maps = label_maps(data, held_out.unwrap_or_default(), &options.read)?,
         }
         Ok(Self::Head { recipe, maps, datasets })
     }
@@ -371,13 +430,17 @@ fn file_name(path: &Path) -> String {
 }
 
 /// The label maps of a folder but those whose names contain one of `held_out`.
-fn label_maps(folder: &Path, held_out: &[String]) -> Result<Vec<LabelMap>> {
+fn label_maps(folder: &Path, held_out: &[String], read: &ReadOptions) -> Result<Vec<LabelMap>> {
     let paths = learned_from(folder, held_out, "label maps")?;
-    paths.iter().map(|path| LabelMap::new(&file_name(path), nifti::read(path)?)).collect()
+    paths.iter().map(|path| LabelMap::new(&file_name(path), nifti::read_with(path, read)?)).collect()
 }
 
 /// The scans but those held out, each with the one label map whose name is the same up to its last underscore.
-fn labelled_scans(Scans { images, labels }: &Scans, held_out: &[String]) -> Result<Vec<LabelledScan>> {
+fn labelled_scans(
+    Scans { images, labels }: &Scans,
+    held_out: &[String],
+    read: &ReadOptions,
+) -> Result<Vec<LabelledScan>> {
     let subject = |path: &Path| {
         let name = file_name(path);
         name.rsplit_once('_').map_or(name.clone(), |(subject, _)| subject.to_string())
@@ -391,8 +454,8 @@ fn labelled_scans(Scans { images, labels }: &Scans, held_out: &[String]) -> Resu
                 (format!("one {}_….nii.gz", subject(path)), "name them alike, or move the scan");
             return Err(Error::file(labels, key, expected, "none or several", advice));
         };
-        LabelledScan::new(&file_name(path), without_outliers(nifti::read(path)?), &nifti::read(map)?)
-            .map_err(|e| in_file(e, map))
+        let scan = without_outliers(nifti::read_with(path, read)?);
+        LabelledScan::new(&file_name(path), scan, &nifti::read_with(map, read)?).map_err(|e| in_file(e, map))
     };
     learned_from(images, held_out, "scans")?.iter().map(scan).collect()
 }

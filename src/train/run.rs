@@ -150,6 +150,11 @@ pub enum Event<'a> {
         /// Steps in all.
         steps: u64,
     },
+    /// A step was taken.
+    Stepped {
+        /// How long it took.
+        seconds: f64,
+    },
     /// A line was logged.
     Logged {
         /// Steps done.
@@ -228,6 +233,7 @@ pub fn train(
         let seconds = started.elapsed().as_secs_f64();
         trainable.clock(seconds);
         tally.add(found, seconds);
+        tell(Event::Stepped { seconds });
         let done = trainable.done();
         let due = |interval: u64| done.is_multiple_of(interval) || done == steps;
         if due(log) {

@@ -151,8 +151,9 @@ fn commands_that_make_images_take_folders() {
 }
 
 /// The commands that read scans.
-const READERS: [&str; 14] = [
+const READERS: [&str; 15] = [
     "prepare",
+    "train",
     "n4",
     "anatomy volumes",
     "anatomy strip",
