@@ -375,7 +375,7 @@ mod tests {
             let line = |words: &str| format!("{words} --like {} -o {}", raw.display(), out.display());
             let poisson = parse(&line("poisson --calibration 6 -R 2")).options().unwrap();
             let random = parse(&line("random --calibration 6 -R 2")).options().unwrap();
-            run(parse(&line("poisson --calibration 6 -R 2"))).unwrap();
+            run(parse(&line("poisson --calibration 6 -R 2 --force"))).unwrap();
             let mask = crate::io::masks::read_for(&out, [shape[1], shape[2], shape[3]]).unwrap();
             assert!(mask.iter().any(|&on| !on), "{shape:?}");
             (poisson, random)

@@ -280,7 +280,9 @@ fn the_command_writes_scan_and_field() {
     let run = |field: &str, more: &[&str]| {
         let mut command = Command::cargo_bin("voxgan").expect("the program is built");
         command.args(["n4", &text(path("in.nii.gz")), &text(path("out.nii.gz"))]);
-        command.args(["--shrink", "2", "--iterations", "5,5", "--field", &text(path(field))]).args(more);
+        command
+            .args(["--force", "--shrink", "2", "--iterations", "5,5", "--field", &text(path(field))])
+            .args(more);
         command.assert()
     };
     run("field.nii.gz", &["--mask", &text(path("mask.nii.gz"))]).success();

@@ -57,7 +57,7 @@ fn raw_data_become_the_phantom_they_were_made_of() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let truth = six_coils(folder);
-    let raw = ["recon", "raw.npy", "x.nii.gz", "--oversampling", "2", "--spacing-mm", "3,3,5"];
+    let raw = ["recon", "raw.npy", "x.nii.gz", "--force", "--oversampling", "2", "--spacing-mm", "3,3,5"];
     let with = |more: &[&str]| {
         let printed = run(folder, &[&raw, more].concat());
         (nifti::read(folder.join("x.nii.gz")).unwrap(), printed)
@@ -115,8 +115,8 @@ fn phantoms_are_degraded_replayed_and_corrected() {
 
     let bytes = |name: &str| fs::read(folder.join(name)).unwrap();
     for kind in ["motion", "ghosting", "spikes", "bias-field", "noise", "thick-slices"] {
-        run(folder, &["simulate", kind, "head.nii.gz", "bad.nii.gz", "--seed", "5"]);
-        run(folder, &["simulate", "replay", "bad.json", "head.nii.gz", "again.nii.gz"]);
+        run(folder, &["simulate", kind, "head.nii.gz", "bad.nii.gz", "--seed", "5", "--force"]);
+        run(folder, &["simulate", "replay", "bad.json", "head.nii.gz", "again.nii.gz", "--force"]);
         let (bad, again) = (
             nifti::read(folder.join("bad.nii.gz")).unwrap(),
             nifti::read(folder.join("again.nii.gz")).unwrap(),

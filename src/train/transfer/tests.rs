@@ -162,6 +162,7 @@ fn what_is_new_learns() {
     let new = recipe("factors = [[2, 2, 2], [2, 2, 2]]\nchannels = [6, 5, 4]\nw_dim = 5", "");
     let state = start(&source, &new);
     let scans = Tensor::<Autodiff<Flex>, 5>::from_inner(scans(&new));
+    let _tape = crate::ops::tape();
     let found = gradients(&state.discriminator, &backward(&state.discriminator.forward(scans, None).sum()));
     let size = |x: &Tensor<Flex, 1>| x.clone().abs().max().into_scalar();
     for layer in ["skip", "conv0", "conv1", "from_image"] {
