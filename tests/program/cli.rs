@@ -261,7 +261,7 @@ fn verbosity_tells_of_files_and_of_convergence() {
     let [scan, out] = ["sub-00_T1w.nii.gz", "out.nii.gz"].map(|name| folder.path().join(name));
     let [scan, out] = [&scan, &out].map(|path| path.to_str().expect("text"));
     let told = |more: &[&str]| {
-        let arguments = [&["n4", scan, out, "--shrink", "1"][..], more].concat();
+        let arguments = [&["n4", scan, out, "--shrink", "1", "--force"][..], more].concat();
         let output = voxgan(&arguments).assert().success().get_output().stderr.clone();
         String::from_utf8(output).expect("text")
     };
@@ -391,10 +391,11 @@ fn a_head_that_moved_in_known_ways_is_brought_back() {
     };
     assert!(off(&still) < 0.3 * off(&ghosts), "{} with the shots, {} without", off(&still), off(&ghosts));
 
-    let wavelets = refused(&["recon", &samples, &still, "--method", "wavelet", "--shots", &record]);
+    let wavelets = refused(&["recon", &samples, &at("none.nii"), "--method", "wavelet", "--shots", &record]);
     assert!(wavelets.contains("shots") && wavelets.contains("tv"), "{wavelets}");
     fs::write(at("none.json"), r#"{"Records": []}"#).expect("written");
-    let none = refused(&["recon", &samples, &still, "--method", "sense", "--shots", &at("none.json")]);
+    let none =
+        refused(&["recon", &samples, &at("none.nii"), "--method", "sense", "--shots", &at("none.json")]);
     assert!(none.contains("one motion"), "{none}");
 }
 
@@ -424,7 +425,8 @@ fn scans_are_brought_to_other_grids() {
     printed(&["simulate", "thick-slices", &path("scan.nii"), &path("thick.nii"), "--thickness-mm", "4"]);
     let fine = |like: &[&str]| {
         let (thick, fine) = (path("thick.nii"), path("fine.nii"));
-        let line = [&["superres", &thick, &fine, "--factor", "1,1,4", "--no-anatomy"], like].concat();
+        let line =
+            [&["superres", &thick, &fine, "--factor", "1,1,4", "--no-anatomy", "--force"], like].concat();
         printed(&line);
         nifti::read(&fine).unwrap()
     };
