@@ -166,7 +166,7 @@ impl Problem<Volume> {
     }
 
     /// The order of the axes `[D, H, W]` in which a network of super-resolution knows the factor.
-    fn order(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<[usize; 3]> {
+    pub(super) fn order(&self, scan: &Scan, recipe: &RestorationRecipe) -> Result<[usize; 3]> {
         let (Self::Superres(factor), HeadRecipe::Superres(recipe)) = (self, &recipe.head) else {
             return Ok([0, 1, 2]);
         };

@@ -118,7 +118,11 @@ impl Restorer {
         let advice = "choose a smaller factor, crop the scan to the head, or work where there is more";
         memory::check(bytes.unwrap_or(u64::MAX), &what, advice)?;
         let restored = match (&other, problem) {
-            (Some(other), Problem::Superres(_)) => return Err(self.wrong_size(&result, other)),
+            (Some(other), Problem::Superres(_)) => {
+                let scan = Scan::new(ras, original, normalisation).map_err(in_scan)?;
+                problem.order(&scan, &self.recipe)?;
+                return Err(self.wrong_size(&result, other));
+            }
             (Some(other), _) => {
                 let (learned, own) = (rounded(other.spacing_mm()), rounded(result.spacing_mm()));
                 let step = format!(

@@ -71,13 +71,13 @@ impl<B: VolumeOps> TrainedRestorer<B> {
             Error::file(&path, "metadata recipe", "the recipe of a head", "none", advice)
         })?;
         let recipe = RestorationRecipe::from_toml(recipe, &path)?;
-        weights.check_size(&format!("{part}{AVERAGE}"), recipe.least_parameters())?;
-        let network = Restorer::init(&recipe, &*head(&recipe.head), 0, device);
         let average = format!("{part}{AVERAGE}");
         if !part.is_empty() && !weights.arrays.keys().any(|name| name.starts_with(&average)) {
             let advice = "give a run of translation without pairs: an exported network has one direction";
             return Err(Error::file(&path, "the way back", format!("arrays {average}"), "none", advice));
         }
+        weights.check_size(&format!("{part}{AVERAGE}"), recipe.least_parameters())?;
+        let network = Restorer::init(&recipe, &*head(&recipe.head), 0, device);
         let network = load_weights(network, &weights, &average)?;
         // Those inside the program were trained before spaces were written down: theirs is that of their cards.
         let inside = embedded_names().any(|name| name == name_or_path);

@@ -3,6 +3,7 @@
 mod axis;
 pub mod blocks;
 pub mod crop;
+mod grid;
 mod grids;
 pub mod intensity;
 pub mod kspace;
@@ -12,11 +13,11 @@ pub mod resample;
 mod rescale;
 
 pub use axis::Axis;
+pub use grid::right_angled;
 pub use grids::check_grids;
 pub use kspace::{ImageGrid, KSpace};
 use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;
-pub use resample::right_angled;
 pub use rescale::rescale;
 use serde::{Deserialize, Serialize};
 

@@ -442,7 +442,7 @@ fn commands_restore_files_and_say_what_they_rest_on() {
     assert!(record["DataResidual"]["Result"].as_f64().unwrap() < 1e-5);
     let owned = with_paths(arguments("2,1,1"));
     let refused = program::refused(&owned.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(refused.contains("factor") && refused.contains("[2, 2, 2]"), "{refused}");
+    assert!(refused.contains("factor") && refused.contains("2,2,2"), "{refused}");
 }
 
 /// A head of balls: fluid about a cortex about white matter about two ventricles.
@@ -585,7 +585,7 @@ fn what_was_cut_away_stays_away() {
     assert!(held.residuals.is_none());
     for ((at, &held), &free) in held.image.indexed_iter().zip(&free.image) {
         let within = within([at.1, at.2, at.3]);
-        assert_eq!(held, if within { free } else { 0.0 }, "{at:?}");
+        assert_eq!(held, if within { free.max(0.0) } else { 0.0 }, "{at:?}");
     }
     assert!(held.image[(0, 8, 8, 8)] != 0.0 && free.image[(0, 0, 0, 0)] != 0.0);
     let AnyRecipe::Head(progress) = AnyRecipe::open("progress").unwrap() else { panic!("a head") };
