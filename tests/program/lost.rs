@@ -153,10 +153,11 @@ fn commands_that_make_images_take_folders() {
 }
 
 /// The commands that read scans.
-const READERS: [&str; 15] = [
+const READERS: [&str; 16] = [
     "prepare",
     "train",
     "n4",
+    "resample",
     "anatomy volumes",
     "anatomy strip",
     "anatomy compare",
