@@ -209,7 +209,6 @@ impl Args {
                 transformed: self.axes,
                 dc: if self.dc_in_corner { DcPlace::Corner } else { DcPlace::Centre },
                 readout_oversampling: self.oversampling,
-                ..RawOptions::default()
             },
             mask: self.mask,
             shots: self.shots,

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
+use super::files::{FileArgs, Work};
 use super::numbers::one_or_three;
 use super::prepare::InterpolationName;
 use crate::error::Result;
@@ -14,10 +17,10 @@ use crate::pipeline::resample::{Onto, Options, resample};
 /// gantry, comes out with axes at right angles. Beyond the scan's field of view lies its least value.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img)
+    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The resampled scan, .nii or .nii.gz
+    /// The resampled scan, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The scan whose grid is taken; both must lie in one world
@@ -29,20 +32,27 @@ pub struct Args {
     /// How values between voxels are made; nearest for label maps
     #[arg(long, value_enum, default_value_t = InterpolationName::Linear)]
     interpolation: InterpolationName,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 /// Resamples.
 ///
 /// # Errors
-/// Those of [`resample()`].
+/// Those of [`resample()`] and of [`Work::run`].
 pub fn run(args: Args) -> Result<()> {
-    let Args { input, output, like, spacing_mm, interpolation } = args;
+    let Args { input, output, like, spacing_mm, interpolation, files } = args;
     let onto = match (like, spacing_mm) {
         (Some(like), _) => Onto::Like(like),
         (None, spacing_mm) => Onto::SpacingMm(spacing_mm.unwrap_or([1.0; 3])),
     };
-    let options = Options { input, output, onto, interpolation: interpolation.into() };
-    let made = resample(&options, &Progress::default())?;
-    println!("{}: {:?} voxels of {:.3?} mm", options.output.display(), made.dims(), made.spacing_mm());
-    Ok(())
+    let (interpolation, read) = (interpolation.into(), files.read.into());
+    let options = Options { input: PathBuf::new(), output: PathBuf::new(), onto, interpolation, read };
+    let work = Work { input: &input, output: &output, settings: json!(options), kinds: &[], single: &[] };
+    work.run(files, &mut |scan, image| {
+        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
+        let made = resample(&one, &Progress::default())?;
+        println!("{}: {:?} voxels of {:.3?} mm", image.display(), made.dims(), made.spacing_mm());
+        Ok(())
+    })
 }

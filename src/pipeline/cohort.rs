@@ -113,7 +113,10 @@ mod tests {
         let progress = Progress::new(&tell);
         let mut cohort = Cohort::new(4, false, &progress);
         cohort.kept("a");
-        let slow = || Ok(std::thread::sleep(Duration::from_millis(20)));
+        let slow = || {
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(())
+        };
         cohort.next("b", slow).unwrap();
         let heard = heard.into_inner().unwrap();
         assert_eq!(heard[0], (1, None));

@@ -8,7 +8,7 @@ use super::memory;
 use super::progress::{Event, Progress};
 use crate::config::in_file;
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, WriteOptions};
+use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample_with};
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub onto: Onto,
     /// How values between voxels are made.
     pub interpolation: Interpolation,
+    /// How both scans are read.
+    pub read: ReadOptions,
 }
 
 /// A grid.
@@ -50,10 +52,10 @@ impl Default for Onto {
 /// # Errors
 /// What is wrong with the files or the sizes; [`Error::Value`] for what needs more memory than there is.
 pub fn resample(options: &Options, progress: &Progress) -> Result<Volume> {
-    let Options { input, output, onto, interpolation } = options;
-    let scan = nifti::read(input)?;
+    let Options { input, output, onto, interpolation, read } = options;
+    let scan = nifti::read_with(input, read)?;
     let grid = match onto {
-        Onto::Like(reference) => Grid::of(&nifti::read(reference)?),
+        Onto::Like(reference) => Grid::of(&nifti::read_with(reference, read)?),
         Onto::SpacingMm(sizes) => {
             if !sizes.iter().all(|mm| *mm > 0.0 && mm.is_finite()) {
                 let advice = "give sizes in millimetres";
