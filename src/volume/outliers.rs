@@ -18,6 +18,8 @@ const DARK: f64 = 0.01;
 const FILLED: f64 = 0.01;
 /// Share of the voxels that may be negative in an image of magnitudes: those that interpolation made so.
 const NEGATIVE: f64 = 0.05;
+/// Share of what was not filled in that may lie beyond the bright end.
+const BEYOND: f64 = 0.2;
 /// Every how many rows and columns of a plane are looked at.
 const STRIDE: usize = 3;
 
@@ -31,7 +33,8 @@ pub struct SignalRange {
 }
 
 impl SignalRange {
-    /// The range of signal in an image `[D, H, W]`; none without two different finite values.
+    /// The range of signal in an image `[D, H, W]`; none without two different finite values, nor where a fifth of the image lies
+    /// beyond it, as with a small object in a wide field of view.
     ///
     /// The bright end is taken plane by plane: the 98th percentile of each plane, the 80th percentile of these over the planes
     /// along an axis, and the least of the three axes. Neither spikes nor a slice that went wrong, along whichever axis,
@@ -60,7 +63,9 @@ impl SignalRange {
         // Zero is no less than a magnitude, however bright all tissue is.
         let least = if magnitudes { floor.min(0.0) } else { floor };
         let range = Self { least: least as f32, greatest: (floor + HEADROOM * (bright - floor)) as f32 };
-        (range.greatest > range.least).then_some(range)
+        // An object that fills few planes is no outlier.
+        let beyond = seen.iter().filter(|&&x| x > range.greatest).count() as f64;
+        (range.greatest > range.least && beyond <= BEYOND * seen.len() as f64).then_some(range)
     }
 }
 
@@ -134,6 +139,16 @@ mod tests {
     use ndarray::{Array3, Array4};
 
     use super::*;
+
+    /// An object in one plane of ten is not taken for a spoilt slice.
+    #[test]
+    fn a_small_object_stays() {
+        let small = Array4::from_shape_fn((1, 20, 20, 20), |(_, z, y, x)| {
+            if [z, y, x].iter().all(|at| (9..11).contains(at)) { 5.0 + x as f32 } else { 0.0 }
+        });
+        let found = without_outliers(Volume::new(small.clone(), Matrix4::identity()));
+        assert_eq!(found.data, small);
+    }
 
     /// A head of smooth tissue, 40 to 200, in air of noise from 0 to 4.
     fn head(scale: f32) -> Volume {

@@ -259,7 +259,8 @@ fn what_is_mixed_up_is_said() {
     // The way there is a head's network like any other; the way back is in the run only.
     program::printed(&["export", &run, &exported]);
     let translate = |weights: &str, more: &[&'static str]| {
-        let all = ["translate", &input, &output, "--weights", weights, "--no-anatomy"].map(String::from);
+        let all =
+            ["translate", &input, &output, "--force", "--weights", weights, "--no-anatomy"].map(String::from);
         all.into_iter().chain(more.iter().map(|&argument| argument.into())).collect::<Vec<String>>()
     };
     let results = [(&exported, &[][..]), (&run, &["--backward"])].map(|(weights, more)| {

@@ -440,7 +440,8 @@ fn commands_restore_files_and_say_what_they_rest_on() {
     let record: Value = serde_json::from_slice(&fs::read(place.path("out/fine.json")).unwrap()).unwrap();
     assert_eq!(record["Restored"], true);
     assert!(record["DataResidual"]["Result"].as_f64().unwrap() < 1e-5);
-    let owned = with_paths(arguments("2,1,1"));
+    let mut owned = with_paths(arguments("2,1,1"));
+    owned.push("--force".into());
     let refused = program::refused(&owned.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(refused.contains("factor") && refused.contains("2,2,2"), "{refused}");
 }
@@ -593,9 +594,10 @@ fn what_was_cut_away_stays_away() {
     let case = Progress::new(progress).case(image.clone(), 1.0, None).unwrap();
     let Measurement::Mask { shown } = case.measurement else { panic!("a mask") };
     assert_eq!(shown.iter().filter(|shown| **shown).count(), 1000);
-    // A scan that shows something everywhere is held to nothing.
+    // A scan that shows something everywhere is held to nothing, but to what is darkest in it.
     let full = image.mapv(|x| x + 0.1);
-    assert_eq!(made(&full, 1.0).image, made(&full, 0.0).image);
+    let (held, free) = (made(&full, 1.0).image, made(&full, 0.0).image);
+    assert_eq!(held, free.mapv(|x| x.max(0.1)));
 }
 
 /// Groups and years that a network was not trained for are refused; those it was are its condition.

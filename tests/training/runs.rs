@@ -124,7 +124,13 @@ impl Place {
             .into_iter()
             .filter(|line| line.contains_key("loss_g"))
             .map(|mut line| {
-                for key in ["seconds", "seconds_per_kimg", "images_per_second", "peak_memory_mb"] {
+                for key in [
+                    "seconds",
+                    "seconds_per_kimg",
+                    "seconds_between_steps",
+                    "images_per_second",
+                    "peak_memory_mb",
+                ] {
                     let value = line.remove(key);
                     assert!(value.and_then(|v| v.as_f64()).is_some_and(|v| v > 0.0), "{key}");
                 }
@@ -674,7 +680,18 @@ fn conditions_are_drawn() {
     let (run, out, data) = (place.out("run"), place.out("out"), place.data());
     let [run, out, data] = [&run, &out, &data].map(|path| path.to_str().unwrap());
     let generate = |conditions: &'static str| {
-        vec!["generate", "--weights", run, "--out", out, "--seeds", "0-7", "--conditions", conditions]
+        vec![
+            "generate",
+            "--force",
+            "--weights",
+            run,
+            "--out",
+            out,
+            "--seeds",
+            "0-7",
+            "--conditions",
+            conditions,
+        ]
     };
     printed(&generate("sex=F,age_years=20-40"));
     let ages = || {
