@@ -395,7 +395,7 @@ fn a_head_that_moved_in_known_ways_is_brought_back() {
     assert!(wavelets.contains("shots") && wavelets.contains("tv"), "{wavelets}");
     fs::write(at("none.json"), r#"{"Records": []}"#).expect("written");
     let none =
-        refused(&["recon", &samples, &at("none.nii"), "--method", "sense", "--shots", &at("none.json")]);
+        refused(&["recon", &samples, &at("other.nii"), "--method", "sense", "--shots", &at("none.json")]);
     assert!(none.contains("one motion"), "{none}");
 }
 

@@ -535,7 +535,7 @@ fn the_best_checkpoint_on_other_people_is_kept() {
         "Step 20: samples have collapsed.",
         "Precision and recall on people of validation",
         "reals.png",
-        "kimg-00000.100.png",
+        "kimg-00000.080.png",
         "Peak memory",
     ] {
         assert!(html.contains(part), "{part}");
