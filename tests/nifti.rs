@@ -132,7 +132,7 @@ fn bad_files_are_named_with_their_field() {
         ("qform_only.nii", |b| put(b, 84, (-2f32).to_le_bytes()), &["pixdim[2]", "found -2"]),
         ("neither.nii", |b| put(b, 80, 0f32.to_le_bytes()), &["pixdim[1]", "found 0"]),
         ("scaled_i2_le.nii", |b| put(b, 116, f32::NAN.to_le_bytes()), &["scl_inter", "NaN"]),
-        (LE, |b| put(b, 360, f32::NAN.to_le_bytes()), &["voxels", "1 of 24", "nan_to_zero"]),
+        (LE, |b| put(b, 360, f32::NAN.to_le_bytes()), &["voxels", "1 of 24", "nan-to-zero"]),
         ("f8_le_nifti1.nii", |b| put(b, 360, 1e300f64.to_le_bytes()), &["voxels", "1 of 24", "float32"]),
         ("scaled_i2_le.nii.gz", |b| b.truncate(b.len() / 2), &["gzip stream", "end after"]),
         ("scaled_i2_le.nii.gz", |b| b.truncate(b.len() - 4), &["gzip stream"]),
