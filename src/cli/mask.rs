@@ -42,6 +42,9 @@ pub struct Args {
     /// Axes that the pattern acts on: one of W, H and D, or two such as H,D; by default columns, W, or the plane, W,H
     #[arg(long, value_name = "AXES", value_delimiter = ',')]
     axes: Vec<AxisName>,
+    /// The axes that a pattern acts on by default; the first is that of a pattern of one axis.
+    #[arg(skip = [AxisName::W, AxisName::H])]
+    default_axes: [AxisName; 2],
     /// Where random draws start
     #[arg(long, value_name = "SEED", default_value_t = 0, conflicts_with = "name")]
     seed: u64,
@@ -152,62 +155,41 @@ pub fn make(options: &Options) -> Result<()> {
 }
 
 impl Args {
-    pub(super) fn options(self) -> Result<Options> {
-        let grid = match (&self.like, self.shape) {
-            (Some(path), _) => Grid::of(&raw::read(path, &RawOptions::default())?, raw::reads_out_rows(path)),
-            (None, shape) => Grid { shape: shape.unwrap_or([1; 3]), axes: [AxisName::W, AxisName::H] },
-        };
-        let asked = Asked { args: &self, grid };
-        let [w, h, d] = grid.shape;
+    pub(super) fn options(mut self) -> Result<Options> {
+        if let Some(path) = &self.like {
+            (self.shape, self.default_axes) =
+                grid_of(&raw::read(path, &RawOptions::default())?, raw::reads_out_rows(path));
+        }
+        let [w, h, d] = self.grid_shape();
         let mut patterns =
-            self.patterns.iter().map(|&name| asked.pattern(name)).collect::<Result<Vec<_>>>()?;
+            self.patterns.iter().map(|&name| self.pattern(name)).collect::<Result<Vec<_>>>()?;
         let pattern = if patterns.len() == 1 { patterns.remove(0) } else { Pattern::And { patterns } };
         let seed = self.name.map_or(Seed::Number(self.seed), Seed::Name);
         Ok(Options { pattern, shape: [d, h, w], seed, output: self.output })
     }
-}
 
-/// Places of k-space, and the axes that a pattern acts on by default.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Grid {
-    /// Along W, H and D.
-    shape: [usize; 3],
-    /// The first is that of a pattern of one axis.
-    axes: [AxisName; 2],
-}
-
-impl Grid {
-    /// That of raw data: its phase encoding, whose first axis comes first. The readout is W, or H where the format has it so.
-    fn of(kspace: &KSpace, readout_is_h: bool) -> Self {
-        let (d, h, w) = kspace.sampled.dim();
-        let encoded = |axis: usize, length: usize| kspace.transformed[axis] && length > 1;
-        let [along_d, along_h, along_w] = [encoded(0, d), encoded(1, h), encoded(2, w)];
-        let axes = match (along_d, along_h, along_w) {
-            (_, true, true) if readout_is_h => [AxisName::W, AxisName::H],
-            (true, true, _) => [AxisName::H, AxisName::D],
-            (true, false, true) => [AxisName::D, AxisName::W],
-            (false, true, _) => [AxisName::H, AxisName::W],
-            _ => [AxisName::W, AxisName::H],
-        };
-        Self { shape: [w, h, d], axes }
+    /// Places along W, H and D.
+    fn grid_shape(&self) -> [usize; 3] {
+        self.shape.unwrap_or([1; 3])
     }
 }
 
-/// What is asked for, on a grid.
-struct Asked<'a> {
-    args: &'a Args,
-    grid: Grid,
+/// Places of raw data along W, H and D, and its phase encoding, whose first axis comes first. The readout is W, or H where the format
+/// has it so.
+fn grid_of(kspace: &KSpace, readout_is_h: bool) -> (Option<[usize; 3]>, [AxisName; 2]) {
+    let (d, h, w) = kspace.sampled.dim();
+    let encoded = |axis: usize, length: usize| kspace.transformed[axis] && length > 1;
+    let axes = match (encoded(0, d), encoded(1, h), encoded(2, w)) {
+        (_, true, true) if readout_is_h => [AxisName::W, AxisName::H],
+        (true, true, _) => [AxisName::H, AxisName::D],
+        (true, false, true) => [AxisName::D, AxisName::W],
+        (false, true, _) => [AxisName::H, AxisName::W],
+        _ => [AxisName::W, AxisName::H],
+    };
+    (Some([w, h, d]), axes)
 }
 
-impl std::ops::Deref for Asked<'_> {
-    type Target = Args;
-
-    fn deref(&self) -> &Args {
-        self.args
-    }
-}
-
-impl Asked<'_> {
+impl Args {
     fn pattern(&self, name: PatternName) -> Result<Pattern> {
         let columns = |columns| -> Result<Pattern> {
             let axis = self.axes(1)?[0];
@@ -276,7 +258,7 @@ impl Asked<'_> {
     /// `count` axes in the order of memory, that is the printed order reversed: by default columns, rows. A pattern of
     /// one axis takes the first that is named.
     fn axes(&self, count: usize) -> Result<Vec<Axis>> {
-        let named = if self.axes.is_empty() { &self.grid.axes[..] } else { &self.axes };
+        let named = if self.axes.is_empty() { &self.default_axes[..] } else { &self.axes };
         if named.len() < count || named.len() > 2 {
             let found = format!("{} axes", named.len());
             return Err(Error::value("--axes", format!("{count} axes"), found, "name them such as W,H"));
@@ -285,7 +267,7 @@ impl Asked<'_> {
     }
 
     fn places(&self, axis: Axis) -> usize {
-        self.grid.shape[2 - axis as usize]
+        self.grid_shape()[2 - axis as usize]
     }
 
     /// Widths of the centre in the order of [`Args::axes`].

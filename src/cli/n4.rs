@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::files::{FileArgs, Work};
+use super::files::FileArgs;
 use crate::correct::n4::N4Options;
 use crate::error::Result;
 use crate::pipeline::Progress;
+use crate::pipeline::folder::Work;
 use crate::pipeline::n4::{Options, correct};
 
 /// Remove the bias field of a scan by N4.
@@ -65,7 +66,7 @@ pub fn run(args: Args) -> Result<()> {
         Options { input: PathBuf::new(), output: PathBuf::new(), mask, field, fit, read: files.read.into() };
     let single = [("--field", options.field.is_some())];
     let work = Work { input: &input, output: &output, settings: json!(options), kinds: &[], single: &single };
-    work.run(files, &mut |scan, image| {
+    files.run(&work, &mut |scan, image| {
         let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
         let found = correct(&one, &Progress::default())?;
         let iterations = found.iterations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::files::{FileArgs, Work};
+use super::files::FileArgs;
 use super::numbers::one_or_three;
 use super::prepare::InterpolationName;
 use crate::error::Result;
 use crate::pipeline::Progress;
+use crate::pipeline::folder::Work;
 use crate::pipeline::resample::{Onto, Options, resample};
 
 /// Bring a scan to the grid of another, or to voxels of another size.
@@ -49,7 +50,7 @@ pub fn run(args: Args) -> Result<()> {
     let (interpolation, read) = (interpolation.into(), files.read.into());
     let options = Options { input: PathBuf::new(), output: PathBuf::new(), onto, interpolation, read };
     let work = Work { input: &input, output: &output, settings: json!(options), kinds: &[], single: &[] };
-    work.run(files, &mut |scan, image| {
+    files.run(&work, &mut |scan, image| {
         let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
         let made = resample(&one, &Progress::default())?;
         println!("{}: {:?} voxels of {:.3?} mm", image.display(), made.dims(), made.spacing_mm());

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::files::ReadArgs;
 use crate::error::{Error, Result};
+use crate::pipeline::memory;
 use crate::pipeline::train::{Options, Plan, Scans, Trained, Training, Trial};
 use crate::pipeline::{Device, Event, Progress};
 
@@ -100,7 +101,7 @@ pub fn run(args: Args) -> Result<()> {
     if dry_run {
         let plan = training.plan()?;
         print(&plan, &data);
-        match plan_memory(&plan).is_some_and(|bytes| free_memory().is_some_and(|free| bytes as u64 > free)) {
+        match plan_memory(&plan).is_some_and(|bytes| memory::free().is_some_and(|free| bytes as u64 > free)) {
             true => println!("time               not tried: less memory than that is free here"),
             false => {
                 let Trial { steps, seconds_per_step } = training.trial()?;
@@ -138,13 +139,6 @@ fn plan_memory(plan: &Plan) -> Option<usize> {
         Plan::Generator { estimate, .. } => Some(estimate.memory_bytes),
         _ => None,
     }
-}
-
-/// Bytes of memory that are free, as Linux counts them; none on other systems.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 /// A number of minutes.

@@ -113,7 +113,8 @@ impl Head for Motion {
                 ))
             }
             Input::Kspace(problem) if self.recipe.known && problem.acquired.moves.is_some() => {
-                let case = self.known(problem.acquired.encoding(), problem.acquired.measured())?;
+                let acquired = &problem.acquired;
+                let case = Self::by(problem.operator(), acquired.encoding(), acquired.measured());
                 Ok(case.scaled(brightness(&problem.zero_filled())))
             }
             other => Err(other.of_another("motion")),

@@ -24,7 +24,7 @@ fn within(bytes: u64, free: Option<u64>, what: &str, advice: &str) -> Result<()>
 
 /// Bytes that the program can still get: the least of what the system has left, what its control group may have, and what its
 /// limit on the address space leaves.
-fn free() -> Option<u64> {
+pub fn free() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let available = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:"));
     let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::device::Device;
+use super::pairs::partner;
 use super::progress::{Event, Progress};
 use super::restorer::{Restoration, Restorer};
 use super::segmenter::Segmenter;
@@ -74,7 +75,7 @@ impl Default for Options {
     }
 }
 
-/// What is to be restored. A mask is a file, or for [`Restorer::restore`] a [`Volume`].
+/// What is to be restored. A mask is a file, or the one of the scan's name in a folder; or for [`Restorer::restore`] a [`Volume`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Problem<M = PathBuf> {
@@ -238,7 +239,10 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     let Options { input, output, problem, weights, keep_spacing, like, consistency, anatomy, device, read } =
         options;
     let scan = nifti::read_with(input, read)?;
-    let problem = problem.clone().with_mask(|path| nifti::read_with(path, read))?;
+    let problem = problem.clone().with_mask(|mask| {
+        let mask = if mask.is_dir() { partner(&mask, input)? } else { mask };
+        nifti::read_with(mask, read)
+    })?;
     let like = like.as_ref().map(nifti::read).transpose()?;
     progress.check()?;
     let open = match problem {

@@ -228,9 +228,7 @@ impl Restoration {
             residuals,
         }
     }
-}
 
-impl Restoration {
     /// The same on the grid of `scan`, from which it was resampled for the network. Where the network changes an image, its change is
     /// what is brought back, so that the rest stays as sharp as it was.
     fn brought_back(self, scan: &Volume, problem: &Problem<Volume>) -> Self {

@@ -119,7 +119,7 @@ impl<'a> Acquired<'a> {
     }
 
     /// Planes of the axis 1, 2 or 3 of all that is measured.
-    pub fn planes(&self, axis: usize, at: std::ops::Range<usize>) -> Self {
+    fn planes(&self, axis: usize, at: std::ops::Range<usize>) -> Self {
         let (mut part, at) = (*self, Slice::from(at));
         part.kspace.slice_axis_inplace(Axis(axis), at);
         part.sampled.slice_axis_inplace(Axis(axis - 1), at);
@@ -180,6 +180,12 @@ impl<'a> Problem<'a> {
     /// Each slice that is solved by itself as a problem of its own; the whole where slices depend on each other.
     pub fn slices(&self) -> impl Iterator<Item = Problem<'a>> {
         self.slices.iter().map(|slice| Self { acquired: slice.acquired, slices: vec![slice.clone()] })
+    }
+
+    /// The operator of all that was measured, where slices are not solved by themselves, as of a head that moves; else that of the
+    /// first slice.
+    pub(crate) fn operator(&self) -> &Operator {
+        &self.slices[0].operator
     }
 
     /// `solve` on every slice, in parallel.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::structures::SegmenterArgs;
-use crate::cli::files::{FileArgs, Work};
+use crate::cli::files::FileArgs;
 use crate::cli::sampling::PRINTED;
 use crate::error::Result;
+use crate::pipeline::folder::Work;
 use crate::pipeline::strip::{Options, strip};
 
 /// Remove what is not brain from a scan.
@@ -46,7 +47,7 @@ pub fn run(args: Args) -> Result<()> {
     let settings = json!([options, segmenter.name, segmenter.refines]);
     let single = [("--mask", options.mask.is_some())];
     let work = Work { input: &input, output: &output, settings, kinds: &[], single: &single };
-    work.run(files, &mut |scan, image| {
+    files.run(&work, &mut |scan, image| {
         let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
         strip(&one, &segmenter, &PRINTED)
     })

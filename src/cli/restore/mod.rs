@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::files::{FileArgs, Work};
+use super::files::FileArgs;
 use crate::error::Result;
-use crate::pipeline::pairs::partner;
+use crate::pipeline::folder::Work;
 use crate::pipeline::restore::{Change, Options, Outcome, Problem, restore};
 use crate::pipeline::{Device, Event, Progress};
 
@@ -78,12 +78,8 @@ pub fn run(options: &Options, files: FileArgs) -> Result<()> {
     let Options { input, output, .. } = options;
     let settings = Options { input: PathBuf::new(), output: PathBuf::new(), ..options.clone() };
     let work = Work { input, output, settings: json!(settings), kinds: &BESIDE, single: &[] };
-    work.run(files, &mut |scan, image| {
-        let problem = match &options.problem {
-            Problem::Inpaint(masks) if masks.is_dir() => Problem::Inpaint(partner(masks, scan)?),
-            problem => problem.clone(),
-        };
-        let one = Options { input: scan.into(), output: image.into(), problem, ..options.clone() };
+    files.run(&work, &mut |scan, image| {
+        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
         print(image, &restore(&one, &PRINTED_NOTES)?);
         Ok(())
     })

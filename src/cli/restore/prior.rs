@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::superres::parse_factor;
 use super::{RestoreArgs, print};
-use crate::cli::files::Work;
 use crate::cli::prepare::CentreName;
 use crate::error::{Error, Result};
 use crate::heads::prior::FitSettings;
+use crate::pipeline::folder::Work;
 use crate::pipeline::prior::{Operator, Options, restore};
 use crate::pipeline::{Event, Progress};
 
@@ -125,7 +125,7 @@ pub fn run(args: Args) -> Result<()> {
     let (Options { input, output, .. }, single) = (&options, []);
     let kinds = [&super::BESIDE[..], &["std"]].concat();
     let work = Work { input, output, settings: json!(settings), kinds: &kinds, single: &single };
-    work.run(files, &mut |scan, image| {
+    files.run(&work, &mut |scan, image| {
         let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
         print(image, &restore(&one, &Progress::new(&show))?);
         Ok(())

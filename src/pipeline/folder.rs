@@ -1,0 +1,161 @@
+//! A job on a folder of scans in the place of one.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::cohort::Cohort;
+use super::outputs::check_free;
+use super::progress::Progress;
+use crate::error::{Error, Result};
+use crate::io::bids;
+use crate::io::dataset::scan_sha256;
+use crate::io::lock::FolderLock;
+use crate::text::{read_text, to_text};
+
+/// The list of what is done in a folder of results, a line each.
+const DONE: &str = "done.jsonl";
+
+/// A job that makes an image of a scan, or of each scan of a folder an image in another.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// The scan, or the folder.
+    pub input: &'a Path,
+    /// The image, or the folder.
+    pub output: &'a Path,
+    /// All else that decides what comes out; of a folder, results of the same are kept.
+    pub settings: Value,
+    /// What the job writes beside the image.
+    pub kinds: &'a [&'a str],
+    /// Its other files, which belong to one scan: the option and whether it was given.
+    pub single: &'a [(&'a str, bool)],
+}
+
+impl Work<'_> {
+    /// Does `one` for the scan, or for each of the folder: one that fails ends no others, unless `strict`, and one that was done is
+    /// kept, unless `force`, which also replaces what is there.
+    ///
+    /// # Errors
+    /// Those of `one`; [`Error::File`] for results that are there or that have the same name; [`Error::Incomplete`] where some
+    /// scans failed.
+    pub fn run(
+        &self,
+        force: bool,
+        strict: bool,
+        progress: &Progress,
+        one: &mut dyn FnMut(&Path, &Path) -> Result<()>,
+    ) -> Result<()> {
+        let Self { input, output, kinds, .. } = *self;
+        if !input.is_dir() {
+            check_free(output, kinds, &[input], force)?;
+            return one(input, output);
+        }
+        if let Some((option, _)) = self.single.iter().find(|(_, given)| *given) {
+            let (found, advice) =
+                (format!("the folder {}", input.display()), "leave it out, or give one scan");
+            return Err(Error::value(*option, "one scan as IN", found, advice));
+        }
+        let scans = bids::volumes(input)?;
+        let images = results(input, output, &scans)?;
+        let _lock = FolderLock::hold(output)?;
+        let list = output.join(DONE);
+        let mut done = if force { Vec::new() } else { lines(&list)? };
+        let mut cohort = Cohort::new(scans.len(), strict, progress);
+        for (scan, image) in scans.iter().zip(&images) {
+            let name = scan.display().to_string();
+            let line = json!({
+                "Image": to_text(image),
+                "SourceSHA256": scan_sha256(scan).unwrap_or_default(),
+                "Settings": self.settings,
+                "VoxganVersion": env!("CARGO_PKG_VERSION"),
+            });
+            if image.is_file() && done.contains(&line) {
+                cohort.kept(&name);
+                continue;
+            }
+            // What this job made of it with other settings may go.
+            let ours = done.iter().any(|other| other["Image"] == line["Image"]);
+            let made = cohort.next(&name, || {
+                check_free(image, kinds, &[scan], force || ours)?;
+                one(scan, image)
+            })?;
+            if made.is_some() {
+                let file = OpenOptions::new().create(true).append(true).open(&list);
+                file.and_then(|mut file| writeln!(file, "{line}"))
+                    .map_err(|e| Error::io(&list, "add a line", e))?;
+                done.push(line);
+            }
+        }
+        Error::incomplete("scans", scans.len(), cohort.failures())
+    }
+}
+
+/// Where the results of scans go: under the same names below `output` as `NIfTI` in one file.
+fn results(input: &Path, output: &Path, scans: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut taken = BTreeMap::new();
+    let mut images = Vec::with_capacity(scans.len());
+    for scan in scans {
+        let within = scan.strip_prefix(input).unwrap_or(scan);
+        let name = within.to_string_lossy();
+        let plain = name.strip_suffix(".gz").unwrap_or(&name);
+        let stem = plain.strip_suffix(".nii").or_else(|| plain.strip_suffix(".hdr")).unwrap_or(plain);
+        let image = output.join(format!("{stem}.nii.gz"));
+        if let Some(other) = taken.insert(image.clone(), scan) {
+            let (found, advice) = (format!("{} too", other.display()), "rename one of them");
+            return Err(Error::file(scan, "name", "one that gives a result of its own", found, advice));
+        }
+        images.push(image);
+    }
+    Ok(images)
+}
+
+/// The lines of a list; of one that is not there none, and none that was cut off.
+fn lines(path: &Path) -> Result<Vec<Value>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = read_text(path, "read the list of what is done")?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_goes_on_past_a_bad_scan_and_keeps_what_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let [input, output] = ["in", "out"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&input).unwrap();
+        for name in ["a.nii", "b.nii.gz", "c.nii"] {
+            std::fs::write(input.join(name), name).unwrap();
+        }
+        let run = |settings: i32, broken: &str| {
+            let work =
+                Work { input: &input, output: &output, settings: json!(settings), kinds: &[], single: &[] };
+            let mut did = Vec::new();
+            let ended = work.run(false, false, &Progress::default(), &mut |scan, image| {
+                did.push(scan.file_name().unwrap().to_string_lossy().into_owned());
+                if !broken.is_empty() && scan.ends_with(broken) {
+                    return Err(Error::file(scan, "voxels", "all", "some", "copy it again"));
+                }
+                std::fs::write(image, "result").map_err(|e| Error::io(image, "write it", e))
+            });
+            (did.join(" "), ended.err().map(|error| matches!(error, Error::Incomplete { .. })))
+        };
+        assert_eq!(run(1, "b.nii.gz"), ("a.nii b.nii.gz c.nii".into(), Some(true)));
+        assert_eq!(run(1, ""), ("b.nii.gz".into(), None));
+        assert_eq!(run(1, ""), (String::new(), None));
+        std::fs::write(input.join("c.nii"), "another").unwrap();
+        assert_eq!(run(1, ""), ("c.nii".into(), None));
+        assert_eq!(run(2, ""), ("a.nii b.nii.gz c.nii".into(), None));
+        std::fs::write(input.join("b.nii"), "b").unwrap();
+        let work = Work { input: &input, output: &output, settings: json!(2), kinds: &[], single: &[] };
+        let clash =
+            work.run(false, false, &Progress::default(), &mut |_, _| unreachable!("names are checked first"));
+        assert!(clash.unwrap_err().to_string().contains("b.nii"));
+    }
+}
