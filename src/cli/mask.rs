@@ -141,7 +141,7 @@ enum EndName {
 pub fn run(args: Args) -> Result<()> {
     let force = args.force;
     let options = args.options()?;
-    force.check(&options.output, &[], &[])?;
+    force.check(&options)?;
     make(&options)
 }
 

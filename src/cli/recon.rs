@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::files::ForceArgs;
-use super::restore::{BESIDE, changed, parse_consistency};
+use super::restore::{changed, parse_consistency};
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::error::{Error, Result};
@@ -145,8 +145,7 @@ enum PartName {
 pub fn run(args: Args) -> Result<()> {
     let force = args.force;
     let options = args.options()?;
-    let kinds = if matches!(options.method, Method::Network(_)) { &BESIDE[..] } else { &[] };
-    force.check(&options.output, kinds, &[&options.input])?;
+    force.check(&options)?;
     reconstruct(&options)
 }
 

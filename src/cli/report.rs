@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::files::ForceArgs;
 use crate::error::Result;
 use crate::pipeline::Progress;
 use crate::pipeline::report::{Options, report};
@@ -24,6 +25,8 @@ pub struct Args {
     /// Scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB
     #[arg(long, value_name = "N", default_value_t = 4)]
     scans: usize,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Makes the report.
@@ -31,8 +34,9 @@ pub struct Args {
 /// # Errors
 /// Those of [`report`].
 pub fn run(args: Args) -> Result<()> {
-    let Args { input, out, scans } = args;
+    let Args { input, out, scans, force } = args;
     let options = Options { input, out, scans };
+    force.check(&options)?;
     let bytes = report(&options, &Progress::default())?;
     println!("{}: {:.1} MB", options.out.display(), bytes as f64 / 1e6);
     Ok(())

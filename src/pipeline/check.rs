@@ -1,14 +1,18 @@
 //! Whether a change of scans preserves their anatomy.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::cohort::Cohort;
+use super::derivatives::write_json;
+use super::outputs::{Files, Writes};
 use super::pairs::by_name;
 use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::quality_check::{Pair, QualityCheck, UnlikeGrids, Verdict};
 use crate::config::in_file;
 use crate::error::Result;
+use crate::io::atomic_write;
 use crate::io::nifti::{self, ReadOptions};
 use crate::text::read_text;
 
@@ -21,10 +25,19 @@ pub struct Options {
     pub after: PathBuf,
     /// A TOML file of limits, instead of those inside the program.
     pub limits: Option<PathBuf>,
+    /// Where the verdict goes, if anywhere: .json, or .csv with one row a pair and region.
+    pub out: Option<PathBuf>,
     /// How scans are read.
     pub read: ReadOptions,
     /// Whether the first pair that fails ends the job.
     pub strict: bool,
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let Self { before, after, limits, out, .. } = self;
+        Files::reading([before, after].into_iter().chain(limits)).asked("--out", out.as_ref())
+    }
 }
 
 /// The verdict, and what it could not take in.
@@ -36,7 +49,7 @@ pub struct Checked {
     pub failures: Vec<String>,
 }
 
-/// Pairs of scans → structures → changes → verdict. A pair that cannot be measured ends no others, unless that is asked for.
+/// Pairs of scans → structures → changes → verdict → file, if one is asked for and there is a pair to judge. A pair that cannot be measured ends no others, unless that is asked for.
 ///
 /// # Errors
 /// What is wrong with the limits; files without any pair.
@@ -60,7 +73,19 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
         })?;
         records.extend(record);
     }
-    Ok(Checked { verdict: check.judge(records), failures: cohort.failures() })
+    let verdict = check.judge(records);
+    if let (Some(out), false) = (&options.out, verdict.pairs.is_empty()) {
+        if is_csv(out) {
+            atomic_write(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
+        } else {
+            write_json(out, &verdict)?;
+        }
+    }
+    Ok(Checked { verdict, failures: cohort.failures() })
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 fn file_name(path: &Path) -> String {

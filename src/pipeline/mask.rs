@@ -6,11 +6,12 @@ use image::{GrayImage, Luma};
 use ndarray::{Array3, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::sidecar;
 use crate::acquisition::sampling::{Columns, FastMri, Mask, Pattern, Seed};
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::nifti::{self, DataType, WriteOptions, is_nifti};
 use crate::io::npy;
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
@@ -42,6 +43,17 @@ impl Default for Options {
     }
 }
 
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::default().writing(&self.output).recording(record(&self.output))
+    }
+}
+
+/// The record beside a mask.
+fn record(mask: &Path) -> PathBuf {
+    if is_nifti(mask) { sidecar::path(mask) } else { mask.with_extension("json") }
+}
+
 /// Pattern → mask → file and record; [`Mask::report`] has the figures.
 ///
 /// # Errors
@@ -49,33 +61,29 @@ impl Default for Options {
 pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
     let Options { pattern, shape, seed, output } = options;
     let mask = pattern.mask(*shape, seed)?;
-    let stem = write(output, &mask)?;
-    let record = serde_json::json!({
+    write(output, &mask)?;
+    let told = serde_json::json!({
         "Pattern": pattern, "Seed": seed, "ShapeDHW": shape, "Report": mask.report(),
     });
-    let record = sidecar::joined(record, sidecar::generated_by());
-    sidecar::write_record(&output.with_file_name(stem + ".json"), &record)?;
+    sidecar::write_record(&record(output), &sidecar::joined(told, sidecar::generated_by()))?;
     progress.tell(Event::Wrote(output));
     Ok(mask)
 }
 
-/// Writes the mask as its name's ending asks for; returns the name without it.
-fn write(path: &Path, mask: &Mask) -> Result<String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = |ending: &str| name.strip_suffix(ending).filter(|stem| !stem.is_empty()).map(str::to_string);
+/// Writes the mask as its name's ending asks for.
+fn write(path: &Path, mask: &Mask) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let ends = |ending: &str| name.len() > ending.len() && name.ends_with(ending);
     let (d, h, w) = mask.sampled.dim();
-    if let Some(stem) = stem(".npy") {
-        npy::write_bool(path, mask.sampled.view().into_dyn())?;
-        Ok(stem)
-    } else if let Some(stem) = stem(".nii.gz").or_else(|| stem(".nii")) {
+    if ends(".npy") {
+        npy::write_bool(path, mask.sampled.view().into_dyn())
+    } else if ends(".nii.gz") || ends(".nii") {
         let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Axis(0));
         let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3]).affine);
         let description = "voxgan mask: k-space, DC in the middle".into();
-        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })?;
-        Ok(stem)
-    } else if let Some(stem) = stem(".png") {
-        write_png(path, &picture(path, &mask.sampled)?)?;
-        Ok(stem)
+        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })
+    } else if ends(".png") {
+        write_png(path, &picture(path, &mask.sampled)?)
     } else {
         let advice = "let the file's name end so";
         Err(Error::file(path, "name", ".npy, .nii, .nii.gz or .png", format!("{name:?}"), advice))

@@ -127,6 +127,30 @@ pub struct Posterior {
     pub operator: prior::Operator,
 }
 
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let Self { input, output, operator, fit, .. } = self;
+        let mask = match operator {
+            Operator::Superres(_) => None,
+            Operator::Inpaint(path) | Operator::Kspace(path) => Some(path),
+        };
+        let files = restored_files([input].into_iter().chain(mask), output).writing(beside(output, "std"));
+        let samples = if self.write_samples { fit.samples } else { 0 };
+        files.writing_all((1..=samples).map(|number| beside(output, &sample_kind(number))))
+    }
+}
+
+impl OfScan for Options {
+    fn paths(&mut self) -> [&mut PathBuf; 2] {
+        [&mut self.input, &mut self.output]
+    }
+}
+
+/// What a sample of the posterior is beside the image.
+fn sample_kind(number: usize) -> String {
+    format!("sample-{number}")
+}
+
 /// Scan → generator's grid → case → posterior → images.
 ///
 /// # Errors
@@ -165,7 +189,7 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
         save(&beside(output, "std"), &deviation, "posterior standard deviation")?;
     }
     for (sample, number) in samples.iter().zip(1..).filter(|_| options.write_samples) {
-        save(&beside(output, &format!("sample-{number}")), sample, "posterior sample")?;
+        save(&beside(output, &sample_kind(number)), sample, "posterior sample")?;
     }
     Ok(outcome)
 }

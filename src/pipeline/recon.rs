@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::device::{Device, on_device};
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::records::Records;
-use super::restore::{Change, anatomy, beside};
+use super::restore::{BESIDE, Change, anatomy, beside, restored_files};
 use super::sidecar;
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
@@ -69,6 +70,22 @@ impl Default for Options {
             compress: None,
             method: Method::Classical(recon::Method::ZeroFilled),
             part: Part::default(),
+        }
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let maps = match &self.maps {
+            Maps::File(path) => Some(path),
+            _ => None,
+        };
+        let read = [&self.input].into_iter().chain(&self.mask).chain(&self.shots).chain(maps);
+        match self.method {
+            Method::Network(_) => restored_files(read, &self.output),
+            Method::Classical(_) => {
+                Files::reading(read).writing(&self.output).recording(sidecar::path(&self.output))
+            }
         }
     }
 }
@@ -195,8 +212,7 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         record["Weights"] = name.into();
         record["DataResidual"] = json!({ "Baseline": initial_residual, "Result": data_residual });
         record["NullSpaceShare"] = null_space_share.into();
-        written.push((beside(output, "baseline"), initial));
-        written.push((beside(output, "nullspace"), null_space));
+        written.extend(BESIDE.map(|kind| beside(output, kind)).into_iter().zip([initial, null_space]));
         let measured = network.anatomy && volume.dims().iter().all(|&length| length >= SLICES_MIN);
         measures = measured.then_some((initial, network.device));
         let changes = Vec::new();

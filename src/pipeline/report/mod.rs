@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::COMPARISON;
 use super::derivatives;
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
@@ -34,6 +35,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { input: PathBuf::new(), out: "report.html".into(), scans: 4 }
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::reading([&self.input]).writing(&self.out)
     }
 }
 
