@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::sidecar;
-use crate::acquisition::sampling::{Columns, FastMri, Mask, Pattern, Seed};
+use crate::acquisition::sampling::{Axis as SamplingAxis, Columns, FastMri, Left, Mask, Pattern, Seed};
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, WriteOptions, is_nifti};
 use crate::io::npy;
+use crate::io::raw::{self, RawOptions};
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
 
@@ -68,6 +69,44 @@ pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
     sidecar::write_record(&record(output), &sidecar::joined(told, sidecar::generated_by()))?;
     progress.tell(Event::Wrote(output));
     Ok(mask)
+}
+
+/// Raw data that a mask is made for.
+#[derive(Clone, Debug)]
+pub struct Like {
+    /// Places that it measures, `[D, H, W]`.
+    pub measured: Array3<bool>,
+    /// The axes of its phase encoding, the first of which a pattern of one axis acts on.
+    pub axes: [SamplingAxis; 2],
+    /// The axis that it was read out along, where the file tells.
+    pub readout: Option<SamplingAxis>,
+}
+
+impl Like {
+    /// That of a file.
+    ///
+    /// # Errors
+    /// As [`raw::read`].
+    pub fn read(path: &Path) -> Result<Self> {
+        use SamplingAxis::{D, H, W};
+        let kspace = raw::read(path, &RawOptions::default())?;
+        let readout = raw::readout(path);
+        let (d, h, w) = kspace.sampled.dim();
+        let encoded = |axis: usize, length: usize| kspace.transformed[axis] && length > 1;
+        let axes = match (encoded(0, d), encoded(1, h), encoded(2, w)) {
+            (_, true, true) if readout == Some(H) => [W, H],
+            (true, true, _) => [H, D],
+            (true, false, true) => [D, W],
+            (false, true, _) => [H, W],
+            _ => [W, H],
+        };
+        Ok(Self { measured: kspace.sampled, axes, readout })
+    }
+
+    /// What a mask leaves of it.
+    pub fn left(&self, mask: &Mask) -> Left {
+        Left::of(&self.measured, &mask.sampled, self.readout)
+    }
 }
 
 /// Writes the mask as its name's ending asks for.
