@@ -23,7 +23,8 @@ pub struct Args {
     /// Limits, instead of those inside the program
     #[arg(long, value_name = "TOML")]
     limits: Option<PathBuf>,
-    /// Also write the verdict: .json, or .csv with one row a pair and region
+    /// Also write the verdict: .json, with pictures of each pair in a folder beside it, which `voxgan report` shows; or .csv with
+    /// one row a pair and region
     #[arg(long, value_name = "OUT")]
     out: Option<PathBuf>,
     #[command(flatten)]

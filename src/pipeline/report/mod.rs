@@ -28,7 +28,7 @@ pub struct Options {
     pub input: PathBuf,
     /// The file.
     pub out: PathBuf,
-    /// Scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB.
+    /// Scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB. Of a check, pairs that are drawn.
     pub scans: usize,
 }
 
@@ -57,7 +57,7 @@ pub fn report(options: &Options, progress: &Progress) -> Result<usize> {
     } else if input.join("stats.jsonl").is_file() {
         training::page(input)?
     } else if input.is_file() {
-        check::page(input).map_err(|error| match error {
+        check::page(input, *scans).map_err(|error| match error {
             Error::File { found, .. } => no_report(input, &found),
             other => other,
         })?
