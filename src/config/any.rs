@@ -1,6 +1,6 @@
 //! Recipes whose kind is told by what they hold.
 
-use super::{Recipe, RestorationRecipe, SegmentationRecipe, source};
+use super::{Recipe, RestorationRecipe, SegmentationRecipe, preset, presets, source};
 use crate::error::Result;
 
 /// A recipe of any kind.
@@ -15,6 +15,19 @@ pub enum AnyRecipe {
 }
 
 impl AnyRecipe {
+    /// Names of the recipes inside the program: of generators, of segmenters and of heads.
+    pub fn preset_names() -> [Vec<&'static str>; 3] {
+        presets::names()
+    }
+
+    /// The recipe `name` from inside the program as TOML, with its comments.
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::error::Error::Value) if there is none of that name; it lists those there are.
+    pub fn preset_text(name: &str) -> Result<&'static str> {
+        preset(name).map(|(_, text)| text)
+    }
+
     /// The recipe `name_or_path`, as [`Recipe::open`] finds it.
     ///
     /// # Errors

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 use super::conditions::Drawn;
 use super::device::{Device, on_device};
+use super::folder::OfScan;
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
-use super::restore::{Found, Outcome, Scan, along_ras, beside, oriented, save, write};
+use super::restore::{Found, Outcome, Scan, along_ras, beside, oriented, restored_files, save, write};
 use super::restorer::Restoration;
 use crate::config::in_file;
 use crate::error::{Error, Result};
