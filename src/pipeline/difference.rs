@@ -15,6 +15,9 @@ use crate::volume::resample::Grid;
 /// Most regions in a picture.
 const ROWS: usize = 3;
 
+/// Pixels per millimetre.
+const PIXELS_PER_MM: f64 = 2.0;
+
 /// Outlines: before, after, and where both are the same.
 const COLOURS: [[u8; 3]; 3] = [[70, 150, 255], [255, 140, 0], [60, 210, 90]];
 
@@ -60,10 +63,11 @@ pub fn draw(scan: Option<&Volume>, segmented: [&Segmentation; 2], regions: &[&Re
     let both = [before.on(&grid), after.on(&grid)];
     let under = under
         .unwrap_or_else(|| Volume::new(both[0].labels.mapv(f32::from).insert_axis(Axis(0)), grid.affine));
-    let layout = Montage::fit(std::slice::from_ref(&under))?;
+    let layout =
+        Montage { columns: 1, pixels_per_mm: PIXELS_PER_MM, ..Montage::fit(std::slice::from_ref(&under))? };
     let rows = regions.iter().map(|region| {
         let masks = both.each_ref().map(|one| one.mask(region));
-        let here = Montage { columns: 1, cut: most_different(&masks), ..layout.clone() };
+        let here = Montage { cut: most_different(&masks), ..layout.clone() };
         here.outlined_pair(&under, masks.each_ref().map(|mask| mask.view()), COLOURS)
     });
     stacked(&rows.collect::<Result<Vec<_>>>()?)

@@ -69,8 +69,13 @@ fn blocks(path: &Path) -> Vec<Block> {
                 ..Block::default()
             });
             blocks.extend(alone);
-        } else if let (false, Some(note)) = (line.is_empty(), note.take()) {
-            blocks.push(Block { page: page.clone(), line: at, note, ..Block::default() });
+        } else if !line.is_empty() {
+            blocks.extend(note.take().map(|note| Block {
+                page: page.clone(),
+                line: at,
+                note,
+                ..Block::default()
+            }));
         }
     }
     blocks
@@ -172,11 +177,10 @@ fn commands_of_the_guide_are_known_with_their_options() {
             "sh" => block.lines.join("\n").replace("\\\n", " ").lines().map(String::from).collect(),
             _ => Vec::new(),
         };
-        for words in lines.iter().flat_map(|line| of_voxgan(line)) {
-            // A synopsis.
-            if words.iter().any(|word| word.contains(['[', '…'])) {
-                continue;
-            }
+        let lines: Vec<String> = lines;
+        // A synopsis says what is optional.
+        let commands = lines.iter().filter(|line| !line.contains(['[', '…']));
+        for words in commands.flat_map(|line| of_voxgan(line)) {
             known += 1;
             match Cli::try_parse_from(&words) {
                 Err(error) if error.use_stderr() => {

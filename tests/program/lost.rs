@@ -244,7 +244,7 @@ fn nothing_is_overwritten_unasked() {
         ("n4 in.nii n.nii --field there.json", "there.json"),
         ("anatomy strip in.nii n.nii --mask there.nii", "there.nii"),
         ("simulate motion in.nii n.nii --kspace there", "there"),
-        ("simulate replay there.json in.nii there.nii", "there.nii"),
+        ("simulate replay no.json in.nii there.nii", "there.nii"),
         ("simulate undersample in.nii there.nii --mask m.npy", "there.nii"),
         ("mask random --shape 32,32 -o there", "there"),
         ("resample in.nii there.nii --spacing-mm 2", "there.nii"),

@@ -84,7 +84,7 @@ pub fn page(run: &Path) -> Result<Page> {
             name if name == "reals.png" => {
                 "Real volumes: axial, coronal and sagittal planes of each.".to_string()
             }
-            name => format!("{name}: the state of the network then, always with the same inputs."),
+            name => format!("{name}: samples or examples of the network at that point of the training."),
         };
         Ok(Block::Picture(Picture { png, alt: format!("Planes of volumes. {caption}"), caption }))
     });
