@@ -135,4 +135,24 @@ impl Error {
     ) -> Self {
         Self::Value { key: key.into(), expected: expected.into(), found: found.into(), advice: advice.into() }
     }
+
+    /// An [`Error::Value`] as one of the file that the value stands in; others as they are.
+    #[must_use]
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Value { key, expected, found, advice } => Self::file(path, key, expected, found, advice),
+            other => other,
+        }
+    }
+
+    /// An [`Error::Value`] under the name that `rename` makes of its key; others as they are.
+    #[must_use]
+    pub fn with_key(self, rename: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Value { key, expected, found, advice } => {
+                Self::Value { key: rename(&key), expected, found, advice }
+            }
+            other => other,
+        }
+    }
 }

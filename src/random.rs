@@ -12,6 +12,7 @@ use rayon::prelude::*;
 /// ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u64)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Initial parameters.
     Weights = 1,

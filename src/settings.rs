@@ -29,14 +29,6 @@ pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
     })
 }
 
-/// A value that cannot be used, as an error of the file it stands in.
-pub fn in_file(error: Error, path: &Path) -> Error {
-    match error {
-        Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
-        other => other,
-    }
-}
-
 /// `value` as TOML.
 ///
 /// # Errors

@@ -12,18 +12,22 @@ pub trait Vector: Clone {
     type Scalar: Clone;
 
     /// Zero, of the same shape.
+    #[must_use]
     fn zero(&self) -> Self;
 
     /// `Re⟨self, other⟩`.
     fn dot(&self, other: &Self) -> Self::Scalar;
 
     /// `self + scale·other`.
+    #[must_use]
     fn plus(self, scale: &Self::Scalar, other: &Self) -> Self;
 
     /// `self − scale·other`.
+    #[must_use]
     fn minus(self, scale: &Self::Scalar, other: &Self) -> Self;
 
     /// `self − other`.
+    #[must_use]
     fn difference(self, other: &Self) -> Self;
 
     /// `a / b`.
@@ -102,11 +106,13 @@ impl<'a, V: Vector> ConjugateGradient<'a, V> {
     }
 
     /// From this x instead of zero.
+    #[must_use]
     pub fn start(self, start: V) -> Self {
         Self { start: Some(start), ..self }
     }
 
     /// With an approximate inverse of `normal`, Hermitian and positive definite.
+    #[must_use]
     pub fn preconditioner(self, preconditioner: &'a dyn Fn(V) -> V) -> Self {
         Self { preconditioner: Some(preconditioner), ..self }
     }

@@ -51,6 +51,7 @@ pub struct Encoding {
 /// The measured part of the spectrum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Sampling {
     /// All of the Cartesian grid.
     Full,

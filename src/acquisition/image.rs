@@ -106,7 +106,7 @@ mod tests {
             let (y, x) = (at[1] as f32 - 6.0, at[2] as f32 - 16.0);
             Complex32::from((-(x * x / 18.0 + y * y / 8.0)).exp())
         });
-        let mut image_grid = ImageGrid::upright(dims, [2.0 * 16.0 / dims[0] as f64, 3.0, 5.0]);
+        let mut image_grid = ImageGrid::upright(dims, [2.0 * 16.0 / dims[0] as f64, 3.0, 5.0]).unwrap();
         image_grid.encoded_fov_mm[0] = 64.0;
         let kspace = KSpace {
             data: Array4::zeros((2, 1, 12, 32)),

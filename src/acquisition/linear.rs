@@ -62,6 +62,7 @@ impl Operator {
     }
 
     /// `Aᴴ`.
+    #[must_use]
     pub fn adjoint(&self) -> Self {
         Self::new(Adjoint(self.clone()))
     }

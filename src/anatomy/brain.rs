@@ -50,7 +50,7 @@ pub fn brain_mask(segmentation: &Segmentation, region: &Region) -> Array3<bool> 
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
+    use crate::volume::VoxelToWorld;
 
     use super::super::structures::Structure;
     use super::*;
@@ -61,7 +61,7 @@ mod tests {
         let labels = Array3::from_shape_fn((64, 72, 64), |(z, y, x)| {
             if inside([x as f64 - 31.0, y as f64 - 33.0, z as f64 - 31.0]) { label } else { 0 }
         });
-        Segmentation::of_labels(labels, Matrix4::identity())
+        Segmentation::of_labels(labels, VoxelToWorld::identity())
     }
 
     fn radius([x, y, z]: [f64; 3]) -> f64 {

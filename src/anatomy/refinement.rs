@@ -67,6 +67,7 @@ pub enum Group {
 /// Why a structure stays as the network has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
     /// Fluid of ventricles and tissue around them look alike.
     NoContrast,

@@ -167,6 +167,7 @@ impl Structure {
     }
 
     /// The same structure of the other side; itself on the midline.
+    #[must_use]
     pub fn mirrored(self) -> Self {
         match self.side() {
             // Sides stand beside each other, the left one first.

@@ -5,6 +5,7 @@ use crate::error::Result;
 
 /// A recipe of any kind.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum AnyRecipe {
     /// Of a generator.
     Generator(Box<Recipe>),

@@ -19,7 +19,7 @@ mod segmentation;
 mod transfer;
 mod validation;
 
-pub use crate::settings::{in_file, parse, to_toml};
+pub use crate::settings::{parse, to_toml};
 pub use crate::simulate::synthesis::{SynthesisRecipe, Weighting};
 pub use any::AnyRecipe;
 pub use augmentation::{AugmentationPolicy, AugmentationRecipe};
@@ -318,7 +318,7 @@ impl Recipe {
     /// [`Error::File`](crate::error::Error::File) with the key's path if it is no valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let recipe: Self = parse(text, path)?;
-        recipe.validate().map_err(|e| in_file(e, path))?;
+        recipe.validate().map_err(|e| e.in_file(path))?;
         Ok(recipe)
     }
 
@@ -331,6 +331,7 @@ impl Recipe {
     }
 
     /// The recipe with every default that depends on other keys filled in: what a run folder records.
+    #[must_use]
     pub fn resolved(&self) -> Self {
         let mut recipe = self.clone();
         let (network, training) = (&mut recipe.network, &mut recipe.training);

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::validation::{self, above_zero, adam_betas, at_least, at_least_one, not_below_zero, probability};
-use super::{in_file, parse, to_toml};
+use super::{parse, to_toml};
 use crate::error::{Error, Result};
 use crate::simulate::synthesis::SynthesisRecipe;
 
@@ -106,7 +106,7 @@ impl SegmentationRecipe {
     /// [`Error::File`] with the key's path if it is no valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let recipe: Self = parse(text, path)?;
-        recipe.validate().map_err(|e| in_file(e, path))?;
+        recipe.validate().map_err(|e| e.in_file(path))?;
         Ok(recipe)
     }
 

@@ -143,17 +143,17 @@ impl Ratio {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
     use crate::random::normal;
+    use crate::volume::VoxelToWorld;
 
     /// White noise: people are as far from each other as from anyone.
     fn people(first: u64, count: u64) -> Vec<Volume> {
         let one = |person| {
             let values = normal(&mut stream(person, 0, 0, 0, Purpose::Noise), 512);
-            Volume::new(Array4::from_shape_vec((1, 8, 8, 8), values).unwrap(), Matrix4::identity())
+            Volume::new(Array4::from_shape_vec((1, 8, 8, 8), values).unwrap(), VoxelToWorld::identity())
         };
         (first..first + count).map(one).collect()
     }
@@ -161,7 +161,7 @@ mod tests {
     /// A mixture of a volume with another one.
     fn near(a: &[Volume], b: &[Volume], part: f32) -> Vec<Volume> {
         let mixed = a.iter().zip(b).map(|(a, b)| (&a.data * (1.0 - part)) + &b.data * part);
-        mixed.map(|data| Volume::new(data, Matrix4::identity())).collect()
+        mixed.map(|data| Volume::new(data, VoxelToWorld::identity())).collect()
     }
 
     #[test]

@@ -259,10 +259,10 @@ fn wasserstein(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// A bright box, different for each `k`, in air.
     fn volume(k: usize) -> Volume {
@@ -274,7 +274,7 @@ mod tests {
                 0.0
             }
         });
-        Volume::new(data, Matrix4::identity())
+        Volume::new(data, VoxelToWorld::identity())
     }
 
     fn mapped(volume: &Volume, f: impl Fn(f32) -> f32) -> Volume {
@@ -360,7 +360,7 @@ mod tests {
     fn what_cannot_be_compared_is_an_error() {
         let reals = [volume(0), volume(1)];
         let mask = foreground(&reals, 0.5).unwrap();
-        let odd = Volume::new(Array4::zeros((1, 6, 7, 9)), Matrix4::identity());
+        let odd = Volume::new(Array4::zeros((1, 6, 7, 9)), VoxelToWorld::identity());
         assert!(nearest(std::slice::from_ref(&odd), &reals, &mask).is_err());
         assert!(nearest(&reals, &reals[..1], &mask).is_err());
         assert!(nearest(&[], &reals, &mask).is_err());

@@ -9,6 +9,7 @@ use crate::volume::Axis;
 /// Whose measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Profile {
     /// fastMRI's leaderboard (`fastmri/evaluate.py`): MSE, NMSE and PSNR of the whole volume, SSIM of its slices
     /// (scikit-image's default: uniform 7 × 7, sample covariance, border 3 left out), all with the maximum of the target

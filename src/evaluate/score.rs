@@ -34,19 +34,18 @@ pub fn score(target: &Volume, prediction: &Volume, mask: Option<&Volume>, plan: 
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::super::plan::Profile;
     use super::*;
-    use crate::volume::Axis;
+    use crate::volume::{Axis, VoxelToWorld};
 
     fn volume(shape: (usize, usize, usize), k: usize) -> Volume {
         let (d, h, w) = shape;
         let data = Array4::from_shape_fn((1, d, h, w), |(_, d, h, w)| {
             ((d * 3 + h * h * (5 + k) + w * 7 + h * w * d) % 97) as f32
         });
-        Volume::new(data, Matrix4::identity())
+        Volume::new(data, VoxelToWorld::identity())
     }
 
     #[test]
@@ -87,9 +86,9 @@ mod tests {
             score(a, b, mask, plan).unwrap_err().to_string()
         };
         assert!(refused(&a, &volume((8, 10, 9), 1), None, &plan).contains("[8, 10, 9]"));
-        let coloured = Volume::new(Array4::zeros((3, 8, 9, 10)), Matrix4::identity());
+        let coloured = Volume::new(Array4::zeros((3, 8, 9, 10)), VoxelToWorld::identity());
         assert!(refused(&coloured, &coloured, None, &plan).contains("channel"));
-        let empty = Volume::new(Array4::zeros((1, 8, 9, 10)), Matrix4::identity());
+        let empty = Volume::new(Array4::zeros((1, 8, 9, 10)), VoxelToWorld::identity());
         assert!(refused(&a, &b, Some(&empty), &plan).contains("mask"));
         assert!(refused(&empty, &b, None, &plan).contains("target"));
         assert!(refused(&a, &b, Some(&volume((8, 9, 11), 1)), &plan).contains("1×8×9×10"));

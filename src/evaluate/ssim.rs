@@ -363,7 +363,7 @@ fn halve(mut image: Array3<f64>) -> Array3<f64> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
+    use crate::volume::VoxelToWorld;
 
     use super::*;
 
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn diversity_is_the_mean_over_pairs() {
-        let volume = |k| Volume::new(field((26, 30, 25), k).insert_axis(Axis(0)), Matrix4::identity());
+        let volume = |k| Volume::new(field((26, 30, 25), k).insert_axis(Axis(0)), VoxelToWorld::identity());
         let found = diversity(&[volume(1), volume(2), volume(3)], 1.0).unwrap();
         assert!((found.mean - 0.840505277949).abs() < 1e-10, "{found:?}");
         assert!((found.standard_deviation - 0.052956705007).abs() < 1e-10, "{found:?}");

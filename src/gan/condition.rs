@@ -20,6 +20,7 @@ impl Conditions {
 
     /// The same, but with features also of values outside the ranges of covariates, of which no network has learned: the sines
     /// go on, and the two outermost bins do so linearly.
+    #[must_use]
     pub fn extrapolating(self) -> Self {
         Self { extrapolates: true, ..self }
     }

@@ -33,6 +33,7 @@ pub struct Case {
 
 /// What a user has of a head's scan.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub enum Input<'a, 'k> {
     /// Voxels `[C, D, H, W]` that are so many times coarser along `[D, H, W]` than the result.
     Coarse(&'a Array4<f32>, [usize; 3]),
@@ -109,6 +110,7 @@ pub struct Example {
 
 /// A measurement that a result can be made consistent with.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Measurement {
     /// Nothing: there is no data consistency.
     Nothing,

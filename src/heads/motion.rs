@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use nalgebra::Matrix4;
 use ndarray::{Array4, Axis, s};
 
 use super::case::{part, part_at};
@@ -16,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use crate::recon::{Sense, least_squares};
 use crate::simulate::degrade::Motion as Moves;
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 
 /// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing there.
 const START: Sense = Sense { lambda: 1e-3, iterations: 12, tolerance: 1e-3 };
@@ -133,7 +132,7 @@ impl Head for Motion {
         let image = subject.scan()?;
         if self.recipe.known {
             let truth = part(image, patch, rng)?;
-            let volume = Volume::new(truth.clone(), Matrix4::identity());
+            let volume = Volume::new(truth.clone(), VoxelToWorld::identity());
             let shots = self.recipe.motion.draw(&volume, rng)?.shots(patch)?;
             let encoding = Encoding { shots: Some(shots), ..Encoding::full(patch, [1.0; 3]) };
             let truth = truth.index_axis_move(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0));
@@ -141,7 +140,7 @@ impl Head for Motion {
             let samples = &operator * truth.clone().into_dyn();
             return Ok(Example { case: Self::by(&operator, encoding, samples), truth: pair(&truth) });
         }
-        let volume = Volume::new(image.clone(), Matrix4::identity());
+        let volume = Volume::new(image.clone(), VoxelToWorld::identity());
         let motion = self.recipe.motion.draw(&volume, rng)?;
         let (truth, first) = part_at(image, patch, rng)?;
         let corrupted = corrupted_part(&volume, motion, first, patch)?;
@@ -166,7 +165,7 @@ mod tests {
                 0.0
             }
         });
-        let volume = Volume::new(image.clone(), Matrix4::identity());
+        let volume = Volume::new(image.clone(), VoxelToWorld::identity());
         for (axis, most) in [(Encoded::H, 3.0), (Encoded::W, 3.0), (Encoded::D, 3.0), (Encoded::H, 8.0)] {
             let random = RandomMotion {
                 rotation_deg: [-most, most],

@@ -1,6 +1,5 @@
 //! Super-resolution: a finer grid than was measured, isotropic or through the slices.
 
-use nalgebra::Matrix4;
 use ndarray::{Array4, Axis as ArrayAxis};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -12,8 +11,8 @@ use crate::config::SuperresRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use crate::simulate::degrade::ProfileShape;
-use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
+use crate::volume::{Volume, VoxelToWorld};
 
 /// Means over several voxels of the truth are measured; the initial estimate is their cubic interpolation.
 #[derive(Clone, Debug)]
@@ -126,7 +125,7 @@ pub fn measure(image: &Array4<f32>, profiles: &[SliceProfile]) -> Array4<f32> {
 
 /// Measured voxels `[C, D, H, W]` on the grid that is `factor` times finer over the same field of view.
 pub fn interpolated(measured: &Array4<f32>, factor: [usize; 3], interpolation: Interpolation) -> Array4<f32> {
-    let coarse = Volume::new(measured.clone(), Matrix4::identity());
+    let coarse = Volume::new(measured.clone(), VoxelToWorld::identity());
     let grid = finer_grid(&Grid::of(&coarse), factor);
     resample(&coarse, &grid, interpolation).data
 }
@@ -141,9 +140,8 @@ pub fn finer_grid(grid: &Grid, factor: [usize; 3]) -> Grid {
         let n = along[axis] as f64;
         fine.dims[axis] *= along[axis];
         first[axis] = -0.5 * (n - 1.0) / n;
-        fine.affine.fixed_view_mut::<3, 1>(0, axis).scale_mut(1.0 / n);
+        fine.affine = fine.affine.stretched(axis, 1.0 / n);
     }
-    let origin = grid.affine * nalgebra::Vector4::new(first[0], first[1], first[2], 1.0);
-    fine.affine.set_column(3, &origin);
+    fine.affine = VoxelToWorld::derived(&fine.affine.steps_mm(), &grid.affine.world_mm(first));
     fine
 }

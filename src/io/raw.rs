@@ -174,7 +174,7 @@ fn plain(path: &Path, array: ArrayD<Complex32>, format: &str, options: &RawOptio
     steps.push("no geometry in the file: upright about the world's origin".to_string());
     let [d, h, w] = lengths;
     let columns = (w as f64 / options.readout_oversampling.unwrap_or(1.0)).round().max(1.0) as usize;
-    let mut image = ImageGrid::upright([columns, h, d], spacing_mm);
+    let mut image = ImageGrid::upright([columns, h, d], spacing_mm)?;
     image.encoded_fov_mm[0] = w as f64 * spacing_mm[0];
     Ok(KSpace {
         sampled: measured(&data),

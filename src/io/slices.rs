@@ -7,13 +7,13 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
-use nalgebra::{Matrix4, Vector3};
+use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array3, ArrayView1, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 
 /// What becomes of colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,11 +77,10 @@ pub fn read(path: &Path, colour: Colour) -> Result<Volume> {
 }
 
 /// Columns to the right, rows to the back, slices upwards, 1 mm each, the middle at the origin.
-fn upright((_, d, h, w): (usize, usize, usize, usize)) -> Matrix4<f64> {
+fn upright((_, d, h, w): (usize, usize, usize, usize)) -> VoxelToWorld {
     let half = |length: usize| (length as f64 - 1.0) / 2.0;
-    let mut affine = Matrix4::from_diagonal(&nalgebra::Vector4::new(1.0, -1.0, 1.0, 1.0));
-    affine.fixed_view_mut::<3, 1>(0, 3).copy_from(&Vector3::new(-half(w), half(h), -half(d)));
-    affine
+    let steps = Matrix3::from_diagonal(&Vector3::new(1.0, -1.0, 1.0));
+    VoxelToWorld::derived(&steps, &Vector3::new(-half(w), half(h), -half(d)))
 }
 
 /// The slices of a folder in natural order.

@@ -23,6 +23,7 @@ pub struct AdamConfig {
 impl AdamConfig {
     /// Corrected for a regulariser that runs every `interval` steps as a step of its own (StyleGAN2, appendix B, lazy
     /// regularisation): with c = k/(k + 1), the step size times c and the decays to the power c. No change for 0.
+    #[must_use]
     pub fn lazy(self, interval: usize) -> Self {
         if interval == 0 {
             return self;

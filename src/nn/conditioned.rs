@@ -36,12 +36,14 @@ impl ConditionedConvConfig {
     }
 
     /// Without the leaky ReLU.
+    #[must_use]
     pub fn linear(mut self) -> Self {
         self.activate = false;
         self
     }
 
     /// Starting at zero.
+    #[must_use]
     pub fn silent(mut self) -> Self {
         self.silent = true;
         self

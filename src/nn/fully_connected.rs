@@ -30,18 +30,21 @@ impl FullyConnectedConfig {
     }
 
     /// With the leaky ReLU after it.
+    #[must_use]
     pub fn activated(mut self) -> Self {
         self.activate = true;
         self
     }
 
     /// With a learning-rate multiplier.
+    #[must_use]
     pub fn with_lr_multiplier(mut self, lr_multiplier: f64) -> Self {
         self.lr_multiplier = lr_multiplier;
         self
     }
 
     /// With an initial bias.
+    #[must_use]
     pub fn with_bias(mut self, bias: f64) -> Self {
         self.bias = bias;
         self

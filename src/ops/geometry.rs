@@ -64,6 +64,7 @@ impl FirPass {
 
     /// The adjoint of this pass over `length` samples: up and down change places, and the padding is mirrored so that
     /// `⟨A x, y⟩ = ⟨x, Aᵀ y⟩`.
+    #[must_use]
     pub fn adjoint(&self, length: usize) -> Self {
         let front = FIR_TAPS as isize - 1 - self.pad[0];
         // The adjoint must return `length` samples: (output·down + front + behind − 4)/up + 1 = length.
@@ -97,6 +98,7 @@ impl Fir {
     }
 
     /// Its adjoint over `grid`.
+    #[must_use]
     pub fn adjoint(&self, grid: [usize; 3]) -> Self {
         Self { passes: [0, 1, 2].map(|a| self.passes[a].map(|pass| pass.adjoint(grid[a]))) }
     }

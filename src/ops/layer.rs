@@ -29,6 +29,7 @@ impl Layer {
     }
 
     /// The same with the leaky ReLU times `gain`.
+    #[must_use]
     pub fn with_gain(self, gain: f64) -> Self {
         Self { gain: Some(gain), ..self }
     }

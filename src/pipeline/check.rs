@@ -7,7 +7,6 @@ use super::pairs::by_name;
 use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::quality_check::{Pair, QualityCheck, UnlikeGrids, Verdict};
-use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti::{self, ReadOptions};
 use crate::text::read_text;
@@ -55,7 +54,7 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
             let scans = [nifti::read_with(&before, &options.read)?, nifti::read_with(&after, &options.read)?];
             let grids = UnlikeGrids::of((&before, &scans[0]), (&after, &scans[1]))?;
             let [before, after] = [(&before, &scans[0]), (&after, &scans[1])]
-                .map(|(path, scan)| segmenter.segment(scan).map_err(|error| in_file(error, path)));
+                .map(|(path, scan)| segmenter.segment(scan).map_err(|error| error.in_file(path)));
             Ok(Pair { name, before: before?, after: after?, grids }.record())
         })?;
         records.extend(record);

@@ -12,7 +12,6 @@ use super::participants::{ages, in_tables, known, tables};
 use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::volumes::Volumes;
-use crate::config::in_file;
 use crate::csv::push_row;
 use crate::error::{Error, Result};
 use crate::evaluate::cohort;
@@ -316,10 +315,10 @@ fn measured(
         let image = cohort.next(&path.display().to_string(), || {
             let scan = space.bring(nifti::read_with(path, &options.read)?);
             let map = (segmenter.interpolation != Interpolation::Nearest)
-                .then(|| IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| in_file(e, path)))
+                .then(|| IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| e.in_file(path)))
                 .transpose()?;
             if derivatives.kept(path)?.is_none() {
-                let segmentation = segmenter.segment(&scan).map_err(|e| in_file(e, path))?;
+                let segmentation = segmenter.segment(&scan).map_err(|e| e.in_file(path))?;
                 derivatives.add(path, &scan, &segmentation)?;
             }
             Ok(map.map(|map| map.apply(scan)))
@@ -369,15 +368,15 @@ fn memorisation_of(
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     #[test]
     fn a_cohort_of_no_brains_is_doubtful() {
         use crate::anatomy::Segmentation;
-        let empty = Segmentation::of_labels(ndarray::Array3::zeros((4, 4, 4)), Matrix4::identity());
+        let empty = Segmentation::of_labels(ndarray::Array3::zeros((4, 4, 4)), VoxelToWorld::identity());
         let volumes = |qualities: &[f64]| -> Vec<Volumes> {
             let of = |&quality: &f64| {
                 let mut volumes = Volumes::of("a", &empty, None);
@@ -403,7 +402,7 @@ mod tests {
         let data = Array4::from_shape_fn((1, 16, 24, 20), |(_, k, j, i)| {
             if (4..12).contains(&k) && (4..20).contains(&j) && (4..16).contains(&i) { 100.0 } else { 0.0 }
         });
-        let brought = space.bring(Volume::new(data, Matrix4::identity()));
+        let brought = space.bring(Volume::new(data, VoxelToWorld::identity()));
         assert_eq!(brought.dims(), [8, 10, 6]);
         assert!(brought.spacing_mm().iter().all(|mm| (mm - 2.0).abs() < 1e-9));
         // The block's volume is kept: 8 x 16 x 12 mm.

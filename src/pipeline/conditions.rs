@@ -75,12 +75,7 @@ impl Drawn {
             }
             for (name, labels) in people {
                 let labels = drawn.with((*labels).clone(), |_, range| range[end]);
-                drawn.encode(&labels).map_err(|e| match e {
-                    Error::Value { key, expected, found, advice } => {
-                        Error::value(format!("{key} of {name}"), expected, found, advice)
-                    }
-                    other => other,
-                })?;
+                drawn.encode(&labels).map_err(|error| error.with_key(|key| format!("{key} of {name}")))?;
             }
         }
         match drawn.ranges.iter().find(|(_, _, [low, high])| low > high) {

@@ -12,6 +12,7 @@ use crate::error::Result;
 /// `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Device {
     /// The processor.
     #[default]

@@ -130,6 +130,7 @@ fn new_folder(path: &Path) -> Result<PathBuf> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StoredType {
     /// float32.
     #[default]
@@ -310,6 +311,6 @@ impl<B: VolumeOps> Network for On<B> {
         let values: Vec<f32> = styles.iter().copied().collect();
         let styles = Tensor::from_data(TensorData::new(values, [1, layers, width]), &self.device);
         let image = self.generator.synthesis.forward(styles, noise);
-        convert::to_volumes(image, &space.affine()).remove(0)
+        convert::to_volumes(image, &space.affine).remove(0)
     }
 }

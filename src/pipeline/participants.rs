@@ -112,15 +112,10 @@ pub fn tables(
 
 /// A covariate's error with the tables that it was read from.
 pub fn in_tables(error: Error, tables: &[Option<Table>; 2]) -> Error {
-    match error {
-        Error::Value { key, expected, found, advice } => {
-            let mut paths: Vec<String> =
-                tables.iter().flatten().map(|table| table.path.display().to_string()).collect();
-            paths.dedup();
-            Error::value(format!("{}: {key}", paths.join(", ")), expected, found, advice)
-        }
-        other => other,
-    }
+    let mut paths: Vec<String> =
+        tables.iter().flatten().map(|table| table.path.display().to_string()).collect();
+    paths.dedup();
+    error.with_key(|key| format!("{}: {key}", paths.join(", ")))
 }
 
 /// What is known of the subjects of these scans; nothing without a table.

@@ -67,7 +67,7 @@ pub fn phantom(options: &Options, progress: &Progress) -> Result<Volume> {
         let found = format!("{shape:?} voxels of {spacing_mm:?} mm");
         return Err(Error::value("--shape, --spacing-mm", "numbers above zero", found, "correct them"));
     }
-    let grid = centred_grid(*shape, *spacing_mm);
+    let grid = centred_grid(*shape, *spacing_mm)?;
     let of_brain = || {
         let volumes_ml =
             brain.volumes_ml()?.into_iter().map(|(tissue, ml)| (format!("{tissue:?}"), json!(ml)));

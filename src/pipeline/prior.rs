@@ -14,7 +14,6 @@ use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
 use super::restore::{Found, Outcome, Scan, along_ras, beside, oriented, save, write};
 use super::restorer::Restoration;
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::gan::Conditions;
 use crate::heads::prior::{self, FitSettings, FitStep, Reconstructed, reconstruct};
@@ -89,6 +88,7 @@ impl Default for Options {
 /// What was measured. Masks are files; for [`Prior::restore`], a volume and an array.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Operator<M = PathBuf, K = PathBuf> {
     /// Means over so many of the generator's voxels along the scan's axes (i, j, k).
     Superres([usize; 3]),
@@ -284,8 +284,7 @@ impl Frame {
             return refused("intensity", "values from -1 to 1", found, advice);
         }
         let [d, h, w] = network.shape();
-        let affine = space.affine();
-        let spacing_mm = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
+        let spacing_mm = space.affine.spacing_mm();
         let normalisation = space.normalisation.unwrap_or_default();
         Ok(Self { dims: [w, h, d], spacing_mm, normalisation })
     }
@@ -299,7 +298,7 @@ impl Frame {
         operator: &Operator<Volume, Array3<bool>>,
         centre: Centre,
     ) -> Result<(Scan, Grid, prior::Operator)> {
-        let in_scan = |error| in_file(error, path);
+        let in_scan = |error: Error| error.in_file(path);
         // Before it is resampled, which would spread what is no signal.
         let (volume, original) = oriented(without_outliers(volume)).map_err(in_scan)?;
         let whole = [1; 3];

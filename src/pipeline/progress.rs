@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 
 /// Something that happened in a job.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// So many of so many are done.
     Done {
@@ -52,6 +53,7 @@ impl<'a> Progress<'a> {
     }
 
     /// The same, cancelled once `flag` is set.
+    #[must_use]
     pub fn cancelled_by(self, flag: &'a AtomicBool) -> Self {
         Self { cancelled: Some(flag), ..self }
     }

@@ -15,7 +15,6 @@ use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::acquisition::operators::sampled::Sampled;
 use crate::acquisition::{Complex32, LinearOperator};
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::evaluate::{Plan, Profile, Scores, score};
 use crate::heads;
@@ -90,6 +89,7 @@ pub enum Maps {
 /// How an image is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Method {
     /// By a classical method.
     Classical(recon::Method),
@@ -157,11 +157,11 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     let reference = kspace.reference.clone();
     progress.tell(Event::Note(&in_a_line(input, &kspace)));
     progress.check()?;
-    let in_input = |error| in_file(error, input);
+    let in_input = |error: Error| error.in_file(input);
     let mut measurement = Measurement::new(kspace, &coils(options)?).map_err(in_input)?;
     if let Some(path) = shots {
         let motion = Records::motion(path)?;
-        let shots = motion.shots(measurement.grid()).map_err(|error| in_file(error, path))?;
+        let shots = motion.shots(measurement.grid()).map_err(|error| error.in_file(path))?;
         measurement = measurement.moved(shots);
     }
     progress.check()?;

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::memory;
 use super::progress::{Event, Progress};
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::volume::Volume;
@@ -67,7 +66,7 @@ pub fn resample(options: &Options, progress: &Progress) -> Result<Volume> {
     let voxels = |dims: [usize; 3]| dims.iter().fold(1u64, |product, &n| product.saturating_mul(n as u64));
     let bytes = voxels(grid.dims).max(voxels(scan.dims())).saturating_mul(BYTES_PER_VOXEL);
     memory::check(bytes, &format!("{:?} voxels", grid.dims), "choose larger voxels")
-        .map_err(|e| in_file(e, input))?;
+        .map_err(|e| e.in_file(input))?;
     progress.check()?;
     let air = scan.data.iter().copied().fold(f32::INFINITY, f32::min);
     let resampled = resample_with(&scan, &grid, *interpolation, air);

@@ -78,6 +78,7 @@ impl Default for Options {
 /// What is to be restored. A mask is a file, or the one of the scan's name in a folder; or for [`Restorer::restore`] a [`Volume`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Problem<M = PathBuf> {
     /// A finer grid: so many times finer along the scan's axes (i, j, k).
     Superres([usize; 3]),

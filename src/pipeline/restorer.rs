@@ -7,7 +7,7 @@ use ndarray::{Array4, Axis, Zip, s};
 use super::device::{Device, on_device};
 use super::memory;
 use super::restore::{Problem, Scan, along_ras, known, oriented, turned};
-use crate::config::{RestorationRecipe, in_file};
+use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
 use crate::heads::{self, Case, Restored, blocks, finer_grid};
 use crate::pretrained::{ImageSpace, TrainedRestorer};
@@ -81,6 +81,7 @@ impl Restorer {
 
     /// The same, which shows the network the voxels of a scan as they are, or else as large as those that it learned on
     /// ([`ImageSpace::other_spacing`]), as it does unless told otherwise.
+    #[must_use]
     pub fn keeping_spacing(self, keeps_spacing: bool) -> Self {
         Self { keeps_spacing, ..self }
     }
@@ -101,7 +102,7 @@ impl Restorer {
         consistency: f64,
     ) -> Result<Restoration> {
         let source = &volume.provenance.source;
-        let in_scan = |error| if source.is_empty() { error } else { in_file(error, Path::new(source)) };
+        let in_scan = |error: Error| if source.is_empty() { error } else { error.in_file(Path::new(source)) };
         let (ras, original) = oriented(volume.clone()).map_err(in_scan)?;
         let normalisation = &self.space.normalisation;
         let finer = match problem {
@@ -178,11 +179,11 @@ impl Restorer {
 
     /// The restoration of a scan as it is.
     fn of_scan(&self, scan: &Scan, problem: &Problem<Volume>, consistency: f64) -> Result<Restoration> {
-        let (case, order) = problem.case(scan, &self.recipe).map_err(|error| match error {
-            Error::Value { key, expected, found, advice } if !key.starts_with("--") => {
-                Error::value(format!("{key} for the weights {}", self.weights), expected, found, advice)
-            }
-            other => other,
+        let (case, order) = problem.case(scan, &self.recipe).map_err(|error| {
+            error.with_key(|key| match key.starts_with("--") {
+                true => key.to_string(),
+                false => format!("{key} for the weights {}", self.weights),
+            })
         })?;
         let Restored { image, null_space, residuals } = (self.restore)(&case, consistency)?;
         let upright =

@@ -263,7 +263,7 @@ mod tests {
     fn the_scale_is_the_least_squares_one() {
         let of = |values: Vec<f32>| {
             let data = ndarray::Array4::from_shape_vec((1, 1, 1, 3), values).unwrap();
-            Volume::new(data, nalgebra::Matrix4::identity())
+            Volume::new(data, crate::volume::VoxelToWorld::identity())
         };
         let (target, prediction) = (of(vec![1.0, 2.0, 9.0]), of(vec![2.0, 4.0, 1.0]));
         assert!((scale_to(&target, &prediction, None) - 19.0 / 21.0).abs() < 1e-12);

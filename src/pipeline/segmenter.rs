@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::device::{Device, on_device};
 use crate::anatomy::Segmentation;
-use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti::{self, ReadOptions};
 use crate::ops::VolumeOps;
@@ -83,7 +82,7 @@ impl Segmenter {
     /// What is wrong with the file.
     pub fn read(&self, path: &Path, read: &ReadOptions) -> Result<(Volume, Segmentation)> {
         let volume = nifti::read_with(path, read)?;
-        let segmentation = self.segment(&volume).map_err(|e| in_file(e, path))?;
+        let segmentation = self.segment(&volume).map_err(|e| e.in_file(path))?;
         Ok((volume, segmentation))
     }
 

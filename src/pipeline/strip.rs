@@ -10,7 +10,6 @@ use super::segmenter::Segmenter;
 use crate::anatomy::Region;
 use crate::anatomy::brain::brain_mask;
 use crate::anatomy::shape::whole;
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, ReadOptions, WriteOptions};
 use crate::volume::Volume;
@@ -40,7 +39,7 @@ pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
     let name = if options.csf { "intracranial" } else { "brain" };
     let region = Region::named(name).expect("a region of the table");
     let scan = nifti::read_with(&options.input, &options.read)?;
-    let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| in_file(e, &options.input))?;
+    let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| e.in_file(&options.input))?;
     let written = |path: &Path, volume: &Volume, options: &WriteOptions| {
         nifti::write(path, volume, options)?;
         progress.tell(Event::Wrote(path));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
-use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
+use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
 use crate::error::{Error, Result};
 use crate::io::bids;
 use crate::io::dataset::{Dataset, manifest};
@@ -98,6 +98,7 @@ enum Inputs {
 
 /// What a run will be.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Plan {
     /// Of a generator.
     Generator {
@@ -455,7 +456,7 @@ fn labelled_scans(
             return Err(Error::file(labels, key, expected, "none or several", advice));
         };
         let scan = without_outliers(nifti::read_with(path, read)?);
-        LabelledScan::new(&file_name(path), scan, &nifti::read_with(map, read)?).map_err(|e| in_file(e, map))
+        LabelledScan::new(&file_name(path), scan, &nifti::read_with(map, read)?).map_err(|e| e.in_file(map))
     };
     learned_from(images, held_out, "scans")?.iter().map(scan).collect()
 }

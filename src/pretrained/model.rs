@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
 
 use super::embedded::GENERATORS;
@@ -12,6 +11,7 @@ use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::{Generator, Population};
 use crate::ops::VolumeOps;
+use crate::volume::VoxelToWorld;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 
 /// Where the arrays of the averaged generator stand in a checkpoint.
@@ -20,8 +20,8 @@ pub const AVERAGE: &str = "G_ema.";
 /// Where synthetic volumes lie and what their values mean: taken from the training set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSpace {
-    /// Voxel to world, by rows.
-    pub affine: [[f64; 4]; 4],
+    /// Where they lie.
+    pub affine: VoxelToWorld,
     /// The typical map from the scans' values to the network's: its inverse brings samples back.
     pub intensity: IntensityMap,
     /// How the values of the training set were brought to the network's; not written down by version 0.1.0, which made them as
@@ -35,13 +35,6 @@ pub struct TrainingSpace {
     /// The distribution of the training people's conditions; none for a network without conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub population: Option<Population>,
-}
-
-impl TrainingSpace {
-    /// Voxel to world.
-    pub fn affine(&self) -> Matrix4<f64> {
-        Matrix4::from_fn(|row, column| self.affine[row][column])
-    }
 }
 
 /// A trained generator.

@@ -88,6 +88,7 @@ impl Measurement {
     }
 
     /// The same of a head that moved from shot to shot, each of which measured places of [`Measurement::grid`].
+    #[must_use]
     pub fn moved(self, shots: Shots) -> Self {
         Self { shots: Some(shots), ..self }
     }

@@ -13,6 +13,7 @@ use crate::error::Result;
 /// A classical method and its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Method {
     /// Zeros where nothing was measured.
     ZeroFilled,

@@ -90,7 +90,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nalgebra::Matrix4;
+    use crate::volume::VoxelToWorld;
     use ndarray::{Array3, Array4, s};
 
     const RED: [u8; 3] = [255, 0, 0];
@@ -103,7 +103,7 @@ mod tests {
     fn block() -> (Volume, Array3<u8>) {
         let mut labels = Array3::zeros((8, 10, 12));
         labels.slice_mut(s![3..5, 3..7, 3..9]).fill(7);
-        (Volume::new(Array4::from_elem((1, 8, 10, 12), 0.5), Matrix4::identity()), labels)
+        (Volume::new(Array4::from_elem((1, 8, 10, 12), 0.5), VoxelToWorld::identity()), labels)
     }
 
     fn painted(image: &RgbImage, colour: [u8; 3]) -> Vec<(u32, u32)> {

@@ -53,17 +53,20 @@ impl<B: VolumeOps> Segmenter<B> {
     }
 
     /// The same with a second network that corrects it.
+    #[must_use]
     pub fn corrected_by(self, detail: Detail<B>) -> Self {
         Self { detail: Some(detail), ..self }
     }
 
     /// The same with its labels refined by the scan ([`refine()`]), as they are unless told otherwise, or without.
+    #[must_use]
     pub fn refining(self, refines: bool) -> Self {
         Self { refines, ..self }
     }
 
     /// The same for heads that lie along the axes of their grids, as samples of a generator do: no other axes are tried, which
     /// takes a look for each of 24 where a volume shows no head.
+    #[must_use]
     pub fn along_the_grid(self) -> Self {
         Self { straightens: false, ..self }
     }
@@ -260,12 +263,12 @@ fn most_likely(logits: &[f32], places: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use burn::backend::Flex;
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
     use crate::nn::Init;
     use crate::random::{Purpose, normal, stream};
+    use crate::volume::VoxelToWorld;
 
     /// In memory the first axis runs backwards, as after a flip in place.
     #[test]
@@ -275,7 +278,7 @@ mod tests {
         let segmenter = Segmenter::<Flex>::new(network, config, [16; 3], "test".into(), Default::default());
         let values = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 24 * 20 * 22);
         let data = Array4::from_shape_vec((1, 24, 20, 22), values).unwrap();
-        let mut flipped = Volume::new(data, Matrix4::identity());
+        let mut flipped = Volume::new(data, VoxelToWorld::identity());
         flipped.data.invert_axis(Axis(3));
         let plain = Volume::new(flipped.data.as_standard_layout().into_owned(), flipped.affine);
         let found = segmenter.segment(&flipped).unwrap();

@@ -19,6 +19,7 @@ pub struct Interval {
 
 impl Interval {
     /// All three times a positive factor.
+    #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self { estimate: self.estimate * factor, low: self.low * factor, high: self.high * factor }
     }

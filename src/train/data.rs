@@ -67,12 +67,9 @@ impl Reals {
         }
         let conditions = Conditions::new(&recipe.conditions);
         let encode = |i: usize| {
-            conditions.encode(&dataset.entry(i).labels).map_err(|e| match e {
-                Error::Value { key, expected, found, advice } => {
-                    Error::value(format!("{} of {}", key, dataset.entry(i).name), expected, found, advice)
-                }
-                other => other,
-            })
+            conditions
+                .encode(&dataset.entry(i).labels)
+                .map_err(|error| error.with_key(|key| format!("{key} of {}", dataset.entry(i).name)))
         };
         let vectors = if conditions.width() == 0 { Vec::new() } else { all((0..dataset.len()).map(encode))? };
         let seed = recipe.training.seed;
@@ -97,20 +94,19 @@ impl Reals {
 
     /// Voxel size along `(D, H, W)`.
     pub fn spacing_mm(&self) -> [f64; 3] {
-        let affine = self.dataset.affine();
-        [2, 1, 0].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm())
+        let [i, j, k] = self.dataset.spacing_mm();
+        [k, j, i]
     }
 
     /// What a generator that learned from this dataset needs to know of it.
     pub fn space(&self) -> TrainingSpace {
-        let affine = self.dataset.affine();
         let maps = || (0..self.len()).map(|i| &self.dataset.entry(i).intensity);
         let median = |value: fn(&IntensityMap) -> f64| {
             upper_median(maps().map(value).collect()).expect("a dataset has volumes")
         };
         let labels: Vec<_> = (0..self.len()).map(|i| &self.dataset.entry(i).labels).collect();
         TrainingSpace {
-            affine: std::array::from_fn(|row| std::array::from_fn(|column| affine[(row, column)])),
+            affine: self.dataset.affine(),
             intensity: IntensityMap {
                 scale: median(|map| map.scale),
                 offset: median(|map| map.offset),

@@ -262,8 +262,6 @@ fn step<B: VolumeOps>(
     drop(batch);
     let mut numbers = BTreeMap::new();
     let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
-    type Run<B> = fn(&mut State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
-    type Terms<'a, B> = &'a [(bool, Run<B>)];
     let adversarial = !recipe.coverage.is_alone(state.counters.images);
     let path_length = adversarial && due(training.path_length_interval);
     let discriminator = recipe.coverage.has_discriminator(state.counters.images);
@@ -278,22 +276,7 @@ fn step<B: VolumeOps>(
     let frozen = state.origin.as_ref().map_or(Vec::new(), |origin| origin.frozen_in_discriminator(recipe));
     set_rates(state, recipe);
     for (of_generator, terms) in phases {
-        let mut sum = Named::new();
-        for (_, run) in terms.iter().filter(|(due, _)| *due) {
-            for batch in &batches {
-                let outcome = run(state, &context, batch);
-                add(&mut sum, outcome.gradients, 1.0 / rounds as f64);
-                for (name, value) in outcome.numbers {
-                    if !value.is_finite() {
-                        let problem = format!("{name} is {value}");
-                        let advice =
-                            "lower the learning rates or raise γ, and start again from the last checkpoint";
-                        return Err(Error::Training { step: at, problem, advice: advice.into() });
-                    }
-                    *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
-                }
-            }
-        }
+        let mut sum = gradients(state, &context, &batches, terms, &mut numbers)?;
         if sum.is_empty() {
             continue;
         }
@@ -319,6 +302,42 @@ fn step<B: VolumeOps>(
     Ok(numbers)
 }
 
+/// A term of a loss, of one micro-batch.
+type Term<B> = fn(&mut State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
+/// Terms, and whether each is due.
+type Terms<'a, B> = &'a [(bool, Term<B>)];
+
+/// The gradients of the terms that are due, summed, each the mean over `batches`; `numbers` gains what they tell.
+///
+/// # Errors
+/// [`Error::Training`] for a number that is not finite.
+fn gradients<B: VolumeOps>(
+    state: &mut State<B>,
+    context: &Context<B>,
+    batches: &[MicroBatch<B>],
+    terms: Terms<B>,
+    numbers: &mut BTreeMap<&'static str, f64>,
+) -> Result<Named<B>> {
+    let part = 1.0 / batches.len() as f64;
+    let mut sum = Named::new();
+    for (_, term) in terms.iter().filter(|(due, _)| *due) {
+        for batch in batches {
+            let outcome = term(state, context, batch);
+            add(&mut sum, outcome.gradients, part);
+            for (name, value) in outcome.numbers {
+                if !value.is_finite() {
+                    let problem = format!("{name} is {value}");
+                    let advice =
+                        "lower the learning rates or raise γ, and start again from the last checkpoint";
+                    return Err(Error::Training { step: context.step, problem, advice: advice.into() });
+                }
+                *numbers.entry(name).or_insert(0.0) += value * part;
+            }
+        }
+    }
+    Ok(sum)
+}
+
 /// Sets the step sizes of a run that began with another network's weights, while they rise.
 fn set_rates<B: VolumeOps>(state: &mut State<B>, recipe: &Recipe) {
     let part = rise(state.counters.step, recipe.training.steps_of(recipe.transfer.ramp_kimg));
@@ -339,7 +358,7 @@ impl<B: VolumeOps> Training<'_, B> {
             let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), &self.device);
             let condition = people.condition(i % people.len(), &self.device);
             let image = self.state.average.forward(z, condition, Truncation::OFF, Noise::None);
-            volumes.extend(convert::to_volumes(image, &self.space.affine()));
+            volumes.extend(convert::to_volumes(image, &self.space.affine));
         }
         volumes
     }

@@ -142,6 +142,7 @@ pub trait Trainable {
 
 /// What the loop tells while it runs.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// It starts at this step of so many, resumed from a checkpoint if it is not zero.
     Started {

@@ -235,10 +235,10 @@ impl Best {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     fn line(numbers: &[(&str, f64)]) -> Numbers {
         numbers.iter().map(|(name, value)| (format!("{PREFIX}{name}"), *value)).collect()
@@ -272,7 +272,7 @@ mod tests {
         let volume = |value: f32| {
             let data =
                 Array4::from_shape_fn((1, 2, 2, 2), |(_, d, ..)| if d == 0 { value } else { 9.0 * value });
-            Volume::new(data, Matrix4::identity())
+            Volume::new(data, VoxelToWorld::identity())
         };
         let tissue = Array3::from_shape_fn((2, 2, 2), |(d, ..)| d == 0);
         assert_eq!(distances(&[volume(1.0), volume(4.0)], &volume(2.0), &tissue), [1.0, 2.0]);

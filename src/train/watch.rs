@@ -7,6 +7,7 @@ use crate::volume::Volume;
 
 /// Something that makes it useless to go on as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Warning {
     /// The discriminator tells synthetic from real so surely that the generator learns nothing more from it.
     DiscriminatorWon,

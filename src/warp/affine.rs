@@ -51,6 +51,7 @@ impl Affine {
     }
 
     /// The map that applies `inner` to an index, then `self`.
+    #[must_use]
     pub fn after(&self, inner: &Self) -> Self {
         Self([0, 1, 2].map(|a| {
             let row = self.0[a];

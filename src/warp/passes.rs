@@ -42,6 +42,7 @@ impl WarpPass {
     }
 
     /// The transposed pass, which is also the derivative.
+    #[must_use]
     pub fn transposed(&self) -> Self {
         Self { adjoint: !self.adjoint, ..self.clone() }
     }

@@ -78,6 +78,7 @@ impl Rigid {
 
     /// The same motion for a part of the grid whose centre lies `offset_mm` along `(i, j, k)` from the whole's: it turns about
     /// the part's centre, and so is shifted by (R − 1)·offset besides.
+    #[must_use]
     pub fn of_part(&self, offset_mm: [f64; 3]) -> Self {
         let radians = self.rotation_deg.map(f64::to_radians);
         let turn = [Vector3::x_axis(), Vector3::y_axis(), Vector3::z_axis()]

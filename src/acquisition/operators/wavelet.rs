@@ -80,6 +80,7 @@ impl Wavelet {
 
     /// The transform of the image rolled back by `shift` voxels (periodic in the padded shape): cycle spinning (Coifman
     /// and Donoho 1995) averages or alternates over such shifts.
+    #[must_use]
     pub fn shifted(&self, shift: [usize; 3]) -> Self {
         Self { shift, ..self.clone() }
     }

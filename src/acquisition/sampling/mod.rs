@@ -107,6 +107,7 @@ impl Mask {
     ///
     /// # Panics
     /// If the shapes differ.
+    #[must_use]
     pub fn intersect(mut self, other: &Self) -> Self {
         assert_eq!(self.sampled.dim(), other.sampled.dim(), "masks of two shapes");
         self.sampled.zip_mut_with(&other.sampled, |a, b| *a &= b);
@@ -121,6 +122,7 @@ impl Mask {
 /// A way of sampling and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Pattern {
     /// Columns as in the fastMRI challenge.
     #[serde(rename = "fastmri")]

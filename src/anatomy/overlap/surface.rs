@@ -73,7 +73,7 @@ struct Surface {
 impl Surface {
     /// Of a region in a box; none without voxels.
     fn of(fraction: &Fraction) -> Option<Self> {
-        let columns = fraction.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+        let columns = fraction.grid.affine.steps_mm();
         let spacing_mm: Vector3<f64> = Vector3::from_fn(|axis, _| columns.column(axis).norm());
         let mut pieces = Vec::new();
         let mut numbers = Array3::from_elem(fraction.mask.raw_dim(), NONE);
@@ -89,7 +89,7 @@ impl Surface {
         Some(Self {
             pieces,
             nearest: nearest(numbers, spacing_mm.into()),
-            to_voxel: fraction.grid.affine.try_inverse()?,
+            to_voxel: fraction.grid.affine.inverse(),
             flat_mm: FLAT_VOXELS * spacing_mm.max(),
         })
     }
@@ -132,9 +132,9 @@ fn neighbours(at: [usize; 3]) -> [[[usize; 3]; 2]; 3] {
 /// The surface at a voxel `[D, H, W]`: along the fall of the fraction from its middle, as far as a flat border lies from
 /// which the blur leaves this fraction there, and at most the size of the voxel.
 fn piece(fraction: &Fraction, at: [usize; 3], spacing_mm: &Vector3<f64>) -> Piece {
-    let directions = fraction.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+    let directions = fraction.grid.affine.steps_mm();
     let centre = directions * Vector3::new(at[2] as f64, at[1] as f64, at[0] as f64)
-        + fraction.grid.affine.fixed_view::<3, 1>(0, 3);
+        + fraction.grid.affine.origin_mm();
     let around = neighbours(at);
     let fall: Vector3<f64> = Vector3::from_fn(|axis, _| {
         let [before, after] = around[2 - axis].map(|at| f64::from(fraction.values[at]));

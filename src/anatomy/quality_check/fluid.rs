@@ -35,10 +35,10 @@ fn is_stripped(segmentation: &Segmentation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array3;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// A brain of 100 voxels with so many voxels of head.
     fn with_head(voxels: usize) -> Segmentation {
@@ -50,7 +50,7 @@ mod tests {
             };
             structure.index() as u8
         });
-        Segmentation::of_labels(labels, Matrix4::identity())
+        Segmentation::of_labels(labels, VoxelToWorld::identity())
     }
 
     #[test]

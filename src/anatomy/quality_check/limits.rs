@@ -70,7 +70,7 @@ impl QualityCheck {
     /// [`Error::File`] with the key's path if it is no valid file of limits.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let check: Self = settings::parse(text, path)?;
-        check.validate().map_err(|error| settings::in_file(error, path))?;
+        check.validate().map_err(|error| error.in_file(path))?;
         Ok(check)
     }
 

@@ -101,11 +101,12 @@ fn brain_centre(labels: &ArrayView3<u8>, axis: Axis) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
+    use nalgebra::{Matrix3, Vector3};
     use ndarray::Array3;
 
     use super::*;
     use crate::anatomy::structures::Structure;
+    use crate::volume::VoxelToWorld;
 
     /// A lopsided brain, away from the middle of its field of view.
     fn brain() -> Array3<u8> {
@@ -121,7 +122,7 @@ mod tests {
         })
     }
 
-    fn found(after: Array3<u8>, affine: Matrix4<f64>) -> SidesCheck {
+    fn found(after: Array3<u8>, affine: VoxelToWorld) -> SidesCheck {
         let before = Segmentation::of_labels(brain(), affine);
         SidesCheck::of(&before, &Segmentation::of_labels(after, affine))
     }
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn each_change_of_sides_is_told_by_its_name() {
-        let ras = Matrix4::identity();
+        let ras = VoxelToWorld::identity();
         for (after, expected) in [
             (brain(), Sides::Kept),
             (exchanged(&flipped(&brain())), Sides::Mirrored),
@@ -157,15 +158,15 @@ mod tests {
         let shifted = |labels: &Array3<u8>| {
             Array3::from_shape_fn(labels.dim(), |(z, y, x)| if x >= 5 { labels[[z, y, x - 5]] } else { 0 })
         };
-        assert_eq!(found(shifted(&brain()), Matrix4::identity()).found, Sides::Kept);
-        let check = found(shifted(&exchanged(&flipped(&brain()))), Matrix4::identity());
+        assert_eq!(found(shifted(&brain()), VoxelToWorld::identity()).found, Sides::Kept);
+        let check = found(shifted(&exchanged(&flipped(&brain()))), VoxelToWorld::identity());
         assert_eq!((check.found, check.mirrored), (Sides::Mirrored, 1.0));
     }
 
     #[test]
     fn another_grid_neither_hides_a_mirror_nor_makes_one() {
-        let before = Segmentation::of_labels(brain(), Matrix4::identity());
-        let half = Matrix4::new_translation(&[0.5; 3].into());
+        let before = Segmentation::of_labels(brain(), VoxelToWorld::identity());
+        let half = VoxelToWorld::identity().with_origin_at([0.5; 3]);
         for (after, expected) in [(brain(), Sides::Kept), (exchanged(&flipped(&brain())), Sides::Mirrored)] {
             let check = SidesCheck::of(&before, &Segmentation::of_labels(after, half));
             assert_eq!(check.found, expected, "{check:?}");
@@ -175,7 +176,8 @@ mod tests {
     #[test]
     fn the_axis_from_left_to_right_is_read_from_the_affine() {
         // Voxel axis j = H runs from left to right here, i to the front.
-        let turned = Matrix4::new(0., 1., 0., 0., 1., 0., 0., 0., 0., 0., 1., 0., 0., 0., 0., 1.);
+        let steps = Matrix3::new(0., 1., 0., 1., 0., 0., 0., 0., 1.);
+        let turned = VoxelToWorld::from_axes(&steps, &Vector3::zeros()).unwrap();
         let turn = |labels: Array3<u8>| labels.permuted_axes([0, 2, 1]).as_standard_layout().into_owned();
         let before = Segmentation::of_labels(turn(brain()), turned);
         let after = Segmentation::of_labels(turn(exchanged(&flipped(&brain()))), turned);

@@ -22,6 +22,7 @@ pub enum Direction {
 /// A reason for doubt, with the numbers that it rests on. Displayed as a sentence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "flag", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Flag {
     /// No voxel of brain.
     NoBrain,

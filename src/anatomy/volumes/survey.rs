@@ -89,7 +89,7 @@ fn centres(segmentation: &Segmentation) -> ([u64; STRUCTURES], [Option<[f64; 3]>
     }
     let centre = |[count, i, j, k]: [u64; 4]| {
         let place =
-            segmentation.affine * Vector4::new(i as f64, j as f64, k as f64, count as f64) / count as f64;
+            *segmentation.affine * Vector4::new(i as f64, j as f64, k as f64, count as f64) / count as f64;
         (count > 0).then(|| place.xyz().into())
     };
     (sums.map(|sum| sum[0]), sums.map(centre))
@@ -97,8 +97,7 @@ fn centres(segmentation: &Segmentation) -> ([u64; STRUCTURES], [Option<[f64; 3]>
 
 /// The ends of the brain along the axes of the field of view, by layers as thick as a voxel of the labels.
 fn ends(segmentation: &Segmentation, field_of_view: &Grid) -> Vec<End> {
-    let seen =
-        field_of_view.affine.try_inverse().expect("an affine that can be inverted") * segmentation.affine;
+    let seen = field_of_view.affine.inverse() * *segmentation.affine;
     // Thickness of a layer in voxels of the field of view: what one voxel of the labels spans there.
     let thickness = [0, 1, 2].map(|axis| seen.fixed_view::<1, 3>(axis, 0).abs().sum());
     let layers = layers(segmentation, field_of_view.dims, &seen, thickness);
@@ -108,7 +107,7 @@ fn ends(segmentation: &Segmentation, field_of_view: &Grid) -> Vec<End> {
     let mut ends = Vec::new();
     for (world, directions) in DIRECTIONS.into_iter().enumerate() {
         let axis = facing.voxel_axis(world);
-        let layer_mm = thickness[axis] * field_of_view.affine.fixed_view::<3, 1>(0, axis).norm();
+        let layer_mm = thickness[axis] * field_of_view.spacing_mm()[axis];
         for (high, counts) in layers[axis].iter().enumerate() {
             let Some(first) = counts.iter().position(|&count| count > 0) else { continue };
             // The first layer of labels that lie across the grid of the scan may be one in part.

@@ -14,6 +14,7 @@ const FACTOR_MAX: usize = 8;
 /// What is restored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum HeadRecipe {
     /// A finer grid.
     Superres(SuperresRecipe),

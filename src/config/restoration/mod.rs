@@ -18,7 +18,7 @@ pub use network::{Between, CascadeRecipe, RestorerRecipe, Upsampling};
 pub use unpaired::UnpairedRecipe;
 
 use super::validation::{above_zero, adam_betas, at_least_one, not_below_zero, probability, within};
-use super::{in_file, parse, to_toml};
+use super::{parse, to_toml};
 use crate::error::{Error, Result};
 
 /// Most networks of a cascade.
@@ -135,7 +135,7 @@ impl RestorationRecipe {
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let mut recipe: Self = parse(text, path)?;
         recipe.complete_discriminator(text);
-        recipe.validate().map_err(|e| in_file(e, path))?;
+        recipe.validate().map_err(|e| e.in_file(path))?;
         Ok(recipe)
     }
 

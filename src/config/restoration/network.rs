@@ -42,6 +42,7 @@ pub enum Between {
 /// A restoration network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum RestorerRecipe {
     /// Residual blocks at one scale.
     Residual {

@@ -66,6 +66,7 @@ impl Lattice {
     }
 
     /// The same function on spans of half the length: knots are inserted in the middle of every span.
+    #[must_use]
     pub fn refined(&self) -> Self {
         Self((0..3).fold(self.0.clone(), |coarse, axis| {
             let mut shape = coarse.raw_dim();

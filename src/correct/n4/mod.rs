@@ -86,15 +86,6 @@ impl N4Options {
             let advice = "correct the channels one by one";
             return refuse("image", "one channel", volume.channels().to_string(), advice);
         }
-        let spacing = volume.spacing_mm();
-        if !spacing.iter().all(|mm| mm.is_finite() && *mm > 0.0) {
-            return refuse(
-                "image",
-                "voxels with a size",
-                format!("{spacing:?} mm"),
-                "repair the image's affine",
-            );
-        }
         if self.shrink == 0 {
             return refuse("shrink", "1 or more", "0".into(), "1 takes every voxel, 4 is usual");
         }
@@ -118,8 +109,9 @@ impl N4Options {
             }
         }
         let finest_mm = self.spline_mm / 2_f64.powi(self.iterations.len().min(1000) as i32 - 1);
-        let points: f64 =
-            (0..3).map(|axis| volume.dims()[axis] as f64 * spacing[axis] / finest_mm + 4.0).product();
+        let points: f64 = (0..3)
+            .map(|axis| volume.dims()[axis] as f64 * volume.spacing_mm()[axis] / finest_mm + 4.0)
+            .product();
         if points > CONTROL_POINTS_MAX {
             let found = format!("{} levels down to {finest_mm} mm", self.iterations.len());
             return refuse("spline_mm", "a smooth field", found, "give longer spans or fewer levels");

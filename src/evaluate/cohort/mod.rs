@@ -192,6 +192,7 @@ impl Cohort {
 
     /// The same subjects with each value changed: what an alteration (ventricles × 1.2) would make of the cohort. A
     /// change that makes a value infinite makes it missing.
+    #[must_use]
     pub fn altered(&self, change: impl Fn(&Quantity, f64) -> f64) -> Self {
         let mut altered = self.clone();
         for (quantity, column) in altered.quantities.iter().zip(&mut altered.columns) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A measure of realism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Metric {
     /// [`frechet_distance`](super::frechet_distance).
     FrechetDistance,

@@ -201,11 +201,11 @@ impl Realism {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::{Array2, Array4};
 
     use super::golden::golden;
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     fn fast() -> Protocol {
         Protocol { repeats: 20, ..Protocol::default() }
@@ -302,7 +302,7 @@ mod tests {
             let data = Array4::from_shape_fn((1, 12, 13, 12), |(_, d, h, w)| {
                 ((d * 31 + h * 17 + w * 7 + d * h * w * k) % 13) as f32 / 13.0
             });
-            Volume::new(data, Matrix4::identity())
+            Volume::new(data, VoxelToWorld::identity())
         };
         let reals: Vec<Volume> = (1..9).map(volume).collect();
         let synthetic = [3, 3, 3, 4].map(volume);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -11,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
 use crate::io::nifti::ReadOptions;
 use crate::text::read_text;
+use crate::volume::VoxelToWorld;
 use crate::volume::crop::Centre;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::Orientation;
@@ -79,8 +79,8 @@ pub struct Entry {
     pub sha256: String,
     /// SHA-256 of the prepared voxels as stored.
     pub voxels_sha256: String,
-    /// Voxel to world of the prepared grid, by rows.
-    pub affine: [[f64; 4]; 4],
+    /// Where the voxels of the prepared grid lie.
+    pub affine: VoxelToWorld,
     /// The grid of the source.
     pub original: Original,
     /// From raw to normalised values.
@@ -97,8 +97,8 @@ pub struct Entry {
 pub struct Original {
     /// Voxels along `(i, j, k)`.
     pub dims: [usize; 3],
-    /// Voxel to world, by rows.
-    pub affine: [[f64; 4]; 4],
+    /// Where they lie.
+    pub affine: VoxelToWorld,
     /// Where its axes point.
     pub orientation: Orientation,
 }
@@ -117,29 +117,6 @@ impl Settings {
     pub fn read(&self) -> ReadOptions {
         ReadOptions { frame: self.frame, nan_to_zero: self.nan_to_zero }
     }
-}
-
-impl Entry {
-    /// Voxel to world of the prepared grid.
-    pub fn affine(&self) -> Matrix4<f64> {
-        from_rows(&self.affine)
-    }
-}
-
-impl Original {
-    /// Voxel to world of the source.
-    pub fn affine(&self) -> Matrix4<f64> {
-        from_rows(&self.affine)
-    }
-}
-
-/// A matrix by rows, as the manifest holds it.
-pub(super) fn rows(matrix: &Matrix4<f64>) -> [[f64; 4]; 4] {
-    std::array::from_fn(|row| std::array::from_fn(|column| matrix[(row, column)]))
-}
-
-fn from_rows(rows: &[[f64; 4]; 4]) -> Matrix4<f64> {
-    Matrix4::from_fn(|row, column| rows[row][column])
 }
 
 impl Manifest {

@@ -13,7 +13,7 @@ mod stored;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nalgebra::Matrix4;
+use nalgebra::{Matrix3, Vector3};
 
 pub use manifest::{Entry, Failure, Manifest, Original, Settings};
 pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare};
@@ -21,7 +21,7 @@ pub use sources::scan_sha256;
 
 use crate::error::{Error, Result};
 use crate::stats::upper_median;
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 use stored::Stamp;
 
 /// By what part voxels of two sets that are compared may differ in size.
@@ -98,13 +98,11 @@ impl Dataset {
 
     /// The affine for volumes made by a network that learned from this dataset: axes along RAS+, the dataset's
     /// voxel size (where volumes kept their own, the median of them), world origin at the grid's centre.
-    pub fn affine(&self) -> Matrix4<f64> {
+    pub fn affine(&self) -> VoxelToWorld {
         let spacing = self.spacing_mm();
-        let mut affine = Matrix4::from_diagonal(&[spacing[0], spacing[1], spacing[2], 1.0].into());
-        for (axis, size) in spacing.iter().enumerate() {
-            affine[(axis, 3)] = -size * (self.manifest.settings.shape[axis] as f64 - 1.0) / 2.0;
-        }
-        affine
+        let shape = self.manifest.settings.shape;
+        let origin = Vector3::from_fn(|axis, _| -spacing[axis] * (shape[axis] as f64 - 1.0) / 2.0);
+        VoxelToWorld::derived(&Matrix3::from_diagonal(&spacing.into()), &origin)
     }
 
     /// Size of the voxels along (i, j, k): the dataset's, or where volumes kept their own the median of them.
@@ -149,7 +147,7 @@ impl Dataset {
 
     fn median_spacing_mm(&self) -> [f64; 3] {
         [0, 1, 2].map(|axis| {
-            let norm = |entry: &Entry| entry.affine().fixed_view::<3, 1>(0, axis).norm();
+            let norm = |entry: &Entry| entry.affine.spacing_mm()[axis];
             upper_median(self.manifest.entries.iter().map(norm).collect()).unwrap_or(1.0)
         })
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, rows};
+use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings};
 use super::sources::{Scan, Sources, scan_sha256};
 use super::stored;
 use crate::error::{Error, Result};
@@ -295,7 +295,7 @@ fn prepare_scan(scan: &Scan, settings: &Settings, correction: Option<&Correction
         source: scan.path.display().to_string(),
         sha256,
         voxels_sha256: stored::voxels_sha256(&volume),
-        affine: rows(&volume.affine),
+        affine: volume.affine,
         original,
         intensity,
         steps: volume.provenance.steps.clone(),
@@ -312,10 +312,7 @@ fn prepared(
     correction: Option<&Correction>,
 ) -> Result<(Volume, Original, IntensityMap)> {
     // A volume knows no file; say which it is.
-    let of_file = |error| match error {
-        Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
-        other => other,
-    };
+    let of_file = |error: Error| error.in_file(path);
     let volume = if slices::is_slice(path) {
         slices::read(path, Colour::Keep)?
     } else {
@@ -324,7 +321,7 @@ fn prepared(
     // Before it is resampled, which would spread what is no signal.
     let volume = without_outliers(volume);
     let background = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
-    let (dims, affine) = (volume.dims(), rows(&volume.affine));
+    let (dims, affine) = (volume.dims(), volume.affine);
     let (mut volume, orientation) = to_ras(volume);
     let original = Original { dims, affine, orientation };
     if let Some(correction) = correction {

@@ -73,7 +73,7 @@ pub(crate) fn read(path: &Path, file: &Hdf5, group: &str, options: &RawOptions) 
     let calibration = options.calibration.unwrap_or(encoding.embedded_calibration);
     let imaging = imaging(&all.readouts, number, calibration, &mut steps);
     let readouts = select(path, imaging, three_d, options, &mut steps)?;
-    let placed = geometry::place(&readouts, encoding, three_d);
+    let placed = geometry::place(&readouts, encoding, three_d).map_err(|error| error.in_file(path))?;
     steps.extend(placed.notes);
 
     let grid = Grid { path, table: &table, encoding, three_d, slices: &placed.slices };

@@ -6,7 +6,7 @@ use nalgebra::{Matrix4, Quaternion, UnitQuaternion, Vector4};
 use nifti::NiftiHeader;
 
 use crate::error::{Error, Result};
-use crate::volume::{World, right_angled};
+use crate::volume::{VoxelToWorld, World};
 
 /// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms may lie
 /// apart: more than rounding makes.
@@ -197,7 +197,7 @@ impl Header {
     ///
     /// The sform if its code is set, else the qform, else voxel sizes about the grid's centre with x to the left:
     /// the convention of ANALYZE, which the tools of the field share for files that say nothing.
-    pub fn affine(&self, path: &Path) -> Result<(Matrix4<f64>, &'static str)> {
+    pub fn affine(&self, path: &Path) -> Result<(VoxelToWorld, &'static str)> {
         let (affine, from, field) = if self.sform_code > 0 {
             (self.sform(path)?, "sform", "srow_x, srow_y, srow_z")
         } else if self.qform_code > 0 {
@@ -207,10 +207,13 @@ impl Header {
         };
         let mut affine = affine * self.millimetres(path)?;
         affine[(3, 3)] = 1.0;
-        if let Some(problem) = singular(&affine) {
-            let advice = "set a valid orientation, for instance with fslorient, nibabel or 3D Slicer";
-            return Err(Error::file(path, field, "three independent voxel axes", problem, advice));
-        }
+        let affine = VoxelToWorld::new(affine).map_err(|error| match error {
+            Error::Value { expected, found, .. } => {
+                let advice = "set a valid orientation, for instance with fslorient, nibabel or 3D Slicer";
+                Error::file(path, field, expected, found, advice)
+            }
+            other => other,
+        })?;
         Ok((affine, from))
     }
 
@@ -221,13 +224,13 @@ impl Header {
 
     /// What in the header contradicts itself or cannot be used, and what was made of it, a line each; `affine` is in use, and the
     /// values are of a type that is scaled.
-    pub fn doubts(&self, path: &Path, affine: &Matrix4<f64>, scaled: bool) -> Vec<String> {
+    pub fn doubts(&self, path: &Path, affine: &VoxelToWorld, scaled: bool) -> Vec<String> {
         let mut doubts = Vec::new();
         if scaled && !self.scl_slope.is_finite() {
             doubts.push(format!("scl_slope is {}: values are taken as they are stored", self.scl_slope));
         }
         let (Ok((extents, _)), Ok(mm)) = (self.extents(path), self.millimetres(path)) else { return doubts };
-        let sizes = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
+        let sizes = affine.spacing_mm();
         if self.sform_code > 0 {
             let pixdim = [1, 2, 3].map(|axis| self.pixdim[axis].abs() * mm);
             let differs = |axis: usize| {
@@ -252,7 +255,7 @@ impl Header {
                     |axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((at >> axis) & 1) as f64 },
                 )
             };
-            let apart = (0..8).map(|at| ((affine - other) * corner(at)).norm()).fold(0.0, f64::max);
+            let apart = (0..8).map(|at| ((**affine - other) * corner(at)).norm()).fold(0.0, f64::max);
             let mirrored = |m: &Matrix4<f64>| m.fixed_view::<3, 3>(0, 0).determinant() < 0.0;
             // Forms of two worlds may well differ; not in which side is left.
             let one_world = self.sform_code == self.qform_code || self.sform_code.max(self.qform_code) <= 2;
@@ -263,7 +266,7 @@ impl Header {
                 doubts.push(format!("sform and qform disagree by up to {apart:.1} mm: the sform is used"));
             }
         }
-        if !right_angled(affine) {
+        if !affine.right_angled() {
             doubts.push("voxel axes are not at right angles: a sheared grid, which is straightened where it is resampled".into());
         }
         doubts
@@ -348,24 +351,6 @@ impl Header {
             )),
         }
     }
-}
-
-/// What makes `affine` useless as a grid's axes, if anything.
-pub(super) fn singular(affine: &Matrix4<f64>) -> Option<String> {
-    if affine.iter().any(|value| !value.is_finite()) {
-        return Some("a matrix with values that are not finite".into());
-    }
-    let axes = affine.fixed_view::<3, 3>(0, 0);
-    let sizes = [0, 1, 2].map(|axis| axes.column(axis).norm());
-    let volume = sizes.iter().product::<f64>();
-    // Relative to the volume of a box with these sides, so that small voxels are not called singular.
-    if !volume.is_normal() || axes.determinant().abs() < 1e-6 * volume {
-        return Some(format!(
-            "a singular matrix (axes of {:.3}, {:.3}, {:.3} mm that do not span a volume)",
-            sizes[0], sizes[1], sizes[2]
-        ));
-    }
-    None
 }
 
 /// Whether the voxels are in the same file, from the magic.

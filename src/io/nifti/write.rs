@@ -9,13 +9,14 @@ use flate2::write::GzEncoder;
 use nalgebra::{Matrix3, Matrix4, Rotation3, UnitQuaternion};
 use nifti::{Endianness, NiftiHeader};
 
-use super::header::{SIZE_1, singular};
+use super::header::SIZE_1;
 use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
 use crate::volume::Volume;
 
 /// How voxels are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DataType {
     /// float32, the values as they are.
     #[default]
@@ -219,10 +220,6 @@ fn header(path: &Path, frames: &[Volume], options: &WriteOptions, code: Code) ->
                 let advice = "crop or resample the volume";
                 Error::file(path, format!("dim[{}]", n + 1), "1 to 32767", extent.to_string(), advice)
             })?;
-    }
-    if let Some(problem) = singular(&volume.affine) {
-        let advice = "give the volume a valid affine";
-        return Err(Error::file(path, "affine", "three independent voxel axes", problem, advice));
     }
     if options.description.len() > 79 {
         let found = format!("{} bytes", options.description.len());

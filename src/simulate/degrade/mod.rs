@@ -44,6 +44,7 @@ const NOISE_IMAGINARY: u64 = 3;
 /// A degradation whose parameters are drawn: what a chain is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Degradation {
     /// Rigid motion between shots.
     Motion(RandomMotion),
@@ -64,6 +65,7 @@ pub enum Degradation {
 /// A degradation with all its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Applied {
     /// Rigid motion between shots.
     Motion(Motion),

@@ -98,10 +98,7 @@ impl ThickSlices {
         let voxel_axis = 2 - self.slices.axis;
         let mut first = [0.0; 3];
         first[voxel_axis] = self.slices.centre_voxels(0, volume.dims()[voxel_axis]);
-        let mut affine = volume.affine;
-        let origin = volume.world_mm(first);
-        (0..3).for_each(|row| affine[(row, 3)] = origin[row]);
-        affine.fixed_view_mut::<3, 1>(0, voxel_axis).scale_mut(self.slices.factor as f64);
+        let affine = volume.affine.with_origin_at(first).stretched(voxel_axis, self.slices.factor as f64);
         let step =
             format!("slices of {} voxels each along {:?}", self.slices.factor, ALL_AXES[self.slices.axis]);
         let slices = Volume { data, affine, provenance: volume.provenance.clone() }.with_step(step);

@@ -102,7 +102,7 @@ impl BrainPhantom {
             return Err(Error::value("step_mm", "0.25 to 8", found, "1 is fine enough"));
         }
         let dims = [192.0, 224.0, 192.0].map(|mm: f64| (mm * self.head_scale / step_mm).round() as usize);
-        let grid = centred_grid(dims, [step_mm; 3]);
+        let grid = centred_grid(dims, [step_mm; 3])?;
         let anatomy = Anatomy::new(self);
         let rows: Vec<[f64; TISSUES]> = (0..dims[1] * dims[2])
             .into_par_iter()
@@ -174,7 +174,7 @@ struct Sampler {
 
 impl Sampler {
     fn new(grid: &Grid) -> Self {
-        let spacing = [0, 1, 2].map(|axis| grid.affine.fixed_view::<3, 1>(0, axis).norm());
+        let spacing = grid.spacing_mm();
         // A slice far thicker than any head is sampled no finer than 64 times.
         let points = spacing.map(|mm| ((mm / 2.0 - 1e-6).ceil().clamp(1.0, 64.0)) as usize);
         let width = (0..3).map(|a| spacing[a] / points[a] as f64).sum::<f64>() / 3.0;

@@ -108,17 +108,14 @@ impl Ellipsoids {
     /// continuous object, so that what lies beyond the grid's band is cut off and not folded back.
     ///
     /// # Errors
-    /// As [`Ellipsoids::check`]; [`Error::Value`] for a grid whose affine is singular.
+    /// As [`Ellipsoids::check`].
     pub fn kspace_on(&self, grid: &Grid) -> Result<Array3<Complex32>> {
         self.check()?;
-        let axes = grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
-        let Some(to_frequency) = axes.transpose().try_inverse() else {
-            let advice = "give each axis a length and a direction of its own";
-            return Err(Error::value("grid", "an affine that can be inverted", format!("{axes}"), advice));
-        };
+        let axes = grid.affine.steps_mm();
+        let to_frequency = grid.affine.voxels_of(&Matrix3::identity()).transpose();
         let [w, h, d] = grid.dims;
         let middle = Vector3::from(grid.dims.map(|n| (n / 2) as f64));
-        let centre = axes * middle + grid.affine.fixed_view::<3, 1>(0, 3);
+        let centre = axes * middle + grid.affine.origin_mm();
         let voxel: f64 =
             if self.planar { axes.fixed_view::<2, 2>(0, 0).determinant() } else { axes.determinant() };
         let scale = 1.0 / (voxel.abs() * ((w * h * d) as f64).sqrt());
@@ -233,7 +230,7 @@ impl Inside {
             shrink.z = 0.0;
         }
         let to_ball = Matrix3::from_diagonal(&shrink) * turn(shape).transpose();
-        let origin = grid.affine.fixed_view::<3, 1>(0, 3) - Vector3::from(shape.centre_mm);
+        let origin = grid.affine.origin_mm() - Vector3::from(shape.centre_mm);
         let (shift, to_ball) = (to_ball * origin, to_ball * grid.affine.fixed_view::<3, 3>(0, 0));
         let corner = |signs: [f64; 3]| (to_ball * Vector3::from(signs) * 0.5).norm();
         let signs = [[1.0, 1.0, 1.0], [1.0, 1.0, -1.0], [1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]];

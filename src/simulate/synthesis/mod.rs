@@ -205,11 +205,10 @@ fn cut(image: &mut [f32], target: &mut [u8], [d, h, w]: [usize; 3], rng: &mut im
 
 #[cfg(test)]
 pub(super) mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
-    use crate::volume::Volume;
+    use crate::volume::{Volume, VoxelToWorld};
 
     /// Skull, fluid, cortex of either side and white matter, within each other; the left half lies at low x.
     pub fn map() -> LabelMap {
@@ -236,7 +235,7 @@ pub(super) mod tests {
                 _ => 0.0,
             }
         });
-        LabelMap::new("phantom", Volume::new(data, Matrix4::identity())).unwrap()
+        LabelMap::new("phantom", Volume::new(data, VoxelToWorld::identity())).unwrap()
     }
 
     /// Nothing moves, nothing is coarse.

@@ -50,7 +50,7 @@ impl LabelledScan {
             let found = format!("{} of them", scan.channels());
             return Err(Error::value(format!("channels of {name}"), "one", found, "give one image"));
         }
-        if scan.data.dim() != labels.data.dim() || (scan.affine - labels.affine).abs().max() > 1e-3 {
+        if scan.data.dim() != labels.data.dim() || (*scan.affine - *labels.affine).abs().max() > 1e-3 {
             let (expected, found) = (format!("{:?}", scan.dims()), format!("{:?}", labels.dims()));
             let advice = "give a label map on the grid of its scan";
             return Err(Error::value(format!("grid of the label map of {name}"), expected, found, advice));
@@ -128,11 +128,11 @@ impl LabelledScan {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::{Matrix4, Vector3};
     use ndarray::Array4;
 
     use super::super::tests::still;
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// A head of 2 mm: a ball of white matter whose left half is at low x, a ventricle in its middle, fluid around it.
     fn scan() -> (Volume, Volume) {
@@ -165,7 +165,7 @@ mod tests {
             24 => 30.0,
             _ => 0.0,
         });
-        let affine = Matrix4::new_nonuniform_scaling(&Vector3::new(2.0, 2.0, 2.0));
+        let affine = (0..3).fold(VoxelToWorld::identity(), |affine, axis| affine.stretched(axis, 2.0));
         (Volume::new(image, affine), Volume::new(labels, affine))
     }
 
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn another_grid_is_refused() {
         let (image, mut labels) = scan();
-        labels.affine[(0, 3)] += 1.0;
+        labels.affine = labels.affine.with_origin_at([0.5, 0.0, 0.0]);
         let error = LabelledScan::new("sub-01", image, &labels).unwrap_err().to_string();
         assert!(error.contains("sub-01") && error.contains("grid"), "{error}");
     }

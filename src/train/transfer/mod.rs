@@ -100,8 +100,8 @@ impl Source {
         let space: Option<TrainingSpace> =
             weights.metadata.get("space").and_then(|text| serde_json::from_str(text).ok());
         let spacing_mm = space.map(|space| {
-            let affine = space.affine();
-            [2, 1, 0].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm())
+            let [i, j, k] = space.affine.spacing_mm();
+            [k, j, i]
         });
         Ok(Self { weights, recipe, path_mean, spacing_mm, sha256 })
     }
