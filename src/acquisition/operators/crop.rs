@@ -27,7 +27,8 @@ pub fn centred(mut x: ComplexArray, shape: &[usize]) -> ComplexArray {
     y
 }
 
-/// Where the part that lines of `n` and `m` places with a common centre share starts in either, and its length.
+/// The overlap of lines of `n` and `m` places with a common centre: its start in the first, in the second, and its
+/// length.
 pub fn common(n: usize, m: usize) -> (usize, usize, usize) {
     if n > m { (n / 2 - m / 2, 0, m) } else { (0, m / 2 - n / 2, n) }
 }
@@ -40,7 +41,7 @@ pub struct Crop {
 }
 
 impl Crop {
-    /// From arrays of shape `input` to such of shape `output`.
+    /// The operator from arrays of shape `input` to arrays of shape `output`.
     ///
     /// # Panics
     /// If the ranks differ.

@@ -35,12 +35,12 @@ impl Rigid {
     /// No motion.
     pub const IDENTITY: Self = Self { rotation_deg: [0.0; 3], translation_mm: [0.0; 3] };
 
-    /// The map from a voxel of the moved image to where it lay before, in indices `(d, h, w)` of a grid `[D, H, W]` with
-    /// voxels of `spacing_mm` along `(i, j, k)`.
+    /// The map from a voxel of the moved image to where it lay before, in indices `(d, h, w)` of a grid `[D, H, W]`
+    /// with voxels of `spacing_mm` along `(i, j, k)`.
     ///
     /// # Errors
-    /// [`Error::Value`] if a number is not finite, if the whole turn is more than 60°, or if the motion leaves the plane of
-    /// a grid that is one voxel thick.
+    /// [`Error::Value`] if a number is not finite, if the whole turn is more than 60°, or if the motion leaves the
+    /// plane of a grid that is one voxel thick.
     pub fn source(&self, grid: [usize; 3], spacing_mm: [f64; 3]) -> Result<Affine> {
         let [about_i, about_j, about_k] = self.rotation_deg;
         let numbers = self.rotation_deg.iter().chain(&self.translation_mm);
@@ -76,8 +76,8 @@ impl Rigid {
         Ok(back.after(&Affine::shift([2, 1, 0].map(|axis| -self.translation_mm[axis] / spacing_mm[axis]))))
     }
 
-    /// The same motion for a part of the grid whose centre lies `offset_mm` along `(i, j, k)` from the whole's: it turns about
-    /// the part's centre, and so is shifted by (R − 1)·offset besides.
+    /// The same motion for a part of the grid whose centre lies `offset_mm` along `(i, j, k)` from the whole's: it
+    /// turns about the part's centre, and so is shifted by (R − 1)·offset besides.
     pub fn of_part(&self, offset_mm: [f64; 3]) -> Self {
         let radians = self.rotation_deg.map(f64::to_radians);
         let turn = [Vector3::x_axis(), Vector3::y_axis(), Vector3::z_axis()]
@@ -106,11 +106,11 @@ pub fn moved<V: Voxel>(image: &Array3<V>, rigid: &Rigid, spacing_mm: [f64; 3]) -
     Ok(moved.resample(&moved.passes, image.clone()))
 }
 
-/// What an image is made of: real numbers or complex ones, which are moved part by part.
+/// The type of a voxel, real or complex; real and imaginary parts are moved separately.
 pub trait Voxel: Copy + Send + Sync + Default {
-    /// The real parts, and behind them the imaginary ones where there are such.
+    /// The real parts of all voxels, followed by the imaginary parts of complex ones.
     fn parts(image: &[Self]) -> Vec<f32>;
-    /// The image of these parts.
+    /// The inverse of [`Voxel::parts`].
     fn join(parts: &[f32]) -> Vec<Self>;
 }
 

@@ -52,7 +52,7 @@ pub struct Wavelet {
 }
 
 impl Wavelet {
-    /// Of images of this shape, over those of `axes` that have more than one voxel, in so many levels.
+    /// The transform of images of this shape, over those of `axes` that have more than one voxel.
     ///
     /// # Panics
     /// If an axis is not below three.
@@ -91,7 +91,7 @@ impl Wavelet {
         shape
     }
 
-    /// Coefficients of an image that has the padded shape, in place.
+    /// Coefficients of an image of the padded shape, in place.
     ///
     /// # Panics
     /// If it has another shape.
@@ -225,7 +225,10 @@ fn scatter(row: &Row, lines: &mut ArrayViewMut2<'_, Complex32>, i: usize) {
     }
 }
 
-/// `x` in the low corner of zeros of a larger shape.
+/// `x` in the low corner of an array of zeros of a larger shape.
+///
+/// # Panics
+/// If `shape` is shorter than `x` along an axis.
 pub fn pad(x: &Array3<Complex32>, shape: [usize; 3]) -> Array3<Complex32> {
     let mut padded = Array3::zeros(shape);
     Zip::from(padded.slice_each_axis_mut(|at| Slice::from(..x.len_of(at.axis))))
@@ -234,7 +237,10 @@ pub fn pad(x: &Array3<Complex32>, shape: [usize; 3]) -> Array3<Complex32> {
     padded
 }
 
-/// The low corner of this shape.
+/// The low corner of `x` of a smaller shape: the adjoint of [`pad`].
+///
+/// # Panics
+/// If `shape` is longer than `x` along an axis.
 pub fn crop(x: &Array3<Complex32>, shape: [usize; 3]) -> Array3<Complex32> {
     x.slice_each_axis(|at| Slice::from(..shape[at.axis.index()])).as_standard_layout().into_owned()
 }

@@ -81,14 +81,14 @@ fn code_points(name: &str) -> Vec<u32> {
     name.chars().map(u32::from).collect()
 }
 
-/// Draw-sites of this module: the `phase` of their streams, with the axes in the low bits so that two patterns that meet
-/// in an [`Pattern::And`] do not share draws.
+/// Draw-sites of this module: the `phase` of their streams, with the axes in the low bits so that two patterns that
+/// meet in an [`Pattern::And`] do not share draws.
 const GAUSSIAN: u64 = 0x5a00;
 const POISSON: u64 = 0x5a10;
 const RADIAL: u64 = 0x5a20;
 const SPIRAL: u64 = 0x5a30;
 
-/// Which places are measured, and what was asked for.
+/// The measured places of k-space, and the acceleration that was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     /// `[D, H, W]`, DC at ⌊n/2⌋ of every axis.
@@ -98,7 +98,7 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// What the mask really is.
+    /// The mask's figures: real acceleration, calibration region, side lobe.
     pub fn report(&self) -> Report {
         Report { nominal: self.nominal, ..Report::of(&self.sampled) }
     }
@@ -135,9 +135,9 @@ pub enum Pattern {
     Spiral(Spiral),
     /// A lattice whose rows are shifted.
     Caipi(Caipi),
-    /// One part of an axis.
+    /// A contiguous part of an axis from one end.
     PartialFourier(PartialFourier),
-    /// What all of these measure.
+    /// The intersection of several patterns.
     And {
         /// At least one.
         patterns: Vec<Pattern>,
