@@ -1,4 +1,4 @@
-//! The draw of one sample's operations.
+//! The random draw of one sample's operations.
 
 use std::ops::Range;
 use std::sync::Arc;
