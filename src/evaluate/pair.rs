@@ -1,4 +1,4 @@
-//! Target and prediction as measures take them.
+//! Target and prediction, checked for the measures.
 
 use ndarray::{Array3, Axis};
 
