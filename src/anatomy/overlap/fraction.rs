@@ -1,4 +1,4 @@
-//! Which part of every place belongs to a region: its voxels, blurred so far that where they happen to lie shows no more.
+//! The fraction of a region at every place: its voxels, blurred so that the result does not depend on the grid.
 
 use nalgebra::{Matrix4, Vector4};
 use ndarray::{Array3, Axis, Slice};
@@ -10,8 +10,9 @@ use crate::volume::resample::{Grid, blur};
 use crate::volume::with_origin_at;
 
 /// Standard deviation of the blur in voxels, those of the coarser grid along each axis. A label says of a border only
-/// which voxels it runs between; over a neighbourhood of this size those errors cancel, while a displacement of the border
-/// by less than the blur is left as it is: two flat borders a distance apart enclose the same volume blurred as sharp.
+/// which voxels it runs between; over a neighbourhood of this size those errors cancel, while a displacement of the
+/// border by less than the blur is left as it is: two flat borders a distance apart enclose the same volume blurred as
+/// sharp.
 const BLUR_VOXELS: f64 = 0.85;
 
 /// First and one past the last voxel of a box along `(i, j, k)`; it may reach beyond its grid.
@@ -117,8 +118,8 @@ pub(super) fn finer(grid: &Grid, other: &Matrix4<f64>) -> Grid {
     finer
 }
 
-/// Along each axis of the grid at `affine` the spacing of the grid at `other`: that of the axis which runs most nearly the
-/// same way, in millimetres.
+/// Along each axis of the grid at `affine` the spacing of the grid at `other`: that of the axis which runs most nearly
+/// the same way, in millimetres.
 fn spacings_along(affine: &Matrix4<f64>, other: &Matrix4<f64>) -> [f64; 3] {
     let there = lengths(other);
     [0, 1, 2].map(|axis| {

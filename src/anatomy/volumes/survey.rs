@@ -1,5 +1,4 @@
-//! Where the structures of a segmentation lie, in which components, and where the brain ends: the facts that plausibility is
-//! judged by.
+//! Places and components of the structures of a segmentation, and faces of the brain: the facts for the flags.
 
 use nalgebra::{Matrix4, Vector4};
 use ndarray::{Array2, Array3};
