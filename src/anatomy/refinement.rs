@@ -15,7 +15,7 @@ pub struct Refinement {
     pub noise_sd: f64,
     /// Sharpness of the scan on that grid; below 0.125 it was interpolated from coarser voxels.
     pub sharpness: Option<f64>,
-    /// Mean and standard deviation of the intensity of each group's components.
+    /// Mean and standard deviation of the intensity of each group's Gaussian components.
     pub intensities: BTreeMap<Group, Vec<[f64; 2]>>,
     /// The network's mean probability over its ventricles.
     pub ventricle_confidence: Option<f64>,
