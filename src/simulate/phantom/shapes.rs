@@ -1,5 +1,5 @@
-//! Smooth shapes as signed distances in millimetres, below zero inside, exact to first order at the surface: what the
-//! brain phantom is put together from.
+//! Smooth shapes as signed distances in millimetres, below zero inside, exact to first order at the surface: the parts
+//! of the brain phantom.
 
 /// A point or a vector, `(x, y, z)` in millimetres.
 pub type Point = [f32; 3];
@@ -38,7 +38,7 @@ impl Blob {
         Self { pitch, yaw, ..self }
     }
 
-    /// The same about the same centre, `factor` as large.
+    /// This ellipsoid with radii times `factor`.
     pub fn grown(self, factor: f32) -> Self {
         Self { radii: self.radii.map(|r| r * factor), ..self }
     }
@@ -69,7 +69,8 @@ impl Blob {
     }
 }
 
-/// The distance to a tube through `knots`, each `[x, y, z, radius]`, the radius linear between them; radii times `scale`.
+/// The distance to a tube through `knots`, each `[x, y, z, radius]`, the radius linear between them; radii times
+/// `scale`.
 pub fn tube(p: Point, knots: &[[f32; 4]], scale: f32) -> f32 {
     knots.windows(2).fold(f32::INFINITY, |nearest, ends| {
         let [a, b] = [ends[0], ends[1]];
@@ -82,13 +83,13 @@ pub fn tube(p: Point, knots: &[[f32; 4]], scale: f32) -> f32 {
     })
 }
 
-/// The union of two shapes, rounded over about `k` millimetres where they meet.
+/// The union of two shapes, smoothed over about `k` millimetres where they meet.
 pub fn union(a: f32, b: f32, k: f32) -> f32 {
     let overlap = (k - (a - b).abs()).max(0.0) / k;
     a.min(b) - 0.25 * k * overlap * overlap
 }
 
-/// What of `a` is not in `b`, rounded over about `k` millimetres.
+/// The difference of `a` and `b`, smoothed over about `k` millimetres.
 pub fn without(a: f32, b: f32, k: f32) -> f32 {
     -union(-a, b, k)
 }
