@@ -1,4 +1,4 @@
-//! From what the user names (a scan, a folder, a BIDS tree, a list) to scans with unique names.
+//! The scans of a user's inputs (a scan, a folder, a BIDS tree, a list), with unique names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -182,7 +182,7 @@ fn name(path: &Path, level: usize) -> String {
     name.trim_start_matches('.').to_string()
 }
 
-/// SHA-256 of a scan's file; of both, for a pair.
+/// SHA-256 of a scan's file, of both files for a `.hdr`/`.img` pair, in hexadecimal.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read, [`Error::File`] for a folder.

@@ -1,4 +1,4 @@
-//! Where an ISMRMRD image lies in the world, from the positions and directions of its readouts.
+//! The affine of an ISMRMRD image, from the positions and directions of its readouts.
 
 use nalgebra::{Matrix4, Vector3};
 
@@ -6,13 +6,13 @@ use super::acquisitions::Readout;
 use super::xml::Encoding;
 use crate::volume::ImageGrid;
 
-/// Slices in the order in which they lie along the slice direction, and the grid of their image.
+/// Slices in their order along the slice direction, and the grid of their image.
 pub struct Placed {
     /// The counters of the slices, one for each place along `D`; one for a slab.
     pub slices: Vec<usize>,
     /// The grid.
     pub image: ImageGrid,
-    /// What the reader should know of it, one line each.
+    /// Notes on the geometry, one line each.
     pub notes: Vec<String>,
 }
 
@@ -23,11 +23,12 @@ const TOLERANCE: f64 = 1e-3;
 /// Positions beyond this, or that are no numbers, are not believed.
 const FARTHEST_MM: f64 = 1e5;
 
-/// Places the image of `readouts` (all of it imaging, at least one), of a slab if `three_d`, of slices otherwise.
+/// The grid of the image of `readouts` (all of [`Role::Imaging`](super::acquisitions::Role::Imaging), at least one), of
+/// a slab if `three_d`, of slices otherwise.
 ///
-/// ISMRMRD gives the centre of each slice or slab and the directions of its axes in LPS. That centre is the point
-/// which the gradients do not turn, so it is voxel ⌊n/2⌋ along a transformed axis. Slices are sorted by where they
-/// lie; their spacing is that of their positions.
+/// ISMRMRD has the centre of each slice or slab and the directions of its axes in LPS. That centre has no phase from
+/// the gradients, so it is voxel ⌊n/2⌋ along a transformed axis. Slices are sorted by their positions, which also give
+/// their spacing.
 pub fn place(readouts: &[&Readout], encoding: &Encoding, three_d: bool) -> Placed {
     let mut slices: Vec<(usize, Vector3<f64>)> = Vec::new();
     for readout in readouts {
