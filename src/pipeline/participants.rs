@@ -1,4 +1,4 @@
-//! What is known of the subjects of two cohorts: rows of participants.tsv, matched to scans.
+//! Rows of participants.tsv for the subjects of two cohorts, matched to scans.
 
 use std::path::{Path, PathBuf};
 
@@ -123,12 +123,12 @@ pub fn in_tables(error: Error, tables: &[Option<Table>; 2]) -> Error {
     }
 }
 
-/// What is known of the subjects of these scans; nothing without a table.
+/// The table's rows for the subjects of these scans; empty rows without a table.
 pub fn known(table: Option<&Table>, scans: &[PathBuf]) -> Vec<Known> {
     table.map_or_else(|| vec![Known::new(); scans.len()], |table| table.rows(scans))
 }
 
-/// Each subject's age in years; none where it is not known or no number.
+/// Each subject's age in years; `None` where it is missing or no number.
 pub fn ages(known: &[Known]) -> Vec<Option<f64>> {
     known.iter().map(|row| row.get(AGE)?.parse().ok().filter(|age: &f64| age.is_finite())).collect()
 }
