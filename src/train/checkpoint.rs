@@ -1,4 +1,4 @@
-//! Checkpoints: everything a run carries, in one safetensors file.
+//! Checkpoints: the whole state of a run in one safetensors file.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The blocks of a page as HTML. Whatever comes from outside is escaped here.
+//! The blocks of a page as HTML, with all texts escaped.
 
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
-/// The name under which section `number` of this title is linked.
+/// The anchor of section `number` with this title.
 pub fn slug(title: &str, number: usize) -> String {
     let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let words: Vec<_> = words.map(str::to_ascii_lowercase).chain([(number + 1).to_string()]).collect();
