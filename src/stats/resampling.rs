@@ -9,7 +9,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::{Sample, quantile, sample, steps};
 use crate::random::{Purpose, permutation, stream};
 
-/// An estimate and the ends of its interval.
+/// An estimate and the lower and upper end of its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     pub estimate: f64,
@@ -18,12 +18,12 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// All three times a positive factor.
+    /// The estimate and both ends times a positive factor.
     pub fn scaled(self, factor: f64) -> Self {
         Self { estimate: self.estimate * factor, low: self.low * factor, high: self.high * factor }
     }
 
-    /// Wilson's score interval (1927), of 95 %, of a share of trials.
+    /// The share `count / trials` with Wilson's score interval (1927) of 95 %.
     pub fn of_share(count: usize, trials: usize) -> Self {
         let (n, share, z) = (trials as f64, count as f64 / trials as f64, 1.959_963_984_540_054_f64);
         let centre = (share + z * z / (2.0 * n)) / (1.0 + z * z / n);
