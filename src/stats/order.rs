@@ -41,7 +41,8 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
 }
 
-/// The middle value; of an even number the greater of the two in the middle, so that it is one of the values. None of none.
+/// The middle value; of an even number the greater of the two in the middle, so that it is one of the values. None of
+/// none.
 pub fn upper_median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()

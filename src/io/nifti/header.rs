@@ -8,8 +8,8 @@ use nifti::NiftiHeader;
 use crate::error::{Error, Result};
 use crate::volume::{World, right_angled};
 
-/// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms may lie
-/// apart: more than rounding makes.
+/// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms
+/// may lie apart: more than rounding makes.
 const TOLERANCE: f64 = 0.01;
 const APART: f64 = 0.05;
 
@@ -219,8 +219,8 @@ impl Header {
         World::of_code(if self.sform_code > 0 { self.sform_code } else { self.qform_code })
     }
 
-    /// What in the header contradicts itself or cannot be used, and what was made of it, a line each; `affine` is in use, and the
-    /// values are of a type that is scaled.
+    /// What in the header contradicts itself or cannot be used, and what was made of it, a line each; `affine` is in
+    /// use, and the values are of a type that is scaled.
     pub fn doubts(&self, path: &Path, affine: &Matrix4<f64>, scaled: bool) -> Vec<String> {
         let mut doubts = Vec::new();
         if scaled && !self.scl_slope.is_finite() {
