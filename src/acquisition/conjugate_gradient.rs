@@ -29,7 +29,7 @@ pub trait Vector: Clone {
     /// `a / b`.
     fn ratio(a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar;
 
-    /// The scalar as a number; none where it stays on a device, so that no tolerance can stop the iterations.
+    /// The scalar as a number; `None` if it stays on a device, where no tolerance can stop the iterations.
     fn number(a: &Self::Scalar) -> Option<f64>;
 }
 

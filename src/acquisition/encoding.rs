@@ -1,7 +1,7 @@
 //! A measurement in plain data, from which its operator is built: on the host here, on a device by the heads.
 //!
-//! An image `x` `[D, H, W]` is measured as `y = Σ_s P_s·F·C·Z·B·M_s·x`: at shot s it lies where the motion `M_s` has
-//! put it; `B` blurs it into slices; `Z` pads it to the encoded field of view; `C` weights it by the coils; `F` is the
+//! An image `x` `[D, H, W]` is measured as `y = Σ_s P_s·F·C·Z·B·M_s·x`: `M_s` moves it to its position at shot s; `B`
+//! blurs it into slices; `Z` pads it to the encoded field of view; `C` weights it by the coils; `F` is the
 //! Fourier transform over some axes, Cartesian or along a trajectory; and `P_s` keeps what shot s measured. Any of them
 //! may be missing.
 
@@ -39,7 +39,7 @@ pub struct Encoding {
     /// cut to, about its centre: readout oversampling and the like.
     #[serde(default)]
     pub encoded: Option<[usize; 3]>,
-    /// Sensitivities of the coils on the encoded grid, `[coils, D, H, W]`; one coil that sees all where there are none.
+    /// Sensitivities of the coils on the encoded grid, `[coils, D, H, W]`; `None`: one coil of sensitivity 1.
     #[serde(default, with = "maps")]
     pub coil_maps: Option<Array4<Complex32>>,
     /// Which of the axes D, H, W are Fourier-transformed.
@@ -183,7 +183,7 @@ impl Encoding {
         }
     }
 
-    /// The same of an image that lies still.
+    /// The operator for an image that does not move.
     fn still(&self) -> Result<Operator> {
         let [d, h, w] = self.grid();
         let (sliced, grid, coils) = (self.sliced(), self.grid(), [self.coils(), d, h, w]);
@@ -214,7 +214,7 @@ impl Encoding {
     }
 }
 
-/// An image as what one coil sees that sees all.
+/// An image `[D, H, W]` as that of one coil of sensitivity 1, `[1, D, H, W]`.
 struct OneCoil {
     image: [usize; 3],
     coils: [usize; 4],

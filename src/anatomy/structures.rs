@@ -68,7 +68,7 @@ pub enum Structure {
     /// The accumbens area.
     LeftAccumbens,
     RightAccumbens,
-    /// Hypothalamus, subthalamus, substantia nigra and what lies around them (FreeSurfer's "VentralDC").
+    /// Hypothalamus, subthalamus, substantia nigra and the tissue around them (FreeSurfer's "VentralDC").
     LeftVentralDiencephalon,
     RightVentralDiencephalon,
     LeftCerebellarCortex,

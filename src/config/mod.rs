@@ -226,7 +226,7 @@ impl Default for TrainingRecipe {
 pub struct OutputRecipe {
     /// Number of synthetic volumes in a picture of samples.
     pub sample_grid: usize,
-    /// Number of a picture's volumes whose structures are measured for the log; none for slices.
+    /// Number of a picture's volumes whose structures are measured for the log; ignored for slices.
     pub anatomy_samples: usize,
     /// Thousands of volumes from one picture to the next.
     pub snapshot_kimg: f64,

@@ -3,8 +3,8 @@
 //! Reisenhofer, Bosse, Kutyniok and Wiegand 2018, <https://doi.org/10.1016/j.image.2017.11.001>, on intensities from 0
 //! to 255: the slice is halved by means of 2 × 2 pixels; coefficients of the two finer of three Haar scales are
 //! compared (equation 6, constant C), those of the third weigh the comparison (equation 9), and a logistic curve of
-//! steepness α goes before the mean and its inverse after it (equation 11). At the border images go on with zeros, and
-//! an even filter reaches one pixel further down and to the right, as in the authors' MATLAB.
+//! steepness α goes before the mean and its inverse after it (equation 11). Images are padded with zeros, and an
+//! even filter reaches one pixel further down and to the right, as in the authors' MATLAB.
 //!
 //! In three dimensions the index is not defined. For a volume, [`score`](super::score()) reports the mean over the
 //! slices along each of the three axes, and its detail says so.

@@ -7,7 +7,7 @@
 //! halved. 1 for equal images; above 1 where the prediction has more contrast. Not symmetric.
 //!
 //! In three dimensions it is not defined. For a volume, [`score`](super::score()) reports the mean over the slices
-//! along each of the three axes, and its detail says so.
+//! along each of the three axes (in the `calgary` profile along one), and its detail says so.
 
 use ndarray::ArrayView2;
 

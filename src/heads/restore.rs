@@ -18,8 +18,8 @@ const OVERLAP: usize = 32;
 const BLOCK: usize = 96;
 const BLOCK_OF_SLICES: [usize; 3] = [8, 512, 512];
 
-/// The grid of the blocks that [`restore`] applies the network of `recipe` to, and the multiple that it is of, `[D, H,
-/// W]` each.
+/// The grid of the blocks that [`restore`] applies the network of `recipe` to, and the multiple that it is of,
+/// `[D, H, W]` each.
 pub fn blocks(recipe: &RestorationRecipe) -> ([usize; 3], [usize; 3]) {
     let multiple = recipe.multiple();
     let block = if recipe.flat() { BLOCK_OF_SLICES } else { [BLOCK; 3] };

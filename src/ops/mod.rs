@@ -54,8 +54,8 @@ use crate::warp::WarpPass;
 /// Shapes are documented at the functions of the same name without `volume_`, which networks call; their gradients are
 /// in the table of this module.
 pub trait VolumeOps: Backend {
-    /// The block length L in the layout of [`Features`], for a number of channels and a type; 1 is plain `[N, C, D, H,
-    /// W]`.
+    /// The block length L in the layout of [`Features`], for a number of channels and a type; 1 is plain
+    /// `[N, C, D, H, W]`.
     fn channel_block(_channels: usize, _dtype: DType) -> usize {
         1
     }

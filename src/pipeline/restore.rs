@@ -308,7 +308,7 @@ impl Scan {
         from_ras(volume, &self.original)
     }
 
-    /// The same of a difference of images, which has no offset.
+    /// As [`Self::back`] for a difference of images: the scale of intensities is undone, not the offset.
     pub fn back_difference(&self, image: Array4<f32>, grid: &Grid) -> Volume {
         let scale = self.intensity.scale as f32;
         let provenance = self.volume.provenance.clone();

@@ -100,8 +100,8 @@ fn combine(acquired: &Acquired<'_>, x: ComplexArray) -> Array3<crate::acquisitio
 /// The image of the measured half of k-space, weighted 0 to 2: the real part relative to the phase of the symmetric
 /// centre, times that phase. That real part may be negative.
 ///
-/// The coils are combined by their sensitivities, which take up their own phases. The head must lie still, and an axis
-/// be measured from one end to beyond the centre.
+/// The coils are combined by their sensitivities, which include their phases. There must be no motion, and one axis
+/// must be measured from one end to beyond the centre.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Homodyne;
 

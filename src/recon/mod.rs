@@ -1,8 +1,8 @@
 //! Reconstruction: from undersampled k-space to an image.
 //!
-//! | Method | What it does | Coils |
+//! | Method | Principle | Coils |
 //! |---|---|---|
-//! | [`ZeroFilled`] | the adjoint: what was not measured is zero | any |
+//! | [`ZeroFilled`] | the adjoint: samples that were not measured are zero | any |
 //! | [`Sense`] | least squares by conjugate gradients, Tikhonov-regularised | any |
 //! | [`Grappa`] | fills k-space by kernels learned from its calibrated centre | several |
 //! | [`L1Wavelet`] | least squares + λ‖wavelet details‖₁ by FISTA | any |

@@ -37,8 +37,8 @@ pub struct Moves<'a> {
 }
 
 impl<'a> Acquired<'a> {
-    /// A measurement `kspace` `[coils, D, H, W]` of a head that lay still, with the sampling mask `sampled` `[D, H,
-    /// W]`, the coil sensitivities `maps` `[coils, D, H, W]`, and k-space along `axes`, some of 1, 2 and 3.
+    /// A measurement `kspace` `[coils, D, H, W]` of a head that lay still, with the sampling mask `sampled`
+    /// `[D, H, W]`, the coil sensitivities `maps` `[coils, D, H, W]`, and k-space along `axes`, some of 1, 2 and 3.
     pub fn still(
         kspace: ArrayView4<'a, Complex32>,
         sampled: ArrayView3<'a, bool>,

@@ -119,9 +119,9 @@ impl Blend {
             });
     }
 
-    /// The most likely structure of each voxel, `[D, H, W]`, the sums over them, and the mean probabilities `[D,
-    /// STRUCTURES, H, W]`. Brain and fluid that are too far from the core of the brain become the likelier of head and
-    /// air, with all their probability.
+    /// The most likely structure of each voxel, `[D, H, W]`, the sums over them, and the mean probabilities
+    /// `[D, STRUCTURES, H, W]`. Brain and fluid that are too far from the core of the brain become the likelier of head
+    /// and air, with all their probability.
     pub fn finish(mut self) -> (Array3<u8>, Sums, Vec<f32>) {
         let [d, h, w] = self.shape;
         let plane = h * w;

@@ -159,8 +159,8 @@ impl<B: VolumeOps> SegmentationNet<B> {
     }
 }
 
-/// Where voxel `s` of the block of length `space_to_depth` at the place `[z, y, x]` stands in the full grid, `[d, h,
-/// w]`.
+/// Where voxel `s` of the block of length `space_to_depth` at the place `[z, y, x]` stands in the full grid,
+/// `[d, h, w]`.
 pub(super) fn voxel_of_block(s: usize, [z, y, x]: [usize; 3], block: usize) -> [usize; 3] {
     [block * z + s / (block * block), block * y + s / block % block, block * x + s % block]
 }

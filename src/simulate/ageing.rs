@@ -66,8 +66,8 @@ impl Walls {
         Self { inner, ..Self::of_ventricles(&within(&is_ventricle), spacing_mm) }
     }
 
-    /// The wall of a mask of ventricles `[D, H, W]` alone; `spacing_mm` is the voxel size along `(i, j, k) = (W, H,
-    /// D)`.
+    /// The wall of a mask of ventricles `[D, H, W]` alone; `spacing_mm` is the voxel size along
+    /// `(i, j, k) = (W, H, D)`.
     pub fn of_ventricles(ventricles: &Array3<bool>, spacing_mm: [f64; 3]) -> Self {
         let along = [spacing_mm[2], spacing_mm[1], spacing_mm[0]].map(|mm| mm as f32);
         Self { ventricles: signed_distance_mm(ventricles, spacing_mm), inner: None, spacing_mm: along }

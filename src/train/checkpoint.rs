@@ -26,7 +26,7 @@ pub(super) const DISCRIMINATOR: &str = "D.";
 const ADAM_G: &str = "adam_g";
 const ADAM_D: &str = "adam_d";
 
-/// Writes `state` to `path`, beside and renamed; of the best checkpoint also by what it is.
+/// Writes `state` to `path`, first to a temporary file that is then renamed, and `best`, if any, to its metadata.
 ///
 /// # Errors
 /// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.

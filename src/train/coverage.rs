@@ -41,8 +41,8 @@ impl Matches {
         self.latents.is_empty()
     }
 
-    /// What `generator` makes of the latents of the volumes at `positions`, under their conditions `[N,
-    /// condition_dim]`: w's `[N, num_ws, w_dim]`, and their mean `[w_dim]`, which takes no gradient.
+    /// What `generator` makes of the latents of the volumes at `positions`, under their conditions
+    /// `[N, condition_dim]`: w's `[N, num_ws, w_dim]`, and their mean `[w_dim]`, which takes no gradient.
     pub(super) fn styles<A: VolumeOps>(
         &self,
         generator: &Generator<A>,

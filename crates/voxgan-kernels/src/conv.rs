@@ -20,9 +20,9 @@ impl Form {
         if winograd::suits(shape) { Form::Winograd } else { Form::Direct }
     }
 
-    /// Cross-correlates `x` `[N, I, D, H, W]`, its channels times `in_scale` `[N, I]` if given, with `w` `[O, I, kd,
-    /// kh, kw]` into `[N, O, D', H', W']`, with zeros around the input, and applies the epilogue. `x` and the result
-    /// are in the layouts of `shape`.
+    /// Cross-correlates `x` `[N, I, D, H, W]`, its channels times `in_scale` `[N, I]` if given, with `w`
+    /// `[O, I, kd, kh, kw]` into `[N, O, D', H', W']`, with zeros around the input, and applies the epilogue. `x` and
+    /// the result are in the layouts of `shape`.
     ///
     /// # Panics
     /// If a slice does not have the number of elements of `shape`; for [`Form::Winograd`], if the kernel is not 3×3×3

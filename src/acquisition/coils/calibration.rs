@@ -1,8 +1,8 @@
 //! The calibration region: where it is, and the subspace that its patches span.
 //!
-//! All patches of k-space under a window of the kernel's size lie near a subspace, because every coil sees the same
-//! image through a smooth map. Its projector, summed along its diagonals, is a set of small convolution kernels whose
-//! Fourier transform is a coils × coils matrix at every pixel (Uecker et al. 2014, eqs. 9 to 18).
+//! All patches of k-space under a window of the kernel's size lie near a subspace, because every coil measures the same
+//! image, weighted by a smooth map. The projector onto it, summed along its diagonals, is a set of small convolution
+//! kernels whose Fourier transform is a coils × coils matrix at every pixel (Uecker et al. 2014, eqs. 9 to 18).
 
 use nalgebra::DMatrix;
 use ndarray::{ArrayView4, s};

@@ -4,7 +4,10 @@ use ndarray::{Array, Dimension, IntoDimension};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Serialises an array as `(shape, values)`, for serde's `with`.
+/// Serialises an array as `(shape, values)`, values in C order, for serde's `with`.
+///
+/// # Errors
+/// The serialiser's error.
 pub fn serialize<A, D, S>(array: &Array<A, D>, to: S) -> Result<S::Ok, S::Error>
 where
     A: Serialize + Clone,

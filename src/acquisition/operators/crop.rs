@@ -5,8 +5,8 @@ use ndarray::{ArrayD, Axis, Slice};
 use crate::acquisition::ComplexArray;
 use crate::acquisition::linear::LinearOperator;
 
-/// `x` brought to `shape` along every axis: what is too long is cut, what is too short is padded with zeros. Index
-/// ⌊n/2⌋, where DC and the image's centre lie, goes to ⌊m/2⌋.
+/// `x` brought to `shape` along every axis: a longer axis is cut, a shorter one padded with zeros. Index ⌊n/2⌋ of
+/// an axis of length n (DC, or the image's centre) goes to ⌊m/2⌋ of the new length m.
 ///
 /// # Panics
 /// If the ranks differ.

@@ -50,7 +50,7 @@ pub struct Nufft {
 
 impl Nufft {
     /// The transform of images of shape `[coils, D, H, W]` at `points` `[samples, 3]`, which are in cycles per field of
-    /// view along (D, H, W), between −n/2 and n/2; in slices (`volume` is false) D's are not looked at.
+    /// view along (D, H, W), between −n/2 and n/2; in slices (`volume` is false) those along D are ignored.
     ///
     /// # Errors
     /// [`Error::Value`] if there is no point, one is not finite, or the accuracy is out of its range.

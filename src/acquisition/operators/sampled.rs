@@ -1,4 +1,4 @@
-//! The sampling mask as an operator: what was not measured is set to zero.
+//! The sampling mask as an operator: samples that were not measured are set to zero.
 
 use ndarray::{Array3, Axis, Ix3, Zip};
 use rayon::prelude::*;

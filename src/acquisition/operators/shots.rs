@@ -1,4 +1,4 @@
-//! Motion between the shots of an acquisition: each part of k-space is measured from an image that lies elsewhere.
+//! Motion between the shots of an acquisition: each part of k-space is measured with the image in another position.
 
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};

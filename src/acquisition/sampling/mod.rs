@@ -148,9 +148,9 @@ impl Pattern {
     /// The mask of a k-space of `shape` `[D, H, W]`.
     ///
     /// # Errors
-    /// [`Error::Value`] naming the parameter that cannot be met: an extent of zero, an acceleration below one, a
-    /// calibration region that needs more samples than there are, an axis named twice; and what the pattern's own
-    /// documentation says.
+    /// [`Error::Value`] with the key of the parameter that is not possible: an extent of zero, an acceleration below
+    /// one, a calibration region that needs more samples than there are, an axis given twice; and as the pattern's own
+    /// `mask`.
     pub fn mask(&self, shape: [usize; 3], seed: &Seed) -> Result<Mask> {
         match self {
             Self::FastMri(pattern) => pattern.mask(shape, seed),

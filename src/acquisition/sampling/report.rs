@@ -9,7 +9,7 @@ use super::calibration::calibration_region;
 use crate::acquisition::fourier::ifft;
 use crate::acquisition::{Complex32, ComplexArray};
 
-/// Figures of a mask, beside what was asked for.
+/// Measured figures of a mask, to compare with the pattern's parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Places over samples; infinite where nothing is sampled.

@@ -24,11 +24,11 @@ const STRUCTURES_MIN: usize = 8;
 pub struct Pose {
     /// From the head's axes (right, anterior, superior) to those of the world: a rotation.
     pub rotation: Matrix3<f64>,
-    /// Whether left structures lie on the head's right, and right ones on its left.
+    /// Whether left structures are on the head's right, and right ones on its left.
     pub mirrored: bool,
     /// Size of the head relative to the mean head.
     pub scale: f64,
-    /// Where the centre of its brain lies in the world, in millimetres.
+    /// World coordinates of the centre of its brain, in millimetres.
     pub centre_mm: Vector3<f64>,
     /// Share of the mean head's structures that are in their places, from 0 to 1; a structure counts half at a distance
     /// of 4 mm. Label maps of twelve normal heads have 0.73 to 0.89, structures exchanged at random 0.1.
@@ -84,7 +84,7 @@ impl Pose {
         ((trace - 1.0) / 2.0).clamp(-1.0, 1.0).acos().to_degrees()
     }
 
-    /// The anatomical directions of the world's x, y and z: "RAS" for a head that lies as the world's axes say, "RPI"
+    /// The anatomical directions of the world's x, y and z: "RAS" for a head oriented as the world's axes say, "RPI"
     /// for one that is upside down and faces backwards.
     pub fn seen(&self) -> Orientation {
         orientation(&self.axes().transpose().to_homogeneous())

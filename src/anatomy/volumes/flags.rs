@@ -39,7 +39,7 @@ pub enum Flag {
     TwoBrains { structures: Vec<Structure> },
     /// The brain ends in a flat face, at the border of the field of view or inside it.
     CutOff { towards: Direction, area_mm2: f64, at_border: bool },
-    /// Left structures lie on the right in the world.
+    /// Left structures are on the right in the world.
     Mirrored { pairs: usize, reversed: usize, left_of_right_mm: f64 },
     /// Some structures are not on their side.
     SidesCrossed { structures: Vec<Structure> },

@@ -3,8 +3,8 @@
 //! Sled, Zijdenbos and Evans 1998, "A nonparametric method for automatic correction of intensity nonuniformity in MRI
 //! data", IEEE TMI 17:87. A smooth field adds to the logarithm v of an intensity a value whose distribution F is
 //! modelled as a Gaussian of known width, so that the histogram V is U ∗ F. A Wiener filter (equation 12) recovers U,
-//! from which follows the expectation of the true value u given v (equation 13): `E(u|v) = ∫ u F(v − u) U(u) du / ∫ F(v
-//! − u) U(u) du`.
+//! from which follows the expectation of the true value u given v (equation 13):
+//! `E(u|v) = ∫ u F(v − u) U(u) du / ∫ F(v − u) U(u) du`.
 
 use std::sync::Arc;
 

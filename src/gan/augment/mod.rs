@@ -6,18 +6,16 @@
 //!
 //! | operation | parameter |
 //! |---|---|
-//! | elastic deformation (off by default) | cubic B-splines over control points `elastic_spacing_mm` apart, `N(0,
-//! elastic_sigma_mm)` along each axis |
+//! | elastic deformation (off by default) | cubic B-splines every `elastic_spacing_mm`, `N(0, elastic_sigma_mm)` |
 //! | left–right flip | by a fair coin |
 //! | isotropic scale | `2^N(0, scale_sigma)` |
 //! | rotation about a random axis | `N(0, rotation_sigma_deg)`, at most 45°; with probability 1 − √(1 − p) |
 //! | scale of each axis | `2^N(0, anisotropic_sigma)` |
-//! | rotation about another axis | as above: both together have probability p |
+//! | rotation about another axis | as the first rotation: both together have probability p |
 //! | shift | `N(0, shift_sigma)` of each axis' length |
 //! | brightness | `x + b`, `b` from `N(0, brightness_sigma)` |
 //! | contrast | `−1 + c·(x + 1)`, `c` from `2^N(0, contrast_sigma)` |
-//! | band filter (off by default) | four octaves of frequency, each amplified by `2^N(0, band_sigma)` with probability
-//! p |
+//! | band filter (off by default) | each of four octaves of frequency, with probability p, `2^N(0, band_sigma)` times |
 //! | noise (off by default) | white, of standard deviation `\|N(0, noise_sigma)\|` |
 //! | cut-out (off by default) | a box of `cutout_size` of each axis about a uniform place becomes air |
 //!

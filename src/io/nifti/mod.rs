@@ -8,8 +8,7 @@
 //! | Reals | float32, float64, float128 (IEEE 754 binary128) | float32 |
 //! | Complex | complex64, complex128, complex256, as magnitude | – |
 //! | Colours | RGB24 and RGBA32, as 3 and 4 channels | RGB24 |
-//! | Place | sform, else qform, else voxel sizes about the centre (x to the left, as ANALYZE has it) | sform and qform
-//! |
+//! | Place | sform, else qform, else voxel sizes about the centre (x to the left, as in ANALYZE) | sform and qform |
 //! | Units | metres, millimetres, micrometres (unknown counts as millimetres) | millimetres |
 //! | Time series | one frame, chosen | 4D |
 //!

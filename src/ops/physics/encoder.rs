@@ -87,8 +87,8 @@ impl<B: VolumeOps> Encoder<B> {
             && self.grid == self.image
     }
 
-    /// `A·x`: `[N, 2, D, H, W]` → `[N, 2·C, D, H, W]`; along a trajectory `[N, 2·C, 1, 1, samples]`, or `[N, 2·C, D, 1,
-    /// samples]` where D is not transformed.
+    /// `A·x`: `[N, 2, D, H, W]` → `[N, 2·C, D, H, W]`; along a trajectory `[N, 2·C, 1, 1, samples]`, or
+    /// `[N, 2·C, D, 1, samples]` where D is not transformed.
     ///
     /// # Panics
     /// If `x` has another shape than `[N, 2, D, H, W]` with the encoding's `[D, H, W]`.

@@ -6,8 +6,7 @@ use crate::lanes::{Isa, LANES, Lanes};
 
 /// How three taps that touch along W meet the columns of a tile.
 const STRIDED: u8 = 0;
-/// Pairs of columns with the taps of a transposed stride of two: source column j gives to target columns 2j, 2j + 1, 2j
-/// + 2.
+/// Pairs of columns with the taps of a transposed stride of two: source column j gives to target columns 2j to 2j + 2.
 const TWINS: u8 = 1;
 
 /// Where source column `n` goes with tap `t`, by the rule `HOW`.

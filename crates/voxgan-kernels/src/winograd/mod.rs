@@ -53,8 +53,8 @@ fn fits(shape: &Conv3d) -> bool {
     shape.kernel == [3; 3] && shape.stride == [1; 3] && shape.padding == [1; 3]
 }
 
-/// As [`super::Form::conv3d`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times `in_scale` `[N,
-/// I]`, with `w` `[O, I, 3, 3, 3]` into `[N, O/16, D, H, W, 16]`, through `epilogue`.
+/// As [`super::Form::conv3d`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times `in_scale`
+/// `[N, I]`, with `w` `[O, I, 3, 3, 3]` into `[N, O/16, D, H, W, 16]`, through `epilogue`.
 ///
 /// # Panics
 /// If the kernel is not 3×3×3 with stride 1 and a margin of 1, or a slice does not have the number of elements that
