@@ -14,7 +14,7 @@ const NORMALISE_EPSILON: f64 = 1e-8;
 /// Shape of a [`Mapping`] network.
 #[derive(Clone, Debug)]
 pub struct MappingConfig {
-    /// Length of z; zero for a discriminator's mapping, which sees the condition alone.
+    /// Length of z; zero for a discriminator's mapping, whose only input is the condition.
     pub z_dim: usize,
     /// Length of the condition vector; zero for none.
     pub condition_dim: usize,

@@ -68,11 +68,11 @@ impl Table {
 /// Tables of both cohorts: those `given` (one for both, or the real one's and the synthetic one's), else those that are
 /// found beside the scans.
 ///
-/// With `columns` asked for, both tables must be there and have them, and a row for each scan. Without, what cannot be
-/// read is left, as nothing depends on it.
+/// With `columns`, both tables must exist and have these columns, and a row for each scan. Without, tables that cannot
+/// be read are ignored, as nothing depends on them.
 ///
 /// # Errors
-/// [`Error::Value`] for more than two tables or none where there must be one; what is wrong with a table.
+/// [`Error::Value`] for more than two tables, or a missing one that is needed; those of reading a table.
 pub fn tables(
     given: &[PathBuf],
     paths: &[Vec<PathBuf>; 2],

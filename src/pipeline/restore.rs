@@ -333,7 +333,7 @@ pub(super) struct Found<'a> {
     /// What that is in a word, as a key of the record.
     pub maker: &'a str,
     pub restored: Restoration,
-    /// Whether the image shows what was never scanned.
+    /// Whether the image shows anatomy that was not scanned.
     pub synthetic: bool,
     /// What else goes into the record.
     pub details: Value,

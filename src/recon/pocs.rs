@@ -11,7 +11,7 @@ use crate::error::Result;
 /// Alternates between images with the phase of the symmetric centre and images that agree with the samples.
 ///
 /// The second step is x − (AᴴAx − Aᴴy)/‖A‖², which with one coil is the projection that replaces the measured samples.
-/// The head must lie still, and an axis be measured from one end to beyond the centre.
+/// There must be no motion, and one axis must be measured from one end to beyond the centre.
 ///
 /// No objective is minimised: the trace has residuals only.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -146,7 +146,7 @@ pub struct Part<'a> {
     pub zero_filled: ComplexArray,
     /// ‖y‖².
     pub square: f64,
-    /// The largest `Σ|S|²` of the coils, which bounds the eigenvalues of `AᴴA` where the head lies still.
+    /// The largest `Σ|S|²` of the coils, which bounds the eigenvalues of `AᴴA` if there is no motion.
     pub coverage: f64,
 }
 

@@ -15,10 +15,10 @@ use crate::random::{Purpose, stream};
 /// The phase of the addresses of the random shifts (see [`crate::random`]).
 const SHIFTS: u64 = 500;
 
-/// Minimises `½‖Ax − y‖² + λ‖details of Wx‖₁`; the averages of the last level are not penalised. The head must lie
-/// still.
+/// Minimises `½‖Ax − y‖² + λ‖details of Wx‖₁`; the approximation of the last level is not penalised. There must be
+/// no motion.
 ///
-/// Where the length of an axis cannot be halved often enough, x is the image on a wider field of view, whose margin the
+/// Where the length of an axis is not divisible by 2^levels, x is the image on a wider field of view, whose margin the
 /// data does not determine; the result is cut from it. So the transform stays unitary and each proximal step exact.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -54,7 +54,7 @@ pub(super) struct Look {
     pub grid: Grid,
     /// The whole image, `[D, H, W]`.
     pub image: Array3<f32>,
-    /// Where anything but air is seen, along D, H, W.
+    /// The range of everything but air, along D, H, W.
     pub part: [Range<usize>; 3],
     /// The most likely structures of that part.
     pub rough: Array3<u8>,

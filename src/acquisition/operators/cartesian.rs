@@ -2,7 +2,7 @@
 //!
 //! `A = sampling · Fourier · sensitivities`. In `AᴴA` the centring of the two transforms cancels (a filter in k-space
 //! is a convolution, which commutes with shifts), and so does the whole transform along an axis along which the mask
-//! does not vary. What is left passes through memory once where one axis is left, and three times where two are.
+//! does not vary. The rest reads and writes memory once if one axis is left, and three times if two are.
 
 use std::sync::{Arc, Mutex};
 

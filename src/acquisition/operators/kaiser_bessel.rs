@@ -58,7 +58,7 @@ impl<const W: usize> Table<W> {
         Self { rows: (0..=ROWS).map(row).collect() }
     }
 
-    /// The weights of the places 0 to W − 1 where the point lies W/2 − `fraction` behind place 0.
+    /// The weights of the places 0 to W − 1 for a point that is W/2 − `fraction` behind place 0.
     #[inline]
     pub fn weights(&self, fraction: f32) -> [f32; W] {
         let at = fraction * ROWS as f32;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
-/// k-space `[coils, D, H, W]` → the same with zeros wherever the mask `[D, H, W]` is false; its own adjoint and its own
+/// k-space `[coils, D, H, W]` → k-space with zeros wherever the mask `[D, H, W]` is false; its own adjoint and its own
 /// normal.
 #[derive(Clone, Debug)]
 pub struct Sampled {

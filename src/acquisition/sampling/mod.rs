@@ -1,7 +1,7 @@
 //! Sampling: which places of k-space are measured.
 //!
-//! A [`Pattern`] is plain data that a recipe, a sidecar and the command line name; [`Pattern::mask`] makes the same
-//! [`Mask`] of it again for the same shape and [`Seed`], whatever the number of threads.
+//! A [`Pattern`] is plain data for recipes, sidecars and the command line. [`Pattern::mask`] is deterministic: one
+//! shape and [`Seed`] give one [`Mask`], whatever the number of threads.
 //!
 //! | Pattern | Acts on | Acceleration |
 //! |---|---|---|

@@ -25,27 +25,27 @@ pub(super) struct Fraction {
     pub values: Array3<f32>,
     /// The region's own voxels, which are nowhere near the ends of the box, `[D, H, W]`.
     pub mask: Array3<bool>,
-    /// Where the box lies.
+    /// The grid of the box.
     pub grid: Grid,
     /// Standard deviation of the blur along `(i, j, k)`, in millimetres.
     pub sigma_mm: [f64; 3],
 }
 
-/// What the fractions of a segmentation are made of.
+/// The data from which the fractions of a segmentation are computed.
 #[derive(Clone, Debug)]
 pub(super) struct Source<'a> {
     labels: &'a Segmentation,
-    /// Where the segmentation is taken to lie.
+    /// Its voxel-to-world affine.
     affine: Matrix4<f64>,
     spacing_mm: [f64; 3],
     /// Standard deviation of the blur along `(i, j, k)`, in voxels.
     sigma: [f64; 3],
-    /// The box of each structure's voxels; none without any.
+    /// The box of each structure's voxels; `None` without voxels.
     extents: [Option<Extent>; STRUCTURES],
 }
 
 impl<'a> Source<'a> {
-    /// Of a segmentation that lies at `affine` and is compared with one at `other`.
+    /// Of a segmentation with the affine `affine` that is compared with one of the affine `other`.
     pub fn new(labels: &'a Segmentation, affine: Matrix4<f64>, other: Matrix4<f64>) -> Self {
         let spacing_mm = lengths(&affine);
         let beside = spacings_along(&affine, &other);
@@ -53,12 +53,13 @@ impl<'a> Source<'a> {
         Self { labels, affine, spacing_mm, sigma, extents: extents(labels) }
     }
 
-    /// The box of a region's voxels; none without any.
+    /// The box of a region's voxels; `None` without voxels.
     pub fn extent(&self, region: &Region) -> Option<Extent> {
         region.parts.iter().filter_map(|part| self.extents[part.index()]).reduce(union)
     }
 
-    /// The smallest box of this grid that holds a box of another at `affine`.
+    /// The smallest box of this grid around the box `extent` of a grid with `affine`; `None` if this affine is
+    /// singular.
     pub fn holding(&self, extent: &Extent, affine: &Matrix4<f64>) -> Option<Extent> {
         let here = self.affine.try_inverse()? * affine;
         let corners = (0..8).map(|corner: usize| {
@@ -71,7 +72,7 @@ impl<'a> Source<'a> {
         corners.map(corner).reduce(union)
     }
 
-    /// The box and so much around it that nothing of the blur is lost at its ends.
+    /// The box with a margin that is wide enough for the blur.
     pub fn padded(&self, extent: &Extent) -> Extent {
         [0, 1, 2].map(|axis| {
             let pad = 2 * (4.0 * self.sigma[axis]).ceil() as i64;
@@ -79,7 +80,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// A region in a padded box that holds it. Beyond the segmentation there is nothing of it.
+    /// The fraction of a region in each voxel of a padded box around it; zero beyond the segmentation.
     pub fn fraction(&self, region: &Region, extent: &Extent) -> Fraction {
         let members = region.members();
         let [w, h, d] = extent.map(|[first, end]| (end - first) as usize);

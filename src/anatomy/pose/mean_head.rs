@@ -1,4 +1,4 @@
-//! Where the structures of a mean head lie.
+//! The positions of the structures of a mean head.
 
 use super::super::structures::Structure::{self, *};
 

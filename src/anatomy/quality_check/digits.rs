@@ -1,4 +1,4 @@
-//! Numbers in sentences with as many digits as it takes to see what the sentence says.
+//! Numbers in sentences, with as many digits as their comparison needs.
 
 /// Most digits after the point that a number is given: enough to tell any two numbers apart.
 const MOST: usize = 17;

@@ -19,7 +19,7 @@ pub struct Samples {
 
 /// The samples of one plane, row after row.
 pub struct Slab {
-    /// For each row of the shrunk grid, where its samples stand in `columns` and `values`.
+    /// For each row of the shrunk grid, the range of its samples in `columns` and `values`.
     pub rows: Vec<Range<usize>>,
     /// Each sample's column in the shrunk grid.
     pub columns: Vec<u32>,

@@ -144,10 +144,12 @@ impl Matched {
         real.iter().zip(synthetic).map(|(real, synthetic)| (sample(real), sample(synthetic))).collect()
     }
 
+    /// The quantities' names.
     pub fn names(&self) -> Vec<&str> {
         self.quantities.iter().map(|quantity| quantity.name.as_str()).collect()
     }
 
+    /// The quantities' margins of equivalence.
     pub fn margins(&self, settings: &Settings) -> Vec<Margin> {
         self.quantities.iter().map(|quantity| settings.margin_of(quantity)).collect()
     }

@@ -32,7 +32,7 @@ impl PValue {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Welch {
     /// Synthetic minus real mean, in the unit, with its interval of confidence 1 − 2α; the samples are equivalent at α
-    /// where the interval lies within the margin.
+    /// if the interval is within the margin.
     pub difference: Interval,
     pub t: f64,
     /// Degrees of freedom after Satterthwaite.

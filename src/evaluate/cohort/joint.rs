@@ -183,6 +183,7 @@ pub(super) fn correlation_distance(
 pub(super) struct Distances(DMatrix<f64>);
 
 impl Distances {
+    /// Distances of the subjects of both cohorts, whose values are `[quantity][subject]`.
     pub fn of(real: &[Vec<f64>], synthetic: &[Vec<f64>]) -> Self {
         // Subjects become columns, which lie together in memory.
         let subjects = pool([real, real], [synthetic, real]).transpose();

@@ -29,7 +29,11 @@ pub(super) struct Scan {
 }
 
 impl Sources {
-    /// The scans that `inputs` name, for a dataset in the folder `out`.
+    /// The scans of `inputs` (folders, BIDS trees, lists and files), for a dataset in the folder `out`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for inputs that cannot be read; [`Error::File`] for a folder that cannot be used, a
+    /// scan that is given twice, or if there are no scans.
     pub fn find(inputs: &[PathBuf], out: &Path) -> Result<Self> {
         let mut paths = Vec::new();
         let mut participants = None;

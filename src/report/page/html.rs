@@ -34,6 +34,7 @@ pub fn slug(title: &str, number: usize) -> String {
     words.join("-")
 }
 
+/// Paragraphs of `text`, which blank lines separate, with parts between backticks as code.
 pub fn prose(text: &str) -> String {
     let paragraph = |text: &str| {
         let parts = escaped(text.trim());
@@ -45,6 +46,7 @@ pub fn prose(text: &str) -> String {
     text.split("\n\n").filter(|text| !text.trim().is_empty()).map(paragraph).collect()
 }
 
+/// The paragraph of a verdict.
 pub fn verdict(mark: Mark, text: &str) -> String {
     format!("<p class=\"verdict {}\">{} {}</p>\n", mark.class(), mark.html(), escaped(text))
 }

@@ -10,7 +10,7 @@ pub struct Cells {
     pub shape: [usize; 3],
 }
 
-/// The two cells that a voxel lies between, and its place between them.
+/// The two cells around a voxel, and its position between them.
 #[derive(Clone, Copy, Debug)]
 pub struct Between {
     low: usize,
@@ -55,7 +55,7 @@ impl Cells {
         (0..width).map(|x| Between::of(x, self.shape[2])).collect()
     }
 
-    /// The row of cells that the voxels of row `(z, y)` lie on, interpolated from the four around it.
+    /// The row of cells at the voxels of row `(z, y)`, interpolated from the four rows around it.
     pub fn row(&self, field: &[f32], [z, y]: [usize; 2], row: &mut [f32]) {
         let [d, h, w] = self.shape;
         let (z, y) = (Between::of(z, d), Between::of(y, h));

@@ -40,7 +40,7 @@ const CONTRAST: f32 = 2.5;
 pub struct Walls {
     /// First voxel of the arrays below in the scan's.
     pub at: [usize; 3],
-    /// The voxels in which the wall may lie, and all of the ventricles.
+    /// The voxels that the wall may be in, and all of the ventricles.
     pub near: Array3<bool>,
     /// Fraction of ventricle in each voxel.
     pub fraction: Array3<f32>,

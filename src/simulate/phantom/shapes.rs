@@ -4,10 +4,12 @@
 /// A point or a vector, `(x, y, z)` in millimetres.
 pub type Point = [f32; 3];
 
+/// Euclidean length.
 pub fn length(v: Point) -> f32 {
     (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt()
 }
 
+/// `a − b`.
 pub fn minus(a: Point, b: Point) -> Point {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }
@@ -30,10 +32,12 @@ pub struct Blob {
 }
 
 impl Blob {
+    /// An ellipsoid along the axes.
     pub const fn new(centre: Point, radii: Point) -> Self {
         Self { centre, radii, pitch: 0.0, yaw: 0.0 }
     }
 
+    /// This ellipsoid with these slopes; see the fields.
     pub const fn turned(self, pitch: f32, yaw: f32) -> Self {
         Self { pitch, yaw, ..self }
     }
@@ -43,6 +47,7 @@ impl Blob {
         Self { radii: self.radii.map(|r| r * factor), ..self }
     }
 
+    /// The signed distance of a point from the surface, in millimetres; negative inside.
     pub fn distance(&self, p: Point) -> f32 {
         let v = minus(p, self.centre);
         let least = self.radii[0].min(self.radii[1]).min(self.radii[2]);

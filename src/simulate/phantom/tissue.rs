@@ -108,7 +108,7 @@ impl Tissue {
         }
     }
 
-    /// Whether it lies within the brain, ventricles included.
+    /// Whether it is part of the brain, ventricles included.
     pub const fn is_brain(self) -> bool {
         self as usize > Self::Csf as usize
     }

@@ -214,7 +214,7 @@ pub(super) mod tests {
     use super::*;
     use crate::volume::Volume;
 
-    /// Skull, fluid, cortex of either side and white matter, within each other; the left half lies at low x.
+    /// Skull, fluid, cortex of either side and white matter, within each other; the left half is at low x.
     pub fn map() -> LabelMap {
         let data = Array4::from_shape_fn((1, 40, 44, 40), |(_, z, y, x)| {
             let p = [z as f64 - 19.5, y as f64 - 21.5, x as f64 - 19.5];

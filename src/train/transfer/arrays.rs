@@ -47,6 +47,9 @@ impl Pair<'_> {
     }
 
     /// The new array `name`.
+    ///
+    /// # Panics
+    /// If the new network has none of that name.
     pub fn fresh(&mut self, name: &str) -> &mut (Vec<usize>, Vec<f32>) {
         let name = format!("{}{name}", self.to);
         self.new.arrays.get_mut(&name).unwrap_or_else(|| panic!("the new network has no {name}"))
