@@ -59,7 +59,7 @@ pub fn save<B: VolumeOps>(
     write(weights, metadata)
 }
 
-/// Writes the checkpoint `weights` with this metadata and the program's version, beside and renamed.
+/// Writes the checkpoint `weights` with this metadata and the program's version, to a temporary file that is renamed.
 ///
 /// # Errors
 /// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.
