@@ -4,20 +4,21 @@
 //! classical method, and data consistency makes the result agree with the measurement.
 //!
 //! ```text
-//! truth ──Head::example──▶ Case {input, initial, condition, measurement} ──Problem──▶ Restorer ──data consistency──▶
-//! image file  ──Head::case_of──▶ Case ────────────────────────────────────────────────▶ restore ──▶ Restored
+//! truth ──Head::example──▶ Case {input, initial, condition, measurement}
+//! file  ──Head::case_of──▶ Case
+//!
+//! Case ──Problem──▶ Restorer ──data consistency──▶ image
+//! Case ──restore──▶ Restored
 //! ```
 //!
 //! | Head | Measurement | Initial estimate | Data consistency |
 //! |---|---|---|---|
 //! | [`Superres`] | means over several voxels, slice profiles | cubic interpolation | exactly, or by its noise |
 //! | [`Inpaint`] | some of the voxels | harmonic filling | exactly |
-//! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image, or that of minimum total variation |
-//! exactly, or by its noise |
-//! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one |
-//! not; or exactly |
-//! | [`Translate`] | an image of another contrast | that image | not |
-//! | [`Progress`] | an image of years before | that image | not |
+//! | [`Recon`] | undersampled k-space | the zero-filled image, or total variation | exactly, or by its noise |
+//! | [`Motion`] | an image with motion; or k-space and its shots | that image; or least squares | none; or exactly |
+//! | [`Translate`] | an image of another contrast | that image | none |
+//! | [`Progress`] | an image of some years before | that image | none |
 //!
 //! [`prior`] uses a trained generator in place of the network, so that nothing is trained for the task.
 //!

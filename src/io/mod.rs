@@ -3,8 +3,7 @@
 //!
 //! | Format | Read | Write | Where |
 //! |---|---|---|---|
-//! | NIfTI-1 `.nii`, `.nii.gz`, `.hdr`/`.img` | every data type, both byte orders | float32, int16, uint8, RGB24 |
-//! [`nifti`] |
+//! | NIfTI-1 `.nii[.gz]`, `.hdr`/`.img` | every data type and byte order | float32, int16, uint8, RGB24 | [`nifti`] |
 //! | NIfTI-2 | every data type, both byte orders | – | [`nifti`] |
 //! | ANALYZE 7.5 | refused: it does not say which side is left | – | [`nifti`] |
 //! | PNG, TIFF slices | 8 and 16 bit, grey and RGB | – | [`slices`] |

@@ -73,7 +73,7 @@ impl Settings {
 
     /// # Errors
     /// [`Error::Value`] for a probability outside 0 to 1, a margin that is not positive, too few draws, or a margin
-    /// for a quantity that neither cohort has.
+    /// for a quantity that the real cohort does not have.
     pub(super) fn check(&self, real: &Cohort) -> Result<()> {
         for (key, share, most) in [("alpha", self.alpha, 0.5), ("confidence", self.confidence, 1.0)] {
             if !(share > 0.0 && share < most) {

@@ -139,7 +139,10 @@ struct Unknowns<B: Backend> {
 /// posterior where dimensions are correlated.
 ///
 /// # Errors
-/// As [`FitSettings::check`] and [`super::super::Measured::new`]; [`Error::Value`] where the misfit is no number.
+/// As [`FitSettings::check`] and [`super::super::Measured::new`]; [`Error::Value`] if the misfit is not finite.
+///
+/// # Panics
+/// If this thread holds the [`tape`], which every step takes (a deadlock is also possible; see there).
 pub fn fit<B: VolumeOps>(
     prior: &Prior<B>,
     measurement: &Measurement,
