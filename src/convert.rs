@@ -52,7 +52,7 @@ pub fn image_to_tensor<B: Backend>(image: &Array4<f32>, device: &B::Device) -> T
 /// A batch of one as an image `[C, D, H, W]`.
 ///
 /// # Panics
-/// If there are several.
+/// If the batch has several samples.
 pub fn tensor_to_image<B: Backend>(tensor: Tensor<B, 5>) -> Array4<f32> {
     let [_, c, d, h, w] = tensor.dims();
     let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();

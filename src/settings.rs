@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// The value that the TOML `text` holds; `path` is named in errors. Whether its numbers make sense is left to the caller.
+/// The value of the TOML `text`; `path` is for errors. The caller checks the ranges of its numbers.
 ///
 /// # Errors
 /// [`Error::File`] with the line, or the path of the key that is unknown, missing or of another type.

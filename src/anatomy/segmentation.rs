@@ -1,4 +1,4 @@
-//! A segmented volume: a structure for every voxel, and how sure it is.
+//! A segmented volume: a structure for every voxel, with volumes and confidence.
 
 use std::collections::BTreeSet;
 
@@ -10,25 +10,25 @@ use crate::error::{Error, Result};
 use crate::volume::resample::{Grid, Interpolation, resample};
 use crate::volume::{Volume, VoxelToWorld};
 
-/// Which structure each voxel of a volume belongs to.
+/// A segmentation of a volume: the structure of each voxel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segmentation {
     /// Index of each voxel's [`Structure`], `[D, H, W]`.
     pub labels: Array3<u8>,
     /// Where they lie, as [`Volume::affine`].
     pub affine: VoxelToWorld,
-    /// Volume of each structure in millilitres, with partial volumes: the sum over voxels of the part of each that it fills. Of
-    /// labels alone, the volume of its voxels.
+    /// Volume of each structure in ml, with partial volumes: the sum over voxels of the part that it fills. For labels
+    /// without probabilities, the volume of its voxels.
     pub volume_ml: [f64; STRUCTURES],
-    /// Mean probability of each structure over the voxels given to it; 1 for labels without probabilities, 0 for a
+    /// Mean probability of each structure over its voxels, 0 to 1; 1 for labels without probabilities, 0 for a
     /// structure without voxels.
     pub confidence: [f64; STRUCTURES],
-    /// How a network's labels were refined by the scan; none where they were not, and for label maps.
+    /// The refinement of a network's labels by the scan; `None` without one, and for label maps.
     pub refinement: Option<Refinement>,
 }
 
 impl Segmentation {
-    /// Labels without probabilities: each voxel counts for its structure alone.
+    /// A segmentation of labels `[D, H, W]` (indices of structures) without probabilities.
     ///
     /// # Panics
     /// If a label is not the index of a structure.
@@ -45,11 +45,11 @@ impl Segmentation {
         }
     }
 
-    /// A label map with the numbers of FreeSurfer, SynthSeg or [`Segmentation::to_volume`] (see
-    /// [`Structure::of_label`]), on its own grid.
+    /// The segmentation of a label map with the numbers of FreeSurfer, SynthSeg or [`Segmentation::to_volume`] (see
+    /// [`Structure::of_label`]), on the map's grid.
     ///
     /// # Errors
-    /// [`Error::Value`] for a map of several channels, or with numbers that belong to no structure.
+    /// [`Error::Value`] for a map of several channels, or with numbers of no structure.
     pub fn of_numbers(map: &Volume) -> Result<Self> {
         if map.channels() != 1 {
             let found = format!("{} of them", map.channels());
@@ -81,7 +81,7 @@ impl Segmentation {
         Grid { dims: [w, h, d], affine: self.affine }
     }
 
-    /// Volume of one voxel in millilitres.
+    /// Volume of one voxel in ml.
     pub fn voxel_ml(&self) -> f64 {
         self.affine.voxel_ml()
     }
@@ -91,12 +91,12 @@ impl Segmentation {
         self.affine.spacing_mm()
     }
 
-    /// Volume of a region in millilitres, with partial volumes.
+    /// Volume of a region in ml, with partial volumes.
     pub fn region_ml(&self, region: &Region) -> f64 {
         region.parts.iter().map(|part| self.volume_ml[part.index()]).sum()
     }
 
-    /// The voxels of a region, `[D, H, W]`.
+    /// The mask of a region, `[D, H, W]`.
     pub fn mask(&self, region: &Region) -> Array3<bool> {
         let members = region.members();
         self.labels.mapv(|label| members[usize::from(label)])
@@ -110,9 +110,9 @@ impl Segmentation {
 
     /// The labels on another grid; volumes and confidence stay those of this grid.
     ///
-    /// Each voxel takes the label of the nearest one here, or, where it holds several, the one that most of them have: taken by
-    /// the nearest, labels at 1 mm would move by half a millimetre along every axis of a grid of 2 mm, whose centres lie between
-    /// voxels.
+    /// Each voxel takes the label of the nearest voxel, or on a coarser grid the most frequent label of the voxels
+    /// within it: the nearest would shift labels at 1 mm by half a millimetre along every axis of a grid of 2 mm, whose
+    /// centres lie between voxels.
     #[must_use]
     pub fn on(&self, grid: &Grid) -> Self {
         let fine_mm = self.spacing_mm();
@@ -136,8 +136,8 @@ impl Segmentation {
     }
 }
 
-/// The label that most of the `voters` (along W, H, D) of a voxel of a coarse grid have. Where they are at odds the voxels just around
-/// them decide, which together weigh less than one of them.
+/// The label that most of the `voters` (along W, H, D) of a voxel of a coarse grid have. Where they are at odds the
+/// voxels just around them decide, which together weigh less than one of them.
 fn elected(fine: &Array3<u8>, (z, y, x): (usize, usize, usize), voters: [usize; 3]) -> u8 {
     let mut votes = [0u32; STRUCTURES];
     let reach = |axis: usize, at: usize| {

@@ -1,4 +1,4 @@
-//! A prediction against its target.
+//! The score of a prediction against its target.
 
 use super::pair::Pair;
 use super::plan::Plan;
@@ -9,15 +9,16 @@ use crate::volume::Volume;
 
 /// Scores `prediction` against `target` by the definitions of `plan.profile`.
 ///
-/// Both have one channel, and one shape; where they lie in the world is not looked at (see [`check_grids`](crate::volume::check_grids)). `mask` is
-/// a volume of that shape, inside wherever it is not zero. With it, errors are those of the voxels inside, and local
-/// measures (SSIM, MS-SSIM, VIF, HaarPSI) are pooled over the positions whose centre is inside, while a window still
-/// sees what lies around; ranges are those of the whole volumes. `sanchez` masks in its own way, by multiplication.
+/// Both have one channel and the same shape; their affines are not compared (see
+/// [`check_grids`](crate::volume::check_grids)). `mask` is a volume of that shape, inside wherever it is not zero. With
+/// a mask, errors are over the voxels inside, and local measures (SSIM, MS-SSIM, VIF, HaarPSI) are pooled over the
+/// positions whose centre is inside, with windows that extend beyond the mask; ranges are those of the whole volumes.
+/// `sanchez` masks by multiplication instead.
 ///
 /// # Errors
-/// [`Error::Value`](crate::error::Error::Value) for several channels, shapes that differ, an empty mask or none where the profile asks for one, an
-/// intensity that is not finite, a target without contrast, a grid that is smaller than the profile's window, a data
-/// range where the profile has its own.
+/// [`Error::Value`](crate::error::Error::Value) for several channels, shapes that differ, an empty mask or none where
+/// the profile asks for one, an intensity that is not finite, a target without contrast, a grid that is smaller than
+/// the profile's window, a data range where the profile has its own.
 pub fn score(target: &Volume, prediction: &Volume, mask: Option<&Volume>, plan: &Plan) -> Result<Scores> {
     let (_, d, h, w) = target.data.dim();
     let pair = Pair::new(target, prediction, mask)?;

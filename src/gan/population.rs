@@ -1,8 +1,8 @@
-//! The joint distribution of the training people's conditions, from which those that a user leaves out are drawn.
+//! The joint distribution of the training people's conditions, from which missing conditions are drawn.
 //!
-//! A Gaussian copula: of each combination of classes its share of the people; of each covariate the quantiles over all of them,
-//! which make values normal scores; and of the scores, means within each combination and one covariance about them. It holds no
-//! person's values.
+//! A Gaussian copula: the number of people of each combination of classes; the quantiles of each covariate over all
+//! people, which turn values into normal scores; the scores' means within each combination, and one covariance about
+//! them. Only these summaries are stored. Of a combination with a single person, the means are that person's scores.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const QUANTILES: usize = 20;
 /// Added to the variances of scores, so that few people, or constants, leave a distribution.
 const RIDGE: f64 = 0.01;
 
-/// The conditions of people, as a distribution.
+/// The joint distribution of people's conditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Population {
     /// Labels of the classes, in the recipe's order.
@@ -47,7 +47,8 @@ struct Cell {
 }
 
 impl Population {
-    /// That of `people`, whose labels are complete; none without conditions or people.
+    /// The distribution of the labels of `people`; `None` without conditions or people, or where a label is missing or
+    /// a covariate is no number.
     pub fn of(recipe: &ConditionsRecipe, people: &[&BTreeMap<String, String>]) -> Option<Self> {
         let classes: Vec<String> = recipe.classes.iter().map(|class| class.label.clone()).collect();
         let covariates: Vec<String> = recipe.covariates.iter().map(|one| one.label.clone()).collect();
@@ -84,8 +85,8 @@ impl Population {
         Some(Self { classes, covariates, cells, quantiles, covariance })
     }
 
-    /// Draws what `given` leaves out of the labels, as it is among people with the values that are given. Classes in a
-    /// combination that no person has are as likely as they are among all people, whatever else is given.
+    /// `given` completed by drawing the other labels from their distribution among people with the given values. If no
+    /// person has the given combination of classes, the given classes are ignored in the draw.
     pub fn draw(&self, given: &BTreeMap<String, String>, rng: &mut impl Rng) -> BTreeMap<String, String> {
         let known: Vec<Option<f64>> = self
             .covariates

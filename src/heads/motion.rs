@@ -17,11 +17,13 @@ use crate::recon::{Sense, least_squares};
 use crate::simulate::degrade::Motion as Moves;
 use crate::volume::{Volume, VoxelToWorld};
 
-/// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing there.
+/// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing
+/// there.
 const START: Sense = Sense { lambda: 1e-3, iterations: 12, tolerance: 1e-3 };
 
-/// A true image is measured while it moves. Either only the corrupted image is known: it is the initial estimate, and there is
-/// no data consistency. Or the shots are known: the initial estimate is the least-squares image, consistent with the samples.
+/// Motion correction. Either only the corrupted image is known: it is the initial estimate, and there is no data
+/// consistency. Or the shots are known: the initial estimate is the least-squares image, and the result is consistent
+/// with the samples.
 #[derive(Clone, Debug)]
 pub struct Motion {
     recipe: MotionRecipe,
@@ -33,12 +35,12 @@ impl Motion {
         Self { recipe: recipe.clone() }
     }
 
-    /// The case of a corrupted image `[C, D, H, W]` of which nothing more is known.
+    /// The case of a corrupted image `[C, D, H, W]` without its samples.
     pub fn unknown(&self, corrupted: Array4<f32>) -> Case {
         Case::unconstrained(corrupted)
     }
 
-    /// The case of `samples` whose shots are known.
+    /// The case of `samples` with known shots, in the shape of the output of [`Encoding::operator`].
     ///
     /// # Errors
     /// As [`Encoding::operator`].
@@ -54,7 +56,8 @@ impl Motion {
     }
 }
 
-/// The part of this grid, at `first`, of what is measured of a volume of 1 mm that moves. Only what can reach it is moved.
+/// The part of this grid, at `first`, of what is measured of a volume of 1 mm that moves. Only what can reach it is
+/// moved.
 fn corrupted_part(
     volume: &Volume,
     motion: Moves,
@@ -120,8 +123,8 @@ impl Head for Motion {
         }
     }
 
-    /// Motion acts on all of an image: its part is taken afterwards, but of a known motion, whose samples are those of the
-    /// part alone.
+    /// Motion acts on all of an image: its part is taken afterwards, but of a known motion, whose samples are those of
+    /// the part alone.
     fn example(
         &self,
         subject: Subject,

@@ -1,4 +1,4 @@
-//! Raw data of any kind that is read here, told apart by what is in the file.
+//! Raw data of any supported format, which is recognised by the file's content.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +21,7 @@ pub fn is_raw(path: &Path) -> bool {
     kind(path).is_some()
 }
 
-/// Whether the readout of this raw data runs along H, as fastMRI has it, and not along W.
+/// Whether the readout of this raw data is along H, as in fastMRI, rather than along W.
 pub fn reads_out_rows(path: &Path) -> bool {
     let is_fastmri = || Some(Hdf5::open(path).ok()?.find("kspace").ok()?.is_some());
     matches!(kind(path), Some(Kind::Hdf5)) && is_fastmri().unwrap_or(false)
@@ -35,7 +35,7 @@ pub fn reads_out_rows(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be read; [`Error::File`] for other kinds of file, damaged ones, samples that
-/// are not finite, and where the file has several images and `options` choose none; [`Error::Value`] for an option
+/// are not finite, and where the file has several images of which `options` select none; [`Error::Value`] for an option
 /// out of its range.
 pub fn read(path: &Path, options: &RawOptions) -> Result<KSpace> {
     let kspace = match kind(path) {

@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
-/// Tensors by name, each flattened, so that all have one rank.
+/// Tensors by name, each flattened to rank one.
 pub type Named<B> = BTreeMap<String, Tensor<B, 1>>;
 
 /// The last part of the names of buffers, which are saved and averaged but never trained.
@@ -66,7 +66,7 @@ pub fn values<B: Backend>(module: &impl Module<B>) -> BTreeMap<String, TensorDat
     values.1
 }
 
-/// Every parameter and buffer, flattened, where it is.
+/// Every parameter and buffer, flattened, on its device.
 pub fn tensors<B: Backend>(module: &impl Module<B>) -> Named<B> {
     struct Tensors<B: Backend>(Path, Named<B>);
     impl<B: Backend> ModuleVisitor<B> for Tensors<B> {
@@ -109,8 +109,11 @@ pub fn gradients<B: AutodiffBackend>(
     collect.2
 }
 
-/// The module with each parameter and buffer replaced by what `change` makes of its name and its flattened values; a
-/// parameter that was trained before still is.
+/// The module with each parameter and buffer replaced by `change(name, flattened values)`; whether it is trained stays
+/// the same.
+///
+/// # Panics
+/// If `change` returns another number of values.
 pub fn replace<B: Backend, M: Module<B>>(
     module: M,
     change: impl FnMut(&str, Tensor<B, 1>) -> Tensor<B, 1>,

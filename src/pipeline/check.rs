@@ -1,4 +1,4 @@
-//! Whether a change of scans preserves their anatomy.
+//! The quality check: whether a change of scans preserves their anatomy.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::error::Result;
 use crate::io::nifti::{self, ReadOptions};
 use crate::text::read_text;
 
-/// Scans before and after a change, and what limits it has to keep.
+/// Scans before and after a change, and the limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// A scan, a folder of scans or a BIDS tree.
     pub before: PathBuf,
-    /// The same after the change; in folders, scans of the same name, or of the same subject and session, are pairs.
+    /// The scans after the change; in folders, scans of the same name, or of the same subject and session, are pairs.
     pub after: PathBuf,
-    /// A TOML file of limits, instead of those inside the program.
+    /// A TOML file of limits; `None` for the limits inside the program.
     pub limits: Option<PathBuf>,
     /// How scans are read.
     pub read: ReadOptions,
@@ -26,19 +26,21 @@ pub struct Options {
     pub strict: bool,
 }
 
-/// The verdict, and what it could not take in.
+/// The verdict, and the pairs that it does not include.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// On the pairs that could be measured.
+    /// The verdict on the pairs that could be measured.
     pub verdict: Verdict,
-    /// A line for each pair that could not, and each scan without a partner.
+    /// A line for each pair that could not be measured, and each scan without a partner.
     pub failures: Vec<String>,
 }
 
-/// Pairs of scans → structures → changes → verdict. A pair that cannot be measured ends no others, unless that is asked for.
+/// Pairs of scans → structures → changes → verdict. Other pairs continue when one cannot be measured, unless `strict`.
 ///
 /// # Errors
-/// What is wrong with the limits; files without any pair.
+/// [`Error::Io`](crate::error::Error::Io) or [`Error::File`](crate::error::Error::File) for the limits, for folders
+/// that cannot be listed, and without any pair; with `strict` the error of the first pair that fails;
+/// [`Error::Cancelled`](crate::error::Error::Cancelled).
 pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<Checked> {
     let check = match &options.limits {
         None => QualityCheck::default(),

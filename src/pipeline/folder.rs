@@ -1,4 +1,4 @@
-//! A job on a folder of scans in the place of one.
+//! A job on one scan, or on each scan of a folder.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -19,28 +19,29 @@ use crate::text::{read_text, to_text};
 /// The list of what is done in a folder of results, a line each.
 const DONE: &str = "done.jsonl";
 
-/// A job that makes an image of a scan, or of each scan of a folder an image in another.
+/// A job from a scan to an image, or from a folder of scans to a folder of images.
 #[derive(Debug)]
 pub struct Work<'a> {
     /// The scan, or the folder.
     pub input: &'a Path,
     /// The image, or the folder.
     pub output: &'a Path,
-    /// All else that decides what comes out; of a folder, results of the same are kept.
+    /// All other settings that the result depends on; in folders, results with the same settings are kept.
     pub settings: Value,
-    /// What the job writes beside the image.
+    /// The kinds of images that the job writes beside the image.
     pub kinds: &'a [&'a str],
-    /// Its other files, which belong to one scan: the option and whether it was given.
+    /// Options that are for a single scan: the name of each and whether it was given.
     pub single: &'a [(&'a str, bool)],
 }
 
 impl Work<'_> {
-    /// Does `one` for the scan, or for each of the folder: one that fails ends no others, unless `strict`, and one that was done is
-    /// kept, unless `force`, which also replaces what is there.
+    /// Calls `one` (scan, image) for the scan, or for each of the folder. Others continue when one fails, unless
+    /// `strict`. Results of an earlier run are kept, unless `force`, which also replaces existing files.
     ///
     /// # Errors
-    /// Those of `one`; [`Error::File`] for results that are there or that have the same name; [`Error::Incomplete`] where some
-    /// scans failed.
+    /// Those of `one`; [`Error::File`] for results that exist or that have the same name, and while another process
+    /// writes to the folder; [`Error::Value`] for an option of a single scan with a folder; [`Error::Incomplete`] where
+    /// some scans failed.
     pub fn run(
         &self,
         force: bool,

@@ -1,4 +1,4 @@
-//! A sampling pattern becomes a mask, a record of it and its figures.
+//! Sampling masks from patterns, with their records and figures.
 
 use std::path::{Path, PathBuf};
 
@@ -15,18 +15,18 @@ use crate::io::npy;
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
 
-/// A pattern, its grid, and where the mask goes.
+/// A pattern, its grid, and the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// What is sampled.
+    /// The sampling pattern.
     pub pattern: Pattern,
-    /// Places of k-space along `[D, H, W]`.
+    /// Shape of k-space, `[D, H, W]`.
     pub shape: [usize; 3],
-    /// Where random draws start.
+    /// Seed of random draws.
     pub seed: Seed,
-    /// The mask, with DC in the middle (index n/2): .npy (truth values `[D, H, W]`), .nii, .nii.gz (0 and 1) or .png (a plane);
-    /// its record goes beside it, .json.
+    /// The file of the mask, with DC at index ⌊n/2⌋: .npy (truth values `[D, H, W]`), .nii, .nii.gz (0 and 1) or .png
+    /// (a plane); its record is written beside it, .json.
     pub output: PathBuf,
 }
 
@@ -45,7 +45,8 @@ impl Default for Options {
 /// Pattern → mask → file and record; [`Mask::report`] has the figures.
 ///
 /// # Errors
-/// What the pattern refuses; a name of another kind of file; what cannot be written.
+/// As [`Pattern::mask`]; [`Error::File`] or [`Error::Value`] for a name of another kind of file or a mask that it
+/// cannot store; [`Error::Io`] if a file cannot be written.
 pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
     let Options { pattern, shape, seed, output } = options;
     let mask = pattern.mask(*shape, seed)?;

@@ -1,4 +1,4 @@
-//! What may be replaced: files that are there already.
+//! Protection of existing files.
 
 use std::path::Path;
 
@@ -7,10 +7,11 @@ use super::sidecar;
 use crate::error::{Error, Result};
 use crate::io::nifti::is_nifti;
 
-/// Whether `output` may be written, its record beside it and images of these kinds beside it; with `force` in any case.
+/// Whether `output`, images of `kinds` beside it and its record can be written without replacing a file; always with
+/// `force`. A record of voxgan can be replaced.
 ///
 /// # Errors
-/// [`Error::File`] for one that is there, or for an output that is one of the `inputs`.
+/// [`Error::File`] if one of the files exists, or the output is one of the `inputs`.
 pub fn check_free(output: &Path, kinds: &[&str], inputs: &[&Path], force: bool) -> Result<()> {
     if force {
         return Ok(());

@@ -19,15 +19,15 @@ pub enum Method {
     ZeroFilled,
     /// Least squares by conjugate gradients.
     Sense(Sense),
-    /// Missing samples from their neighbours.
+    /// Missing samples by GRAPPA kernels.
     Grappa(Grappa),
-    /// Few edges.
+    /// Least squares with a penalty on the total variation.
     TotalVariation(TotalVariation),
-    /// Few wavelet coefficients.
+    /// Least squares with a penalty on wavelet details.
     Wavelet(L1Wavelet),
     /// Partial Fourier by the phase of its symmetric centre.
     Homodyne,
-    /// The same, iterated.
+    /// Partial Fourier by projections onto convex sets.
     Pocs(Pocs),
 }
 

@@ -1,10 +1,10 @@
 //! Montages: orthogonal planes of many volumes, or many slices of one, as one grey picture.
 //!
 //! # Convention
-//! Volumes are taken to lie in RAS+ (see [`Volume`]). Left is left (the neurological convention, not the
-//! radiological one): the axial plane shows the subject's left on the left and anterior up, the coronal plane left
-//! on the left and superior up, the sagittal plane anterior on the right and superior up. Millimetres are square
-//! on the picture whatever the voxels are.
+//! Volumes are taken as RAS+ (see [`Volume`]). Left is left (the neurological convention, not the radiological one):
+//! the axial plane has the subject's left on the left and anterior up, the coronal plane left on the left and superior
+//! up, the sagittal plane anterior on the right and superior up. The scale in pixels per millimetre is the same along
+//! both axes.
 
 use std::path::Path;
 
@@ -22,22 +22,22 @@ const SEPARATOR: Luma<u8> = Luma([56]);
 /// Pixels a picture may have along one side; more is a mistake in `pixels_per_mm` or in a volume's affine.
 const SIDE_MAX: u32 = 16_384;
 
-/// How volumes are laid out and shown.
+/// The layout of a montage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Montage {
-    /// Volumes in a row.
+    /// Number of volumes in a row.
     pub columns: usize,
-    /// Intensities shown black and white; linear between, cut off beyond.
+    /// Intensities of black and white; linear between, clipped beyond.
     pub window: (f32, f32),
-    /// Magnification.
+    /// Magnification in pixels per millimetre.
     pub pixels_per_mm: f64,
-    /// Where the three planes cut, as a part of each voxel axis `(i, j, k)`; `[0.5; 3]` is the centre.
+    /// Positions of the three planes, as parts of the voxel axes `(i, j, k)`; `[0.5; 3]` is the centre.
     pub cut: [f64; 3],
 }
 
 impl Montage {
-    /// A layout without gaps, if there is one, for `volumes` through their centres: two pixels to the finest voxel, a window from
-    /// the lowest intensity to the one that all but 0.5 % of the voxels of all volumes are below.
+    /// A layout for `volumes` through their centres, without empty cells if possible: two pixels for the finest voxel,
+    /// and a window from the lowest intensity to the 99.5 % quantile over all volumes.
     ///
     /// # Errors
     /// [`Error::Value`] if there is no volume, or one has no voxels.
@@ -67,7 +67,7 @@ impl Montage {
     /// channel is shown.
     ///
     /// # Errors
-    /// [`Error::Value`] if there is nothing to draw, the layout makes no sense, or the picture would be too large.
+    /// [`Error::Value`] if there is nothing to draw, the layout is invalid, or the picture would be too large.
     pub fn render(&self, volumes: &[Volume]) -> Result<GrayImage> {
         let cells = volumes.iter().map(|volume| {
             let spacing_mm = spacing_of(volume)?;

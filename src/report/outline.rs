@@ -13,9 +13,9 @@ use crate::volume::Volume;
 const BORDER: u8 = 128;
 
 impl Montage {
-    /// The planes of `volume` through each of `cuts` (as [`Montage::cut`]), one cut below the other in
-    /// [`Montage::columns`], with the outline of each of `labels`, `[D, H, W]`, whose number stands in `colours`. An
-    /// outline is one pixel wide and lies inside its label; of two labels the later in `colours` is drawn above.
+    /// The planes of `volume` through each of `cuts` (as [`Montage::cut`]) in [`Montage::columns`], with the outlines
+    /// of the labels `[D, H, W]` whose numbers are in `colours` (number, RGB). An outline is one pixel wide and inside
+    /// its label; later labels of `colours` are drawn above earlier ones.
     ///
     /// # Errors
     /// [`Error::Value`] if the labels are on another grid, and as [`Montage::render`].
@@ -75,7 +75,7 @@ impl Montage {
 /// The bytes of `image` as PNG.
 ///
 /// # Errors
-/// [`Error::Value`] if it cannot be encoded, as one without pixels.
+/// [`Error::Value`] if it cannot be encoded, such as an image without pixels.
 pub fn png_bytes<P>(image: &ImageBuffer<P, Vec<u8>>) -> Result<Vec<u8>>
 where
     P: PixelWithColorType<Subpixel = u8>,

@@ -1,4 +1,4 @@
-//! A rough look at a head, and one along the head's own axes where it lies far off the grid's.
+//! A rough segmentation of a head, resampled along the head's own axes where it is rotated against the grid.
 
 use std::ops::Range;
 
@@ -20,8 +20,8 @@ use crate::volume::{Volume, VoxelToWorld};
 const AIR: f32 = 0.05;
 /// Voxels kept around what is not air.
 const MARGIN: usize = 8;
-/// Heads that are turned by no more stay on the scan's own axes: most lie within ten degrees, and the network has learned
-/// from heads turned by more.
+/// Heads that are turned by no more stay on the scan's own axes: most lie within ten degrees, and the network has
+/// learned from heads turned by more.
 const TURNED_MAX_DEG: f64 = 10.0;
 /// After a turn, what may be left of it before another is made.
 const LEFT_MAX_DEG: f64 = 3.0;
@@ -40,8 +40,8 @@ const BRAIN_MIN_ML: usize = 300;
 /// Agreement at which no further axes are tried.
 const AGREEMENT_SURE: f64 = 0.6;
 
-/// The right-handed orders of axes other than "RAS": those of a head upside down, back to front or both before those of axes
-/// exchanged. A brain and its mirror image look alike, so that left-handed ones add nothing.
+/// The right-handed orders of axes other than "RAS": those of a head upside down, back to front or both before those of
+/// axes exchanged. A brain and its mirror image look alike, so that left-handed ones add nothing.
 #[rustfmt::skip]
 const AXES: [&str; 23] = [
     "LAI", "LPS", "RPI",
@@ -54,7 +54,7 @@ pub(super) struct Look {
     pub grid: Grid,
     /// The whole image, `[D, H, W]`.
     pub image: Array3<f32>,
-    /// Where anything but air is seen, along D, H, W.
+    /// The range of everything but air, along D, H, W.
     pub part: [Range<usize>; 3],
     /// The most likely structures of that part.
     pub rough: Array3<u8>,
@@ -101,8 +101,8 @@ impl<B: VolumeOps> Segmenter<B> {
         Some(Look { grid, image, part, rough })
     }
 
-    /// The look itself where the head lies along the grid's axes, or shows no pose; otherwise another one of `volume`, from its
-    /// own voxels, on a grid along the axes that its anatomy shows.
+    /// The look itself where the head lies along the grid's axes, or shows no pose; otherwise another one of `volume`,
+    /// from its own voxels, on a grid along the axes that its anatomy shows.
     pub(super) fn straightened(&self, volume: &Volume, look: Look) -> Look {
         let axes = look.grid.affine.steps_mm();
         let mut seen = look.pose();
@@ -168,11 +168,11 @@ impl<B: VolumeOps> Segmenter<B> {
     }
 }
 
-/// A grid of 1 mm along the axes of a head, to within [`STEP_DEG`], over what a look sees of it, at most 13 cm from the centre of
-/// its brain.
+/// A grid of 1 mm along the axes of a head, to within [`STEP_DEG`], over what a look sees of it, at most 13 cm from the
+/// centre of its brain.
 ///
-/// Its axes are turned against those of the look by whole steps, and its voxels lie in a lattice about the look's first voxel,
-/// so that two scans of one head on one grid mostly share their voxels here, too.
+/// Its axes are turned against those of the look by whole steps, and its voxels lie in a lattice about the look's first
+/// voxel, so that two scans of one head on one grid mostly share their voxels here, too.
 fn upright(pose: &Pose, look: &Look) -> Grid {
     let axes = look.grid.affine.steps_mm();
     let first = look.grid.affine.origin_mm();

@@ -1,4 +1,4 @@
-//! The data queue: which real volumes a step sees, and their conditions.
+//! The data queue: the real volumes of each step, and their conditions.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -16,7 +16,7 @@ use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
 use rand::RngExt;
 
-/// A dataset as a run sees it: endless epochs, each in a random order that its number determines.
+/// A dataset in training: endless epochs, each in a random order that depends on seed and epoch.
 #[derive(Debug)]
 pub struct Reals {
     dataset: Dataset,
@@ -82,7 +82,7 @@ impl Reals {
         self.dataset.len()
     }
 
-    /// Whether there is none (never, once open).
+    /// Whether there is no volume (never, for an opened dataset).
     pub fn is_empty(&self) -> bool {
         self.dataset.is_empty()
     }
@@ -92,13 +92,13 @@ impl Reals {
         &self.dataset
     }
 
-    /// Voxel size along `(D, H, W)`.
+    /// Voxel size along `(D, H, W)` in millimetres.
     pub fn spacing_mm(&self) -> [f64; 3] {
         let [i, j, k] = self.dataset.spacing_mm();
         [k, j, i]
     }
 
-    /// What a generator that learned from this dataset needs to know of it.
+    /// The space of this dataset, for a generator that is trained on it.
     pub fn space(&self) -> TrainingSpace {
         let maps = || (0..self.len()).map(|i| &self.dataset.entry(i).intensity);
         let median = |value: fn(&IntensityMap) -> f64| {
@@ -122,22 +122,22 @@ impl Reals {
     /// The first `count` volumes, read one by one; all of them if there are fewer.
     ///
     /// # Errors
-    /// Those of [`Dataset::volume`].
+    /// As [`Dataset::volume`].
     pub fn volumes(&self, count: usize) -> impl Iterator<Item = Result<Volume>> {
         self.dataset.volumes().take(count)
     }
 
-    /// The condition of volume `index` as `[1, width]`; none without conditions.
+    /// The condition of volume `index`, `[1, width]`; `None` without conditions.
     pub fn condition<B: Backend>(&self, index: usize, device: &B::Device) -> Option<Tensor<B, 2>> {
         let vector = self.conditions.get(index)?.clone();
         let width = vector.len();
         Some(Tensor::from_data(TensorData::new(vector, [1, width]), device))
     }
 
-    /// The batch of step `step`, which begins after `shown` volumes: `samples` volumes, read and converted.
+    /// The batch of step `step`, which begins after `shown` volumes: `samples` volumes with conditions, on the host.
     ///
     /// # Errors
-    /// As [`Dataset::volume`]: a file that vanished or changed.
+    /// As [`Dataset::volume`].
     pub fn batch(&self, step: u64, shown: u64, samples: usize) -> Result<Batch> {
         let positions: Vec<usize> = (0..samples as u64).map(|i| self.order.at(shown + i)).collect();
         let borrowed = |sample: u64| {
@@ -181,7 +181,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The part of `samples` volumes from sample `first` on, on a device.
+    /// The part of `samples` volumes from sample `first` on, on `device`.
     pub fn part<B: Backend>(&self, first: usize, samples: usize, device: &B::Device) -> MicroBatch<B> {
         let rows = |values: &[f32]| {
             let width = values.len() / self.samples;

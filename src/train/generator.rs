@@ -1,4 +1,4 @@
-//! Training of a generator against its discriminator.
+//! Training of a generator and its discriminator.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,30 +34,31 @@ use crate::segment::Segmenter;
 use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
 
-/// A run that is to be started or resumed.
+/// A run to start or resume.
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The resolved recipe.
     pub recipe: &'a Recipe,
     /// The training set.
     pub reals: &'a Reals,
-    /// People to validate on, none of the training set.
+    /// The validation set, of people who are not in the training set.
     pub validation: Option<&'a Reals>,
-    /// Another network's weights to start from, instead of initial values.
+    /// Another network's weights to start from, in place of initial values.
     pub from: Option<&'a Source>,
     /// The run's folder.
     pub out: &'a Path,
-    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
-    /// Ends after this many steps in all, whatever the recipe says; for tests.
+    /// The last step, in place of the recipe's; for tests.
     pub last_step: Option<u64>,
 }
 
-/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+/// Runs `job` on `device` until its end or until it is stopped, from its last checkpoint if there is one.
 ///
 /// # Errors
-/// [`Error::Training`] for a loss that is not finite; errors of files and data as they are. The last checkpoint is
-/// intact in every case.
+/// [`Error::Training`] for a loss that is not finite; [`Error::Value`] for a recipe with a transfer table without other
+/// weights; [`Error::File`] or [`Error::Io`] for data, weights, checkpoints and outputs. The last checkpoint is intact
+/// in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let recipe = job.recipe;
     let space = job.reals.space();

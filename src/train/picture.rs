@@ -1,4 +1,4 @@
-//! Pictures of heads in training: the same problems through a run, a row each.
+//! Pictures of restoration heads in training: the same problems through a run, a row each.
 
 use ndarray::{Array4, Axis};
 
@@ -13,10 +13,10 @@ pub const PICTURED: u64 = 4;
 /// The step whose address the problems of pictures have: one that no run reaches.
 pub const PICTURES: u64 = u64::MAX;
 
-/// Draws `images` `[C, D, H, W]`, so many `columns` a row, as the picture of `step`.
+/// Draws `images` `[C, D, H, W]`, `columns` in a row, as the picture of `step`.
 ///
 /// # Errors
-/// Errors of files as they are.
+/// As [`RunFolder::picture`].
 pub fn draw(
     folder: &mut RunFolder,
     step: u64,

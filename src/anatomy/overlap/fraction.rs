@@ -1,4 +1,4 @@
-//! Which part of every place belongs to a region: its voxels, blurred so far that where they happen to lie shows no more.
+//! The fraction of a region at every place: its voxels, blurred so that the result does not depend on the grid.
 
 use nalgebra::Vector4;
 use ndarray::{Array3, Axis, Slice};
@@ -10,8 +10,9 @@ use crate::volume::VoxelToWorld;
 use crate::volume::resample::{Grid, blur};
 
 /// Standard deviation of the blur in voxels, those of the coarser grid along each axis. A label says of a border only
-/// which voxels it runs between; over a neighbourhood of this size those errors cancel, while a displacement of the border
-/// by less than the blur is left as it is: two flat borders a distance apart enclose the same volume blurred as sharp.
+/// which voxels it runs between; over a neighbourhood of this size those errors cancel, while a displacement of the
+/// border by less than the blur is left as it is: two flat borders a distance apart enclose the same volume blurred as
+/// sharp.
 const BLUR_VOXELS: f64 = 0.85;
 
 /// First and one past the last voxel of a box along `(i, j, k)`; it may reach beyond its grid.
@@ -24,13 +25,13 @@ pub(super) struct Fraction {
     pub values: Array3<f32>,
     /// The region's own voxels, which are nowhere near the ends of the box, `[D, H, W]`.
     pub mask: Array3<bool>,
-    /// Where the box lies.
+    /// The grid of the box.
     pub grid: Grid,
     /// Standard deviation of the blur along `(i, j, k)`, in millimetres.
     pub sigma_mm: [f64; 3],
 }
 
-/// What the fractions of a segmentation are made of.
+/// The data from which the fractions of a segmentation are computed.
 #[derive(Clone, Debug)]
 pub(super) struct Source<'a> {
     labels: &'a Segmentation,
@@ -39,7 +40,7 @@ pub(super) struct Source<'a> {
     spacing_mm: [f64; 3],
     /// Standard deviation of the blur along `(i, j, k)`, in voxels.
     sigma: [f64; 3],
-    /// The box of each structure's voxels; none without any.
+    /// The box of each structure's voxels; `None` without voxels.
     extents: [Option<Extent>; STRUCTURES],
 }
 
@@ -52,7 +53,7 @@ impl<'a> Source<'a> {
         Self { labels, affine, spacing_mm, sigma, extents: extents(labels) }
     }
 
-    /// The box of a region's voxels; none without any.
+    /// The box of a region's voxels; `None` without voxels.
     pub fn extent(&self, region: &Region) -> Option<Extent> {
         region.parts.iter().filter_map(|part| self.extents[part.index()]).reduce(union)
     }
@@ -70,7 +71,7 @@ impl<'a> Source<'a> {
         corners.map(corner).reduce(union)
     }
 
-    /// The box and so much around it that nothing of the blur is lost at its ends.
+    /// The box with a margin that is wide enough for the blur.
     pub fn padded(&self, extent: &Extent) -> Extent {
         [0, 1, 2].map(|axis| {
             let pad = 2 * (4.0 * self.sigma[axis]).ceil() as i64;
@@ -78,7 +79,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// A region in a padded box that holds it. Beyond the segmentation there is nothing of it.
+    /// The fraction of a region in each voxel of a padded box around it; zero beyond the segmentation.
     pub fn fraction(&self, region: &Region, extent: &Extent) -> Fraction {
         let members = region.members();
         let [w, h, d] = extent.map(|[first, end]| (end - first) as usize);

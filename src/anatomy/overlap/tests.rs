@@ -31,8 +31,8 @@ fn overlap(before: &Segmentation, after: &Segmentation) -> RegionOverlap {
     region_overlaps(before, after, &[*Region::named("brain_stem").unwrap()])[0]
 }
 
-/// MONAI and SciPy measure between the middles of voxels; here surfaces run between them, so that distances differ by less
-/// than half a voxel.
+/// MONAI and SciPy measure between the middles of voxels; here surfaces run between them, so that distances differ by
+/// less than half a voxel.
 #[test]
 fn distances_are_near_those_of_monai_and_scipy() {
     let text = include_str!("../../../tests/fixtures/anatomy/quality_check/expected.json");
@@ -89,7 +89,8 @@ fn others() -> [Grid; 5] {
     ]
 }
 
-/// Borders that lie d apart all around a ball of radius r cost 1.5 d / r of Dice. Labels by the nearest voxel lose half a voxel.
+/// Borders that lie d apart all around a ball of radius r cost 1.5 d / r of Dice. Labels by the nearest voxel lose half
+/// a voxel.
 #[test]
 fn another_grid_costs_next_to_nothing() {
     for radius_mm in [8.0, 18.0] {
@@ -111,7 +112,8 @@ fn another_grid_costs_next_to_nothing() {
     }
 }
 
-/// A ball grown by a tenth in volume: Dice 2 / 2.1, its surface 18·(1.1^⅓ − 1) = 0.581 mm away, its volume a tenth more.
+/// A ball grown by a tenth in volume: Dice 2 / 2.1, its surface 18·(1.1^⅓ − 1) = 0.581 mm away, its volume a tenth
+/// more.
 #[test]
 fn growth_by_a_tenth_is_found_on_every_grid() {
     let before = ball(&grid(1.0, [0.0; 3], 0.0), CENTRE_MM, 18.0);
@@ -155,7 +157,8 @@ fn shifted_balls_overlap_in_a_lens() {
     assert!((8.0..=9.2).contains(&found.distance.unwrap().hausdorff95_mm), "{found:?}");
 }
 
-/// A sheet as thick as a voxel has a surface although its blurred fraction nowhere reaches one half; a voxel alone has one.
+/// A sheet as thick as a voxel has a surface although its blurred fraction nowhere reaches one half; a voxel alone has
+/// one.
 #[test]
 fn thin_regions_have_surfaces() {
     let sheet = |z: usize| Array3::from_shape_fn((20, 20, 20), |(d, h, w)| d == z && h.min(w) > 4);

@@ -1,4 +1,4 @@
-//! How the grids of two images differ, in numbers that name it.
+//! Differences between the grids of two images.
 
 use std::fmt;
 use std::path::Path;
@@ -11,33 +11,33 @@ use crate::volume::orientation::orientation;
 use crate::volume::resample::Grid;
 use crate::volume::{Volume, check_grids};
 
-/// A grid in the words of people.
+/// The shape of a grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GridShape {
     /// Number of voxels along `(i, j, k)`.
     pub dims: [usize; 3],
     /// Size of a voxel along `(i, j, k)` in millimetres.
     pub spacing_mm: [f64; 3],
-    /// Where the voxel axes run to, as in "RAS".
+    /// The anatomical directions of the voxel axes, as in "RAS".
     pub orientation: String,
 }
 
-/// Two grids that differ by more than a rounding.
+/// Two grids that differ by more than rounding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnlikeGrids {
-    /// That of the image before.
+    /// The grid of the image before.
     pub before: GridShape,
-    /// That of the image after.
+    /// The grid of the image after.
     pub after: GridShape,
-    /// How far the middles of both lie apart, in millimetres.
+    /// Distance of the centres of both grids in millimetres.
     pub apart_mm: f64,
     /// The largest angle between an axis of one and the axis of the other that is nearest to it, in degrees.
     pub turned_deg: f64,
 }
 
 impl UnlikeGrids {
-    /// How the grids of two images differ; none where they are the same but for a rounding ([`check_grids`]). Files are
-    /// for the error.
+    /// The difference between the grids of two images; `None` where they are the same up to rounding ([`check_grids`]).
+    /// The paths are for the error.
     ///
     /// # Errors
     /// [`Error::File`] that names both files and grids where the fields of view have no point in common.
@@ -101,9 +101,9 @@ impl fmt::Display for UnlikeGrids {
     }
 }
 
-/// Whether two fields of view, boxes that end at the outer faces of the outermost voxels, have a point in common: no axis
-/// of either and no normal to an axis of each separates them (Gottschalk et al. 1996, "OBBTree: a hierarchical structure
-/// for rapid interference detection").
+/// Whether two fields of view, boxes that end at the outer faces of the outermost voxels, have a point in common: no
+/// axis of either and no normal to an axis of each separates them (Gottschalk et al. 1996, "OBBTree: a hierarchical
+/// structure for rapid interference detection").
 fn fields_of_view_meet(one: &Grid, other: &Grid) -> bool {
     let between = middle(other) - middle(one);
     let halves = [one, other].map(|grid| {

@@ -1,4 +1,4 @@
-//! Whether left and right are where they were.
+//! The check of left and right.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use crate::anatomy::overlap::{BRAIN, Overlap, check_same_grid};
 use crate::anatomy::segmentation::Segmentation;
 use crate::volume::orientation::orientation;
 
-/// What became of left and right.
+/// The relation of left and right before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sides {
-    /// They are where they were.
+    /// Unchanged.
     Kept,
-    /// AFTER is the mirror image of BEFORE, and what shows on the left is called left: what a segmenter makes of an
-    /// image that was flipped while its header stayed.
+    /// AFTER is the mirror image of BEFORE, with left structures on the left: the segmentation of an image that was
+    /// flipped without its header.
     Mirrored,
-    /// Nothing moved, but left is called right: labels of a wrong table, or of a wrong header read from the image.
+    /// The structures are in place, but left ones are labelled right: labels by a wrong table, or a wrong header.
     Exchanged,
-    /// AFTER is the mirror image of BEFORE, names and all: a label map that was flipped while its header stayed.
+    /// AFTER is the mirror image of BEFORE including its labels: a label map that was flipped without its header.
     Flipped,
 }
 
@@ -35,26 +35,27 @@ impl fmt::Display for Sides {
     }
 }
 
-/// How well AFTER agrees with BEFORE as it is and with left and right changed: the mean Dice over the structures of
-/// the brain that either has, after BEFORE has been moved from left to right by whole voxels until the centres of
-/// both brains lie together. So neither a shift nor the place of the mirror in the field of view decides.
+/// Agreement of AFTER with BEFORE as it is and with left and right changed: the mean Dice over the structures of the
+/// brain that either has, after BEFORE was shifted from left to right by whole voxels to align the centres of both
+/// brains. So the result does not depend on a shift or on the place of the mirror plane in the field of view.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SidesCheck {
-    /// The best agreement; [`Sides::Kept`] where nothing agrees better than BEFORE itself.
+    /// The relation with the best agreement; [`Sides::Kept`] where none agrees better than BEFORE itself.
     pub found: Sides,
     /// Agreement with BEFORE itself.
     pub kept: f64,
-    /// With BEFORE flipped from left to right, sides exchanged.
+    /// Agreement with BEFORE flipped from left to right, sides exchanged.
     pub mirrored: f64,
-    /// With BEFORE, sides exchanged.
+    /// Agreement with BEFORE, sides exchanged.
     pub exchanged: f64,
-    /// With BEFORE flipped from left to right.
+    /// Agreement with BEFORE flipped from left to right.
     pub flipped: f64,
 }
 
 impl SidesCheck {
-    /// Of two segmentations. The axis that is flipped is the one of BEFORE nearest to the body's left–right axis; AFTER on
-    /// another grid is taken on that of BEFORE by the nearest voxel, which lowers all agreements alike.
+    /// The check of two segmentations. The axis that is flipped is the one of BEFORE nearest to the body's left–right
+    /// axis. AFTER on another grid is brought to that of BEFORE first ([`Segmentation::on`]), which lowers all
+    /// agreements equally.
     pub fn of(before: &Segmentation, after: &Segmentation) -> Self {
         let moved = check_same_grid(before, after).is_err().then(|| after.on(&before.grid()));
         let after = moved.as_ref().unwrap_or(after);

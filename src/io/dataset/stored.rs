@@ -107,8 +107,8 @@ impl Stamp {
     }
 }
 
-/// Reads the volume of `entry`, which must have `shape` `[C, D, H, W]` and the voxels that the entry says; their hash is not
-/// computed if the file is as it was when it was `checked` last. Returns the stamp of the file too.
+/// Reads the volume of `entry`, which must have `shape` `[C, D, H, W]` and the voxels that the entry says; their hash
+/// is not computed if the file is as it was when it was `checked` last. Returns the stamp of the file too.
 pub(super) fn read(
     folder: &Path,
     entry: &Entry,

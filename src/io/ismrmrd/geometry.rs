@@ -1,4 +1,4 @@
-//! Where an ISMRMRD image lies in the world, from the positions and directions of its readouts.
+//! The affine of an ISMRMRD image, from the positions and directions of its readouts.
 
 use nalgebra::{Matrix3, Vector3};
 
@@ -7,13 +7,13 @@ use super::xml::Encoding;
 use crate::error::Result;
 use crate::volume::{ImageGrid, VoxelToWorld};
 
-/// Slices in the order in which they lie along the slice direction, and the grid of their image.
+/// Slices in their order along the slice direction, and the grid of their image.
 pub struct Placed {
     /// The counters of the slices, one for each place along `D`; one for a slab.
     pub slices: Vec<usize>,
     /// The grid.
     pub image: ImageGrid,
-    /// What the reader should know of it, one line each.
+    /// Notes on the geometry, one line each.
     pub notes: Vec<String>,
 }
 
@@ -24,7 +24,8 @@ const TOLERANCE: f64 = 1e-3;
 /// Positions beyond this, or that are no numbers, are not believed.
 const FARTHEST_MM: f64 = 1e5;
 
-/// Places the image of `readouts` (all of it imaging, at least one), of a slab if `three_d`, of slices otherwise.
+/// The grid of the image of `readouts` (all of [`Role::Imaging`](super::acquisitions::Role::Imaging), at least one), of
+/// a slab if `three_d`, of slices otherwise.
 ///
 /// ISMRMRD gives the centre of each slice or slab and the directions of its axes in LPS. That centre is the point
 /// which the gradients do not turn, so it is voxel ⌊n/2⌋ along a transformed axis. Slices are sorted by where they

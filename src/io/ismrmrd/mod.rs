@@ -1,9 +1,8 @@
 //! ISMRMRD raw data (Inati et al. 2017) in HDF5: Cartesian readouts put onto the grid of their k-space.
 //!
-//! Read are files of the C library and of Python's package. Of the readouts only those of the image are used: noise
-//! goes to [`KSpace::noise`]; navigators and the like are left out, and so are calibration lines that are no part of
-//! the image, unless the header says that they are embedded or [`RawOptions::calibration`] asks for them. What lies at
-//! one place of k-space is averaged.
+//! Files of the C library and of Python's package are read. Noise goes to [`KSpace::noise`]; navigators and the like
+//! are left out, and so are calibration lines that are not part of the image, unless the header says that they are
+//! embedded or [`RawOptions::calibration`] includes them. Readouts of the same place of k-space are averaged.
 
 pub mod acquisitions;
 pub mod geometry;

@@ -8,8 +8,8 @@ use nifti::NiftiHeader;
 use crate::error::{Error, Result};
 use crate::volume::{VoxelToWorld, World};
 
-/// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms may lie
-/// apart: more than rounding makes.
+/// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms
+/// may lie apart: more than rounding makes.
 const TOLERANCE: f64 = 0.01;
 const APART: f64 = 0.05;
 
@@ -49,7 +49,10 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header at the start of `bytes` (the first [`SIZE_2`] of the file, or all there are).
+    /// The header at the start of `bytes` (the first [`SIZE_2`] of the file, or all of a shorter file).
+    ///
+    /// # Errors
+    /// [`Error::File`] with the field of a header that is not NIfTI's.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let advice = "give a NIfTI file (.nii, .nii.gz, .hdr/.img); convert other formats first, DICOM with dcm2niix, .mgz with mri_convert";
         let Some(first) = bytes.first_chunk::<4>() else {
@@ -129,6 +132,9 @@ impl Header {
     }
 
     /// The extents `(i, j, k)` and the number of frames.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the entry of `dim` that is not possible, or is of a fifth or later axis.
     pub fn extents(&self, path: &Path) -> Result<([usize; 3], usize)> {
         check_dim_0(path, self.dim[0])?;
         let mut extents = [1; 8];
@@ -156,6 +162,9 @@ impl Header {
     }
 
     /// Where the voxels begin in their file, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::File`] for an offset within the header, or one that is not a whole number.
     pub fn voxel_offset(&self, path: &Path) -> Result<u64> {
         // The four bytes after the header say whether extensions follow.
         let least = match (self.single_file, self.version) {
@@ -177,6 +186,9 @@ impl Header {
     }
 
     /// Slope and intercept of the stored values, if they are to be applied.
+    ///
+    /// # Errors
+    /// [`Error::File`] for an intercept that is not finite with a slope in use.
     pub fn scaling(&self, path: &Path) -> Result<Option<(f64, f64)>> {
         if self.scl_slope == 0.0 || !self.scl_slope.is_finite() {
             return Ok(None);
@@ -193,7 +205,7 @@ impl Header {
         Ok((self.scl_slope != 1.0 || self.scl_inter != 0.0).then_some((self.scl_slope, self.scl_inter)))
     }
 
-    /// Voxel `(i, j, k, 1)` to world millimetres, and the name of what it was taken from.
+    /// Voxel `(i, j, k, 1)` to world millimetres, and the name of its source in the header.
     ///
     /// The sform if its code is set, else the qform, else voxel sizes about the grid's centre with x to the left:
     /// the convention of ANALYZE, which the tools of the field share for files that say nothing.
@@ -217,7 +229,7 @@ impl Header {
         Ok((affine, from))
     }
 
-    /// What the voxels' world is that of.
+    /// The world of the affine, from its code.
     pub fn world(&self) -> World {
         World::of_code(if self.sform_code > 0 { self.sform_code } else { self.qform_code })
     }

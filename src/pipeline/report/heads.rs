@@ -25,11 +25,11 @@ struct Head {
     structures: Segmentation,
 }
 
-/// Outlines and a viewer of `count` of the scans of each folder, at equal steps of quality from the lowest on; none of
-/// scans that are no longer where they were.
+/// Outlines and a viewer of `count` of the scans of each folder, at equal steps of quality from the lowest on, without
+/// scans that no longer exist.
 ///
 /// # Errors
-/// What is wrong with a label map or a scan.
+/// Those of reading a label map or a scan.
 pub fn sections(cohorts: &[(&str, &Path, &[Derived])], count: usize) -> Result<Vec<Section>> {
     let mut heads = Vec::new();
     let mut missing = Vec::new();

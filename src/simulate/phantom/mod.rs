@@ -1,6 +1,6 @@
-//! Phantoms: objects whose volumes, and for some whose k-space, are known, so that tests need no data.
+//! Phantoms: objects with known volumes and, for some, known k-space, so that tests need no data.
 //!
-//! [`Ellipsoids`] have closed forms for everything; [`BrainPhantom`] looks like a head and knows its tissues.
+//! [`Ellipsoids`] have closed forms for volumes and k-space; [`BrainPhantom`] resembles a head, with known tissues.
 
 mod brain;
 mod cortex;

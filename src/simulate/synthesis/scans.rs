@@ -1,4 +1,4 @@
-//! Real scans with label maps: what a segmenter learns of the intensities that no model draws.
+//! Real scans with label maps, for the training of a segmenter on intensities that the simulation does not cover.
 
 use ndarray::{Array3, Axis};
 use rand::RngExt;
@@ -23,7 +23,7 @@ const UNIONS: [(Structure, Structure); 2] = [
     (Structure::RightChoroidPlexus, Structure::RightLateralVentricle),
 ];
 
-/// A skull-stripped scan with its label map, on one RAS+ grid of cubes.
+/// A skull-stripped scan with its label map, on one RAS+ grid of isotropic voxels.
 #[derive(Clone, Debug)]
 pub struct LabelledScan {
     /// Name of the scan's file.
@@ -39,11 +39,11 @@ pub struct LabelledScan {
 }
 
 impl LabelledScan {
-    /// The scan and its label map, numbered as FreeSurfer's. A structure that the map has nowhere, and that protocols count as
-    /// part of another (choroid plexus, of its ventricle), is not told apart from it.
+    /// The scan and its label map with FreeSurfer's numbers. A structure that the map does not have, and that some
+    /// protocols count as part of another (choroid plexus as part of its ventricle), is of the other's class.
     ///
     /// # Errors
-    /// [`Error::Value`] for several channels, other grids, voxels that are no cubes, unknown numbers or a map without a
+    /// [`Error::Value`] for several channels, different grids, anisotropic voxels, unknown numbers or a map without a
     /// brain.
     pub fn new(name: &str, scan: Volume, labels: &Volume) -> Result<Self> {
         if scan.channels() != 1 {
@@ -92,9 +92,9 @@ impl LabelledScan {
         })
     }
 
-    /// The example number `sample` of step `step` in a run of this seed: turned, scaled, bent and perhaps mirrored as an image
-    /// made of a label map is, with a further bias field, coarser voxels and noise; perhaps without the fluid around the
-    /// brain.
+    /// The example at the address (seed, step, sample): rotated, scaled, deformed and possibly mirrored like a
+    /// simulated image ([`super::synthesise`]), with a further bias field, coarser voxels and noise, and possibly
+    /// without the fluid around the brain.
     pub fn example(&self, view: View, recipe: &SynthesisRecipe, [seed, step, sample]: [u64; 3]) -> Example {
         let rng = |phase| stream(seed, step, phase, sample, Purpose::Synthesis);
         let once = &mut rng(ONCE);
