@@ -78,10 +78,7 @@ impl Measurement {
     /// # Errors
     /// [`Error::Value`] where a step of the preparation is not possible: a noise scan that [`noise_covariance`] or
     /// [`whitening_matrix`] refuses, a number of virtual coils that [`compression`] refuses, or a calibration region
-    /// that is narrower than ESPIRiT's kernel.
-    ///
-    /// # Panics
-    /// If given maps have another number of coils than the raw data and there is prewhitening or compression.
+    /// that is narrower than ESPIRiT's kernel; given maps of another number of coils.
     pub fn new(kspace: KSpace, settings: &CoilSettings) -> Result<Self> {
         let (kspace, maps) = coils(kspace, settings)?;
         Ok(Self { kspace, maps, shots: None })
@@ -151,6 +148,12 @@ impl Measurement {
 /// The raw data as methods take them, and the maps of the coils; none where coil images are to be combined without.
 fn coils(mut kspace: KSpace, settings: &CoilSettings) -> Result<(KSpace, Option<Array4<Complex32>>)> {
     let mut maps = settings.maps.clone();
+    if let Maps::Given(given) = &maps
+        && given.dim().0 != kspace.coils()
+    {
+        let (expected, found) = (format!("{} coils, as k-space", kspace.coils()), given.dim().0.to_string());
+        return Err(Error::value("coil maps", expected, found, "give the maps of this acquisition's coils"));
+    }
     if let (true, Some(noise)) = (settings.whiten, &kspace.noise) {
         let matrix = whitening_matrix(&noise_covariance(noise.view())?)?;
         transform_coils(&mut kspace, &mut maps, |x| mix(matrix.view(), x));

@@ -54,6 +54,10 @@ impl Reconstruct for L1Wavelet {
     fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
         problem.acquired.lies_still("wavelets")?;
         check_range("lambda", self.lambda, self.lambda >= 0.0, "a number of at least 0")?;
+        if let Some(levels) = self.levels {
+            // 2^16 voxels along an axis are more than any scan has.
+            check_range("levels", levels as f64, (1..=16).contains(&levels), "1 to 16")?;
+        }
         let lambda = self.lambda * problem.scale();
         problem.by_slice(|slice| {
             let (_, d, h, w) = slice.acquired.kspace.dim();
