@@ -11,7 +11,7 @@ use voxgan::error::Result;
 use voxgan::simulate::phantom::{Ellipsoids, centred_grid};
 
 fn main() -> Result<()> {
-    let phantom = Ellipsoids::shepp_logan_3d(128.0).volume(&centred_grid([64; 3], [2.0; 3]))?;
+    let phantom = Ellipsoids::shepp_logan_3d(128.0).volume(&centred_grid([64; 3], [2.0; 3])?)?;
     let truth = phantom.data.index_axis_move(ndarray::Axis(0), 0).mapv(Complex32::from).into_dyn();
 
     // y = P·F·S·x, of eight coils, one place in four measured; x minimises ‖Ax − y‖² + 0.001·‖x‖².

@@ -2,11 +2,10 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use nalgebra::Matrix4;
 use ndarray::Array4;
 
 use crate::error::{Error, Result};
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 
 /// Volumes of one shape as a batch `[N, C, D, H, W]`.
 ///
@@ -30,7 +29,7 @@ pub fn to_tensor<B: Backend>(volumes: &[Volume], device: &B::Device) -> Result<T
 }
 
 /// A batch `[N, C, D, H, W]` as volumes with this voxel-to-world affine.
-pub fn to_volumes<B: Backend>(tensor: Tensor<B, 5>, affine: &Matrix4<f64>) -> Vec<Volume> {
+pub fn to_volumes<B: Backend>(tensor: Tensor<B, 5>, affine: &VoxelToWorld) -> Vec<Volume> {
     let [n, c, d, h, w] = tensor.dims();
     let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
     let voxels = c * d * h * w;
@@ -53,7 +52,7 @@ pub fn image_to_tensor<B: Backend>(image: &Array4<f32>, device: &B::Device) -> T
 /// A batch of one as an image `[C, D, H, W]`.
 ///
 /// # Panics
-/// If there are several.
+/// If the batch has several samples.
 pub fn tensor_to_image<B: Backend>(tensor: Tensor<B, 5>) -> Array4<f32> {
     let [_, c, d, h, w] = tensor.dims();
     let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();

@@ -1,43 +1,43 @@
-//! One error type: what was read, what was expected, what was found, what to do next.
+//! The error type: what was read, what was expected, what was found, what to do next.
 
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong because of files, recipes, arguments, devices or data.
+/// An error of files, recipes, arguments, devices or data.
 ///
-/// Panics are reserved for programmers' mistakes; whatever a user can cause ends here.
+/// Panics are reserved for programmers' mistakes; errors that a user can cause are of this type.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused an access.
+    /// The operating system refused an operation.
     #[error("{}: could not {action}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What was attempted, as a verb phrase ("read the header").
         action: String,
-        /// The system's own word, which the message ends with.
+        /// The system's error, at the end of the message.
         cause: std::io::Error,
     },
-    /// A file's content is not what its format or its use asks for.
+    /// A file's content is not valid for its format or its use.
     #[error("{}: {field}: expected {expected}, found {found}; {advice}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// The field or part of it.
+        /// The field or part of the file.
         field: String,
-        /// What would have been right.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
         /// What to do next.
         advice: String,
     },
-    /// A recipe's key or a command's argument has a value that cannot be used.
+    /// A recipe's key or a command's argument has an invalid value.
     #[error("{key}: expected {expected}, found {found}; {advice}")]
     Value {
         /// The key's path or the argument's name.
         key: String,
-        /// What would have been right.
+        /// What was expected.
         expected: String,
         /// What was given.
         found: String,
@@ -47,14 +47,14 @@ pub enum Error {
     /// A compute device cannot be used.
     #[error("device {device}: {problem}; {advice}")]
     Device {
-        /// The device as asked for.
+        /// The requested device.
         device: String,
         /// What is missing.
         problem: String,
         /// What to install or set.
         advice: String,
     },
-    /// A check that was asked for did not pass.
+    /// A check did not pass.
     #[error("{check}: {problem}; {advice}")]
     Check {
         /// What was checked.
@@ -64,20 +64,20 @@ pub enum Error {
         /// Where to look.
         advice: String,
     },
-    /// The work is finished, but for some of its inputs.
+    /// The work is finished except for some of its inputs.
     #[error("{} of {of} {what} failed:\n  {}", failures.len(), failures.join("\n  "))]
     Incomplete {
         /// What the inputs are ("scans").
         what: String,
-        /// How many there were.
+        /// Number of inputs.
         of: usize,
-        /// One line for each that failed: which, and why.
+        /// A line for each input that failed: its name and the error.
         failures: Vec<String>,
     },
-    /// A job was cancelled by the program that runs it.
+    /// A job was cancelled by its caller.
     #[error("cancelled; what was finished is in place")]
     Cancelled,
-    /// Training cannot go on; the last good checkpoint is intact.
+    /// Training cannot continue; the last good checkpoint is intact.
     #[error("training stopped at step {step}: {problem}; {advice}")]
     Training {
         /// The step that failed.
@@ -89,7 +89,7 @@ pub enum Error {
     },
 }
 
-/// The library's result.
+/// A result with the library's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -118,7 +118,7 @@ impl Error {
     /// An [`Error::Incomplete`] if any of `of` inputs failed.
     ///
     /// # Errors
-    /// It.
+    /// [`Error::Incomplete`], if `failures` is not empty.
     pub fn incomplete(what: &str, of: usize, failures: Vec<String>) -> Result<()> {
         match failures.is_empty() {
             true => Ok(()),
@@ -134,5 +134,25 @@ impl Error {
         advice: impl Into<String>,
     ) -> Self {
         Self::Value { key: key.into(), expected: expected.into(), found: found.into(), advice: advice.into() }
+    }
+
+    /// An [`Error::Value`] as one of the file that the value stands in; others as they are.
+    #[must_use]
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Value { key, expected, found, advice } => Self::file(path, key, expected, found, advice),
+            other => other,
+        }
+    }
+
+    /// An [`Error::Value`] under the name that `rename` makes of its key; others as they are.
+    #[must_use]
+    pub fn with_key(self, rename: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Value { key, expected, found, advice } => {
+                Self::Value { key: rename(&key), expected, found, advice }
+            }
+            other => other,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! voxgan: 3D StyleGAN2 for brain MRI.
 //!
-//! Whole jobs, as the program does them, are in [`pipeline`]: options go in, a result comes out, nothing prints.
+//! Whole jobs, those of the program, are in [`pipeline`]: from options to a result, without printing.
 //!
 //! ```no_run
 //! use voxgan::pipeline::Segmenter;
@@ -17,14 +17,14 @@
 //! # }
 //! ```
 //!
-//! Below them: the scanner's physics ([`acquisition`], [`recon`]), what makes data ([`simulate`]), measures ([`anatomy`], [`evaluate`]),
-//! and networks ([`gan`], [`segment`], [`heads`], [`train`]) on any [burn](https://burn.dev) backend ([`ops`]). `examples/` shows uses
-//! under forty lines each.
+//! Below them: the scanner's physics ([`acquisition`], [`recon`]), simulation of data ([`simulate`]), measures
+//! ([`anatomy`], [`evaluate`]), and networks ([`gan`], [`segment`], [`heads`], [`train`]) on any
+//! [burn](https://burn.dev) backend ([`ops`]). `examples/` has programs of under forty lines each.
 //!
 //! # Features
 //!
-//! - `cli`: the program; `report`: its HTML pages; `embedded-weights`: the default networks inside. All three by default; a library
-//!   alone needs none of them.
+//! - `cli`: the program; `report`: its HTML pages; `embedded-weights`: the default networks inside. All three by
+//!   default; a library alone needs none of them.
 //! - `cuda`: the NVIDIA backend.
 
 pub mod acquisition;
@@ -56,5 +56,5 @@ pub mod train;
 pub mod volume;
 pub mod warp;
 
-/// The crates whose types stand in signatures here.
+/// The crates whose types are in public signatures.
 pub use {burn, nalgebra, ndarray, num_complex};

@@ -1,17 +1,18 @@
-//! Counter-based randomness: every draw has an address, and no generator is shared or carried along.
+//! Counter-based randomness: every draw has an address, and no generator's state is shared or stored.
 //!
-//! A [`stream`] is addressed by (run seed, step, phase, sample, purpose). So a run that resumes draws what it would
-//! have drawn, the number of threads changes nothing, and a generator never has to be saved.
+//! A [`stream`] is addressed by (run seed, step, phase, sample, purpose). So a resumed run has the draws of an
+//! uninterrupted one, and draws do not depend on the number of threads.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-/// What a stream's draws are for. The numbers are part of what a seed means and never change; new purposes get new
-/// ones.
+/// The purpose of a stream's draws. The numbers are part of a stream's address and never change; new purposes get new
+/// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u64)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Initial parameters.
     Weights = 1,
@@ -25,7 +26,7 @@ pub enum Purpose {
     Noise = 5,
     /// The random image of the path-length penalty.
     PathNoise = 6,
-    /// The order in which a dataset is visited.
+    /// The order of a dataset in an epoch.
     Order = 7,
     /// Adaptive augmentation.
     Augmentation = 8,
@@ -35,21 +36,21 @@ pub enum Purpose {
     Samples = 10,
     /// Which places of k-space are sampled.
     Sampling = 11,
-    /// What is done to a volume to degrade it: motion, noise, bias and the like.
+    /// Degradations of a volume: motion, noise, bias and the like.
     Degradation = 12,
     /// Starting points of iterative methods.
     Start = 13,
-    /// Images made of label maps: deformation, contrasts, resolution.
+    /// Images from label maps: deformation, contrasts, resolution.
     Synthesis = 14,
     /// Resamplings of statistics: bootstraps, permutations, splits.
     Resampling = 15,
-    /// Problems made of true volumes for a restoration head: patch, factor, mask, noise.
+    /// Examples of restoration heads: patch, factor, mask, noise.
     Restoration = 16,
-    /// A fit to a measurement: latents that its prior is estimated from, draws of its steps, samples of its posterior.
+    /// A fit to a measurement: latents for the estimate of its prior, draws of its steps, samples of its posterior.
     Posterior = 17,
     /// Noise added by augmentation.
     AugmentationNoise = 18,
-    /// Latents among whose samples those nearest to real volumes are searched.
+    /// Latents of the pool of samples of the coverage term.
     Pool = 19,
 }
 
@@ -77,7 +78,7 @@ const FIELD_PIECE: usize = 1 << 12;
 /// Words of the stream between two such places: far more than the draws of one take.
 const FIELD_STRIDE: u128 = 1 << 16;
 
-/// `n` standard normal draws of this stream in parallel: piece by piece of 4096, piece k from word k·2¹⁶ on.
+/// `n` standard normal draws of this stream, in parallel: in chunks of 4096, chunk k from word k·2¹⁶ on.
 pub fn normal_field(rng: &ChaCha8Rng, n: usize) -> Vec<f32> {
     let mut field = vec![0.0; n];
     field.par_chunks_mut(FIELD_PIECE).enumerate().for_each(|(k, piece)| {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// The value that the TOML `text` holds; `path` is named in errors. Whether its numbers make sense is left to the caller.
+/// The value of the TOML `text`; `path` is for errors. The caller checks the ranges of its numbers.
 ///
 /// # Errors
 /// [`Error::File`] with the line, or the path of the key that is unknown, missing or of another type.
@@ -27,14 +27,6 @@ pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
         let (found, expected) = message.split_once(", expected ").unwrap_or((message, "another value"));
         Error::file(path, key, expected, found, "correct or remove this key")
     })
-}
-
-/// A value that cannot be used, as an error of the file it stands in.
-pub fn in_file(error: Error, path: &Path) -> Error {
-    match error {
-        Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
-        other => other,
-    }
 }
 
 /// `value` as TOML.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The text of the file at `path` without the byte-order mark that some editors put in front; `action` says what it is read
-/// for, in errors.
+/// The text of the file at `path` without the byte-order mark that some editors put in front; `action` says what it is
+/// read for, in errors.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read as UTF-8.
@@ -18,8 +18,8 @@ pub fn read_text(path: &Path, action: &str) -> Result<String> {
 /// How a URI of a file begins (RFC 8089).
 const SCHEME: &str = "file://";
 
-/// A path as text for a record: as it is, or, where it is no UTF-8, as a `file://` URI with the other bytes in per cent.
-/// [`of_text`] is the way back.
+/// A path as text for a record: as it is, or, where it is no UTF-8, as a `file://` URI with the other bytes in per
+/// cent. [`of_text`] is the way back.
 pub fn to_text(path: &Path) -> String {
     match path.to_str() {
         Some(text) => text.into(),

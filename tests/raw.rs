@@ -310,7 +310,7 @@ fn ismrmrd_of_python_with_slices_averages_and_partial_fourier() {
     assert!(close(&kspace.image.fov_mm, &[240.0, 216.0, 19.5]), "{:?}", kspace.image);
     for (voxel, world) in expected("py_slices")["world"].as_object().unwrap() {
         let voxel: Vec<f64> = voxel.split(' ').map(|index| index.parse().unwrap()).collect();
-        let found = kspace.image.affine * nalgebra::Vector4::new(voxel[0], voxel[1], voxel[2], 1.0);
+        let found = kspace.image.affine.world_mm([voxel[0], voxel[1], voxel[2]]);
         let world: Vec<f64> = world.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
         assert!(close(found.as_slice(), &world), "{voxel:?}: {found} {world:?}");
     }
@@ -346,8 +346,8 @@ fn ismrmrd_of_python_with_a_slab_and_repetitions() {
         assert_eq!(kspace.image.encoded_fov_mm, [60.0, 50.0, 40.0]);
         assert_eq!(kspace.image.fov_mm, [60.0, 50.0, 20.0]);
         // Axes along the patient's left, back and head, 10 mm; voxel (3, 2, 1) is at (1, 2, 3) mm LPS.
-        let centre = kspace.image.affine * nalgebra::Vector4::new(3.0, 2.0, 1.0, 1.0);
-        assert_eq!(centre.as_slice(), [-1.0, -2.0, 3.0, 1.0]);
+        let centre = kspace.image.affine.world_mm([3.0, 2.0, 1.0]);
+        assert_eq!(centre.as_slice(), [-1.0, -2.0, 3.0]);
         assert_eq!(kspace.image.affine.diagonal().as_slice(), [-10.0, -10.0, 10.0, 1.0]);
     }
     refused(

@@ -4,8 +4,8 @@ use ndarray::{Array3, Axis};
 use voxgan::error::Result;
 use voxgan::simulate::ageing::{Ageing, Walls};
 use voxgan::simulate::degrade::{Degradation, NoiseLevel, RandomBiasField, RandomNoise, simulate};
-use voxgan::volume::Volume;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::meshnet::ClassUnion;
 
@@ -49,11 +49,7 @@ pub fn biased(scan: &Volume) -> Result<Volume> {
 /// Resampled to a grid that lies half a voxel away along every axis.
 pub fn half_a_voxel_away(scan: &Volume) -> Volume {
     let mut grid = Grid::of(scan);
-    for axis in 0..3 {
-        let half = grid.affine.column(axis) * 0.5;
-        let moved = grid.affine.column(3) + half;
-        grid.affine.set_column(3, &moved);
-    }
+    grid.affine = grid.affine.with_origin_at([0.5; 3]);
     resample(scan, &grid, Interpolation::Cubic)
 }
 
@@ -61,17 +57,11 @@ pub fn half_a_voxel_away(scan: &Volume) -> Volume {
 fn scaled(scan: &Volume, volume: f64) -> Volume {
     let factor = volume.cbrt();
     let mut grid = Grid::of(scan);
-    let [w, h, d] = grid.dims.map(|length| (length as f64 - 1.0) / 2.0);
-    let centre = grid.affine * nalgebra::Vector4::new(w, h, d, 1.0);
-    for axis in 0..3 {
-        let column = grid.affine.column(axis) / factor;
-        grid.affine.set_column(axis, &column);
-    }
-    let mut origin = centre;
-    for (axis, middle) in [w, h, d].into_iter().enumerate() {
-        origin -= grid.affine.column(axis) * middle;
-    }
-    grid.affine.set_column(3, &origin);
+    // The first voxel, seen from the middle, is so much nearer.
+    let first = grid.dims.map(|length| 0.5 * (length as f64 - 1.0) * (1.0 - 1.0 / factor));
+    let smaller = (0..3).fold(grid.affine, |affine, axis| affine.stretched(axis, 1.0 / factor));
+    let origin = grid.affine.world_mm(first);
+    grid.affine = VoxelToWorld::from_axes(&smaller.steps_mm(), &origin).expect("a smaller affine");
     Volume { affine: scan.affine, ..resample(scan, &grid, Interpolation::Cubic) }
 }
 

@@ -3,9 +3,9 @@
 use nalgebra::{Rotation3, Vector3};
 use voxgan::error::Result;
 use voxgan::simulate::degrade::NoiseLevel;
-use voxgan::volume::Volume;
 use voxgan::volume::crop::{Centre, crop_pad};
 use voxgan::volume::resample::{Grid, Interpolation, resample, resample_spacing};
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::alterations::{biased, half_a_voxel_away, noisy};
 
@@ -98,7 +98,7 @@ fn turned(scan: &Volume, degrees: [f64; 3]) -> Volume {
     let around = nalgebra::Translation3::from(middle).to_homogeneous()
         * turn.to_homogeneous()
         * nalgebra::Translation3::from(-middle).to_homogeneous();
-    grid.affine = around * grid.affine;
+    grid.affine = VoxelToWorld::new(around * *grid.affine).expect("a turned affine");
     let mut turned = resample(&wide, &grid, Interpolation::Cubic);
     // Beside edges cubic interpolation overshoots; magnitudes are never negative.
     if scan.data.iter().all(|&x| x >= 0.0) {

@@ -27,7 +27,7 @@ use std::path::Path;
 use place::{Options, Place};
 use voxgan::error::Result;
 
-const PARTS: &str = "manual, ixi, maps, repeat, tilt, odd, quality-check (all but manual also with -validation behind), protocols, \
+const PARTS: &str = "manual, ixi, maps, any-contrast, repeat, tilt, odd, quality-check (all but manual also with -validation behind), protocols, \
                      peer, scans, head, power";
 
 fn main() {
@@ -75,6 +75,7 @@ fn run(parts: &[String], options: Options) -> Result<()> {
         };
         match (name, validation) {
             ("maps", _) => maps::run(&place, validation)?,
+            ("any-contrast", _) => maps::of_any_contrast(&place, validation)?,
             ("ixi", _) => labelled::ixi(&place, if validation { "validation" } else { "test" })?,
             ("repeat", _) => steady::repeat(&place, validation)?,
             ("tilt", _) => steady::tilt(&place, validation)?,

@@ -1,6 +1,5 @@
 //! Images made of label maps that no training saw: the truth is known.
 
-use nalgebra::Matrix4;
 use ndarray::Axis;
 use voxgan::anatomy::Segmentation;
 use voxgan::config::SynthesisRecipe;
@@ -8,8 +7,8 @@ use voxgan::error::Result;
 use voxgan::io::nifti;
 use voxgan::simulate::degrade::NoiseLevel;
 use voxgan::simulate::synthesis::{Example, LabelMap, View, synthesise};
-use voxgan::volume::Volume;
 use voxgan::volume::resample::{Interpolation, resample_spacing};
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::alterations::noisy;
 use crate::found::csv;
@@ -46,14 +45,22 @@ const KINDS: [(&Set, Kind); 4] = [
 
 /// All kinds of images, compared at 1 mm whatever their voxels.
 pub fn run(place: &Place, validation: bool) -> Result<()> {
-    let (maps, file): (&[&str], _) =
-        if validation { (&VALIDATION, "anatomy-maps-validation.csv") } else { (&TEST, "anatomy-maps.csv") };
+    of_kinds(place, "maps", validation, &KINDS)
+}
+
+/// Those of any contrast alone: with and without `--no-refine`, what the refinement does where it knows least of the image.
+pub fn of_any_contrast(place: &Place, validation: bool) -> Result<()> {
+    of_kinds(place, "any-contrast", validation, &KINDS[3..])
+}
+
+fn of_kinds(place: &Place, name: &str, validation: bool, kinds: &[(&'static Set, Kind)]) -> Result<()> {
+    let (maps, suffix): (&[&str], _) = if validation { (&VALIDATION, "-validation") } else { (&TEST, "") };
     let cases = maps.iter().flat_map(|map| {
         let draws = 0..if place.options.quick { 1 } else { DRAWS };
-        draws
-            .flat_map(move |draw| KINDS.into_iter().map(move |(set, kind)| case(place, set, kind, map, draw)))
+        draws.flat_map(move |draw| kinds.iter().map(move |&(set, kind)| case(place, set, kind, map, draw)))
     });
-    part(place, file, &KINDS.map(|(set, _)| set), cases)
+    let sets: Vec<_> = kinds.iter().map(|(set, _)| *set).collect();
+    part(place, &format!("anatomy-{name}{suffix}.csv"), &sets, cases)
 }
 
 /// The peer on the images that it was made for: T1 contrast, 1 mm.
@@ -87,7 +94,7 @@ fn case(place: &Place, set: &'static Set, kind: Kind, map: &str, draw: u64) -> R
         },
     };
     let Example { image, target, .. } = synthesise(&map, View::Centred(GRID), &recipe, [SEED, draw, 0]);
-    let image = Volume::new(image.insert_axis(Axis(0)), Matrix4::identity());
+    let image = Volume::new(image.insert_axis(Axis(0)), VoxelToWorld::identity());
     let truth = Segmentation::of_labels(target, image.affine);
     let scan = match kind {
         // A coarse scan is blurred to the size of its voxels, sampled, and gets its noise then.

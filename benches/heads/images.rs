@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use burn::backend::Flex;
-use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, Axis, s};
 use voxgan::acquisition::encoding::Encoding;
 use voxgan::acquisition::operators::slice_profile::{SliceProfile, Sliced};
@@ -21,10 +20,10 @@ use voxgan::random::{Purpose, stream};
 use voxgan::recon::{TotalVariation, minimum_total_variation};
 use voxgan::report::{Montage, write_png};
 use voxgan::simulate::degrade::{RandomMotion, ShotOrder};
-use voxgan::volume::Volume;
 use voxgan::volume::intensity::{IntensityMap, Normalisation};
 use voxgan::volume::orientation::to_ras;
 use voxgan::volume::resample::Interpolation;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::Place;
 use crate::table::{Contest, head};
@@ -57,7 +56,7 @@ pub fn restored(trained: &TrainedRestorer<Flex>, case: &Case, weight: f64) -> Re
 pub fn picture(place: &Place, name: &str, images: &[&Array4<f32>]) -> Result<()> {
     let Some(folder) = &place.pictures else { return Ok(()) };
     let volumes: Vec<Volume> =
-        images.iter().map(|image| Volume::new((*image).clone(), Matrix4::identity())).collect();
+        images.iter().map(|image| Volume::new((*image).clone(), VoxelToWorld::identity())).collect();
     let montage = Montage { window: (0.0, 1.0), columns: volumes.len(), ..Montage::fit(&volumes)? };
     write_png(&Path::new(folder).join(format!("{name}.png")), &montage.render(&volumes)?)
 }
@@ -172,7 +171,7 @@ pub fn motion(place: &Place) -> Result<()> {
         ..RandomMotion::default()
     };
     for (number, (subject, scan)) in subjects(place)?.into_iter().enumerate() {
-        let truth = Volume::new(scan.clone(), Matrix4::identity());
+        let truth = Volume::new(scan.clone(), VoxelToWorld::identity());
         let mut rng = stream(7, 0, 0, number as u64, Purpose::Degradation);
         let motion = random.draw(&truth, &mut rng)?;
         let corrupted = motion.apply(&truth)?.volume.data;

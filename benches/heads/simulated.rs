@@ -1,7 +1,6 @@
 //! Heads that learn from simulated images: translation and progression, on label maps that no training saw.
 
 use burn::backend::Flex;
-use nalgebra::Matrix4;
 use ndarray::{Array4, Axis};
 use voxgan::config::HeadRecipe;
 use voxgan::error::Result;
@@ -10,7 +9,7 @@ use voxgan::io::nifti;
 use voxgan::pretrained::segmenter;
 use voxgan::segment::Segmenter;
 use voxgan::simulate::synthesis::{LabelMap, View, synthesise_pair, synthesise_visits};
-use voxgan::volume::Volume;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::Place;
 use crate::images::{picture, restored};
@@ -117,7 +116,7 @@ pub fn progress(place: &Place) -> Result<()> {
 }
 
 fn ventricles_ml(segmenter: &Segmenter<Flex>, image: &Array4<f32>) -> Result<f64> {
-    let volume = Volume::new(image.clone(), Matrix4::identity());
+    let volume = Volume::new(image.clone(), VoxelToWorld::identity());
     let region = voxgan::anatomy::REGIONS
         .iter()
         .find(|region| region.name == "lateral_ventricles")

@@ -78,6 +78,7 @@ fn whole(trained: &TrainedRestorer<Flex>) -> Result<()> {
             acquired.reconstruct(&Network { name, network, recipe, consistency: 1.0, device })?;
             return Ok(());
         }
+        other => panic!("nothing is measured of {other:?}"),
     };
     restore(&trained.network, &case, blocks(&trained.recipe), 1.0, &Default::default())?;
     Ok(())

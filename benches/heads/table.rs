@@ -20,7 +20,7 @@ pub struct Contest {
 impl Contest {
     /// Scores `image` `[1, D, H, W]` of this method against the truth; the network comes last.
     pub fn add(&mut self, method: &str, truth: &Array4<f32>, image: &Array4<f32>) -> Result<()> {
-        let volume = |data: &Array4<f32>| Volume::new(data.clone(), nalgebra::Matrix4::identity());
+        let volume = |data: &Array4<f32>| Volume::new(data.clone(), voxgan::volume::VoxelToWorld::identity());
         let scores = score(&volume(truth), &volume(image), None, &Plan::new(Profile::FastMri))?;
         let of = |name: &str| scores.get(name).map_or(f64::NAN, |score| score.value);
         self.push(method, [of("PSNR"), of("SSIM")]);

@@ -49,7 +49,7 @@ fn main() {
 /// A phantom seen by eight coils, fully sampled and with a Poisson-disc mask of four, its maps, and noise to transform.
 fn write_arrays(folder: &Path) -> Result<()> {
     let [depth, height, width] = SHAPE;
-    let grid = centred_grid([width, height, depth], [1.0; 3]);
+    let grid = centred_grid([width, height, depth], [1.0; 3])?;
     let image = Ellipsoids::shepp_logan_2d(width as f64).volume(&grid)?.data;
     let image = image.index_axis_move(Axis(0), 0).mapv(Complex32::from).into_dyn();
     let maps = Birdcage::new(COILS).maps(SHAPE)?;

@@ -1,35 +1,39 @@
-//! The method of conjugate gradients (Hestenes and Stiefel 1952) for Hermitian positive definite systems, on the host and on a
-//! device alike.
+//! The method of conjugate gradients (Hestenes and Stiefel 1952) for Hermitian positive definite systems, on the host
+//! and on a device alike.
 
 use ndarray::Zip;
 
 use super::ComplexArray;
 use super::linear::dot;
 
-/// What the method needs of a vector.
+/// The operations on vectors that the method uses.
 pub trait Vector: Clone {
-    /// Its inner products; they may stay on a device.
+    /// The type of inner products; they may stay on a device.
     type Scalar: Clone;
 
     /// Zero, of the same shape.
+    #[must_use]
     fn zero(&self) -> Self;
 
     /// `Re⟨self, other⟩`.
     fn dot(&self, other: &Self) -> Self::Scalar;
 
     /// `self + scale·other`.
+    #[must_use]
     fn plus(self, scale: &Self::Scalar, other: &Self) -> Self;
 
     /// `self − scale·other`.
+    #[must_use]
     fn minus(self, scale: &Self::Scalar, other: &Self) -> Self;
 
     /// `self − other`.
+    #[must_use]
     fn difference(self, other: &Self) -> Self;
 
     /// `a / b`.
     fn ratio(a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar;
 
-    /// The scalar as a number; none where it stays on a device, so that no tolerance can stop the iterations.
+    /// The scalar as a number; `None` if it stays on a device, where no tolerance can stop the iterations.
     fn number(a: &Self::Scalar) -> Option<f64>;
 }
 
@@ -76,7 +80,7 @@ pub struct Stop {
     pub tolerance: f64,
 }
 
-/// An iteration, as it is told to who follows them.
+/// The state after an iteration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Iteration {
     /// ½⟨x, normal(x)⟩ − Re⟨rhs, x⟩, which every iteration lowers.
@@ -101,17 +105,19 @@ impl<'a, V: Vector> ConjugateGradient<'a, V> {
         Self { normal, start: None, preconditioner: None, stop }
     }
 
-    /// From this x instead of zero.
+    /// Starts at this x instead of zero.
+    #[must_use]
     pub fn start(self, start: V) -> Self {
         Self { start: Some(start), ..self }
     }
 
     /// With an approximate inverse of `normal`, Hermitian and positive definite.
+    #[must_use]
     pub fn preconditioner(self, preconditioner: &'a dyn Fn(V) -> V) -> Self {
         Self { preconditioner: Some(preconditioner), ..self }
     }
 
-    /// The solution; `tell` hears of every iteration where the scalars are numbers.
+    /// The solution x. `tell` is called after every iteration, unless the scalars stay on a device.
     pub fn solve(self, rhs: &V, tell: &mut dyn FnMut(Iteration)) -> V {
         let precondition = |residual: &V| self.preconditioner.map(|inverse| inverse(residual.clone()));
         let (mut x, mut residual) = match self.start {

@@ -1,9 +1,9 @@
 //! A measurement in plain data, from which its operator is built: on the host here, on a device by the heads.
 //!
-//! An image `x` `[D, H, W]` is measured as `y = Σ_s P_s·F·C·Z·B·M_s·x`: at shot s it lies where the motion `M_s` has put
-//! it; `B` blurs it into slices; `Z` pads it to the encoded field of view; `C` weights it by the coils; `F` is the Fourier
-//! transform over some axes, Cartesian or along a trajectory; and `P_s` keeps what shot s measured. Any of them may be
-//! missing.
+//! An image `x` `[D, H, W]` is measured as `y = Σ_s P_s·F·C·Z·B·M_s·x`: `M_s` moves it to its position at shot s; `B`
+//! blurs it into slices; `Z` pads it to the encoded field of view; `C` weights it by the coils; `F` is the
+//! Fourier transform over some axes, Cartesian or along a trajectory; and `P_s` keeps what shot s measured. Any of them
+//! may be missing.
 
 use ndarray::{Array2, Array3, Array4};
 use serde::{Deserialize, Serialize};
@@ -35,11 +35,11 @@ pub struct Encoding {
     /// Thick slices.
     #[serde(default)]
     pub slice_profile: Option<SliceProfile>,
-    /// The grid `[D, H, W]` of the encoded field of view, which the image (or its slices) is padded with zeros to, or cut
-    /// to, about its centre: readout oversampling and the like.
+    /// The grid `[D, H, W]` of the encoded field of view, which the image (or its slices) is padded with zeros to, or
+    /// cut to, about its centre: readout oversampling and the like.
     #[serde(default)]
     pub encoded: Option<[usize; 3]>,
-    /// Sensitivities of the coils on the encoded grid, `[coils, D, H, W]`; one coil that sees all where there are none.
+    /// Sensitivities of the coils on the encoded grid, `[coils, D, H, W]`; `None`: one coil of sensitivity 1.
     #[serde(default, with = "maps")]
     pub coil_maps: Option<Array4<Complex32>>,
     /// Which of the axes D, H, W are Fourier-transformed.
@@ -51,18 +51,20 @@ pub struct Encoding {
 /// The measured part of the spectrum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Sampling {
     /// All of the Cartesian grid.
     Full,
     /// Places of the Cartesian grid, `[D, H, W]`.
     Mask(#[serde(with = "array")] Array3<bool>),
-    /// Points `[samples, 3]` in cycles per encoded field of view along (D, H, W), −n/2 to n/2: those of a volume, or, where D
-    /// is not transformed, those of every slice.
+    /// Points `[samples, 3]` in cycles per encoded field of view along (D, H, W), −n/2 to n/2: those of a volume, or,
+    /// where D is not transformed, those of every slice.
     Trajectory(#[serde(with = "array")] Array2<f32>),
 }
 
 impl Encoding {
-    /// Everything of an image `[D, H, W]`, by one coil that sees all, over all axes longer than one.
+    /// The fully sampled encoding of an image `[D, H, W]`: one coil with sensitivity one, all axes longer than one
+    /// transformed.
     pub fn full(shape: [usize; 3], spacing_mm: [f64; 3]) -> Self {
         Self {
             shape,
@@ -96,10 +98,10 @@ impl Encoding {
         (0..3).filter(|&axis| self.transformed[axis]).collect()
     }
 
-    /// Whether the description fits together.
+    /// Whether the parts of the description fit together.
     ///
     /// # Errors
-    /// [`Error::Value`] with the key that does not fit. The trajectory is looked at when an operator is built of it.
+    /// [`Error::Value`] with the key that does not fit. A trajectory's points are checked by [`Encoding::nufft`].
     pub fn check(&self) -> Result<()> {
         let shape = |key: &str, shape: [usize; 3]| match shape.contains(&0) {
             true => {
@@ -168,8 +170,8 @@ impl Encoding {
         Nufft::new(image, self.transformed[0], points.view(), Accuracy::default()).map(Some)
     }
 
-    /// The operator from images `[D, H, W]` to measurements: `[coils, D, H, W]`, zero where nothing was measured; along a
-    /// trajectory `[coils, 1, 1, samples]`, or `[coils, D, 1, samples]` where D is not transformed.
+    /// The operator from images `[D, H, W]` to measurements: `[coils, D, H, W]`, zero where nothing was measured; along
+    /// a trajectory `[coils, 1, 1, samples]`, or `[coils, D, 1, samples]` where D is not transformed.
     ///
     /// # Errors
     /// [`Error::Value`] with the key that does not fit, and as [`Nufft::new`] and [`motion_encoded`].
@@ -182,7 +184,7 @@ impl Encoding {
         }
     }
 
-    /// The same of an image that lies still.
+    /// The operator for an image that does not move.
     fn still(&self) -> Result<Operator> {
         let [d, h, w] = self.grid();
         let (sliced, grid, coils) = (self.sliced(), self.grid(), [self.coils(), d, h, w]);
@@ -213,7 +215,7 @@ impl Encoding {
     }
 }
 
-/// An image as what one coil sees that sees all.
+/// An image `[D, H, W]` as that of one coil of sensitivity 1, `[1, D, H, W]`.
 struct OneCoil {
     image: [usize; 3],
     coils: [usize; 4],

@@ -1,8 +1,8 @@
 //! The centred, orthonormal Fourier transform over any axes, of any length.
 //!
-//! `X = fftshift(FFT(ifftshift(x))) / √n` along each axis, with DC and the image's centre at index ⌊n/2⌋; it is unitary,
-//! so that its adjoint is its inverse. One line at a time is shifted into a buffer, transformed and shifted back, so that
-//! the centring costs no pass of its own.
+//! `X = fftshift(FFT(ifftshift(x))) / √n` along each axis, with DC and the image's centre at index ⌊n/2⌋; it is
+//! unitary, so that its adjoint is its inverse. One line at a time is shifted into a buffer, transformed and shifted
+//! back, so that the centring costs no pass of its own.
 
 use std::cell::RefCell;
 use std::sync::Arc;

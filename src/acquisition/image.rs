@@ -1,5 +1,5 @@
-//! From the complex image on the encoded grid to the volume that was asked for: oversampling cut off, voxels of the
-//! size that the protocol names, and a place in the world.
+//! From the complex image on the encoded grid to a volume: oversampling cut off, voxels of the protocol's size, and a
+//! voxel-to-world affine.
 
 use ndarray::{Array4, Axis, Slice};
 
@@ -9,7 +9,7 @@ use super::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
 use crate::volume::{KSpace, Volume};
 
-/// What of a complex image is kept.
+/// The real quantity that is taken of a complex image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
@@ -43,6 +43,9 @@ impl Part {
 /// # Errors
 /// [`Error::Value`] where the two grids do not belong together: a field of view that is not above zero, or other voxels
 /// along an axis that is not in k-space.
+///
+/// # Panics
+/// If `image` has another shape than `kspace` without its coils.
 pub fn to_volume(image: ComplexArray, kspace: &KSpace, part: Part) -> Result<Volume> {
     assert_eq!(image.shape(), &kspace.data.shape()[1..], "an image on the encoded grid");
     let grid = &kspace.image;
@@ -106,7 +109,7 @@ mod tests {
             let (y, x) = (at[1] as f32 - 6.0, at[2] as f32 - 16.0);
             Complex32::from((-(x * x / 18.0 + y * y / 8.0)).exp())
         });
-        let mut image_grid = ImageGrid::upright(dims, [2.0 * 16.0 / dims[0] as f64, 3.0, 5.0]);
+        let mut image_grid = ImageGrid::upright(dims, [2.0 * 16.0 / dims[0] as f64, 3.0, 5.0]).unwrap();
         image_grid.encoded_fov_mm[0] = 64.0;
         let kspace = KSpace {
             data: Array4::zeros((2, 1, 12, 32)),

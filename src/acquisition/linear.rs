@@ -1,5 +1,5 @@
-//! Linear operators: shapes, forward, adjoint and normal; and their algebra, which reads like sigpy's: `&a * &b` composes,
-//! `&a + &b` sums, `a.adjoint()` is `Aᴴ`, and `&a * x` applies.
+//! Linear operators: shapes, forward, adjoint and normal; and their algebra, which reads like sigpy's: `&a * &b`
+//! composes, `&a + &b` sums, `a.adjoint()` is `Aᴴ`, and `&a * x` applies.
 //!
 //! The adjoint is that of the inner product `⟨x, y⟩ = Σ conj(x)·y`; every operator of this module passes
 //! `⟨Ax, y⟩ = ⟨x, Aᴴy⟩` over random shapes (`tests/library/operators.rs`).
@@ -18,7 +18,8 @@ use crate::random;
 /// A linear map between complex arrays of two shapes.
 ///
 /// Arrays are passed by value so that an operator can work in place. An array of another shape than
-/// [`LinearOperator::input_shape`] (or, for the adjoint, [`LinearOperator::output_shape`]) is a programmer's mistake and panics.
+/// [`LinearOperator::input_shape`] (or, for the adjoint, [`LinearOperator::output_shape`]) is a programmer's mistake
+/// and panics.
 pub trait LinearOperator: Send + Sync {
     /// The shape of `x` in `A·x`.
     fn input_shape(&self) -> &[usize];
@@ -38,7 +39,7 @@ pub trait LinearOperator: Send + Sync {
     }
 }
 
-/// Any [`LinearOperator`] as a value that can be composed, summed, scaled and stacked; cloning it costs nothing.
+/// Any [`LinearOperator`] as a value that can be composed, summed, scaled and stacked; a clone shares the operator.
 ///
 /// ```
 /// use voxgan::acquisition::fourier::Fourier;
@@ -62,6 +63,7 @@ impl Operator {
     }
 
     /// `Aᴴ`.
+    #[must_use]
     pub fn adjoint(&self) -> Self {
         Self::new(Adjoint(self.clone()))
     }
@@ -69,7 +71,7 @@ impl Operator {
     /// `A₁ + A₂ + …`.
     ///
     /// # Panics
-    /// If there is none, or their shapes differ.
+    /// If `parts` is empty, or their shapes differ.
     pub fn sum(parts: Vec<Self>) -> Self {
         let first = parts.first().expect("a sum has a first operator");
         for part in &parts {
@@ -79,10 +81,10 @@ impl Operator {
         Self::new(Sum(parts))
     }
 
-    /// `[A₁; A₂; …]`: what each gives, along a new first axis.
+    /// `[A₁; A₂; …]`: the outputs of all operators, along a new first axis.
     ///
     /// # Panics
-    /// If there is none, or their shapes differ.
+    /// If `parts` is empty, or their shapes differ.
     pub fn stack(parts: Vec<Self>) -> Self {
         let first = parts.first().expect("a stack has a first operator");
         let mut output = vec![parts.len()];
@@ -323,7 +325,7 @@ pub fn noise(shape: &[usize], rng: &mut impl Rng) -> ComplexArray {
     ComplexArray::from_shape_vec(shape, values).expect("as many values as the shape has places")
 }
 
-/// The largest eigenvalue of `AᴴA`, by `iterations` steps of the power method from `rng`'s noise: approached from below.
+/// The largest eigenvalue of `AᴴA`, approached from below by `iterations` steps of the power method from random noise.
 pub fn largest_eigenvalue(a: &dyn LinearOperator, iterations: usize, rng: &mut impl Rng) -> f64 {
     let mut x = noise(a.input_shape(), rng);
     let mut eigenvalue = 0.0;

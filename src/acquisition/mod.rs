@@ -14,7 +14,7 @@ pub mod sampling;
 
 pub use linear::{LinearOperator, Operator};
 
-/// Complex numbers as they are stored: single precision.
+/// A complex number in single precision.
 pub type Complex32 = num_complex::Complex<f32>;
 /// A complex array of any rank.
 pub type ComplexArray = ndarray::ArrayD<Complex32>;

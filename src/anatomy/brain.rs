@@ -1,4 +1,4 @@
-//! The mask of a brain: what a segmentation says, made whole, without dura and eyes.
+//! Brain masks from a segmentation, without dura and eyes.
 
 use ndarray::{Array3, Zip};
 
@@ -7,8 +7,8 @@ use super::segmentation::Segmentation;
 use super::shape::{Connectivity, components, whole};
 use super::structures::Region;
 
-/// Sheets and bridges of up to twice this thickness are no brain: dura, the optic nerve, the walls of vessels. Gyri are thicker,
-/// two sheets of cortex and the white matter between.
+/// Sheets and bridges of up to twice this thickness are no brain: dura, the optic nerve, the walls of vessels. Gyri are
+/// thicker, two sheets of cortex and the white matter between.
 const THIN_MM: f32 = 2.0;
 /// How far the surface is left standing beyond what a ball of [`THIN_MM`] rounds off: edges of gyri.
 const EDGE_MM: f32 = 1.5;
@@ -17,11 +17,11 @@ const KNOT_MM3: f64 = 50.0;
 /// Thick components beyond bridges belong to the brain if they reach no further from the main one: eyes and muscle do.
 const NEAR_MM: f32 = 8.0;
 
-/// The voxels of a region that fills the head's inside (`brain`, `intracranial`), on the grid of its labels `[D, H, W]`: one
-/// component, without holes, without the thin sheets and the components beyond thin bridges that are taken for brain beside it.
+/// The mask `[D, H, W]` of the region `brain` or `intracranial`, on the grid of the labels: one connected component
+/// without holes, without thin sheets and structures behind thin bridges, which are often mislabelled as brain.
 ///
-/// It is a morphological opening by a ball of 2 mm whose result may stand out by another 1.5 mm, so that edges stay. Where
-/// nothing is as thick as that the region is only made whole.
+/// It is a morphological opening by a ball of 2 mm, with another 1.5 mm of the region around the result, which
+/// preserves edges. A region without any part that thick is reduced to [`whole`] only.
 pub fn brain_mask(segmentation: &Segmentation, region: &Region) -> Array3<bool> {
     let mask = whole(&segmentation.mask(region));
     let spacing_mm = segmentation.spacing_mm();
@@ -50,7 +50,7 @@ pub fn brain_mask(segmentation: &Segmentation, region: &Region) -> Array3<bool> 
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
+    use crate::volume::VoxelToWorld;
 
     use super::super::structures::Structure;
     use super::*;
@@ -61,7 +61,7 @@ mod tests {
         let labels = Array3::from_shape_fn((64, 72, 64), |(z, y, x)| {
             if inside([x as f64 - 31.0, y as f64 - 33.0, z as f64 - 31.0]) { label } else { 0 }
         });
-        Segmentation::of_labels(labels, Matrix4::identity())
+        Segmentation::of_labels(labels, VoxelToWorld::identity())
     }
 
     fn radius([x, y, z]: [f64; 3]) -> f64 {

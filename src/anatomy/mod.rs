@@ -1,4 +1,4 @@
-//! Is it still a brain? Structures, their volumes, cohorts of them, and the quality check that a change must pass.
+//! Structures of the head, their volumes and shape, overlap of segmentations, and the quality check of changed images.
 
 pub mod brain;
 pub mod overlap;

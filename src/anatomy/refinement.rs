@@ -1,4 +1,4 @@
-//! What a refinement of a network's labels by the scan itself did: the record beside the labels.
+//! The record of a refinement of a network's labels by the scan's intensities.
 
 use std::collections::BTreeMap;
 
@@ -6,44 +6,47 @@ use serde::{Deserialize, Serialize};
 
 use super::structures::Structure;
 
-/// What a refinement found and did, for the files beside the labels.
+/// The record of a refinement, for the files beside the labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refinement {
-    /// How.
+    /// The method.
     pub method: RefinementMethod,
     /// Standard deviation of the scan's noise on the grid of 1 mm, in units of its intensities.
     pub noise_sd: f64,
-    /// How fine its detail is there: below 0.125 it was interpolated from coarser voxels.
+    /// Sharpness of the scan on that grid; below 0.125 it was interpolated from coarser voxels.
     pub sharpness: Option<f64>,
-    /// Mean and standard deviation of the intensity of each group's parts.
+    /// Mean and standard deviation of the intensity of each group's Gaussian components.
     pub intensities: BTreeMap<Group, Vec<[f64; 2]>>,
     /// The network's mean probability over its ventricles.
     pub ventricle_confidence: Option<f64>,
-    /// The least distance of tissue around the ventricles from their fluid, in standard deviations.
+    /// The least difference of the intensities of tissue around the ventricles from their fluid, in standard
+    /// deviations.
     pub ventricle_separation: Option<f64>,
-    /// The least distance of tissue at the brain's surface from the fluid around it, in standard deviations.
+    /// The least difference of the intensities of tissue at the brain's surface from the fluid around it, in standard
+    /// deviations.
     pub surface_separation: Option<f64>,
-    /// Whether the surface of the brain stayed as the network had it.
+    /// Whether the surface of the brain is the network's, unrefined.
     pub surface_kept: bool,
-    /// Whether the wall between cortex and white matter did.
+    /// Whether the border between cortex and white matter is the network's, unrefined.
     pub mantle_kept: bool,
-    /// Structures that stayed as the network had them, and why.
+    /// Structures whose labels are the network's, unrefined, with the reason.
     pub fallen_back: BTreeMap<Structure, Reason>,
 }
 
-/// How labels were refined.
+/// The method of a refinement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefinementMethod {
-    /// Not at all: no brain, or an image without contrast.
+    /// No refinement: no brain, or an image without contrast.
     None,
     /// By a model of the scan's intensities.
     Intensities,
-    /// By the same, with the walls of the lateral ventricles half-way between fluid and tissue.
+    /// By a model of the scan's intensities, with the walls of the lateral ventricles half-way between fluid and
+    /// tissue.
     IntensitiesAndMidpoints,
 }
 
-/// Structures of one intensity.
+/// A group of structures with one distribution of intensities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -64,14 +67,15 @@ pub enum Group {
     Outside,
 }
 
-/// Why a structure stays as the network has it.
+/// The reason why a structure's labels stay the network's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
-    /// Fluid of ventricles and tissue around them look alike.
+    /// Fluid of ventricles and tissue around them have similar intensities.
     NoContrast,
-    /// The network is in doubt of its ventricles.
+    /// The network's probability of ventricles is low.
     LowConfidence,
-    /// The scan contradicts what the network is sure of.
+    /// The scan contradicts labels with a high probability.
     Contradiction,
 }

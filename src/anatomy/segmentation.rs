@@ -1,42 +1,41 @@
-//! A segmented volume: a structure for every voxel, and how sure it is.
+//! A segmented volume: a structure for every voxel, with volumes and confidence.
 
 use std::collections::BTreeSet;
 
-use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, Axis};
 
 use super::refinement::Refinement;
 use super::structures::{Region, STRUCTURES, Structure};
 use crate::error::{Error, Result};
-use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
+use crate::volume::{Volume, VoxelToWorld};
 
-/// Which structure each voxel of a volume belongs to.
+/// A segmentation of a volume: the structure of each voxel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segmentation {
     /// Index of each voxel's [`Structure`], `[D, H, W]`.
     pub labels: Array3<u8>,
-    /// Voxel `(i, j, k, 1)` to world millimetres, as [`Volume::affine`].
-    pub affine: Matrix4<f64>,
-    /// Volume of each structure in millilitres, with partial volumes: the sum over voxels of the part of each that it fills. Of
-    /// labels alone, the volume of its voxels.
+    /// Where they lie, as [`Volume::affine`].
+    pub affine: VoxelToWorld,
+    /// Volume of each structure in ml, with partial volumes: the sum over voxels of the part that it fills. For labels
+    /// without probabilities, the volume of its voxels.
     pub volume_ml: [f64; STRUCTURES],
-    /// Mean probability of each structure over the voxels given to it; 1 for labels without probabilities, 0 for a
+    /// Mean probability of each structure over its voxels, 0 to 1; 1 for labels without probabilities, 0 for a
     /// structure without voxels.
     pub confidence: [f64; STRUCTURES],
-    /// How a network's labels were refined by the scan; none where they were not, and for label maps.
+    /// The refinement of a network's labels by the scan; `None` without one, and for label maps.
     pub refinement: Option<Refinement>,
 }
 
 impl Segmentation {
-    /// Labels without probabilities: each voxel counts for its structure alone.
+    /// A segmentation of labels `[D, H, W]` (indices of structures) without probabilities.
     ///
     /// # Panics
     /// If a label is not the index of a structure.
-    pub fn of_labels(labels: Array3<u8>, affine: Matrix4<f64>) -> Self {
+    pub fn of_labels(labels: Array3<u8>, affine: VoxelToWorld) -> Self {
         let mut voxels = [0usize; STRUCTURES];
         labels.iter().for_each(|&label| voxels[usize::from(label)] += 1);
-        let voxel_ml = affine.fixed_view::<3, 3>(0, 0).determinant().abs() / 1000.0;
+        let voxel_ml = affine.voxel_ml();
         Self {
             labels,
             affine,
@@ -46,11 +45,11 @@ impl Segmentation {
         }
     }
 
-    /// A label map with the numbers of FreeSurfer, SynthSeg or [`Segmentation::to_volume`] (see
-    /// [`Structure::of_label`]), on its own grid.
+    /// The segmentation of a label map with the numbers of FreeSurfer, SynthSeg or [`Segmentation::to_volume`] (see
+    /// [`Structure::of_label`]), on the map's grid.
     ///
     /// # Errors
-    /// [`Error::Value`] for a map of several channels, or with numbers that belong to no structure.
+    /// [`Error::Value`] for a map of several channels, or with numbers of no structure.
     pub fn of_numbers(map: &Volume) -> Result<Self> {
         if map.channels() != 1 {
             let found = format!("{} of them", map.channels());
@@ -82,22 +81,22 @@ impl Segmentation {
         Grid { dims: [w, h, d], affine: self.affine }
     }
 
-    /// Volume of one voxel in millilitres.
+    /// Volume of one voxel in ml.
     pub fn voxel_ml(&self) -> f64 {
-        self.affine.fixed_view::<3, 3>(0, 0).determinant().abs() / 1000.0
+        self.affine.voxel_ml()
     }
 
     /// Size of a voxel along `(i, j, k)` in millimetres.
     pub fn spacing_mm(&self) -> [f64; 3] {
-        [0, 1, 2].map(|axis| self.affine.fixed_view::<3, 1>(0, axis).norm())
+        self.affine.spacing_mm()
     }
 
-    /// Volume of a region in millilitres, with partial volumes.
+    /// Volume of a region in ml, with partial volumes.
     pub fn region_ml(&self, region: &Region) -> f64 {
         region.parts.iter().map(|part| self.volume_ml[part.index()]).sum()
     }
 
-    /// The voxels of a region, `[D, H, W]`.
+    /// The mask of a region, `[D, H, W]`.
     pub fn mask(&self, region: &Region) -> Array3<bool> {
         let members = region.members();
         self.labels.mapv(|label| members[usize::from(label)])
@@ -111,12 +110,13 @@ impl Segmentation {
 
     /// The labels on another grid; volumes and confidence stay those of this grid.
     ///
-    /// Each voxel takes the label of the nearest one here, or, where it holds several, the one that most of them have: taken by
-    /// the nearest, labels at 1 mm would move by half a millimetre along every axis of a grid of 2 mm, whose centres lie between
-    /// voxels.
+    /// Each voxel takes the label of the nearest voxel, or on a coarser grid the most frequent label of the voxels
+    /// within it: the nearest would shift labels at 1 mm by half a millimetre along every axis of a grid of 2 mm, whose
+    /// centres lie between voxels.
+    #[must_use]
     pub fn on(&self, grid: &Grid) -> Self {
         let fine_mm = self.spacing_mm();
-        let coarse_mm = [0, 1, 2].map(|axis| grid.affine.fixed_view::<3, 1>(0, axis).norm());
+        let coarse_mm = grid.spacing_mm();
         let voters = [0, 1, 2].map(|axis| (coarse_mm[axis] / fine_mm[axis]).round().max(1.0) as usize);
         if voters == [1; 3] {
             return self.nearest(grid);
@@ -136,8 +136,8 @@ impl Segmentation {
     }
 }
 
-/// The label that most of the `voters` (along W, H, D) of a voxel of a coarse grid have. Where they are at odds the voxels just around
-/// them decide, which together weigh less than one of them.
+/// The label that most of the `voters` (along W, H, D) of a voxel of a coarse grid have. Where they are at odds the
+/// voxels just around them decide, which together weigh less than one of them.
 fn elected(fine: &Array3<u8>, (z, y, x): (usize, usize, usize), voters: [usize; 3]) -> u8 {
     let mut votes = [0u32; STRUCTURES];
     let reach = |axis: usize, at: usize| {
@@ -166,7 +166,7 @@ mod tests {
 
     fn map(numbers: &[f32]) -> Volume {
         let data = Array::from_shape_vec((1, 1, 1, numbers.len()), numbers.to_vec()).unwrap();
-        Volume::new(data, Matrix4::new_nonuniform_scaling(&nalgebra::Vector3::new(2.0, 1.0, 1.0)))
+        Volume::new(data, VoxelToWorld::identity().stretched(0, 2.0))
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
     fn voxels_that_hold_several_take_what_most_of_them_have() {
         for wall in [6, 7] {
             let labels = Array3::from_shape_fn((8, 8, 12), |(_, _, x)| if x < wall { 3 } else { 4 });
-            let fine = Segmentation::of_labels(labels, Matrix4::identity());
+            let fine = Segmentation::of_labels(labels, VoxelToWorld::identity());
             let coarse = fine.on(&fine.grid().with_spacing([3.0, 2.0, 2.0]));
             assert_eq!(coarse.labels.dim(), (4, 4, 4));
             // A third of the third voxel is no majority.

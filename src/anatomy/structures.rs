@@ -1,16 +1,15 @@
-//! The structures that a segmentation tells apart, their numbers and colours in files, and the regions that volumes are
-//! reported of.
+//! The structures of a segmentation, their numbers and colours in files, and the regions whose volumes are reported.
 
 use serde::{Deserialize, Serialize};
 
 /// Number of [`Structure`]s.
 pub const STRUCTURES: usize = 36;
 
-/// The class that each structure is counted as. Protocols differ in what they tell apart: structures that a truth does not
-/// are one class, whose probability is the sum of theirs.
+/// The class of each structure, by its index. Protocols differ in the structures that they distinguish: structures that
+/// a reference does not distinguish are one class, whose probability is the sum of theirs.
 pub type Classes = [u8; STRUCTURES];
 
-/// Every structure by itself.
+/// The classes with every structure by itself.
 pub const APART: Classes = {
     let mut classes = [0; STRUCTURES];
     let mut k = 0;
@@ -34,7 +33,7 @@ pub enum Side {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Structure {
-    /// Air, and what a skull-stripped scan has set to zero.
+    /// Air, and the zeros of a skull-stripped scan.
     Background,
     /// Everything of the head outside the dura: skull, scalp, eyes, neck.
     Head,
@@ -69,7 +68,7 @@ pub enum Structure {
     /// The accumbens area.
     LeftAccumbens,
     RightAccumbens,
-    /// Hypothalamus, subthalamus, substantia nigra and what lies around them (FreeSurfer's "VentralDC").
+    /// Hypothalamus, subthalamus, substantia nigra and the tissue around them (FreeSurfer's "VentralDC").
     LeftVentralDiencephalon,
     RightVentralDiencephalon,
     LeftCerebellarCortex,
@@ -136,7 +135,7 @@ impl Structure {
         all
     };
 
-    /// Its place among the segmenter's outputs and in [`super::Segmentation::labels`].
+    /// Its index in the segmenter's outputs and in [`super::Segmentation::labels`].
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -156,7 +155,7 @@ impl Structure {
         TABLE[self.index()].3
     }
 
-    /// The side it lies on; none for structures of the midline and those that are not told apart.
+    /// Its side; `None` for structures of the midline and those without a distinction of sides.
     pub fn side(self) -> Option<Side> {
         let name = self.name();
         match name.split_once('-').map(|(side, _)| side) {
@@ -166,7 +165,8 @@ impl Structure {
         }
     }
 
-    /// The same structure of the other side; itself on the midline.
+    /// The corresponding structure of the other side; itself for a structure without a side.
+    #[must_use]
     pub fn mirrored(self) -> Self {
         match self.side() {
             // Sides stand beside each other, the left one first.
@@ -176,11 +176,11 @@ impl Structure {
         }
     }
 
-    /// The structure that a label of FreeSurfer or SynthSeg, or of a file of ours, belongs to; none for a number that is
-    /// unknown or has no side of its own (77, 251–255).
+    /// The structure of a label of FreeSurfer, SynthSeg or [`Structure::number`]; `None` for a number that is unknown
+    /// or has no side (77, 251–255).
     ///
-    /// Labels 136 and 163 (137 and 164) are SynthSeg's choroid plexus of body and temporal horn, 5xx its labels outside the
-    /// brain (Billot et al. 2023, "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without
+    /// Labels 136 and 163 (137 and 164) are SynthSeg's choroid plexus of body and temporal horn, 5xx its labels outside
+    /// the brain (Billot et al. 2023, "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without
     /// retraining").
     pub fn of_label(label: i32) -> Option<Self> {
         Some(match label {
@@ -230,9 +230,9 @@ impl Structure {
 pub struct Region {
     /// Its name in tables.
     pub name: &'static str,
-    /// What belongs to it, in a phrase.
+    /// Its definition in a phrase.
     pub definition: &'static str,
-    /// The structures that make it up.
+    /// Its structures.
     pub parts: &'static [Structure],
 }
 
@@ -332,25 +332,25 @@ regions! {
 }
 
 impl Region {
-    /// The region of this name.
+    /// The region of this name; `None` for another name.
     pub fn named(name: &str) -> Option<&'static Self> {
         REGIONS.iter().find(|region| region.name == name)
     }
 
-    /// Which structures belong to it, by index.
+    /// For each structure, by index, whether it belongs to the region.
     pub fn members(&self) -> [bool; STRUCTURES] {
         let mut members = [false; STRUCTURES];
         self.parts.iter().for_each(|part| members[part.index()] = true);
         members
     }
 
-    /// The side it lies on, where all its parts do.
+    /// Its side, if all its parts are of one side.
     pub fn side(&self) -> Option<Side> {
         let side = self.parts[0].side();
         if self.parts.iter().all(|part| part.side() == side) { side } else { None }
     }
 
-    /// The region of the other side, for a region of one.
+    /// The corresponding region of the other side; `None` for a region without a side.
     pub fn mirrored(&self) -> Option<&'static Self> {
         self.side()?;
         REGIONS.iter().find(|other| {

@@ -1,16 +1,17 @@
-//! Recipes whose kind is told by what they hold.
+//! Recipes of any kind, which is recognised by their tables.
 
 use super::{Recipe, RestorationRecipe, SegmentationRecipe, preset, presets, source};
 use crate::error::Result;
 
 /// A recipe of any kind.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum AnyRecipe {
-    /// Of a generator.
+    /// The recipe of a generator.
     Generator(Box<Recipe>),
-    /// Of a segmenter: it has a table `[segmenter]`.
+    /// The recipe of a segmenter, with a table `[segmenter]`.
     Segmenter(Box<SegmentationRecipe>),
-    /// Of a restoration head: it has a table `[head]`.
+    /// The recipe of a restoration head, with a table `[head]`.
     Head(Box<RestorationRecipe>),
 }
 
@@ -28,7 +29,7 @@ impl AnyRecipe {
         preset(name).map(|(_, text)| text)
     }
 
-    /// The recipe `name_or_path`, as [`Recipe::open`] finds it.
+    /// Opens the recipe `name_or_path`, a file or a preset; see [`Recipe::open`].
     ///
     /// # Errors
     /// As [`Recipe::open`].

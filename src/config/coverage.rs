@@ -1,30 +1,30 @@
-//! A term of the generator's loss by which no training volume is left out.
+//! The coverage term of the generator's loss, which includes every training volume.
 
 use serde::{Deserialize, Serialize};
 
 use super::validation::{above_zero, at_least_one, check, not_below_zero, probability};
 use crate::error::Result;
 
-/// Every training volume pulls the nearest of a pool of samples towards itself: implicit maximum likelihood estimation (IMLE, Li
-/// and Malik 2018, arXiv 1809.09087), beside an adversarial loss as in Inclusive GAN (Yu et al. 2020, arXiv 2004.03355).
+/// The coverage term: the distance of every training volume to the nearest of a pool of samples. It is implicit maximum
+/// likelihood estimation (IMLE, Li and Malik 2018, arXiv 1809.09087), beside an adversarial loss as in Inclusive GAN
+/// (Yu et al. 2020, arXiv 2004.03355).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoverageRecipe {
     /// Weight of the mean squared difference from the nearest sample in the generator's loss; 0 for none.
     pub weight: f64,
-    /// Weight, within that difference, of the features of the segmenter's encoder beside voxels.
+    /// Weight of the features of the segmenter's encoder beside voxels in that difference.
     pub features: f64,
-    /// Samples in the pool for each training volume.
+    /// Number of samples in the pool for each training volume.
     pub pool: usize,
     /// Thousands of volumes from one search of the nearest samples to the next.
     pub search_kimg: f64,
-    /// Thousands of volumes at the start of a run in which the generator learns from this term alone, without a
-    /// discriminator.
+    /// Thousands of volumes at the start of a run in which this term is the generator's only loss.
     pub alone_kimg: f64,
-    /// Thousands of volumes at the end of that start in which the discriminator learns already, from each volume beside the sample
-    /// that is to become it.
+    /// Thousands of volumes at the end of that start in which the discriminator is trained already, on pairs of a
+    /// volume and its nearest sample.
     pub discriminator_ahead_kimg: f64,
-    /// Share of the discriminator's steps, once it has joined, in which it still sees such pairs.
+    /// Share of the discriminator's later steps with such pairs.
     #[serde(skip_serializing_if = "is_zero")]
     pub discriminator_pairs: f64,
 }
@@ -44,7 +44,7 @@ impl Default for CoverageRecipe {
 }
 
 impl CoverageRecipe {
-    /// Whether nothing is set: a recipe is written without this table then.
+    /// Whether all keys have their defaults; a recipe is then written without this table.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -54,17 +54,18 @@ impl CoverageRecipe {
         self.weight > 0.0
     }
 
-    /// Whether the generator still learns from this term alone after so many volumes shown.
+    /// Whether this term is the generator's only loss after `images` volumes shown.
     pub fn is_alone(&self, images: u64) -> bool {
         (images as f64) < self.alone_kimg * 1000.0
     }
 
-    /// Whether the discriminator learns after so many volumes shown.
+    /// Whether the discriminator is trained after `images` volumes shown.
     pub fn has_discriminator(&self, images: u64) -> bool {
         images as f64 >= (self.alone_kimg - self.discriminator_ahead_kimg) * 1000.0
     }
 
-    /// Whether the discriminator sees each volume of this step beside the sample that is to become it, after so many volumes shown.
+    /// Whether the discriminator's batch of this step consists of pairs of a volume and its nearest sample, after
+    /// `images` volumes shown.
     pub fn in_pairs(&self, step: u64, images: u64) -> bool {
         let upto = |steps: u64| (steps as f64 * self.discriminator_pairs).floor();
         self.is_alone(images) || (self.is_on() && upto(step + 1) > upto(step))

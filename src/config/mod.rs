@@ -1,4 +1,4 @@
-//! Recipes: one TOML file says everything about a network and its training.
+//! Recipes: a TOML file with all settings of a network and its training.
 //!
 //! A recipe comes from a file ([`Recipe::read`]) or from those inside the program ([`Recipe::preset`]);
 //! [`Recipe::open`] takes either. Unknown keys are refused, and every error names the key by its path.
@@ -19,7 +19,7 @@ mod segmentation;
 mod transfer;
 mod validation;
 
-pub use crate::settings::{in_file, parse, to_toml};
+pub use crate::settings::{parse, to_toml};
 pub use crate::simulate::synthesis::{SynthesisRecipe, Weighting};
 pub use any::AnyRecipe;
 pub use augmentation::{AugmentationPolicy, AugmentationRecipe};
@@ -35,45 +35,45 @@ pub use restoration::{
 pub use segmentation::{DetailRecipe, SegmentationRecipe, SegmentationTraining, SegmenterRecipe};
 pub use transfer::TransferRecipe;
 
-/// Blocks a network may have; eight of them reach 512 voxels from a base of 4.
+/// Largest number of blocks of a network; eight of them reach 512 voxels from a base of 4.
 pub const BLOCKS_MAX: usize = 8;
 /// Voxels a grid may have along one axis.
 const AXIS_MAX: usize = 2048;
 
-/// A network and how it is trained: the whole of a recipe file.
+/// The recipe of a generator: a network and its training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Grid and widths of the networks.
     pub network: NetworkRecipe,
-    /// What the networks are conditioned on; nothing by default.
+    /// The conditions of the networks; none by default.
     #[serde(default)]
     pub conditions: ConditionsRecipe,
     /// Optimiser, regularisation and length of the run.
     #[serde(default)]
     pub training: TrainingRecipe,
-    /// How a run goes on from another network's weights.
+    /// Transfer from another network's weights.
     #[serde(default, skip_serializing_if = "TransferRecipe::is_default")]
     pub transfer: TransferRecipe,
-    /// A term by which no training volume is left out.
+    /// The coverage term of the generator's loss.
     #[serde(default, skip_serializing_if = "CoverageRecipe::is_default")]
     pub coverage: CoverageRecipe,
-    /// Augmentation of what the discriminator sees.
+    /// Augmentation of the discriminator's input.
     #[serde(default)]
     pub augmentation: AugmentationRecipe,
-    /// What a run writes, and how often.
+    /// Outputs of a run and their intervals.
     #[serde(default)]
     pub output: OutputRecipe,
 }
 
-/// What the networks are conditioned on.
+/// The conditions of the networks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConditionsRecipe {
-    /// Categorical labels, each entering one-hot.
+    /// Categorical labels, encoded one-hot.
     #[serde(default)]
     pub classes: Vec<ClassCondition>,
-    /// Continuous labels, each entering as several features.
+    /// Continuous labels, each encoded as several features.
     #[serde(default)]
     pub covariates: Vec<Covariate>,
 }
@@ -86,7 +86,7 @@ impl ConditionsRecipe {
     }
 }
 
-/// A categorical label and the values it takes.
+/// A categorical label and its values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassCondition {
@@ -96,21 +96,22 @@ pub struct ClassCondition {
     pub values: Vec<String>,
 }
 
-/// A continuous label. It never enters as one scalar: the embedding is normalised, which would leave its sign only.
+/// A continuous label. It is not encoded as one scalar, because the normalisation of the embedding would leave only its
+/// sign.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Covariate {
-    /// Name of the label in the dataset, its unit in it ("age_years", "ventricles_ml").
+    /// Name of the label in the dataset, with its unit ("age_years", "ventricles_ml").
     pub label: String,
     /// Value that maps to 0.
     pub min: f64,
     /// Value that maps to 1.
     pub max: f64,
-    /// How the value becomes features.
+    /// The encoding of the value as features.
     pub encoding: Encoding,
 }
 
-/// How a continuous value `t`, scaled to `[0, 1]`, becomes features.
+/// The encoding of a continuous value `t`, scaled to `[0, 1]`, as features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Encoding {
@@ -140,17 +141,17 @@ impl Encoding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingRecipe {
-    /// Volumes a step.
+    /// Number of volumes of a step.
     pub batch: usize,
-    /// Volumes that are in memory at once, gradients being summed over a batch; by default `batch`. It divides
+    /// Number of volumes that are processed at once, with gradients summed over a batch; `batch` by default. It divides
     /// `batch` and is a multiple of `network.minibatch_group`, or is less than it: then the group is `micro_batch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
     /// Length of the run in thousands of real volumes shown.
     pub total_kimg: f64,
-    /// Adam's step for mapping and synthesis.
+    /// Adam's step size for mapping and synthesis.
     pub learning_rate_generator: f64,
-    /// Adam's step for the discriminator.
+    /// Adam's step size for the discriminator.
     pub learning_rate_discriminator: f64,
     /// Adam's decay of the first and second moment.
     pub adam_betas: [f64; 2],
@@ -167,11 +168,11 @@ pub struct TrainingRecipe {
     pub path_length_weight: f64,
     /// Decay of the mean path length.
     pub path_length_decay: f64,
-    /// The path-length phase works on `batch` over this.
+    /// The batch of the path-length phase is `batch` divided by this.
     pub path_length_batch_shrink: usize,
-    /// Probability that two latents share a sample.
+    /// Probability that a sample has the w's of two latents.
     pub style_mixing: f64,
-    /// Half-life of the generator's average, in thousands of volumes; by default `batch·10/32`.
+    /// Half-life of the generator's running average, in thousands of volumes; by default `batch·10/32`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_kimg: Option<f64>,
     /// The half-life is at most this part of the volumes shown so far; 0 for no such limit.
@@ -183,12 +184,12 @@ pub struct TrainingRecipe {
 }
 
 impl TrainingRecipe {
-    /// Steps of the whole run: as many as show `total_kimg` thousands of volumes.
+    /// Number of steps of the run, for `total_kimg` thousands of volumes.
     pub fn steps(&self) -> u64 {
         (self.total_kimg * 1000.0 / self.batch as f64).ceil() as u64
     }
 
-    /// Steps in which about so many thousands of volumes are shown; 0 for less than half a step's.
+    /// Number of steps for `kimg` thousands of volumes, rounded.
     pub fn steps_of(&self, kimg: f64) -> u64 {
         (kimg * 1000.0 / self.batch as f64).round() as u64
     }
@@ -219,13 +220,13 @@ impl Default for TrainingRecipe {
     }
 }
 
-/// What a run writes, and how often.
+/// Outputs of a run and their intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutputRecipe {
-    /// Synthetic volumes in a picture of samples.
+    /// Number of synthetic volumes in a picture of samples.
     pub sample_grid: usize,
-    /// Of the volumes of a picture, those whose structures are measured for the log; none of slices.
+    /// Number of a picture's volumes whose structures are measured for the log; ignored for slices.
     pub anatomy_samples: usize,
     /// Thousands of volumes from one picture to the next.
     pub snapshot_kimg: f64,
@@ -233,29 +234,30 @@ pub struct OutputRecipe {
     pub checkpoint_kimg: f64,
     /// Steps from one line of `stats.jsonl` to the next.
     pub log_every_steps: usize,
-    /// Thousands of volumes from one validation to the next, where there are people to validate on.
+    /// Thousands of volumes from one validation to the next, with a validation set.
     pub validation_kimg: f64,
-    /// Synthetic volumes of a validation; more than three.
+    /// Number of synthetic volumes of a validation; four or more.
     pub validation_volumes: usize,
-    /// What the best checkpoint is chosen by.
+    /// The measure by which the best checkpoint is chosen.
     pub best_by: BestBy,
 }
 
-/// A measure on people of validation, by which the best checkpoint of a run is chosen.
+/// A measure on the validation set, by which the best checkpoint of a run is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BestBy {
     /// Fréchet distance in the segmenter's features; the lower, the better.
     #[default]
     FrechetDistance,
-    /// Harmonic mean of precision and recall in them; the higher, the better.
+    /// Harmonic mean of precision and recall in the segmenter's features; the higher, the better.
     PrecisionRecall,
-    /// Mean |Cohen's d| of the volumes of brain, ventricles, cortex, white matter and cerebellum; the lower, the better.
+    /// Mean |Cohen's d| of the volumes of brain, ventricles, cortex, white matter and cerebellum; the lower, the
+    /// better.
     Anatomy,
 }
 
 impl BestBy {
-    /// What it is called in texts.
+    /// Its name in texts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::FrechetDistance => "Fréchet distance",
@@ -281,7 +283,7 @@ impl Default for OutputRecipe {
 }
 
 impl Recipe {
-    /// The recipe `name_or_path`: a file where there is one or the name ends in `.toml`, else a preset.
+    /// Opens the recipe `name_or_path`: a file if it exists or the name ends in `.toml`, or else a preset.
     ///
     /// # Errors
     /// As [`Recipe::read`] and [`Recipe::preset`].
@@ -293,7 +295,7 @@ impl Recipe {
     /// Reads and validates a recipe file.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) if it cannot be read, else as [`Recipe::from_toml`].
+    /// [`Error::Io`](crate::error::Error::Io) if it cannot be read, and as [`Recipe::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_toml(&read(path)?, path)
     }
@@ -301,7 +303,7 @@ impl Recipe {
     /// The recipe `name` from inside the program.
     ///
     /// # Errors
-    /// [`Error::Value`](crate::error::Error::Value) if there is none of that name; it lists those there are.
+    /// [`Error::Value`](crate::error::Error::Value) with the names of all presets if there is none of that name.
     pub fn preset(name: &str) -> Result<Self> {
         let (path, text) = preset(name)?;
         Self::from_toml(text, &path)
@@ -316,10 +318,10 @@ impl Recipe {
     /// Parses and validates `text`; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::File`](crate::error::Error::File) with the key's path if it is no valid recipe.
+    /// [`Error::File`](crate::error::Error::File) with the key's path if it is not a valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let recipe: Self = parse(text, path)?;
-        recipe.validate().map_err(|e| in_file(e, path))?;
+        recipe.validate().map_err(|e| e.in_file(path))?;
         Ok(recipe)
     }
 
@@ -331,7 +333,8 @@ impl Recipe {
         to_toml(self)
     }
 
-    /// The recipe with every default that depends on other keys filled in: what a run folder records.
+    /// The recipe with every default that depends on other keys filled in, as recorded in a run's folder.
+    #[must_use]
     pub fn resolved(&self) -> Self {
         let mut recipe = self.clone();
         let (network, training) = (&mut recipe.network, &mut recipe.training);

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 pub struct NetworkRecipe {
     /// Grid of the first block, `[D, H, W]` voxels.
     pub base: [usize; 3],
-    /// How much each later block enlarges `[D, H, W]`: 1 or 2 along each axis.
+    /// Upsampling factors `[D, H, W]` of each later block: 1 or 2 along each axis.
     pub factors: Vec<[usize; 3]>,
-    /// Channels times resolution, where block `i` counts as resolution `4·2ⁱ`; with `channel_max`, or `channels` instead.
+    /// Channels times resolution, where block `i` has the resolution `4·2ⁱ`; with `channel_max`, or `channels` instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_base: Option<usize>,
-    /// Most channels in a block.
+    /// Largest number of channels of a block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_max: Option<usize>,
     /// Channels of each block, from coarse to fine, instead of `channel_base` and `channel_max`.
@@ -23,13 +23,13 @@ pub struct NetworkRecipe {
     pub z_dim: usize,
     /// Length of the intermediate latent `w`.
     pub w_dim: usize,
-    /// Fully connected layers in the mapping network: 8, or 2 for small data.
+    /// Number of fully connected layers of the mapping network: 8, or 2 for small data.
     #[serde(default = "mapping_layers_default")]
     pub mapping_layers: usize,
-    /// Channels of an image.
+    /// Number of channels of an image.
     #[serde(default = "image_channels_default")]
     pub image_channels: usize,
-    /// Samples that share one minibatch standard deviation in the discriminator.
+    /// Size of the groups of the discriminator's minibatch standard deviation.
     #[serde(default = "minibatch_group_default")]
     pub minibatch_group: usize,
     /// `channel_base` of the discriminator; by default the generator's.
@@ -41,8 +41,8 @@ pub struct NetworkRecipe {
     /// Channels of the discriminator's blocks, from coarse to fine; by default the generator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator_channels: Option<Vec<usize>>,
-    /// Channels that the discriminator's last convolution leaves to the fully connected layer, which has a weight for
-    /// each of them at every voxel of the base; by default as many as the first block has (StyleGAN2).
+    /// Output channels of the discriminator's last convolution, which are the inputs of the fully connected layer at
+    /// every voxel of the base; by default those of the first block (StyleGAN2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator_fc_channels: Option<usize>,
 }
@@ -66,7 +66,7 @@ pub fn block_channels(channel_base: usize, channel_max: usize, block_index: usiz
 }
 
 impl NetworkRecipe {
-    /// Number of blocks, the first (without enlargement) included.
+    /// Number of blocks, including the first, without upsampling.
     pub fn blocks(&self) -> usize {
         self.factors.len() + 1
     }
@@ -115,19 +115,28 @@ impl NetworkRecipe {
         }
     }
 
-    /// Channels that the discriminator's fully connected layer sees at every voxel of the base.
+    /// Input channels of the discriminator's fully connected layer at every voxel of the base.
+    ///
+    /// # Panics
+    /// As [`Self::channels`].
     pub fn discriminator_fc_channels(&self) -> usize {
         self.discriminator_fc_channels.unwrap_or_else(|| self.discriminator_channels(0))
     }
 
-    /// Parameters of the discriminator's fully connected layer.
+    /// Number of parameters of the discriminator's fully connected layer.
+    ///
+    /// # Panics
+    /// As [`Self::channels`].
     pub fn fully_connected_parameters(&self) -> usize {
         let inputs = self.discriminator_fc_channels() * self.base.iter().product::<usize>();
         (inputs + 1) * self.discriminator_channels(0)
     }
 
-    /// The fewest numbers of a generator of this recipe: those of its mapping's square layers and of the convolutions that keep a
-    /// block's width, with kernels of size one along axes of one voxel.
+    /// A lower bound of the number of parameters of a generator of this recipe: those of its mapping's square layers
+    /// and of the convolutions on a block's own grid, with kernels of size one along axes of one voxel.
+    ///
+    /// # Panics
+    /// As [`Self::channels`].
     pub fn least_parameters(&self) -> u128 {
         let square = |n: usize| (n as u128).pow(2);
         let taps: u128 = self.base.iter().map(|&n| if n == 1 { 1 } else { 3 }).product();
@@ -148,7 +157,7 @@ impl NetworkRecipe {
         }
     }
 
-    /// Copies of `w` that synthesis takes: two a block.
+    /// Number of w's of the synthesis network, two for each block.
     pub fn num_ws(&self) -> usize {
         2 * self.blocks()
     }

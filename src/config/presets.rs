@@ -1,4 +1,4 @@
-//! Recipes by name: a file, or one of those inside the program.
+//! Recipes by name: files, and presets inside the program.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

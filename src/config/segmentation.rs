@@ -1,11 +1,11 @@
-//! The recipe of the segmenter: its network, the images that it learns from, its training.
+//! The recipe of the segmenter: its network, its training images, its training.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::validation::{self, above_zero, adam_betas, at_least, at_least_one, not_below_zero, probability};
-use super::{in_file, parse, to_toml};
+use super::{parse, to_toml};
 use crate::error::{Error, Result};
 use crate::simulate::synthesis::SynthesisRecipe;
 
@@ -14,16 +14,16 @@ const LEVELS_MAX: usize = 6;
 /// Shortest axis of a block of the second network: its borders are not used.
 const DETAIL_MIN: usize = 20;
 
-/// A segmenter and how it is trained: the whole of a recipe file that has a table `[segmenter]`.
+/// The recipe of a segmenter and its training: a file with a table `[segmenter]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationRecipe {
     /// The network.
     pub segmenter: SegmenterRecipe,
-    /// The second network, of a recipe that trains it.
+    /// The second network, in a recipe of its training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<DetailRecipe>,
-    /// The images made of label maps.
+    /// The synthesis of images from label maps.
     #[serde(default)]
     pub synthesis: SynthesisRecipe,
     /// Optimiser and length of the run.
@@ -39,13 +39,13 @@ pub struct SegmenterRecipe {
     pub widths: Vec<usize>,
 }
 
-/// A second network that corrects the first one around ventricles and medial temporal lobes, voxel by voxel.
+/// A second network at full resolution that corrects the first one around ventricles and medial temporal lobes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DetailRecipe {
     /// Channels of each level, from 1 mm down.
     pub widths: Vec<usize>,
-    /// Grid `[D, H, W]` of a block at 1 mm: the middle of what the first network sees.
+    /// Grid `[D, H, W]` of a block at 1 mm: the centre of the first network's block.
     pub crop: [usize; 3],
 }
 
@@ -53,13 +53,13 @@ pub struct DetailRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SegmentationTraining {
-    /// Steps in all; one synthesised image each.
+    /// Number of steps, of one image each.
     pub steps: u64,
-    /// Share of the steps that learn from a real scan, where there are some; the others from an image made of a label map.
+    /// Share of the steps with a real scan, if there are scans; the others have an image from a label map.
     pub real: f64,
     /// Grid `[D, H, W]` of an image at 1 mm.
     pub crop: [usize; 3],
-    /// Adam's step at its height; it rises over the first steps and falls to nothing as a cosine.
+    /// Adam's largest step size; it rises over the first steps and falls to zero as a cosine.
     pub learning_rate: f64,
     /// Weight of the cross-entropy beside the Dice loss.
     pub cross_entropy: f64,
@@ -67,10 +67,10 @@ pub struct SegmentationTraining {
     pub warm_up: u64,
     /// Adam's decay of the first and second moment.
     pub adam_betas: [f64; 2],
-    /// Half-life of the network's average, in steps.
+    /// Half-life of the network's running average, in steps.
     #[serde(alias = "average_steps")]
     pub ema_half_life_steps: f64,
-    /// Label maps whose names contain one of these are kept out, for testing.
+    /// Label maps whose names contain one of these are held out, for testing.
     pub held_out: Vec<String>,
     /// Steps from one line of the log to the next.
     pub log_every_steps: u64,
@@ -103,10 +103,10 @@ impl SegmentationRecipe {
     /// Parses and validates `text`; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::File`] with the key's path if it is no valid recipe.
+    /// [`Error::File`] with the key's path if it is not a valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let recipe: Self = parse(text, path)?;
-        recipe.validate().map_err(|e| in_file(e, path))?;
+        recipe.validate().map_err(|e| e.in_file(path))?;
         Ok(recipe)
     }
 
@@ -118,10 +118,10 @@ impl SegmentationRecipe {
         to_toml(self)
     }
 
-    /// Checks that the numbers make sense together.
+    /// Checks ranges and the consistency of keys.
     ///
     /// # Errors
-    /// [`Error::Value`] with the path of the first key that does not.
+    /// [`Error::Value`] with the path of the first key that is invalid.
     pub fn validate(&self) -> Result<()> {
         let (widths, training, synthesis) = (&self.segmenter.widths, &self.training, &self.synthesis);
         let advice = "change this key";
@@ -155,10 +155,10 @@ impl SegmentationRecipe {
 }
 
 impl SynthesisRecipe {
-    /// Checks that the numbers make sense; `table` is where the recipe has them.
+    /// Checks ranges; `table` is the recipe's table for errors.
     ///
     /// # Errors
-    /// [`Error::Value`] with the path of the first key that does not.
+    /// [`Error::Value`] with the path of the first key that is invalid.
     pub fn validate(&self, table: &str) -> Result<()> {
         let key = |name: &str| format!("{table}.{name}");
         above_zero(&key("elastic_spacing_mm"), self.elastic_spacing_mm)?;

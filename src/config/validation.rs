@@ -1,4 +1,4 @@
-//! What a recipe's types alone do not ensure: ranges, divisibility, sizes. Every error names the key by its path.
+//! Validation of recipes beyond types: ranges, divisibility, sizes. Every error names the key by its path.
 
 use super::{
     AXIS_MAX, AugmentationPolicy, AugmentationRecipe, BLOCKS_MAX, BestBy, ConditionsRecipe, Encoding,
@@ -7,7 +7,7 @@ use super::{
 use crate::error::{Error, Result};
 
 impl Recipe {
-    /// Checks what the types alone do not: ranges, divisibility, sizes.
+    /// Checks ranges, divisibility and sizes.
     ///
     /// # Errors
     /// [`Error::Value`] with the key's path.

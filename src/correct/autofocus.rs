@@ -1,6 +1,6 @@
-//! Autofocus: motion between slabs of k-space is sought that makes the image sharpest, without anything learned (Atkinson et
-//! al. 1997, "Automatic correction of motion artifacts in magnetic resonance images using an entropy focus criterion"; the
-//! criterion is the entropy of the gradient, of which McGee et al. 2000 found that it serves best).
+//! Autofocus: a search for the motion between slabs of k-space that makes the image sharpest, without training
+//! (Atkinson et al. 1997, "Automatic correction of motion artifacts in magnetic resonance images using an entropy focus
+//! criterion"; the criterion is the entropy of the gradient, the best of those compared by McGee et al. 2000).
 
 use ndarray::{Array3, ArrayView3, Axis as ArrayAxis, Zip};
 
@@ -14,39 +14,41 @@ use crate::error::{Error, Result};
 /// Settings of [`autofocus`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Autofocus {
-    /// The phase-encoding axis, across which slabs lie.
+    /// The phase-encoding axis, along which k-space is divided into slabs.
     pub axis: Axis,
-    /// Slabs of equal width, each of one pose; that in the middle of k-space stays.
+    /// Number of slabs of equal width, each with one pose; the slab in the middle of k-space is not moved.
     pub slabs: usize,
-    /// First steps of the search, in millimetres and in degrees; they are halved from round to round.
+    /// First steps of the search, in millimetres and in degrees; they are halved after each round.
     pub steps: [f64; 2],
-    /// Rounds over all slabs and parameters.
+    /// Number of rounds over all slabs and parameters.
     pub rounds: usize,
 }
 
 impl Autofocus {
-    /// Eight slabs, steps of two millimetres and degrees, four rounds.
+    /// Settings with eight slabs, steps of two millimetres and degrees, and four rounds.
     pub fn new(axis: Axis) -> Self {
         Self { axis, slabs: 8, steps: [2.0; 2], rounds: 4 }
     }
 }
 
-/// What autofocus found.
+/// The result of [`autofocus`].
 #[derive(Clone, Debug)]
 pub struct Focused {
-    /// The sharper image, `[D, H, W]`.
+    /// The corrected image, `[D, H, W]`.
     pub image: Array3<Complex32>,
-    /// What each slab's image was moved by.
+    /// The motion that each slab's image was moved by.
     pub poses: Vec<Rigid>,
     /// Entropy of the gradient before and after.
     pub entropy: [f64; 2],
 }
 
-/// The image of least gradient entropy that moving the images of slabs of k-space rigidly gives, by a pattern search (Hooke &
-/// Jeeves 1961): each parameter in turn takes a step up or down where that lowers the entropy.
+/// Minimises the entropy of the gradient of `image` `[D, H, W]` over rigid motions of the images of slabs of k-space,
+/// by a pattern search (Hooke & Jeeves 1961): each parameter in turn takes a step up or down where that lowers the
+/// entropy. `spacing_mm` is the voxel size along `(i, j, k)`.
 ///
 /// # Errors
-/// [`Error::Value`] for fewer than two slabs or more than there are planes, and steps that are not positive.
+/// [`Error::Value`] for fewer than two slabs or more than there are planes, for steps that are not positive, and as
+/// [`Rigid::source`].
 pub fn autofocus(image: &Array3<Complex32>, spacing_mm: [f64; 3], settings: &Autofocus) -> Result<Focused> {
     let planes = image.shape()[settings.axis as usize];
     if !(2..=planes).contains(&settings.slabs) {

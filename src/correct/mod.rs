@@ -1,4 +1,4 @@
-//! Corrections of images as they are: the bias field, and motion without a record of it.
+//! Corrections of images without raw data: the bias field, and unknown motion.
 
 pub mod autofocus;
 pub mod n4;

@@ -1,8 +1,8 @@
-//! Measures beyond those of a profile, always defined in the same way, so that tables of different profiles share them.
+//! Measures beyond those of a profile, with one definition for all profiles.
 //!
-//! Errors are those of all voxels or of the mask's. SSIM and MS-SSIM have a Gaussian window and the target's maximum −
-//! minimum as range (or the one given). HaarPSI and VIF are scaled so that this range is 255, the target's minimum being
-//! zero; nothing is clipped.
+//! Errors are over all voxels or those of the mask. SSIM and MS-SSIM have a Gaussian window and the target's maximum −
+//! minimum as range (or the one given). HaarPSI and VIF are scaled so that this range is 255, the target's minimum
+//! being zero; nothing is clipped.
 
 use ndarray::{ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;

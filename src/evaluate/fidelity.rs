@@ -1,4 +1,4 @@
-//! Errors voxel by voxel: MSE, RMSE, MAE, NMSE, NRMSE and PSNR, over all voxels or over those of a mask.
+//! Voxelwise errors: MSE, RMSE, MAE, NMSE, NRMSE and PSNR, over all voxels or over those of a mask.
 
 use ndarray::{ArrayView2, ArrayView3, Zip};
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::ssim::same_shape;
 use crate::error::{Error, Result};
 
-/// Sums over the voxels of a region; the measures are ratios of them. Regions add up.
+/// Sums over the voxels of a region, of which the measures are ratios. The sums of disjoint regions add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Deviation {
     /// Number of voxels.
@@ -106,7 +106,7 @@ fn deviation(
     sums
 }
 
-/// Smallest and largest intensity.
+/// The smallest and the largest intensity.
 ///
 /// # Errors
 /// [`Error::Value`] if there is none, or one is not finite.

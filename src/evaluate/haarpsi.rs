@@ -1,20 +1,20 @@
 //! HaarPSI, the Haar wavelet-based perceptual similarity index, of grey slices.
 //!
 //! Reisenhofer, Bosse, Kutyniok and Wiegand 2018, <https://doi.org/10.1016/j.image.2017.11.001>, on intensities from 0
-//! to 255: the slice is halved by means of 2 × 2 pixels; coefficients of the two finer of three Haar scales are compared
-//! (equation 6, constant C), those of the third weigh the comparison (equation 9), and a logistic curve of steepness α
-//! goes before the mean and its inverse after it (equation 11). At the border images go on with zeros, and an even
-//! filter reaches one pixel further down and to the right, as in the authors' MATLAB.
+//! to 255: the slice is halved by means of 2 × 2 pixels; coefficients of the two finer of three Haar scales are
+//! compared (equation 6, constant C), those of the third weigh the comparison (equation 9), and a logistic curve of
+//! steepness α goes before the mean and its inverse after it (equation 11). Images are padded with zeros, and an
+//! even filter reaches one pixel further down and to the right, as in the authors' MATLAB.
 //!
-//! In three dimensions the index is not defined. Where a volume gets one here it is the mean over the slices along each
-//! of the three axes, and says so.
+//! In three dimensions the index is not defined. For a volume, [`score`](super::score()) reports the mean over the
+//! slices along each of the three axes, and its detail says so.
 
 use ndarray::{Array2, ArrayView2};
 
-/// The two constants that the index leaves to be fitted to people's judgement.
+/// The two constants of the index, which are fitted to human judgement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HaarPsi {
-    /// C of the similarity, in squared intensities of a 255 scale: the larger, the less faint differences count.
+    /// C of the similarity, in squared intensities of a 255 scale: the larger, the less small differences count.
     pub c: f64,
     /// Steepness α of the logistic curve.
     pub alpha: f64,
@@ -29,11 +29,11 @@ impl HaarPsi {
 
     /// The index of two slices `[H, W]` on a scale of 0 to 255: 1 for equal slices, down to 0.
     ///
-    /// `mask` multiplies the weights by the share of each halved pixel that is inside. `None` if no pixel has weight: both
-    /// slices are zero (in the mask).
+    /// `mask` multiplies the weights by the share of each halved pixel that is inside. `None` if no pixel has weight:
+    /// both slices are zero (in the mask).
     ///
     /// # Panics
-    /// If shapes differ.
+    /// If the shapes differ.
     pub fn of(
         &self,
         target: ArrayView2<f64>,

@@ -1,9 +1,10 @@
-//! Memorisation: whether samples lie nearer to the volumes that a generator learned from than to those of other people.
+//! Memorisation: whether samples are nearer to a generator's training volumes than to those of other people.
 //!
-//! The distance of a sample to its nearest training volume, over that to its nearest volume of other people: the median of this
-//! ratio over samples. Both sets have the same number of volumes in every draw, as the nearest of more is nearer. Without
-//! memorising the ratio is that of real volumes of other people, each left out of its own set (after Carlini et al. 2023,
-//! arXiv 2301.13188, who compare distances to the training set with those among it).
+//! The measure is the distance of a sample to its nearest training volume, divided by that to its nearest volume of
+//! other people: the median of this ratio over samples. Both sets have the same number of volumes in every draw, as the
+//! distance to the nearest falls with their number. The reference without memorisation is the ratio of real volumes of
+//! other people, each left out of its own set (after Carlini et al. 2023, arXiv 2301.13188, who compare distances to
+//! the training set with those within it).
 
 use ndarray::Array3;
 use rayon::prelude::*;
@@ -18,19 +19,18 @@ use crate::volume::Volume;
 /// Samples that are named.
 const NAMED: usize = 5;
 
-/// Whether samples are memorised.
+/// The result of the memorisation check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Memorisation {
-    /// Volumes a side in each draw.
+    /// Number of volumes of each set in a draw.
     pub volumes_a_side: usize,
-    /// Draws.
+    /// Number of draws.
     pub draws: usize,
-    /// The median ratio of the samples over draws of volumes and of samples, with replacement: mean, and 2.5 % of the draws below
-    /// and above.
+    /// The median ratio of the samples, over draws of volumes without and of samples with replacement.
     pub of_samples: Ratio,
-    /// The same of real volumes of other people.
+    /// The median ratio of real volumes of other people, over such draws.
     pub of_reals: Ratio,
-    /// The samples of the lowest ratios to all volumes, lowest first.
+    /// The samples with the lowest ratios of the distances to all volumes, lowest first.
     pub lowest: Vec<Nearest>,
 }
 
@@ -54,13 +54,14 @@ pub struct Nearest {
     pub training: usize,
     /// Number of the nearest volume of other people.
     pub unseen: usize,
-    /// Distance to the one over distance to the other.
+    /// Distance to `training` divided by distance to `unseen`.
     pub ratio: f64,
 }
 
 impl Memorisation {
-    /// Of `samples`, the `training` volumes and those of `unseen` people; distances are root mean square differences over the
-    /// foreground. Every draw has as many of each side as the smaller set, less one.
+    /// The check of `samples` against the `training` volumes and those of `unseen` people; distances are root mean
+    /// square differences over the foreground `[D, H, W]`. A draw has as many volumes of each set as the smaller set,
+    /// less one.
     ///
     /// # Errors
     /// [`Error::Value`] for fewer than three volumes in a set, and as [`nearest`](super::nearest).
@@ -126,7 +127,8 @@ impl Memorisation {
         Ok(Self { volumes_a_side: a_side, draws, of_samples, of_reals, lowest })
     }
 
-    /// Whether the interval of the samples holds the mean of the reals, or lies above it.
+    /// Whether memorisation is unlikely: the interval of the samples' ratio contains the mean of the reals', or is
+    /// above it.
     pub fn is_unlikely(&self) -> bool {
         self.of_samples.high >= self.of_reals.mean
     }
@@ -143,17 +145,17 @@ impl Ratio {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
     use crate::random::normal;
+    use crate::volume::VoxelToWorld;
 
     /// White noise: people are as far from each other as from anyone.
     fn people(first: u64, count: u64) -> Vec<Volume> {
         let one = |person| {
             let values = normal(&mut stream(person, 0, 0, 0, Purpose::Noise), 512);
-            Volume::new(Array4::from_shape_vec((1, 8, 8, 8), values).unwrap(), Matrix4::identity())
+            Volume::new(Array4::from_shape_vec((1, 8, 8, 8), values).unwrap(), VoxelToWorld::identity())
         };
         (first..first + count).map(one).collect()
     }
@@ -161,7 +163,7 @@ mod tests {
     /// A mixture of a volume with another one.
     fn near(a: &[Volume], b: &[Volume], part: f32) -> Vec<Volume> {
         let mixed = a.iter().zip(b).map(|(a, b)| (&a.data * (1.0 - part)) + &b.data * part);
-        mixed.map(|data| Volume::new(data, Matrix4::identity())).collect()
+        mixed.map(|data| Volume::new(data, VoxelToWorld::identity())).collect()
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Measures on the host: how near a restored volume comes to its target, in the definitions of named projects; how much
-//! synthetic volumes differ among themselves, how near they come to the real ones, and whether any is a copy.
+//! Measures on the host: the error of a restored volume, in the definitions of named projects; the diversity of
+//! synthetic volumes, their distance to real ones, and memorisation.
 //!
 //! | Measure | 2D | 3D | Where |
 //! |---|---|---|---|
@@ -9,8 +9,8 @@
 //! | HaarPSI, natural and medical constants | yes | slices along three axes | [`HaarPsi`] |
 //! | VIF, pixel domain | yes | slices along three axes | [`vif()`] |
 //!
-//! [`score()`] puts them together as a [`Profile`] has them; with a mask, errors are over its voxels and local measures
-//! pooled over the positions centred in it.
+//! [`score()`] computes them as a [`Profile`] defines them; with a mask, errors are over its voxels and local measures
+//! are pooled over the positions centred in it.
 
 mod beyond;
 pub mod cohort;

@@ -1,4 +1,4 @@
-//! Nearest real volumes, so that copying shows, and distances between a synthetic and a real set.
+//! Nearest real volumes, to detect copies, and distances between a synthetic and a real set.
 //!
 //! Everything is computed over a common foreground, on volumes of one grid and one intensity scale; the units of
 //! distances are those of the intensities.
@@ -18,7 +18,7 @@ const BINS: usize = 4096;
 pub struct NearestReal {
     /// Its index in the set.
     pub index: usize,
-    /// Root of the mean squared difference over the foreground: what "nearest" goes by.
+    /// Root mean square difference over the foreground, the distance by which it is nearest.
     pub rmse: f64,
     /// Pearson's correlation with it over the foreground; 0 where either volume is constant.
     pub correlation: f64,
@@ -29,22 +29,22 @@ pub struct NearestReal {
 pub struct NearestReals {
     /// For each synthetic volume, the nearest real one.
     pub of_synthetic: Vec<NearestReal>,
-    /// For each real volume, the nearest other real one: what the distances are without copying.
+    /// For each real volume, the nearest other real one: the distances without copying.
     pub of_real: Vec<NearestReal>,
 }
 
 impl NearestReals {
-    /// Median distance of the synthetic volumes to their neighbours, over the median among reals. Near 1 or above:
-    /// they are as far from the real volumes as these from one another. Well below 1: they are copied, or blurred
-    /// towards the mean, which is near to everything; the correlations and the pictures tell which.
+    /// Median distance of the synthetic volumes to their nearest real ones, divided by the median among real volumes.
+    /// Near 1 or above: they are as far from the real volumes as these from one another. Well below 1: they are copies,
+    /// or blurred towards the mean, which is near to all; the correlations and the images show which.
     pub fn distance_ratio(&self) -> f64 {
         let median = |list: &[NearestReal]| median(list.iter().map(|nearest| nearest.rmse).collect());
         median(&self.of_synthetic) / median(&self.of_real)
     }
 }
 
-/// How far apart two sets are as distributions. Three first-order summaries, each zero for equal sets; none of them
-/// sees shape or texture.
+/// Distances between two sets as distributions: three first-order summaries, each zero for equal sets. None of them
+/// depends on shape or texture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SetDistance {
     /// Wasserstein-1 distance of the intensities of all foreground voxels: the area between the two cumulative
@@ -52,8 +52,7 @@ pub struct SetDistance {
     pub intensity_wasserstein: f64,
     /// Root mean square over the foreground of the difference of the mean volumes.
     pub mean_volume_rms: f64,
-    /// Root mean square over the foreground of the difference of the voxels' standard deviations (1/n): whether one
-    /// set varies less, and where.
+    /// Root mean square over the foreground of the difference of the voxels' standard deviations (1/n).
     pub deviation_volume_rms: f64,
 }
 
@@ -101,7 +100,7 @@ pub fn nearest(synthetic: &[Volume], reals: &[Volume], foreground: &Array3<bool>
     })
 }
 
-/// The distance of `synthetic` to `reals` as distributions.
+/// The distances between `synthetic` and `reals` as distributions.
 ///
 /// # Errors
 /// [`Error::Value`] if either is empty, the shapes differ among them or from the foreground's, or an intensity is
@@ -115,11 +114,11 @@ pub fn set_distance(
     Ok(distance_between(&synthetic, &reals))
 }
 
-/// The distance of the even-numbered to the odd-numbered of `reals`: what sets of that size differ by when both are
-/// real, and so the least that can be asked of synthetic ones.
+/// The distances between the even-numbered and the odd-numbered of `reals`: those of two real sets of that size, and so
+/// the least that can be expected of synthetic ones.
 ///
 /// # Errors
-/// As [`set_distance`], for fewer than two volumes too.
+/// As [`set_distance`], and for fewer than two volumes.
 pub fn split_half_distance(reals: &[Volume], foreground: &Array3<bool>) -> Result<SetDistance> {
     let half = |start: usize| reals.iter().skip(start).step_by(2).cloned().collect::<Vec<_>>();
     set_distance(&half(0), &half(1), foreground)
@@ -259,10 +258,10 @@ fn wasserstein(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// A bright box, different for each `k`, in air.
     fn volume(k: usize) -> Volume {
@@ -274,7 +273,7 @@ mod tests {
                 0.0
             }
         });
-        Volume::new(data, Matrix4::identity())
+        Volume::new(data, VoxelToWorld::identity())
     }
 
     fn mapped(volume: &Volume, f: impl Fn(f32) -> f32) -> Volume {
@@ -360,7 +359,7 @@ mod tests {
     fn what_cannot_be_compared_is_an_error() {
         let reals = [volume(0), volume(1)];
         let mask = foreground(&reals, 0.5).unwrap();
-        let odd = Volume::new(Array4::zeros((1, 6, 7, 9)), Matrix4::identity());
+        let odd = Volume::new(Array4::zeros((1, 6, 7, 9)), VoxelToWorld::identity());
         assert!(nearest(std::slice::from_ref(&odd), &reals, &mask).is_err());
         assert!(nearest(&reals, &reals[..1], &mask).is_err());
         assert!(nearest(&[], &reals, &mask).is_err());

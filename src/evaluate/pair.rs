@@ -1,4 +1,4 @@
-//! Target and prediction as measures take them.
+//! Target and prediction, checked for the measures.
 
 use ndarray::{Array3, Axis};
 
@@ -52,7 +52,10 @@ impl Pair {
         Self { target: turned(&self.target), prediction: turned(&self.prediction), mask, ..*self }
     }
 
-    /// The sums over all voxels of both, or those of the mask, and what to call that.
+    /// The sums over all voxels of both, or those of the mask, and a name of these voxels.
+    ///
+    /// # Errors
+    /// As [`deviation_of_slices`].
     pub fn whole(&self) -> Result<(Deviation, &'static str)> {
         let mask = self.mask.as_ref().map(|mask| mask.view());
         let slices = deviation_of_slices(self.target.view(), self.prediction.view(), mask)?;

@@ -1,4 +1,4 @@
-//! The definitions of five projects, each as its own code has it. Numbers of different profiles are not comparable.
+//! The definitions of five projects, each as in its code. Numbers of different profiles are not comparable.
 
 use ndarray::{ArrayView3, Axis, Zip};
 use rayon::prelude::*;

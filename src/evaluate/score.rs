@@ -1,4 +1,4 @@
-//! A prediction against its target.
+//! The score of a prediction against its target.
 
 use super::pair::Pair;
 use super::plan::Plan;
@@ -9,15 +9,16 @@ use crate::volume::Volume;
 
 /// Scores `prediction` against `target` by the definitions of `plan.profile`.
 ///
-/// Both have one channel, and one shape; where they lie in the world is not looked at (see [`check_grids`](crate::volume::check_grids)). `mask` is
-/// a volume of that shape, inside wherever it is not zero. With it, errors are those of the voxels inside, and local
-/// measures (SSIM, MS-SSIM, VIF, HaarPSI) are pooled over the positions whose centre is inside, while a window still
-/// sees what lies around; ranges are those of the whole volumes. `sanchez` masks in its own way, by multiplication.
+/// Both have one channel and the same shape; their affines are not compared (see
+/// [`check_grids`](crate::volume::check_grids)). `mask` is a volume of that shape, inside wherever it is not zero. With
+/// a mask, errors are over the voxels inside, and local measures (SSIM, MS-SSIM, VIF, HaarPSI) are pooled over the
+/// positions whose centre is inside, with windows that extend beyond the mask; ranges are those of the whole volumes.
+/// `sanchez` masks by multiplication instead.
 ///
 /// # Errors
-/// [`Error::Value`](crate::error::Error::Value) for several channels, shapes that differ, an empty mask or none where the profile asks for one, an
-/// intensity that is not finite, a target without contrast, a grid that is smaller than the profile's window, a data
-/// range where the profile has its own.
+/// [`Error::Value`](crate::error::Error::Value) for several channels, shapes that differ, an empty mask or none where
+/// the profile asks for one, an intensity that is not finite, a target without contrast, a grid that is smaller than
+/// the profile's window, a data range where the profile has its own.
 pub fn score(target: &Volume, prediction: &Volume, mask: Option<&Volume>, plan: &Plan) -> Result<Scores> {
     let (_, d, h, w) = target.data.dim();
     let pair = Pair::new(target, prediction, mask)?;
@@ -34,19 +35,18 @@ pub fn score(target: &Volume, prediction: &Volume, mask: Option<&Volume>, plan: 
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::super::plan::Profile;
     use super::*;
-    use crate::volume::Axis;
+    use crate::volume::{Axis, VoxelToWorld};
 
     fn volume(shape: (usize, usize, usize), k: usize) -> Volume {
         let (d, h, w) = shape;
         let data = Array4::from_shape_fn((1, d, h, w), |(_, d, h, w)| {
             ((d * 3 + h * h * (5 + k) + w * 7 + h * w * d) % 97) as f32
         });
-        Volume::new(data, Matrix4::identity())
+        Volume::new(data, VoxelToWorld::identity())
     }
 
     #[test]
@@ -87,9 +87,9 @@ mod tests {
             score(a, b, mask, plan).unwrap_err().to_string()
         };
         assert!(refused(&a, &volume((8, 10, 9), 1), None, &plan).contains("[8, 10, 9]"));
-        let coloured = Volume::new(Array4::zeros((3, 8, 9, 10)), Matrix4::identity());
+        let coloured = Volume::new(Array4::zeros((3, 8, 9, 10)), VoxelToWorld::identity());
         assert!(refused(&coloured, &coloured, None, &plan).contains("channel"));
-        let empty = Volume::new(Array4::zeros((1, 8, 9, 10)), Matrix4::identity());
+        let empty = Volume::new(Array4::zeros((1, 8, 9, 10)), VoxelToWorld::identity());
         assert!(refused(&a, &b, Some(&empty), &plan).contains("mask"));
         assert!(refused(&empty, &b, None, &plan).contains("target"));
         assert!(refused(&a, &b, Some(&volume((8, 9, 11), 1)), &plan).contains("1×8×9×10"));

@@ -1,4 +1,4 @@
-//! Numbers that say what they rest on.
+//! Scores with their units and details.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 
-/// A number and what it rests on.
+/// The value of a measure with its unit and details.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The measure.
     pub name: String,
-    /// Its value; infinite for the PSNR of equal images, which JSON has no number for (null).
+    /// Its value; infinite for the PSNR of equal images (`null` in JSON).
     pub value: f64,
-    /// Its unit: `dB`, or nothing.
+    /// Its unit: `dB`, or an empty text.
     pub unit: String,
-    /// Dimensions, kernel, range, region.
+    /// Dimensions, kernel, range and region.
     pub detail: String,
 }
 
@@ -36,25 +36,25 @@ impl fmt::Display for Score {
 /// The scores of one prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// What was asked for.
+    /// The plan of the score.
     pub plan: Plan,
     /// Shape of the volumes, `[D, H, W]`.
     pub shape: [usize; 3],
-    /// Voxels of the mask, where there is one.
+    /// Number of voxels of the mask; `None` without a mask.
     pub mask_voxels: Option<usize>,
     /// The measures, those of the profile first.
     pub scores: Vec<Score>,
-    /// What differs from the publication, and what was left out and why.
+    /// Differences from the publication, and measures that were left out with the reason.
     pub notes: Vec<String>,
 }
 
 impl Scores {
-    /// The score of this name.
+    /// The score of this name; `None` if there is none.
     pub fn get(&self, name: &str) -> Option<&Score> {
         self.scores.iter().find(|score| score.name == name)
     }
 
-    /// Profile, slices and mask in a line.
+    /// Profile, shape, slices and mask in a line.
     pub fn header(&self) -> String {
         let [d, h, w] = self.shape;
         let mask = match self.mask_voxels {

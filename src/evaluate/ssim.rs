@@ -6,11 +6,12 @@
 //! <https://doi.org/10.1109/ACSSC.2003.1292216>; between scales, means of two voxels an axis (a last odd one is
 //! dropped).
 //!
-//! What projects compute as SSIM differs by its window and covariance: [`Window`] has those in use.
+//! Projects' definitions of SSIM differ by window and covariance: [`Window`] has those in use.
 //!
-//! On small grids [`ssim`] and [`ms_ssim`] do not exist in full. A scale counts only if every axis still has 11 voxels, the weights
-//! of those left being scaled to sum to one; at the only scale left, a window shrinks to the axis (to an odd length).
-//! So values from different grids are not comparable, and results say which scales and windows they rest on.
+//! On small grids [`ssim`] and [`ms_ssim`] are reduced. A scale counts only if every axis has 11 voxels, and the
+//! weights of the scales that count are scaled to sum to one; where only one scale is left, the window shrinks to the
+//! axis (to an odd length). So values from different grids are not comparable, and results have the scales and windows
+//! used.
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
@@ -24,7 +25,7 @@ const TAPS: usize = 11;
 /// Weights of the scales from fine to coarse (Wang 2003).
 const SCALE_WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
-/// A similarity and what it rests on.
+/// A similarity with the scales and windows used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Similarity {
     /// 1 for equal images, about 0 for unrelated ones.
@@ -35,7 +36,7 @@ pub struct Similarity {
     pub taps: [usize; 3],
 }
 
-/// How different the volumes of a set are from one another.
+/// The diversity of a set of volumes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Diversity {
     /// Mean MS-SSIM over all pairs. Lower is more diverse; compare it with that of real volumes on the same grid.
@@ -62,7 +63,7 @@ pub enum Window {
 }
 
 impl Window {
-    /// Voxels an axis.
+    /// Length of the window in voxels along an axis.
     pub const fn taps(self) -> usize {
         match self {
             Self::Gaussian11 => TAPS,
@@ -89,10 +90,10 @@ impl Window {
     }
 }
 
-/// Whether windows reach across slices.
+/// Whether windows extend across slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimensions {
-    /// Slices `[H, W]`, each for itself.
+    /// Slices `[H, W]`, each by itself.
     Slices,
     /// The volume `[D, H, W]`.
     Volume,
@@ -112,7 +113,7 @@ pub fn ssim(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64) -> Result<S
 /// positions of all slices is the mean of the slices' values.
 ///
 /// # Errors
-/// As [`ssim`]; also a grid that is smaller than the window, or a mask without a position.
+/// As [`ssim`], and for a grid that is smaller than the window, or a mask without a position.
 pub fn ssim_under(
     a: ArrayView3<f32>,
     b: ArrayView3<f32>,
@@ -134,7 +135,7 @@ pub fn ssim_under(
 /// As [`ssim_under`], the mask aside.
 ///
 /// # Panics
-/// Unless there are as many ranges as slices.
+/// If there are not as many ranges as slices.
 pub fn ssim_of_slices(
     a: ArrayView3<f32>,
     b: ArrayView3<f32>,
@@ -177,10 +178,10 @@ pub fn ms_ssim(a: ArrayView3<f32>, b: ArrayView3<f32>, data_range: f64) -> Resul
     compare(a, b, data_range, scales_for(a.dim().into()), None)
 }
 
-/// MS-SSIM over the positions in `mask`; at coarser scales those of which at least half was inside.
+/// MS-SSIM over the positions in `mask`; at coarser scales over those of which at least half was inside.
 ///
 /// # Errors
-/// As [`ssim`]; also a mask without a position at one of the scales.
+/// As [`ssim`], and for a mask of another shape or without a position at one of the scales.
 pub fn ms_ssim_within(
     a: ArrayView3<f32>,
     b: ArrayView3<f32>,
@@ -204,7 +205,7 @@ pub(super) struct PairSimilarities {
 /// MS-SSIM of every two of `volumes`, the mean over channels where there are several.
 ///
 /// # Errors
-/// As [`ssim`]; also if there are fewer than two volumes.
+/// As [`ssim`], and for fewer than two volumes.
 pub(super) fn ms_ssim_pairs(volumes: &[Volume], data_range: f64) -> Result<PairSimilarities> {
     let [first, _, ..] = volumes else {
         let found = volumes.len().to_string();
@@ -251,7 +252,7 @@ impl PairSimilarities {
 /// Mean MS-SSIM over all pairs of `volumes` (over all channels, where there are several).
 ///
 /// # Errors
-/// As [`ssim`]; also if there are fewer than two volumes.
+/// As [`ssim`], and for fewer than two volumes.
 pub fn diversity(volumes: &[Volume], data_range: f64) -> Result<Diversity> {
     ms_ssim_pairs(volumes, data_range).map(|pairs| pairs.diversity())
 }
@@ -363,7 +364,7 @@ fn halve(mut image: Array3<f64>) -> Array3<f64> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
+    use crate::volume::VoxelToWorld;
 
     use super::*;
 
@@ -440,7 +441,7 @@ mod tests {
 
     #[test]
     fn diversity_is_the_mean_over_pairs() {
-        let volume = |k| Volume::new(field((26, 30, 25), k).insert_axis(Axis(0)), Matrix4::identity());
+        let volume = |k| Volume::new(field((26, 30, 25), k).insert_axis(Axis(0)), VoxelToWorld::identity());
         let found = diversity(&[volume(1), volume(2), volume(3)], 1.0).unwrap();
         assert!((found.mean - 0.840505277949).abs() < 1e-10, "{found:?}");
         assert!((found.standard_deviation - 0.052956705007).abs() < 1e-10, "{found:?}");

@@ -2,20 +2,20 @@
 //!
 //! Sheikh and Bovik 2006, <https://doi.org/10.1109/TIP.2005.859378>: the information that an observer with noise of
 //! variance σₙ² gets of the target through the prediction, over what the observer gets of the target itself. The paper
-//! works on wavelet bands; what everyone reports is the authors' pixel-domain variant (vifp), done here: four scales under
-//! Gaussian windows of 17, 9, 5 and 3 pixels (σ a fifth of that), each scale the one before it, filtered and halved. 1 for
-//! equal images; above 1 where the prediction has more contrast. Not symmetric.
+//! works on wavelet bands; here as in most publications it is the authors' pixel-domain variant (vifp): four scales
+//! under Gaussian windows of 17, 9, 5 and 3 pixels (σ a fifth of that), each scale the one before it, filtered and
+//! halved. 1 for equal images; above 1 where the prediction has more contrast. Not symmetric.
 //!
-//! In three dimensions it is not defined. Where a volume gets one here it is the mean over the slices along each of the
-//! three axes, and says so.
+//! In three dimensions it is not defined. For a volume, [`score`](super::score()) reports the mean over the slices
+//! along each of the three axes (in the `calgary` profile along one), and its detail says so.
 
 use ndarray::ArrayView2;
 
 use super::window::{gaussian, windowed_rows};
 
-/// The observer's noise variance that the authors give for a 255 scale.
+/// The observer's noise variance σₙ² of the authors, for a 255 scale.
 pub const NOISE_VARIANCE: f64 = 2.0;
-/// Pixels an axis that the coarsest scale needs.
+/// Pixels along an axis that the coarsest scale needs.
 pub const PIXELS_MIN: usize = 41;
 
 const TAPS: [usize; 4] = [17, 9, 5, 3];
@@ -28,7 +28,7 @@ const EPSILON: f64 = 1e-10;
 /// no information (it is flat) or an axis has fewer than 41 pixels.
 ///
 /// # Panics
-/// If shapes differ.
+/// If the shapes differ.
 pub fn vif(
     target: ArrayView2<f64>,
     prediction: ArrayView2<f64>,

@@ -1,7 +1,7 @@
-//! Sliding windows: weighted means where the whole window lies on the grid, and SSIM's factors made of them.
+//! Sliding windows: weighted means at positions where the whole window is on the grid, and SSIM's factors from them.
 //!
-//! A window is separable, so that its cost grows with its length and not with its area. What slides under it are
-//! lanes: the few quantities that a measure needs at a voxel lie side by side, and one pass takes them all.
+//! A window is separable, so that its cost grows with its length and not with its area. The few quantities that a
+//! measure needs at a voxel are lanes, side by side in memory, so that one pass takes them all.
 
 use ndarray::ArrayView3;
 use rayon::prelude::*;

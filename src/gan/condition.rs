@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::{ClassCondition, ConditionsRecipe, Covariate, Encoding};
 use crate::error::{Error, Result};
 
-/// What a network is conditioned on, and how labels become its vector.
+/// The conditions of a network, and the encoding of labels as its condition vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conditions {
     recipe: ConditionsRecipe,
@@ -13,18 +13,19 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// The conditions of a recipe (which [`crate::config::Recipe::validate`] has checked).
+    /// The conditions of a recipe that [`crate::config::Recipe::validate`] has accepted.
     pub fn new(recipe: &ConditionsRecipe) -> Self {
         Self { recipe: recipe.clone(), extrapolates: false }
     }
 
-    /// The same, but with features also of values outside the ranges of covariates, of which no network has learned: the sines
-    /// go on, and the two outermost bins do so linearly.
+    /// These conditions with values outside the covariates' ranges accepted, which no network was trained on: Fourier
+    /// features continue as sines, soft bins linearly by the two outermost bins.
+    #[must_use]
     pub fn extrapolating(self) -> Self {
         Self { extrapolates: true, ..self }
     }
 
-    /// Length of the vector; zero for a network without conditions.
+    /// Length of the condition vector; zero for a network without conditions.
     pub fn width(&self) -> usize {
         self.recipe.width()
     }
@@ -41,12 +42,12 @@ impl Conditions {
     }
 
     /// The vector for `labels` (name → text, as in a table of participants), `[width]`: each class one-hot, then each
-    /// covariate's features ([`Encoding`]; of a Fourier encoding `sin, cos` of the lowest frequency first). Labels that
-    /// the network does not know are ignored.
+    /// covariate's features ([`Encoding`]; for a Fourier encoding `sin, cos`, the lowest frequency first). Other labels
+    /// are ignored.
     ///
     /// # Errors
-    /// [`Error::Value`] naming the label if it is missing, its value unknown, no number, or outside the covariate's
-    /// range: no network has learned what lies there, and a clamped value would claim it had.
+    /// [`Error::Value`] naming the label if it is missing, its class is unknown, or its value is no number or, unless
+    /// [`Conditions::extrapolating`], outside the covariate's range.
     pub fn encode(&self, labels: &BTreeMap<String, String>) -> Result<Vec<f32>> {
         let mut vector = Vec::with_capacity(self.width());
         for class in &self.recipe.classes {
@@ -59,11 +60,11 @@ impl Conditions {
     }
 
     /// Labels from a command line, `name=value` with commas between: "age_years=34,sex=F". Spaces around names and
-    /// values do not count; an empty text holds no labels.
+    /// values are ignored; an empty text gives no labels.
     ///
     /// # Errors
-    /// [`Error::Value`] for a part without `=`, a label the network does not know (it lists those it knows), or one given
-    /// twice. Values are checked by [`Conditions::encode`].
+    /// [`Error::Value`] for a part without `=`, a label that the network is not conditioned on, or a label given twice.
+    /// Values are checked by [`Conditions::encode`].
     pub fn parse(&self, text: &str) -> Result<BTreeMap<String, String>> {
         let mut labels = BTreeMap::new();
         if text.trim().is_empty() {

@@ -17,22 +17,22 @@ const MAPPING_LAYERS: usize = 8;
 /// Image to logit (StyleGAN2, `Discriminator`, residual architecture).
 #[derive(Module, Debug)]
 pub struct Discriminator<B: Backend> {
-    /// From coarse to fine, as they are named; the forward pass runs from the last to the first.
+    /// From coarse to fine, the order of their names; the forward pass goes from the last to the first.
     pub blocks: Vec<DiscriminatorBlock<B>>,
-    /// On the base grid.
+    /// The layers on the base grid.
     pub epilogue: Epilogue<B>,
-    /// The condition's side of the projection.
+    /// The mapping of the condition for the projection (Miyato & Koyama 2018); `None` without conditions.
     pub mapping: Option<Mapping<B>>,
 }
 
 /// Minibatch deviation and the layers on the base grid.
 #[derive(Module, Debug)]
 pub struct Epilogue<B: Backend> {
-    /// On features and deviation.
+    /// Convolution of features and minibatch deviation.
     pub conv: Conv<B>,
-    /// All of the base grid to features.
+    /// The flattened base grid to features.
     pub fc: FullyConnected<B>,
-    /// Features to the logit, or to what the condition is projected on.
+    /// Features to the logit, or to the vector that is multiplied with the mapped condition.
     pub out: FullyConnected<B>,
     minibatch_group: usize,
 }
@@ -40,11 +40,11 @@ pub struct Epilogue<B: Backend> {
 /// Two convolutions, the second halving the grid, and a linear skip.
 #[derive(Module, Debug)]
 pub struct DiscriminatorBlock<B: Backend> {
-    /// Image to features, without neighbours; in the finest block only.
+    /// Image to features by a kernel of one voxel; in the finest block only.
     pub from_image: Option<Conv<B>>,
-    /// On the block's own grid.
+    /// Convolution on the block's grid.
     pub conv0: Conv<B>,
-    /// To the next coarser grid.
+    /// Convolution to the next coarser grid.
     pub conv1: Conv<B>,
     /// The skip branch.
     pub skip: Conv<B>,
@@ -94,9 +94,14 @@ impl<B: Backend> Discriminator<B> {
 }
 
 impl<B: VolumeOps> Discriminator<B> {
+    /// The logit of each sample.
+    ///
     /// # Shapes
     /// - `image`: `[N, image channels, D, H, W]`, `condition`: `[N, condition_dim]`
     /// - output: logits `[N]`
+    ///
+    /// # Panics
+    /// If the discriminator is conditional and no condition is given.
     pub fn forward(&self, image: Tensor<B, 5>, condition: Option<Tensor<B, 2>>) -> Tensor<B, 1> {
         let half = 0.5f64.sqrt();
         let mut x = Features::from_volumes(image);

@@ -19,8 +19,8 @@ pub struct Generator<B: Backend> {
 }
 
 impl<B: Backend> Generator<B> {
-    /// The generator of this recipe, for condition vectors of length `condition_dim` (zero for none), with initial values
-    /// drawn from `seed`.
+    /// The generator of this recipe, for condition vectors of length `condition_dim` (zero for none), with initial
+    /// values drawn from `seed`.
     pub fn init(network: &NetworkRecipe, condition_dim: usize, seed: u64, device: &B::Device) -> Self {
         let mut init = Init::new(seed);
         let mapping = MappingConfig {
@@ -37,11 +37,14 @@ impl<B: Backend> Generator<B> {
 }
 
 impl<B: VolumeOps> Generator<B> {
-    /// w for every layer.
+    /// The truncated w for every layer.
     ///
     /// # Shapes
     /// - `z`: `[N, z_dim]`, `condition`: `[N, condition_dim]`
     /// - output: `[N, num_ws, w_dim]`
+    ///
+    /// # Panics
+    /// As [`Mapping::forward`].
     pub fn styles(
         &self,
         z: Tensor<B, 2>,
@@ -52,9 +55,14 @@ impl<B: VolumeOps> Generator<B> {
         self.mapping.broadcast(w, self.synthesis.num_ws(), truncation)
     }
 
+    /// The images of latents `z`.
+    ///
     /// # Shapes
     /// - `z`: `[N, z_dim]`, `condition`: `[N, condition_dim]`
     /// - output: `[N, image channels, D, H, W]`
+    ///
+    /// # Panics
+    /// As [`Mapping::forward`].
     pub fn forward(
         &self,
         z: Tensor<B, 2>,

@@ -5,18 +5,18 @@ use burn::tensor::{Tensor, activation};
 
 use crate::config::AdversarialLoss;
 
-/// `mean softplus(−logits)`: what the generator minimises on its images and the discriminator on real ones
-/// (non-saturating logistic loss, Goodfellow et al. 2014).
+/// `mean softplus(−logits)` of `[N]` logits, as `[1]`: the loss of the generator on its images and of the discriminator
+/// on real ones (non-saturating logistic loss, Goodfellow et al. 2014).
 pub fn logistic_real<B: Backend>(logits: Tensor<B, 1>) -> Tensor<B, 1> {
     softplus(logits.neg()).mean()
 }
 
-/// `mean softplus(logits)`: what the discriminator minimises on generated images.
+/// `mean softplus(logits)` of `[N]` logits, as `[1]`: the discriminator's loss on generated images.
 pub fn logistic_fake<B: Backend>(logits: Tensor<B, 1>) -> Tensor<B, 1> {
     softplus(logits).mean()
 }
 
-/// What a discriminator minimises on true images under `kind`, from its logits.
+/// The discriminator's loss of `kind` on real images, from its logits `[N]`, as `[1]`.
 pub fn of_real<B: Backend>(kind: AdversarialLoss, logits: Tensor<B, 1>) -> Tensor<B, 1> {
     match kind {
         AdversarialLoss::Logistic => logistic_real(logits),
@@ -25,7 +25,7 @@ pub fn of_real<B: Backend>(kind: AdversarialLoss, logits: Tensor<B, 1>) -> Tenso
     }
 }
 
-/// What it minimises on made ones.
+/// The discriminator's loss of `kind` on generated images, from its logits `[N]`, as `[1]`.
 pub fn of_fake<B: Backend>(kind: AdversarialLoss, logits: Tensor<B, 1>) -> Tensor<B, 1> {
     match kind {
         AdversarialLoss::Logistic => logistic_fake(logits),
@@ -34,8 +34,8 @@ pub fn of_fake<B: Backend>(kind: AdversarialLoss, logits: Tensor<B, 1>) -> Tenso
     }
 }
 
-/// `(‖∇ₓD‖ − 1)²` of each sample from the gradient `[N, C, D, H, W]` between true and made images (Gulrajani et al. 2017,
-/// equation 3): `[N]`.
+/// `(‖∇ₓD‖ − 1)²` of each sample, `[N]`, from the gradient `[N, C, D, H, W]` at points between real and generated
+/// images (gradient penalty, Gulrajani et al. 2017, equation 3).
 pub fn away_from_one<B: Backend>(gradient: Tensor<B, 5>) -> Tensor<B, 1> {
     ((squared_norms(gradient) + 1e-12).sqrt() - 1.0).powi_scalar(2)
 }
@@ -64,7 +64,8 @@ mod tests {
 
     use super::*;
 
-    /// A discriminator that is right pays less than one that is wrong, and the network wants its images taken for true ones.
+    /// A discriminator that is right pays less than one that is wrong, and the network wants its images taken for true
+    /// ones.
     #[test]
     fn every_loss_rewards_what_is_right() {
         let logits = |value: f32| Tensor::<Flex, 1>::from_data([value, value], &Default::default());

@@ -14,7 +14,7 @@ const NORMALISE_EPSILON: f64 = 1e-8;
 /// Shape of a [`Mapping`] network.
 #[derive(Clone, Debug)]
 pub struct MappingConfig {
-    /// Length of z; zero for a discriminator's mapping, which sees the condition alone.
+    /// Length of z; zero for a discriminator's mapping, whose only input is the condition.
     pub z_dim: usize,
     /// Length of the condition vector; zero for none.
     pub condition_dim: usize,
@@ -47,19 +47,19 @@ impl MappingConfig {
 /// Truncation towards the mean of w: `w_avg + ψ(w − w_avg)` on the first layers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Truncation {
-    /// 1 leaves w as it is, 0 gives the mean.
+    /// ψ: 1 leaves w unchanged, 0 gives the mean.
     pub psi: f64,
-    /// Number of layers it acts on, from the coarsest; all if none.
+    /// Number of layers that are truncated, from the coarsest; `None` for all.
     pub cutoff: Option<usize>,
 }
 
 impl Truncation {
-    /// None.
+    /// No truncation.
     pub const OFF: Self = Self { psi: 1.0, cutoff: None };
 }
 
-/// Fully connected layers with learning-rate multiplier 0.01 on the normalised latent, with the embedded and normalised
-/// condition behind it (StyleGAN2-ADA, `MappingNetwork`).
+/// Fully connected layers with learning-rate multiplier 0.01 on the normalised latent, concatenated with the embedded
+/// and normalised condition (StyleGAN2-ADA, `MappingNetwork`).
 #[derive(Module, Debug)]
 pub struct Mapping<B: Backend> {
     /// The layers.
@@ -76,6 +76,9 @@ impl<B: Backend> Mapping<B> {
     /// # Shapes
     /// - `z`: `[N, z_dim]`, if the network has a latent; `condition`: `[N, condition_dim]`, if it has conditions
     /// - output: `[N, w_dim]`
+    ///
+    /// # Panics
+    /// If the network has conditions and none is given, or a condition is given and it has none.
     pub fn forward(&self, z: Option<Tensor<B, 2>>, condition: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
         let condition = match (&self.embed, condition) {
             (Some(embed), Some(condition)) => Some(normalise(embed.forward(condition))),

@@ -1,8 +1,9 @@
-//! The joint distribution of the training people's conditions, from which those that a user leaves out are drawn.
+//! The joint distribution of the training people's conditions, from which missing conditions are drawn.
 //!
-//! A Gaussian copula: of each combination of classes its share of the people; of each covariate the quantiles over all of them,
-//! which make values normal scores; and of the scores, means within each combination and one covariance about them. It holds no
-//! person's values.
+//! A Gaussian copula: the number of people of each combination of classes; the quantiles of each covariate over all
+//! people, which turn values into normal scores; the scores' means within each combination, and one covariance about
+//! them. Only these summaries are stored. A combination of fewer than five
+//! people takes the mean of all people, so that no mean is that of one person.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +20,10 @@ use crate::stats::quantile;
 const QUANTILES: usize = 20;
 /// Added to the variances of scores, so that few people, or constants, leave a distribution.
 const RIDGE: f64 = 0.01;
+/// People of a combination of classes from which on it has a mean of its own.
+const PEOPLE_MIN: usize = 5;
 
-/// The conditions of people, as a distribution.
+/// The joint distribution of people's conditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Population {
     /// Labels of the classes, in the recipe's order.
@@ -47,7 +50,8 @@ struct Cell {
 }
 
 impl Population {
-    /// That of `people`, whose labels are complete; none without conditions or people.
+    /// The distribution of the labels of `people`; `None` without conditions or people, or where a label is missing or
+    /// a covariate is no number.
     pub fn of(recipe: &ConditionsRecipe, people: &[&BTreeMap<String, String>]) -> Option<Self> {
         let classes: Vec<String> = recipe.classes.iter().map(|class| class.label.clone()).collect();
         let covariates: Vec<String> = recipe.covariates.iter().map(|one| one.label.clone()).collect();
@@ -69,10 +73,14 @@ impl Population {
             cells.entry(class.collect::<Option<_>>()?).or_default().push(scores.collect());
         }
         let size = covariates.len();
+        let mean = |rows: &[&Vec<f64>]| -> Vec<f64> {
+            (0..size).map(|at| rows.iter().map(|row| row[at]).sum::<f64>() / rows.len() as f64).collect()
+        };
+        let of_all = mean(&cells.values().flatten().collect::<Vec<_>>());
         let mut covariance = DMatrix::<f64>::identity(size, size) * RIDGE;
         let cells = cells.into_iter().map(|(values, rows)| {
-            let mean: Vec<f64> =
-                (0..size).map(|at| rows.iter().map(|row| row[at]).sum::<f64>() / rows.len() as f64).collect();
+            let own = rows.len() >= PEOPLE_MIN;
+            let mean = if own { mean(&rows.iter().collect::<Vec<_>>()) } else { of_all.clone() };
             for row in &rows {
                 let from_mean = DVector::from_iterator(size, row.iter().zip(&mean).map(|(x, mean)| x - mean));
                 covariance += &from_mean * from_mean.transpose() / people.len() as f64;
@@ -84,8 +92,8 @@ impl Population {
         Some(Self { classes, covariates, cells, quantiles, covariance })
     }
 
-    /// Draws what `given` leaves out of the labels, as it is among people with the values that are given. Classes in a
-    /// combination that no person has are as likely as they are among all people, whatever else is given.
+    /// `given` completed by drawing the other labels from their distribution among people with the given values. If no
+    /// person has the given combination of classes, the given classes are ignored in the draw.
     pub fn draw(&self, given: &BTreeMap<String, String>, rng: &mut impl Rng) -> BTreeMap<String, String> {
         let known: Vec<Option<f64>> = self
             .covariates
@@ -308,6 +316,22 @@ mod tests {
         }
         assert_eq!((value(&quantiles, score(&quantiles, -9.0)), value(&quantiles, 9.0)), (2.5, 97.5));
         assert!(score(&quantiles, 50.0).abs() < 1e-9);
+    }
+
+    /// A woman alone among men: what is stored of her combination is the mean of everyone.
+    #[test]
+    fn the_mean_of_few_people_is_that_of_all() {
+        let mut people = people();
+        people.retain(|person| person["sex"] == "M");
+        let mut woman = people[0].clone();
+        woman.insert("sex".into(), "F".into());
+        woman.insert("age".into(), "79.5".into());
+        people.push(woman);
+        let population = Population::of(&recipe(), &people.iter().collect::<Vec<_>>()).expect("people");
+        let [women, men] = &population.cells[..] else { panic!("two combinations") };
+        assert_eq!((women.people, men.people), (1, people.len() - 1));
+        let all = (women.mean[0] - men.mean[0]).abs();
+        assert!(all < 0.05, "the mean of all is nearly that of the men: {all}");
     }
 
     #[test]

@@ -11,10 +11,10 @@ use super::{Discriminator, Synthesis};
 use crate::nn::Noise;
 use crate::ops::{VolumeOps, backward};
 
-/// What one pass of the discriminator with its gradient gives.
+/// The logits of a discriminator and their gradient in the image.
 #[derive(Debug)]
 pub struct ImageGradient<A: VolumeOps> {
-    /// Logits, `[N]`: the pass can serve the main loss too.
+    /// Logits, `[N]`.
     pub logits: Tensor<A, 1>,
     /// ∂ΣD/∂image, `[N, C, D, H, W]`.
     pub gradient: Tensor<A, 5>,
@@ -22,7 +22,10 @@ pub struct ImageGradient<A: VolumeOps> {
 
 /// Logits of `image` and the gradient of their sum in it (R1, Mescheder et al. 2018).
 ///
-/// `transform` stands between image and discriminator (augmentation): the gradient is taken at the image before it.
+/// `transform` (augmentation) is applied to the image before the discriminator; the gradient is in the image before it.
+///
+/// # Panics
+/// If this thread does not hold [`crate::ops::tape`].
 pub fn image_gradient<A: VolumeOps>(
     discriminator: &Discriminator<A>,
     image: Tensor<A, 5>,
@@ -34,7 +37,10 @@ pub fn image_gradient<A: VolumeOps>(
     })
 }
 
-/// [`image_gradient`] of any discriminator.
+/// [`image_gradient`] for any discriminator: `logits` applies it to an image `[N, C, D, H, W]`.
+///
+/// # Panics
+/// If this thread does not hold [`crate::ops::tape`], or the logits do not depend on the image.
 pub fn discriminator_gradient<A: VolumeOps, M: AutodiffModule<Autodiff<A>>>(
     discriminator: &M::InnerModule,
     image: Tensor<A, 5>,
@@ -56,6 +62,9 @@ where
 /// # Shapes
 /// - `ws`: `[N, num_ws, w_dim]`, `y`: `[N, C, D, H, W]`
 /// - output: `[N, num_ws, w_dim]`
+///
+/// # Panics
+/// If this thread does not hold [`crate::ops::tape`].
 pub fn path_gradient<A: VolumeOps>(
     synthesis: &Synthesis<A>,
     ws: Tensor<A, 3>,

@@ -17,10 +17,10 @@ pub struct Synthesis<B: Backend> {
     pub blocks: Vec<SynthesisBlock<B>>,
 }
 
-/// One grid size: an upsampling layer (but in the first block), a layer, and the image so far.
+/// One grid size: an upsampling layer (except in the first block), a layer, and a layer to the image.
 #[derive(Module, Debug)]
 pub struct SynthesisBlock<B: Backend> {
-    /// The upsampling layer.
+    /// The upsampling layer; `None` in the first block.
     pub conv0: Option<ModulatedConv<B>>,
     /// The layer on the block's own grid.
     pub conv1: ModulatedConv<B>,
@@ -61,11 +61,13 @@ impl<B: Backend> Synthesis<B> {
 }
 
 impl<B: VolumeOps> Synthesis<B> {
-    /// Number of w's a sample: one a convolution, and one of its own for the last to-image layer.
+    /// Number of w's a sample: one for each convolution, and one for the last to-image layer.
     pub fn num_ws(&self) -> usize {
         2 * self.blocks.len()
     }
 
+    /// The images of `ws`; within a block the to-image layer takes the w of the next block's first convolution.
+    ///
     /// # Shapes
     /// - `ws`: `[N, num_ws, w_dim]`
     /// - output: `[N, image channels, D, H, W]`

@@ -1,4 +1,4 @@
-//! A problem of restoration: plain data on the host, tensors on a device.
+//! A restoration problem: as plain data on the host, and as tensors on a device.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -16,31 +16,32 @@ use crate::ops::VolumeOps;
 use crate::recon;
 use crate::simulate::synthesis::LabelMap;
 
-/// What was measured, and what is known of it.
+/// A restoration problem as plain data: the network's input, an initial estimate, and the measurement.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What the network sees, `[C, D, H, W]`.
+    /// The network's input, `[C, D, H, W]`.
     pub input: Array4<f32>,
     /// The initial estimate on the result's grid, `[C, D, H, W]`: a classical reconstruction of the measurement.
     pub initial: Array4<f32>,
-    /// Numbers that the network's layers are modulated by; none without.
+    /// The vector that modulates the network's layers; empty for a network without a condition.
     pub condition: Vec<f32>,
     /// The measurement that the result must be consistent with.
     pub measurement: Measurement,
-    /// What all values were divided by; one for images that come scaled already.
+    /// The number that all values were divided by; one for images that were scaled before.
     pub scale: f32,
 }
 
-/// What a user has of a head's scan.
+/// A user's input to a head.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub enum Input<'a, 'k> {
-    /// Voxels `[C, D, H, W]` that are so many times coarser along `[D, H, W]` than the result.
+    /// An image `[C, D, H, W]`, and how many times coarser than the result it is along `[D, H, W]`.
     Coarse(&'a Array4<f32>, [usize; 3]),
-    /// An image `[C, D, H, W]` of which only these voxels `[D, H, W]` are known.
+    /// An image `[C, D, H, W]`, and the mask `[D, H, W]` of its known voxels.
     Torn(&'a Array4<f32>, &'a Array3<bool>),
     /// An image `[C, D, H, W]`.
     Image(&'a Array4<f32>),
-    /// An image `[C, D, H, W]`, so many years before what is asked for, of a person of this group; none for the first group.
+    /// An image `[C, D, H, W]`, the years from it to the result, and the person's group; `None` for the first group.
     Earlier(&'a Array4<f32>, f64, Option<&'a str>),
     /// k-space.
     Kspace(&'a recon::Problem<'k>),
@@ -60,12 +61,12 @@ impl Input<'_, '_> {
     }
 }
 
-/// What examples are made of.
+/// The source of a training example.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
-    /// A true image `[C, D, H, W]`, its brightest tissue one.
+    /// A true image `[C, D, H, W]`, scaled so that its brightest tissue is one.
     Scan(&'a Array4<f32>),
-    /// The labels of a head, of which images are made.
+    /// A label map of a head, from which images are simulated.
     Labels(&'a LabelMap),
 }
 
@@ -98,7 +99,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A case and what it was made of.
+/// A training example: a case and its solution.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// The problem.
@@ -109,33 +110,34 @@ pub struct Example {
 
 /// A measurement that a result can be made consistent with.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Measurement {
-    /// Nothing: there is no data consistency.
+    /// No measurement, and so no data consistency.
     Nothing,
-    /// Nothing, but the result is zero outside a mask, as where a skull was removed.
+    /// No measurement, but the result is zero outside a mask, as where a skull was removed.
     Mask {
-        /// What is shown, `[D, H, W]`.
+        /// The mask, true inside, `[D, H, W]`.
         shown: Array3<bool>,
     },
     /// Means over several voxels of the result along some axes.
     Means {
-        /// What a measured voxel covers along each axis that is coarser.
+        /// The slice profile of a measured voxel along each axis that is coarser.
         profiles: Vec<SliceProfile>,
         /// The means, `[C, D, H, W]`.
         values: Array4<f32>,
     },
-    /// Some of the voxels.
+    /// The values of some voxels.
     Voxels {
-        /// Which, `[D, H, W]`.
+        /// The mask of the measured voxels, `[D, H, W]`.
         known: Array3<bool>,
-        /// Their values, `[C, D, H, W]`; others are not looked at.
+        /// Their values, `[C, D, H, W]`; values elsewhere are ignored.
         values: Array4<f32>,
     },
-    /// k-space of a complex image, whose parts are two channels.
+    /// k-space of a complex image, whose real and imaginary part are two channels.
     Kspace {
-        /// How it was measured.
+        /// The encoding of the measurement.
         encoding: Box<Encoding>,
-        /// What was measured, of the shape that the encoding gives.
+        /// The samples, in the shape of the output of [`Encoding::operator`].
         samples: ComplexArray,
     },
 }
@@ -143,11 +145,11 @@ pub enum Measurement {
 /// A [`Case`] on a device, of one sample.
 #[derive(Clone, Debug)]
 pub struct Problem<B: VolumeOps> {
-    /// What the network sees, `[1, C, D, H, W]`.
+    /// The network's input, `[1, C, D, H, W]`.
     pub input: Tensor<B, 5>,
     /// The initial estimate, `[1, C, D, H, W]`.
     pub initial: Tensor<B, 5>,
-    /// `[1, length]`.
+    /// The condition, `[1, length]`; `None` for a network without one.
     pub condition: Option<Tensor<B, 2>>,
     /// The measurement that the result must be consistent with.
     pub measured: Measured<B>,
@@ -186,7 +188,8 @@ impl Case {
         Self { input, initial: image, condition: Vec::new(), measurement, scale: 1.0 }
     }
 
-    /// The same of an image in which what was cut away, as a skull, stays away.
+    /// The case of an image `[C, D, H, W]` without a measurement whose result is zero outside the head: in the largest
+    /// connected component of zeros, if that reaches the grid's border, as after skull-stripping.
     pub fn cut_out(image: Array4<f32>) -> Self {
         let measurement = shown(&image).map_or(Measurement::Nothing, |shown| Measurement::Mask { shown });
         Self { measurement, ..Self::unconstrained(image) }
@@ -214,8 +217,8 @@ impl Case {
     }
 }
 
-/// What an image `[C, D, H, W]` shows, `[D, H, W]`: all but its largest piece of zeros, if that reaches the grid's border, as where
-/// a skull was removed; none where there is no such piece.
+/// What an image `[C, D, H, W]` shows, `[D, H, W]`: all but its largest piece of zeros, if that reaches the grid's
+/// border, as where a skull was removed; none where there is no such piece.
 fn shown(image: &Array4<f32>) -> Option<Array3<bool>> {
     let dark = image.map_axis(Axis(0), |channels| channels.iter().all(|&x| x == 0.0));
     let outside = components(&dark, Connectivity::Faces).mask(0);

@@ -1,4 +1,4 @@
-//! Critics: networks that tell restored images from true ones.
+//! Discriminators: networks that distinguish restored images from true ones.
 
 use burn::backend::Autodiff;
 use burn::module::Module;
@@ -13,11 +13,14 @@ use crate::ops::{Features, VolumeOps};
 /// Most channels, in times of those on the finest grid.
 const WIDEST: usize = 4;
 
-/// A discriminator of either kind; the other field is empty.
+/// A discriminator of either kind.
 #[derive(Module, Debug)]
-pub struct RestorationDiscriminator<B: Backend> {
-    patch: Option<PatchDiscriminator<B>>,
-    whole: Option<Discriminator<B>>,
+#[expect(clippy::large_enum_variant, reason = "one in a program")]
+pub enum RestorationDiscriminator<B: Backend> {
+    /// Logits of patches.
+    Patch(PatchDiscriminator<B>),
+    /// A logit of the whole image.
+    Whole(Discriminator<B>),
 }
 
 impl<B: Backend> RestorationDiscriminator<B> {
@@ -32,8 +35,7 @@ impl<B: Backend> RestorationDiscriminator<B> {
         let halved = grid.map(|n| if n > 1 { 2 } else { 1 });
         match recipe.kind {
             DiscriminatorKind::Patch => {
-                let patch = PatchDiscriminator::init(recipe, channels, halved, &mut Init::new(seed), device);
-                Self { patch: Some(patch), whole: None }
+                Self::Patch(PatchDiscriminator::init(recipe, channels, halved, &mut Init::new(seed), device))
             }
             DiscriminatorKind::StyleGan2 => {
                 let network = NetworkRecipe {
@@ -53,7 +55,7 @@ impl<B: Backend> RestorationDiscriminator<B> {
                     discriminator_channels: None,
                     discriminator_fc_channels: None,
                 };
-                Self { patch: None, whole: Some(Discriminator::init(&network, 0, seed, device)) }
+                Self::Whole(Discriminator::init(&network, 0, seed, device))
             }
         }
     }
@@ -62,10 +64,9 @@ impl<B: Backend> RestorationDiscriminator<B> {
 impl<B: VolumeOps> RestorationDiscriminator<B> {
     /// Logits of images `[N, C, D, H, W]`: one for each, or one for each of their patches.
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 1> {
-        match (&self.patch, &self.whole) {
-            (Some(discriminator), _) => discriminator.forward(image),
-            (_, Some(discriminator)) => discriminator.forward(image, None),
-            _ => unreachable!("a discriminator is of one kind"),
+        match self {
+            Self::Patch(discriminator) => discriminator.forward(image),
+            Self::Whole(discriminator) => discriminator.forward(image, None),
         }
     }
 

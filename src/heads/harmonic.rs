@@ -1,4 +1,4 @@
-//! Harmonic filling: what is missing is as smooth as what surrounds it allows. The baseline of in-painting.
+//! Harmonic filling of missing voxels, by Laplace's equation: the baseline of in-painting.
 
 use ndarray::{Array3, Array4, ArrayView3};
 
@@ -10,8 +10,9 @@ const ITERATIONS: usize = 2000;
 /// ‖residual‖ / ‖right-hand side‖ at which it ends.
 const TOLERANCE: f64 = 1e-5;
 
-/// `image` `[C, D, H, W]` with every voxel that is not `known` the mean of its neighbours, which is Laplace's equation with
-/// the known voxels as its boundary; nothing flows over the grid's edges. Zero where nothing known is joined to a voxel.
+/// `image` `[C, D, H, W]` with every voxel that is not `known` `[D, H, W]` set to the mean of its neighbours: Laplace's
+/// equation with the known voxels as boundary values and no flow across the grid's faces. Zero in connected components
+/// of unknown voxels without a known neighbour.
 pub fn harmonic(image: &Array4<f32>, known: &Array3<bool>) -> Array4<f32> {
     let unknown: Vec<[usize; 3]> =
         known.indexed_iter().filter(|(_, known)| !**known).map(|((z, y, x), _)| [z, y, x]).collect();

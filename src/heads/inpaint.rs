@@ -1,4 +1,4 @@
-//! In-painting: voxels that were not measured, or that are not to be believed, from those around them.
+//! In-painting: missing or corrupted voxels from those around them.
 
 use ndarray::{Array3, Array4, Axis, concatenate};
 use rand::{Rng, RngExt};
@@ -10,8 +10,8 @@ use crate::config::InpaintRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 
-/// Ellipsoids or slices of the truth are missing; the initial estimate is their harmonic filling, and what is known stays to
-/// the bit.
+/// In-painting: ellipsoids or slices of the true image are missing; the initial estimate is their harmonic filling, and
+/// known voxels stay the same to the bit.
 #[derive(Clone, Debug)]
 pub struct Inpaint {
     recipe: InpaintRecipe,
@@ -23,7 +23,7 @@ impl Inpaint {
         Self { recipe: recipe.clone() }
     }
 
-    /// The case of an image `[C, D, H, W]` of which only these voxels `[D, H, W]` are `known`.
+    /// The case of an image `[C, D, H, W]` with the mask `known` `[D, H, W]` of its known voxels.
     ///
     /// # Errors
     /// [`Error::Value`] for a mask of another shape, or without a known voxel.

@@ -1,4 +1,4 @@
-//! What a restoration network is asked for.
+//! The losses of restoration networks.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -6,18 +6,19 @@ use burn::tensor::backend::Backend;
 use crate::ops::VolumeOps;
 use crate::ops::physics::{Along, Matrix};
 
-/// Mean absolute difference of `x` and `truth`, `[N, C, D, H, W]`.
+/// Mean absolute difference of `x` and `truth`, `[N, C, D, H, W]`: `[1]`.
 pub fn l1<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1> {
     (x - truth).abs().mean()
 }
 
-/// Mean squared difference of `x` and `truth`, `[N, C, D, H, W]`.
+/// Mean squared difference of `x` and `truth`, `[N, C, D, H, W]`: `[1]`.
 pub fn l2<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1> {
     (x - truth).powi_scalar(2).mean()
 }
 
-/// Mean absolute difference of the differences between neighbours, summed over the axes that have any (Mathieu et al. 2016,
-/// equation 6, with α = 1 and signs kept).
+/// Gradient-difference loss of `x` and `truth`, `[N, C, D, H, W]`: the mean absolute difference of their signed
+/// differences between neighbours, summed over the axes of more than one voxel (Mathieu et al. 2016, equation 6, with α
+/// = 1, but of signed differences): `[1]`.
 pub fn gradient<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1> {
     let difference = x - truth;
     let mut sum = Tensor::zeros([1], &difference.device());
@@ -34,8 +35,8 @@ pub fn gradient<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1
     sum
 }
 
-/// Mean absolute difference of the spectra over the axes of more than one voxel: of `[N, C, D, H, W]`, real images, or complex
-/// ones with real and imaginary parts as pairs of channels if `complex`.
+/// Mean absolute difference of the spectra of `x` and `truth`, `[N, C, D, H, W]`, over the axes of more than one voxel:
+/// `[1]`. The images are real, or if `complex`, real and imaginary parts are pairs of channels.
 pub fn spectrum<B: VolumeOps>(x: Tensor<B, 5>, truth: Tensor<B, 5>, complex: bool) -> Tensor<B, 1> {
     let difference = x - truth;
     let device = difference.device();

@@ -1,4 +1,4 @@
-//! What was measured, on a device: it is compared with a result, and put back into it.
+//! A measurement on a device: its residual to an image, and data consistency.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -17,32 +17,32 @@ use crate::ops::physics::{Along, Encoder, Matrix, Selection};
 /// A measurement and its operator, on `[1, C, D, H, W]`.
 #[derive(Clone, Debug)]
 pub enum Measured<B: VolumeOps> {
-    /// Nothing.
+    /// No measurement.
     Nothing,
-    /// Nothing, and zero but where something is shown.
+    /// No measurement, and zero outside a mask.
     Mask {
-        /// Where.
+        /// The mask.
         shown: Selection<B>,
     },
-    /// Means over several voxels.
+    /// Means over several voxels along some axes.
     Means {
         /// The means along each axis that is coarser.
         means: Vec<Mean<B>>,
-        /// What was measured.
+        /// The measured means, `[1, C, D, H, W]` on the coarser grid.
         values: Tensor<B, 5>,
     },
-    /// Some of the voxels.
+    /// The values of some voxels.
     Voxels {
-        /// Which.
+        /// The mask of the measured voxels.
         known: Selection<B>,
         /// Their values, zero elsewhere.
         values: Tensor<B, 5>,
     },
     /// k-space of a complex image.
     Kspace {
-        /// How it was measured.
+        /// The operator of the measurement.
         encoder: Box<Encoder<B>>,
-        /// What was measured, `[1, 2·coils, …]`.
+        /// The samples, `[1, 2·coils, …]` in the shape of the output of [`Encoder::apply`].
         values: Tensor<B, 5>,
     },
 }
@@ -50,7 +50,7 @@ pub enum Measured<B: VolumeOps> {
 /// Steps towards the nearest image that gives the samples, where they do not follow from it in one.
 const STOP: Stop = Stop { iterations: 10, tolerance: 0.0 };
 
-/// Means along one axis, and the minimum-norm image of given means.
+/// The matrix of means along one axis, and its pseudo-inverse, which gives the minimum-norm image of means.
 #[derive(Clone, Debug)]
 pub struct Mean<B: Backend> {
     forward: Along<B>,
@@ -80,10 +80,10 @@ impl<B: VolumeOps> Mean<B> {
 }
 
 impl<B: VolumeOps> Measured<B> {
-    /// The measurement of images `[C, D, H, W]` of this shape.
+    /// A measurement of images of `shape` `[C, D, H, W]`.
     ///
     /// # Errors
-    /// As [`Encoder::new`].
+    /// As [`Encoder::new`], for k-space.
     pub fn new(
         measurement: &Measurement,
         shape: (usize, usize, usize, usize),
@@ -108,7 +108,7 @@ impl<B: VolumeOps> Measured<B> {
         })
     }
 
-    /// `A·x`: what would have been measured of `x`; none where nothing is.
+    /// `A·x`: the measurement of `x` `[1, C, D, H, W]`; `None` without a measurement.
     pub fn apply(&self, x: Tensor<B, 5>) -> Option<Tensor<B, 5>> {
         match self {
             Self::Nothing | Self::Mask { .. } => None,
@@ -118,7 +118,7 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// What was measured.
+    /// The measured values y; `None` without a measurement.
     pub fn values(&self) -> Option<&Tensor<B, 5>> {
         match self {
             Self::Nothing | Self::Mask { .. } => None,
@@ -128,7 +128,8 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// `Aᴴ(y − A·x)`: the way in which `x` comes nearer to the measurement fastest.
+    /// `Aᴴ(y − A·x)`, the negative gradient of ½‖A·x − y‖² in `x` `[1, C, D, H, W]`, for k-space and known voxels; for
+    /// means `A⁺(y − A·x)`. Zero without a measurement.
     pub fn towards(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         match (self, self.apply(x.clone()), self.values()) {
             (Self::Kspace { encoder, .. }, Some(of_x), Some(values)) => {
@@ -139,8 +140,8 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// `A⁺·y`: the minimum-norm image that measures as `y`; by conjugate gradients where there is no closed form, in so many
-    /// steps that images of a few coils or shots are consistent with their samples.
+    /// `A⁺·y`: the minimum-norm image that measures as `y`; by conjugate gradients where there is no closed form, in so
+    /// many steps that images of a few coils or shots are consistent with their samples.
     fn minimum_norm(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         match self {
             Self::Nothing | Self::Mask { .. } => y,
@@ -157,9 +158,9 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// The nearest image to `x` of which `weight` of the way to the measurement is gone: `x + weight·A⁺(y − A·x)`; exactly
-    /// consistent with weight one. With noise, v/(1 + v) weighs v samples of the measurement against one of the network
-    /// (Schlemper et al. 2018, equation 8).
+    /// `x + weight·A⁺(y − A·x)` of `x` `[1, C, D, H, W]`: with weight one the nearest image to `x` that is consistent
+    /// with the measurement. With noise, a weight of v/(1 + v) counts the measurement v times and the network's output
+    /// once (Schlemper et al. 2018, equation 8).
     pub fn data_consistency(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
         match (self, self.apply(x.clone()), self.values()) {
             (Self::Mask { shown }, ..) => shown.apply(x.clone()) * weight + x * (1.0 - weight),
@@ -170,7 +171,8 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// `A⁺A·x`: the range-space component of `x`, which the measurement determines; the rest is its null-space component.
+    /// `A⁺A·x`: the range-space component of `x`, which the measurement determines; the rest is its null-space
+    /// component.
     pub fn range_component(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         match self.apply(x.clone()) {
             Some(of_x) => self.minimum_norm(of_x),
@@ -178,13 +180,13 @@ impl<B: VolumeOps> Measured<B> {
         }
     }
 
-    /// `‖A·x − y‖²`, `[1]`, differentiable in `x`; none where nothing was measured.
+    /// `‖A·x − y‖²`, `[1]`, differentiable in `x`; `None` without a measurement.
     pub fn misfit(&self, x: Tensor<B, 5>) -> Option<Tensor<B, 1>> {
         let values = self.values()?.clone();
         Some((self.apply(x)? - values).powi_scalar(2).sum())
     }
 
-    /// `‖A·x − y‖ / ‖y‖`: what of the measurement `x` does not explain.
+    /// `‖A·x − y‖ / ‖y‖`, the relative residual of `x`; `None` without a measurement.
     pub fn residual(&self, x: Tensor<B, 5>) -> Option<f64> {
         let values = self.values()?.clone();
         let left = self.apply(x)? - values.clone();

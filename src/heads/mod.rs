@@ -1,25 +1,28 @@
-//! Restoration: what a scan should have been, from what was measured.
+//! Restoration of scans: super-resolution, in-painting, reconstruction, motion correction, translation, progression.
 //!
-//! Every head is one idea: a forward model degrades a true image, a network improves an initial estimate by a
-//! classical method, and data consistency puts the measurement back into the result.
+//! Every head has the same parts: a forward model degrades a true image, a network improves an initial estimate by a
+//! classical method, and data consistency makes the result agree with the measurement.
 //!
 //! ```text
-//! truth ──Head::example──▶ Case {input, initial, condition, measurement} ──Problem──▶ Restorer ──data consistency──▶ image
-//! file  ──Head::case_of──▶ Case ────────────────────────────────────────────────▶ restore ──▶ Restored
+//! truth ──Head::example──▶ Case {input, initial, condition, measurement}
+//! file  ──Head::case_of──▶ Case
+//!
+//! Case ──Problem──▶ Restorer ──data consistency──▶ image
+//! Case ──restore──▶ Restored
 //! ```
 //!
 //! | Head | Measurement | Initial estimate | Data consistency |
 //! |---|---|---|---|
 //! | [`Superres`] | means over several voxels, slice profiles | cubic interpolation | exactly, or by its noise |
 //! | [`Inpaint`] | some of the voxels | harmonic filling | exactly |
-//! | [`Recon`] | k-space in part, of one coil or several | the zero-filled image, or that of minimum total variation | exactly, or by its noise |
-//! | [`Motion`] | an image of a head that moved; or its samples, shot by shot | that image; or the least-squares one | not; or exactly |
-//! | [`Translate`] | an image of another contrast | that image | not |
-//! | [`Progress`] | an image of years before | that image | not |
+//! | [`Recon`] | undersampled k-space | the zero-filled image, or total variation | exactly, or by its noise |
+//! | [`Motion`] | an image with motion; or k-space and its shots | that image; or least squares | none; or exactly |
+//! | [`Translate`] | an image of another contrast | that image | none |
+//! | [`Progress`] | an image of some years before | that image | none |
 //!
-//! Where the network would stand, [`prior`] puts a trained generator: nothing is trained for the task.
+//! [`prior`] uses a trained generator in place of the network, so that nothing is trained for the task.
 //!
-//! A case is plain data on the host; [`Problem`] is the same on a device. Intensities are scaled so that the brightest
+//! A [`Case`] is plain data on the host, a [`Problem`] a case on a device. Intensities are scaled so that the brightest
 //! tissue is one.
 
 mod case;
@@ -55,20 +58,20 @@ pub use translate::Translate;
 use crate::config::HeadRecipe;
 use crate::error::Result;
 
-/// Channels of what a head's network sees and says.
+/// The numbers of channels of a head's network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channels {
-    /// Of the network's input.
+    /// Channels of the network's input.
     pub input: usize,
-    /// Of the image.
+    /// Channels of the image.
     pub image: usize,
-    /// Numbers of the condition.
+    /// Length of the condition; zero for none.
     pub condition: usize,
 }
 
-/// A task of restoration: how true images are degraded, and what the network's input is.
+/// A restoration task: how true images are degraded, and how the network's input is made.
 pub trait Head: std::fmt::Debug + Sync {
-    /// What the network sees and says.
+    /// The channels of its network.
     fn channels(&self) -> Channels;
 
     /// How much finer than the input's grid the result's is, `[D, H, W]`.
@@ -76,17 +79,18 @@ pub trait Head: std::fmt::Debug + Sync {
         [1; 3]
     }
 
-    /// The problem of what a user has of a scan.
+    /// The case of a user's input.
     ///
     /// # Errors
-    /// [`crate::error::Error::Value`] for an input of another head, and one that the recipe was not trained for.
+    /// [`crate::error::Error::Value`] for an input of another head, and for one outside the recipe's range.
     fn case_of(&self, input: Input) -> Result<Case>;
 
-    /// A problem made of a part of a subject, and its truth, of the grid `patch`. All that is random about it depends on the
-    /// address (seed, step, sample).
+    /// A training example of a part of a subject, its truth of the grid `patch` `[D, H, W]`. All that is random depends
+    /// on `address` (seed, step, sample) alone.
     ///
     /// # Errors
-    /// [`crate::error::Error::Value`] where an image is smaller than the patch, or the head needs another kind of subject.
+    /// [`crate::error::Error::Value`] where an image is smaller than the patch, or the head needs another kind of
+    /// subject.
     fn example(&self, subject: Subject, patch: [usize; 3], address: [u64; 3]) -> Result<Example>;
 }
 

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use nalgebra::Matrix4;
 use ndarray::{Array4, Axis, s};
 
 use super::case::{part, part_at};
@@ -16,13 +15,15 @@ use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use crate::recon::{Sense, least_squares};
 use crate::simulate::degrade::Motion as Moves;
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 
-/// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing there.
+/// The least-squares image of known shots. Where the head never was, nothing is known: λ keeps the image from growing
+/// there.
 const START: Sense = Sense { lambda: 1e-3, iterations: 12, tolerance: 1e-3 };
 
-/// A true image is measured while it moves. Either only the corrupted image is known: it is the initial estimate, and there is
-/// no data consistency. Or the shots are known: the initial estimate is the least-squares image, consistent with the samples.
+/// Motion correction. Either only the corrupted image is known: it is the initial estimate, and there is no data
+/// consistency. Or the shots are known: the initial estimate is the least-squares image, and the result is consistent
+/// with the samples.
 #[derive(Clone, Debug)]
 pub struct Motion {
     recipe: MotionRecipe,
@@ -34,12 +35,12 @@ impl Motion {
         Self { recipe: recipe.clone() }
     }
 
-    /// The case of a corrupted image `[C, D, H, W]` of which nothing more is known.
+    /// The case of a corrupted image `[C, D, H, W]` without its samples.
     pub fn unknown(&self, corrupted: Array4<f32>) -> Case {
         Case::unconstrained(corrupted)
     }
 
-    /// The case of `samples` whose shots are known.
+    /// The case of `samples` with known shots, in the shape of the output of [`Encoding::operator`].
     ///
     /// # Errors
     /// As [`Encoding::operator`].
@@ -55,7 +56,8 @@ impl Motion {
     }
 }
 
-/// The part of this grid, at `first`, of what is measured of a volume of 1 mm that moves. Only what can reach it is moved.
+/// The part of this grid, at `first`, of what is measured of a volume of 1 mm that moves. Only what can reach it is
+/// moved.
 fn corrupted_part(
     volume: &Volume,
     motion: Moves,
@@ -121,8 +123,8 @@ impl Head for Motion {
         }
     }
 
-    /// Motion acts on all of an image: its part is taken afterwards, but of a known motion, whose samples are those of the
-    /// part alone.
+    /// Motion acts on all of an image: its part is taken afterwards, but of a known motion, whose samples are those of
+    /// the part alone.
     fn example(
         &self,
         subject: Subject,
@@ -133,7 +135,7 @@ impl Head for Motion {
         let image = subject.scan()?;
         if self.recipe.known {
             let truth = part(image, patch, rng)?;
-            let volume = Volume::new(truth.clone(), Matrix4::identity());
+            let volume = Volume::new(truth.clone(), VoxelToWorld::identity());
             let shots = self.recipe.motion.draw(&volume, rng)?.shots(patch)?;
             let encoding = Encoding { shots: Some(shots), ..Encoding::full(patch, [1.0; 3]) };
             let truth = truth.index_axis_move(Axis(0), 0).mapv(|x| Complex32::new(x, 0.0));
@@ -141,7 +143,7 @@ impl Head for Motion {
             let samples = &operator * truth.clone().into_dyn();
             return Ok(Example { case: Self::by(&operator, encoding, samples), truth: pair(&truth) });
         }
-        let volume = Volume::new(image.clone(), Matrix4::identity());
+        let volume = Volume::new(image.clone(), VoxelToWorld::identity());
         let motion = self.recipe.motion.draw(&volume, rng)?;
         let (truth, first) = part_at(image, patch, rng)?;
         let corrupted = corrupted_part(&volume, motion, first, patch)?;
@@ -166,7 +168,7 @@ mod tests {
                 0.0
             }
         });
-        let volume = Volume::new(image.clone(), Matrix4::identity());
+        let volume = Volume::new(image.clone(), VoxelToWorld::identity());
         for (axis, most) in [(Encoded::H, 3.0), (Encoded::W, 3.0), (Encoded::D, 3.0), (Encoded::H, 8.0)] {
             let random = RandomMotion {
                 rotation_deg: [-most, most],

@@ -1,4 +1,4 @@
-//! Progression: the same brain some years later, learned from visits that are simulated of label maps.
+//! Progression: the same brain some years later, trained on visits that are simulated from label maps.
 
 use ndarray::{Array4, Axis};
 use rand::RngExt;
@@ -14,9 +14,9 @@ use crate::simulate::synthesis::{View, synthesise_visits};
 /// Years that count as one in the condition.
 const DECADE: f64 = 10.0;
 
-/// Two visits of one head; restoration starts from the first, knows the years between and the group of people, without
-/// data consistency, but that what was cut away from a scan stays away. That the brain stays the same person's is what the network
-/// learns: all that changes between visits is a deformation.
+/// Progression from a first visit to a second, conditioned on the years between and the group of people. There is no
+/// data consistency, but voxels outside a skull-stripped head stay zero. The simulated visits differ by a deformation
+/// only, so that the network learns to preserve the individual anatomy.
 #[derive(Clone, Debug)]
 pub struct Progress {
     recipe: ProgressRecipe,
@@ -28,8 +28,8 @@ impl Progress {
         Self { recipe: recipe.clone() }
     }
 
-    /// The case of an image `[C, D, H, W]`, `years` before what is asked for, of a person of this `group`; none for the first
-    /// of the recipe's.
+    /// The case of an image `[C, D, H, W]`, `years` before the result, of a person of this `group`; `None` for the
+    /// first group of the recipe.
     ///
     /// # Errors
     /// [`Error::Value`] for a group that the recipe does not have, or years beyond its range.
@@ -52,7 +52,11 @@ impl Progress {
         Ok(Case { condition: condition.collect(), ..Case::cut_out(image) })
     }
 
-    /// How a brain of the group number `group` changes in `years`, `pace` times as fast as the group.
+    /// The factors by which the volumes of a brain of group number `group` change in `years`, `pace` times as fast as
+    /// the group: `(1 + yearly change)^(years·pace)`.
+    ///
+    /// # Panics
+    /// If the recipe has no group of this number.
     pub fn ageing(&self, group: usize, years: f64, pace: f64) -> Ageing {
         let group = &self.recipe.groups[group];
         let after = |yearly: f64| (1.0 + yearly).powf(years * pace);

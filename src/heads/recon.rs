@@ -1,4 +1,4 @@
-//! Reconstruction: an image from k-space that was measured in part, by one coil or several.
+//! Reconstruction: an image from undersampled k-space of one coil or several.
 
 use ndarray::{Array3, Array4, ArrayView3, Axis, Ix3, Ix4, stack};
 use rand::{Rng, RngExt};
@@ -21,8 +21,9 @@ const VARIATION: usize = 100;
 /// Iterations of the wavelets that networks see: half of what the method takes for itself.
 const WAVELET: usize = 50;
 
-/// A true image is given a smooth phase, seen by simulated coils and measured in part; the initial estimate is the image of a
-/// classical method, and may see those of others.
+/// Reconstruction of undersampled k-space: a true image gets a smooth phase, and its k-space is simulated with
+/// simulated coils. The initial estimate is the image of a classical method; those of other methods can be further
+/// inputs.
 #[derive(Clone, Debug)]
 pub struct Recon {
     recipe: ReconRecipe,
@@ -37,7 +38,7 @@ impl Recon {
     /// The case of a measurement.
     ///
     /// # Errors
-    /// As the methods of [`crate::recon`] that its recipe names.
+    /// As [`crate::recon::Reconstruct::reconstruct`] of the recipe's classical methods.
     pub fn case(&self, problem: &Problem<'_>) -> Result<Case> {
         let initial = pair(&classical(self.recipe.initial, problem)?);
         let mut input = initial.clone();
@@ -136,7 +137,8 @@ impl Head for Recon {
     }
 }
 
-/// The magnitude that all but a thousandth of an image's voxels are below, or the smallest positive number: what becomes one.
+/// The 99.9 % quantile of an image's magnitudes, or the smallest positive number: the scale of a case, which becomes
+/// one.
 pub fn brightness(image: &Array3<Complex32>) -> f32 {
     let mut magnitudes: Vec<f32> = image.iter().map(|z| z.norm()).collect();
     lower_rank(&mut magnitudes, 0.999).unwrap_or(0.0).max(f32::MIN_POSITIVE)
@@ -173,7 +175,7 @@ pub fn pair(image: &Array3<Complex32>) -> Array4<f32> {
     stack(Axis(0), &[re.view(), im.view()]).expect("parts of one shape")
 }
 
-/// The complex image `[D, H, W]` of real and imaginary part.
+/// The complex image `[D, H, W]` of real and imaginary part, `[2, D, H, W]`.
 pub fn complex(image: &Array4<f32>) -> Array3<Complex32> {
     let (re, im) = (image.index_axis(Axis(0), 0), image.index_axis(Axis(0), 1));
     ndarray::Zip::from(&re).and(&im).map_collect(|&re, &im| Complex32::new(re, im))

@@ -9,20 +9,20 @@ use crate::error::{Error, Result};
 use crate::ops::VolumeOps;
 use crate::recon::{Learned, Problem, Reconstruct, Reconstruction};
 
-/// A network of reconstruction, or of known motion, with data consistency after it. A network of slices takes those along D one by
-/// one, which must not be in k-space. Networks of reconstruction start where their recipe says, those of known motion from the
-/// least-squares image.
+/// A network for reconstruction or for known motion, followed by data consistency. A network of slices reconstructs the
+/// slices along D one by one; D must not be in k-space then. The initial estimate of a network for reconstruction is
+/// named in its recipe; for known motion it is the least-squares image.
 #[derive(Clone, Copy, Debug)]
 pub struct Network<'a, B: VolumeOps> {
-    /// Which one it is, with the SHA-256 of its weights.
+    /// Its name for records, with the SHA-256 of its weights.
     pub name: &'a str,
     /// The network.
     pub network: &'a Restorer<B>,
-    /// What it was trained for.
+    /// The recipe that it was trained by.
     pub recipe: &'a RestorationRecipe,
     /// Weight of data consistency, from 0 to 1 (see [`super::Measured::data_consistency`]).
     pub consistency: f64,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: &'a B::Device,
 }
 

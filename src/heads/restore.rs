@@ -1,4 +1,4 @@
-//! A trained network at work on a case of any size: block by block, without seams, and then data consistency.
+//! Application of a trained network to a case of any size, block by block without seams, followed by data consistency.
 
 use ndarray::{Array4, Axis, Zip, concatenate, s};
 
@@ -10,36 +10,39 @@ use crate::error::Result;
 use crate::ops::VolumeOps;
 use crate::volume::blocks::starts;
 
-/// Voxels along each axis that neighbouring blocks share, at least, where they have that many. The outer quarter on either
-/// side, where a block has not seen enough around a voxel, does not count; between, one fades into the other.
+/// Voxels along each axis that neighbouring blocks share, at least, where they have that many. The outer quarter on
+/// either side, where a block has not seen enough around a voxel, does not count; between, one fades into the other.
 const OVERLAP: usize = 32;
 
 /// Longest axis of a block that a network of volumes sees at once, in voxels, and the block of one of slices.
 const BLOCK: usize = 96;
 const BLOCK_OF_SLICES: [usize; 3] = [8, 512, 512];
 
-/// The blocks in which [`restore`] shows images to the network of `recipe`, and what they are multiples of, `[D, H, W]` each.
+/// The grid of the blocks that [`restore`] applies the network of `recipe` to, and the multiple that it is of,
+/// `[D, H, W]` each.
 pub fn blocks(recipe: &RestorationRecipe) -> ([usize; 3], [usize; 3]) {
     let multiple = recipe.multiple();
     let block = if recipe.flat() { BLOCK_OF_SLICES } else { [BLOCK; 3] };
     ([0, 1, 2].map(|axis| block[axis].next_multiple_of(multiple[axis])), multiple)
 }
 
-/// A restored image, and what it rests on.
+/// A restored image with its null-space component and residuals.
 #[derive(Clone, Debug)]
 pub struct Restored {
     /// The image, `[C, D, H, W]`.
     pub image: Array4<f32>,
-    /// Its null-space component, which the measurement does not determine; without a measurement, the change from the initial
-    /// estimate.
+    /// The image's null-space component, which the measurement does not determine, `[C, D, H, W]`; without a
+    /// measurement, the difference from the initial estimate.
     pub null_space: Array4<f32>,
-    /// ‖A·x − y‖ / ‖y‖ of the initial estimate, of the network's output and of the result; none without a measurement.
+    /// ‖A·x − y‖ / ‖y‖ of the initial estimate, of the network's output and of the result; `None` without a
+    /// measurement.
     pub residuals: Option<[f64; 3]>,
 }
 
-/// Restores a case by blocks of the grid `block`, which is a multiple of `multiple`, or as a whole by a cascade, which uses the
-/// measurement between its stages; `weight` of the way to the measurement is gone at last (see [`Measured::data_consistency`]).
-/// Unless it is zero, nothing in the result is darker than air, which is the least of what was measured.
+/// Restores a case by blocks of the grid `block`, a multiple of `multiple`, or as a whole by a cascade, which uses the
+/// measurement between its stages. Data consistency with `weight` follows (see [`Measured::data_consistency`]). Unless
+/// `weight` is zero, the result is then limited from below by air, the smallest measured value (of the initial estimate
+/// without a measurement); not for k-space, and means that overlap or leave gaps.
 ///
 /// # Errors
 /// As [`Measured::new`].
@@ -73,8 +76,8 @@ pub fn restore<B: VolumeOps>(
     Ok(Restored { image: tensor_to_image(result), null_space: tensor_to_image(null_space), residuals })
 }
 
-/// `image` with air where it was darker. Voxels of one measured mean are then scaled about air, so that they keep it: where the mean
-/// is air, all of them are. Means that overlap or leave gaps, and k-space, are left as they are.
+/// `image` with air where it was darker. Voxels of one measured mean are then scaled about air, so that they keep it:
+/// where the mean is air, all of them are. Means that overlap or leave gaps, and k-space, are left as they are.
 fn above_air(case: &Case, mut image: Array4<f32>) -> Array4<f32> {
     let least = |image: &Array4<f32>| image.iter().copied().fold(f32::INFINITY, f32::min);
     match &case.measurement {

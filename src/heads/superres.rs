@@ -1,6 +1,5 @@
-//! Super-resolution: a finer grid than was measured, isotropic or through the slices.
+//! Super-resolution: a finer grid than the measured one, along all axes or through the slices.
 
-use nalgebra::Matrix4;
 use ndarray::{Array4, Axis as ArrayAxis};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -12,10 +11,11 @@ use crate::config::SuperresRecipe;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use crate::simulate::degrade::ProfileShape;
-use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
+use crate::volume::{Volume, VoxelToWorld};
 
-/// Means over several voxels of the truth are measured; the initial estimate is their cubic interpolation.
+/// Super-resolution: the measurement is of means over several voxels; the initial estimate is their cubic
+/// interpolation.
 #[derive(Clone, Debug)]
 pub struct Superres {
     recipe: SuperresRecipe,
@@ -50,15 +50,15 @@ impl Superres {
         })
     }
 
-    /// The order in which the axes `[D, H, W]` of an image of this factor are shown to the network, so that its factor is one of
-    /// the recipe: a stack of sagittal slices is turned to lie as one of axial ones. Turns come before mirrored orders. None if
-    /// the network was trained for none of them.
+    /// The permutation of the axes `[D, H, W]` by which the factor becomes one of the recipe: a stack of sagittal
+    /// slices is turned to lie like axial ones. Rotations are preferred to permutations that mirror. `None` if the
+    /// network was trained for no permutation of the factor.
     pub fn turned(&self, factor: [usize; 3]) -> Option<[usize; 3]> {
         const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 0, 2], [0, 2, 1]];
         ORDERS.into_iter().find(|order| self.recipe.factors.contains(&order.map(|axis| factor[axis])))
     }
 
-    /// What a measured voxel covers along each axis that is coarser.
+    /// The slice profile of a measured voxel along each axis whose factor is above one.
     pub fn profiles(&self, factor: [usize; 3]) -> Vec<SliceProfile> {
         let profile = |axis: usize| {
             let width = self.recipe.width * factor[axis] as f64;
@@ -107,7 +107,7 @@ impl Head for Superres {
     }
 }
 
-/// What is measured of an image `[C, D, H, W]`.
+/// The means of an image `[C, D, H, W]` under slice profiles, on the coarser grid.
 pub fn measure(image: &Array4<f32>, profiles: &[SliceProfile]) -> Array4<f32> {
     profiles.iter().fold(image.clone(), |image, profile| {
         let axis = ArrayAxis(profile.axis + 1);
@@ -124,9 +124,10 @@ pub fn measure(image: &Array4<f32>, profiles: &[SliceProfile]) -> Array4<f32> {
     })
 }
 
-/// Measured voxels `[C, D, H, W]` on the grid that is `factor` times finer over the same field of view.
+/// `measured` `[C, D, H, W]`, interpolated on the grid that is `factor` times finer over the same field of view:
+/// `[C, D·fd, H·fh, W·fw]`.
 pub fn interpolated(measured: &Array4<f32>, factor: [usize; 3], interpolation: Interpolation) -> Array4<f32> {
-    let coarse = Volume::new(measured.clone(), Matrix4::identity());
+    let coarse = Volume::new(measured.clone(), VoxelToWorld::identity());
     let grid = finer_grid(&Grid::of(&coarse), factor);
     resample(&coarse, &grid, interpolation).data
 }
@@ -141,9 +142,8 @@ pub fn finer_grid(grid: &Grid, factor: [usize; 3]) -> Grid {
         let n = along[axis] as f64;
         fine.dims[axis] *= along[axis];
         first[axis] = -0.5 * (n - 1.0) / n;
-        fine.affine.fixed_view_mut::<3, 1>(0, axis).scale_mut(1.0 / n);
+        fine.affine = fine.affine.stretched(axis, 1.0 / n);
     }
-    let origin = grid.affine * nalgebra::Vector4::new(first[0], first[1], first[2], 1.0);
-    fine.affine.set_column(3, &origin);
+    fine.affine = VoxelToWorld::derived(&fine.affine.steps_mm(), &grid.affine.world_mm(first));
     fine
 }

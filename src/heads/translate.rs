@@ -1,5 +1,5 @@
-//! Translation: an image in another contrast, learned from pairs that are simulated of label maps, or from images of the two
-//! contrasts that are no pairs.
+//! Translation to another contrast, trained on pairs that are simulated from label maps, or on unpaired images of the
+//! two contrasts.
 
 use ndarray::{Array4, Axis};
 
@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::random::{Purpose, stream};
 use crate::simulate::synthesis::{View, synthesise_pair};
 
-/// Two images are made of one head; restoration starts from the first, without data consistency, but that what was cut away
-/// from a scan stays away.
+/// Translation of an image to another contrast. There is no data consistency, but voxels outside a skull-stripped head
+/// stay zero.
 #[derive(Clone, Debug)]
 pub struct Translate {
     recipe: TranslateRecipe,
@@ -28,8 +28,8 @@ impl Translate {
         Case::cut_out(image)
     }
 
-    /// An image of the contrast that is translated, `[1, D, H, W]` of the grid `patch`: of a scan a part, of labels the first
-    /// image of an example. All that is random about it depends on the address (seed, step, sample).
+    /// An image of the source contrast, `[1, D, H, W]` of the grid `patch`: a part of a scan, or the initial estimate
+    /// of an example of labels. All that is random depends on `address` (seed, step, sample) alone.
     ///
     /// # Errors
     /// [`crate::error::Error::Value`] where a scan is smaller than the patch.
@@ -37,8 +37,8 @@ impl Translate {
         self.image(subject, patch, address, |example| example.case.initial)
     }
 
-    /// An image of the contrast that is translated to, by itself: of a scan a part, of labels the truth of an example. See
-    /// [`Self::source`].
+    /// An image of the target contrast, `[1, D, H, W]` of the grid `patch`: a part of a scan, or the truth of an
+    /// example of labels. All that is random depends on `address` (seed, step, sample) alone.
     ///
     /// # Errors
     /// As [`Self::source`].

@@ -1,4 +1,4 @@
-//! What a raw file may leave open, and what follows from its samples.
+//! Options for raw files that are incomplete, and properties of their samples.
 
 use ndarray::{Array3, Array4, Axis};
 use num_complex::Complex32;
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::dc::DcPlace;
 
-/// What a file may leave open, and which of its images is meant.
+/// Options for what a raw file does not say, and the choice among its images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RawOptions {
-    /// Size of the image's voxels along `(i, j, k) = (W, H, D)`, for files that do not say it; 1 mm if it is not
-    /// given here either.
+    /// Size of the image's voxels in millimetres along `(i, j, k) = (W, H, D)`, for files that do not have it; 1 mm if
+    /// `None`.
     pub spacing_mm: Option<[f64; 3]>,
-    /// The only slice to read of a multi-slice scan, the slab of a scan in several.
+    /// The slice to read of a multi-slice scan, or the slab of a multi-slab scan, from 0; `None` for all.
     pub slice: Option<usize>,
     /// ISMRMRD: the repetition to read of several.
     pub repetition: Option<usize>,
@@ -23,16 +23,16 @@ pub struct RawOptions {
     pub phase: Option<usize>,
     /// ISMRMRD: the set to read of several.
     pub set: Option<usize>,
-    /// ISMRMRD: which of the header's encodings is read; if not given the first one that has readouts of an image.
+    /// ISMRMRD: the index of the encoding to read; `None` for the first one with readouts of an image.
     pub encoding: Option<usize>,
-    /// ISMRMRD: whether calibration lines that are marked as no part of the image are put on its grid; if not given,
-    /// where the header says that they are embedded.
+    /// ISMRMRD: whether calibration lines that are not marked as part of the image are included; `None` for the
+    /// header's word (embedded calibration).
     pub calibration: Option<bool>,
-    /// `.cfl` and `.npy`: which of the axes D, H, W are in k-space; those longer than 1 if not given.
+    /// `.cfl` and `.npy`: which of the axes D, H, W are in k-space; `None` for those longer than 1.
     pub transformed: Option<[bool; 3]>,
-    /// `.cfl` and `.npy`: where DC is along those axes.
+    /// `.cfl` and `.npy`: the place of DC along those axes.
     pub dc: DcPlace,
-    /// `.cfl` and `.npy`: by how much the readout, W, was oversampled; 1 if not given. The image is W / this wide.
+    /// `.cfl` and `.npy`: oversampling of the readout, W; `None` for 1. The width of the image is W divided by it.
     pub readout_oversampling: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Writing beside and renaming: a reader sees the old file or the complete new one, never a part of it.
+//! Atomic writes to a temporary file that is renamed: a reader sees the old file or the complete new one.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,14 +8,15 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// Writes the file `path` through `fill` so that it is there completely or not at all.
+/// Writes the file `path` through `fill`, completely or not at all.
 ///
-/// The content goes to a hidden file in the same folder, whose name no other thread, process or machine uses, is flushed to
-/// the disk, and takes the place of `path` in one step; folders that are missing are made. When anything fails the hidden
-/// file is removed and whatever was at `path` before is untouched.
+/// The content goes to a hidden file in the same folder, whose name no other thread, process or machine uses, is
+/// flushed to the disk, and replaces `path` in one step; missing folders are created. If anything fails the hidden file
+/// is removed and the previous file at `path` is unchanged.
 ///
 /// # Errors
-/// [`Error::Io`] naming `path`: no permission, no space, `path` is a folder, or the error that `fill` returned.
+/// [`Error::Io`] naming `path`: no permission, no space, `path` is a folder or has no file name, or the error that
+/// `fill` returned; naming the folder if it cannot be created.
 pub fn atomic_write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
     let fail = |source| Error::io(path, "write it", source);
     if path.is_dir() {
@@ -46,11 +47,10 @@ pub fn atomic_write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::
     Ok(())
 }
 
-/// Removes the unfinished files that runs which were killed left in `folder`; no other run may be writing there.
+/// Removes the temporary files of killed runs from `folder`; no other run may be writing there.
 ///
 /// # Errors
-/// [`Error::Io`] for a folder that cannot be listed or a file that cannot be removed; a folder that is not there is
-/// none.
+/// [`Error::Io`] for a folder that cannot be listed or a file that cannot be removed. A missing folder is no error.
 pub fn remove_unfinished(folder: &Path) -> Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -18,8 +18,8 @@ pub fn is_bids(folder: &Path) -> bool {
         || anat_folders(folder).is_ok_and(|folders| !folders.is_empty())
 }
 
-/// The T1-weighted images of a BIDS tree, `sub-*/[ses-*/]anat/*_T1w.nii[.gz]`, in the order of their paths, without those that
-/// its `.bidsignore` leaves out.
+/// The T1-weighted images of a BIDS tree, `sub-*/[ses-*/]anat/*_T1w.nii[.gz]`, in the order of their paths, without
+/// those in its `.bidsignore`.
 ///
 /// # Errors
 /// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] when there is no such image.
@@ -117,8 +117,8 @@ pub fn volumes(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(volumes)
 }
 
-/// The subject and session that a file's name says: `sub-01` and `ses-2` in `sub-01_ses-2_T1w.nii.gz`. A subject
-/// that the name leaves out is taken from the folders above.
+/// The subject and session of a file's name: `sub-01` and `ses-2` of `sub-01_ses-2_T1w.nii.gz`. Without a subject in
+/// the name it is taken from the folders above.
 pub fn entities(path: &Path) -> (Option<String>, Option<String>) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.split('.').next().unwrap_or_default();
@@ -171,17 +171,17 @@ pub(super) fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
 pub struct Participants {
     /// The columns after `participant_id`, as in the file.
     pub columns: Vec<String>,
-    /// One row a participant: its values by column. `n/a` and empty fields are left out.
+    /// For each participant the values by column, without `n/a` and empty fields.
     pub rows: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Participants {
-    /// Reads a table: of tabs, or of commas where the file's name ends in `.csv`. In a table of volumes that `voxgan anatomy
-    /// volumes` wrote, `subject` stands for `participant_id`.
+    /// Reads a table, separated by tabs, or by commas where the file's name ends in `.csv`. A column `subject`, as in
+    /// the tables of `voxgan anatomy volumes`, is taken as `participant_id`.
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read as UTF-8 text; [`Error::File`] naming the line for a table without
-    /// `participant_id`, a row with too few or too many fields, a participant or column that comes twice.
+    /// `participant_id`, a row with too few or too many fields, a repeated participant or column.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, "read it as text")?;
         let commas = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
@@ -237,7 +237,7 @@ impl Participants {
         Ok(Self { columns: columns.map(|column| column.to_string()).collect(), rows })
     }
 
-    /// The rows of several tables joined by participant. Who stands in one of them alone lacks the values of the others.
+    /// Several tables joined by participant; a participant that a table does not have lacks its values.
     ///
     /// # Errors
     /// As [`Participants::read`]; [`Error::File`] for a column that two of them have.
@@ -259,7 +259,7 @@ impl Participants {
         Ok(joined)
     }
 
-    /// The row of `subject`, with or without its `sub-`.
+    /// The row of `subject`, with or without `sub-`; `None` without one.
     pub fn row(&self, subject: &str) -> Option<&BTreeMap<String, String>> {
         let bare = subject.strip_prefix("sub-").unwrap_or(subject);
         self.rows

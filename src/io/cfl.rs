@@ -20,12 +20,12 @@ const LONGEST_HEADER: u64 = 1 << 20;
 
 /// Reads the array of `NAME.hdr` and `NAME.cfl`; `path` may be either of them or `NAME`.
 ///
-/// BART counts its dimensions from the fastest, so here they stand in reverse: the array is in C order with BART's x
-/// as the last axis, `[…, coil, z, y, x]`. Trailing dimensions of one are dropped down to three, `[z, y, x]`.
+/// BART counts its dimensions from the fastest, so the order is reversed here: the array is in C order with BART's x as
+/// the last axis, `[…, coil, z, y, x]`. Trailing dimensions of one are dropped down to three, `[z, y, x]`.
 ///
 /// # Errors
-/// [`Error::Io`] where either file cannot be read; [`Error::File`] for a header without dimensions and for data that
-/// are not as long as it says.
+/// [`Error::Io`] where either file cannot be read; [`Error::File`] for a header without dimensions and for data of
+/// another length than the header's.
 pub fn read(path: &Path) -> Result<ArrayD<Complex32>> {
     let (header, data) = pair(path);
     let mut dims = dimensions(&header)?;

@@ -1,4 +1,4 @@
-//! Where a file keeps the middle of k-space: at ⌊n/2⌋ as here, or at index 0 as an unshifted transform leaves it.
+//! The place of DC in a file's k-space: index ⌊n/2⌋, or index 0 for an unshifted transform.
 
 use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis, concatenate};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub enum DcPlace {
 /// `array` with index 0 moved to ⌊n/2⌋ along `axes`: numpy's `fftshift`, for odd lengths too.
 ///
 /// # Panics
-/// If the array lacks one of the axes.
+/// If an axis is beyond the array's rank.
 pub fn from_corner<T: Clone, D: Dimension + RemoveAxis>(
     mut array: Array<T, D>,
     axes: &[usize],

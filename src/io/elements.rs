@@ -79,12 +79,12 @@ impl Element {
         if self.big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
     }
 
-    /// Numbers that lie one after another; an incomplete one at the end is left out.
+    /// Consecutive numbers; an incomplete one at the end is left out.
     pub fn real(&self, bytes: &[u8]) -> Vec<f32> {
         bytes.chunks_exact(self.size).map(self.decode).collect()
     }
 
-    /// Complex numbers that lie one after another, each as its real and its imaginary part.
+    /// Consecutive complex numbers, each as its real and its imaginary part.
     pub fn complex(&self, bytes: &[u8]) -> Vec<Complex32> {
         let pairs = bytes.chunks_exact(2 * self.size);
         pairs.map(|pair| Complex32::new(self.value(pair), self.value(&pair[self.size..]))).collect()

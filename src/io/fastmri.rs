@@ -114,7 +114,7 @@ fn grid(
     let Some(header) = file.find("ismrmrd_header")? else {
         let (rows, columns) = reference.map_or((h, w), |image| (image.dim().1, image.dim().2));
         let spacing_mm = options.spacing_or_unit(steps);
-        let mut image = ImageGrid::upright([columns, rows, slices], spacing_mm);
+        let mut image = ImageGrid::upright([columns, rows, slices], spacing_mm)?;
         image.encoded_fov_mm = [w as f64 * spacing_mm[0], h as f64 * spacing_mm[1], image.fov_mm[2]];
         return Ok(image);
     };
@@ -147,7 +147,7 @@ fn grid(
     let [x, y, _] = recon.matrix;
     let spacing_mm =
         [recon.fov_mm[1] / y as f64, recon.fov_mm[0] / x as f64, recon.fov_mm[2] / recon.matrix[2] as f64];
-    let mut image = ImageGrid::upright([y, x, slices], spacing_mm); // (i, j, k) = (W, H, D) = (y, x, slice)
+    let mut image = ImageGrid::upright([y, x, slices], spacing_mm)?; // (i, j, k) = (W, H, D) = (y, x, slice)
     image.encoded_fov_mm = [encoded.fov_mm[1], encoded.fov_mm[0], image.fov_mm[2]];
     Ok(image)
 }

@@ -1,7 +1,8 @@
-//! HDF5 files: arrays, texts and records by name, through the crate hdf5-reader, within the size of the file.
+//! HDF5 files: arrays, texts and records by name, through the crate hdf5-reader, with memory bounded by the file's
+//! size.
 //!
-//! The library bounds what it allocates by what the file holds, except for a data set whose parts were never
-//! written or are compressed: those are believed up to what deflate can make of the file's bytes.
+//! The library bounds its allocations by the file's size, except for data sets with unwritten or compressed chunks:
+//! their stated size is accepted up to the largest that deflate can make of the file's bytes.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -41,23 +42,23 @@ pub struct Table<'a> {
     of: &'a Hdf5,
 }
 
-/// A table of records in memory, all but what varies in length.
+/// A table of records in memory, without the content of members of varying length.
 pub struct Records<'a> {
     table: Table<'a>,
     bytes: Vec<u8>,
     stride: usize,
 }
 
-/// Where a member of each record lies.
+/// The place and type of a member in each record.
 #[derive(Clone, Copy)]
 pub struct Member {
     offset: usize,
     element: Element,
-    /// Numbers side by side.
+    /// Number of its values.
     pub count: usize,
 }
 
-/// Where the reference to a member of varying length lies, and what its numbers are.
+/// The place of the reference to a member of varying length, and the type of its numbers.
 pub struct Sequence {
     offset: usize,
     element: Element,
@@ -88,12 +89,12 @@ impl Hdf5 {
         Ok(Self { file, path: path.to_path_buf(), length })
     }
 
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The data set of this name (`group/name`), if the file has it.
+    /// The data set of this name (`group/name`); `None` if the file does not have it.
     ///
     /// # Errors
     /// [`Error::File`] where its description is damaged.
@@ -127,7 +128,7 @@ impl Hdf5 {
 }
 
 impl<'a> Table<'a> {
-    /// Lengths along its axes; none for a single value.
+    /// Lengths along its axes; empty for a scalar.
     pub fn shape(&self) -> Vec<usize> {
         self.set.shape().iter().map(|&length| usize::try_from(length).unwrap_or(usize::MAX)).collect()
     }
@@ -137,11 +138,12 @@ impl<'a> Table<'a> {
         element(self.set.dtype()).is_some()
     }
 
-    /// The array as complex64, from pairs of numbers (any compound of two) or from real ones; of `part`, if given,
-    /// only that place along the first axis.
+    /// The array as complex64, from pairs of numbers (any compound of two) or from real ones; if `part` is given, only
+    /// that index along the first axis.
     ///
     /// # Errors
-    /// [`Error::File`] for anything else than numbers, and where the file does not hold what it promises.
+    /// [`Error::File`] for other types than numbers, an index beyond the first axis, and where the file has fewer
+    /// values than stated.
     pub fn complex(&self, part: Option<usize>) -> Result<ArrayD<Complex32>> {
         if Layout::of(self.set.dtype()).is_none() {
             let found = format!("{:?}", self.set.dtype()).chars().take(120).collect::<String>();
@@ -184,7 +186,7 @@ impl<'a> Table<'a> {
         Ok(self.complex(part)?.mapv(|value| value.re))
     }
 
-    /// The text in a data set of one.
+    /// The text of a data set with a single text.
     ///
     /// # Errors
     /// [`Error::File`] where there is none, several, or no text.
@@ -200,7 +202,7 @@ impl<'a> Table<'a> {
     /// Reads a one-dimensional table of records.
     ///
     /// # Errors
-    /// [`Error::File`] where its elements are no compounds, or the file does not hold them.
+    /// [`Error::File`] where its elements are no compounds, or the file has fewer than stated.
     pub fn records(self) -> Result<Records<'a>> {
         let Datatype::Compound { size, .. } = *self.set.dtype() else {
             return Err(self.wrong("records", "another type", "convert the raw data again"));
@@ -232,15 +234,15 @@ impl<'a> Table<'a> {
 }
 
 impl Records<'_> {
-    /// How many records there are.
+    /// Number of records.
     pub fn count(&self) -> usize {
         self.bytes.len().checked_div(self.stride).unwrap_or(0)
     }
 
-    /// Where the member `path` (names from the outside in) lies.
+    /// The member `path` (names from the outside in).
     ///
     /// # Errors
-    /// [`Error::File`] where records have no such member, or it holds no numbers.
+    /// [`Error::File`] where records have no such member, or it is not of numbers.
     pub fn member(&self, path: &[&str]) -> Result<Member> {
         let (offset, datatype) = self.place(path)?;
         let (datatype, count) = match datatype {
@@ -259,7 +261,7 @@ impl Records<'_> {
         Ok(Member { offset, element, count })
     }
 
-    /// Where the member `path` of varying length lies.
+    /// The member `path` of varying length.
     ///
     /// # Errors
     /// [`Error::File`] where records have no such member, or its numbers are of no known kind.
@@ -294,7 +296,10 @@ impl Records<'_> {
     /// The numbers of a member of varying length.
     ///
     /// # Errors
-    /// [`Error::File`] where the file does not hold them.
+    /// [`Error::File`] where the file does not have them.
+    ///
+    /// # Panics
+    /// If there is no such record.
     pub fn numbers(&self, record: usize, sequence: &Sequence) -> Result<Vec<f32>> {
         let start = record * self.stride + sequence.offset;
         let set = &self.table.set;

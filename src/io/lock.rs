@@ -1,4 +1,4 @@
-//! One program at a time in a folder.
+//! Locks of folders against other processes.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -9,18 +9,18 @@ use crate::error::{Error, Result};
 /// The file that is locked in the folder.
 const NAME: &str = ".voxgan.lock";
 
-/// A folder that no other program of voxgan writes into while this lives. The operating system holds the lock for the process,
-/// so that one that is killed leaves none behind.
+/// The lock of a folder against other processes of voxgan, until it is dropped. It is the operating system's, so that
+/// it ends with a killed process too.
 #[derive(Debug)]
 pub struct FolderLock {
     _held: Option<File>,
 }
 
 impl FolderLock {
-    /// Locks `folder`, which is made if it is not there. On file systems without locks it goes without.
+    /// Locks `folder`, which is created if it is missing. On file systems without locks there is none.
     ///
     /// # Errors
-    /// [`Error::File`] while another program holds it; [`Error::Io`] for a folder that cannot be written.
+    /// [`Error::File`] while another process has the lock; [`Error::Io`] for a folder that cannot be written.
     pub fn hold(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "make this folder", e))?;
         let path = folder.join(NAME);

@@ -1,4 +1,4 @@
-//! Sampling masks of others: MATLAB, NumPy, PNG and TIFF, with a check where they have DC.
+//! Sampling masks from other programs: MATLAB, NumPy, PNG and TIFF, with a check of the place of DC.
 
 use std::path::Path;
 
@@ -10,30 +10,30 @@ use super::{hdf5, mat, npy};
 use crate::error::{Error, Result};
 use crate::volume::Provenance;
 
-/// Which mask is meant and where its DC is, where the file leaves it open.
+/// Options for masks whose file has several arrays or an ambiguous place of DC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MaskOptions {
     /// The name of the array in a `.mat` file that has several.
     pub variable: Option<String>,
-    /// Where DC is in the file; found from where samples are densest if not given.
+    /// The place of DC in the file; `None` for the place where samples are densest.
     pub dc: Option<DcPlace>,
 }
 
-/// A mask with DC in the centre.
+/// A mask with DC in the centre, and its place in the file.
 #[derive(Clone, Debug)]
 pub struct ForeignMask {
-    /// Positions to be sampled, `[D, H, W]`, with DC at ⌊n/2⌋; a row of columns is `[1, 1, W]`.
+    /// Sampled places, `[D, H, W]`, with DC at ⌊n/2⌋; a row of columns is `[1, 1, W]`.
     pub sampled: Array3<bool>,
-    /// Where DC was in the file.
+    /// The place of DC in the file.
     pub dc: DcPlace,
-    /// What was read.
+    /// The source of the mask.
     pub provenance: Provenance,
 }
 
 /// By how much more densely one of the places must be sampled to be taken for DC.
 const CLEARLY: f64 = 0.2;
 
-/// [`read_with`] what the file itself tells.
+/// [`read_with`] default options.
 ///
 /// # Errors
 /// As [`read_with`].
@@ -41,11 +41,11 @@ pub fn read(path: &Path) -> Result<ForeignMask> {
     read_with(path, &MaskOptions::default())
 }
 
-/// The mask of places `[D, H, W]` of this shape: the file's own, or its plane or row of columns for all of them alike. Axes of one
-/// place do not count, so that a plane fits a k-space whose rows run along D.
+/// The mask for `shape` `[D, H, W]`: that of the file, or its plane or row of columns repeated. Axes of length one are
+/// ignored, so that a plane fits a k-space whose rows are along D.
 ///
 /// # Errors
-/// As [`read`]; [`Error::File`] for another shape.
+/// As [`read`], and [`Error::File`] for another shape.
 pub fn read_for(path: &Path, shape: [usize; 3]) -> Result<Array3<bool>> {
     let mask = read(path)?.sampled;
     // BART's k-space of a plane is (1, N, M): axes of one place stand elsewhere.
@@ -62,14 +62,14 @@ pub fn read_for(path: &Path, shape: [usize; 3]) -> Result<Array3<bool>> {
     Ok(spread.to_owned())
 }
 
-/// Reads a mask: zero is not sampled, and one other value is.
+/// Reads a mask of two values: zero for not sampled, and one other value for sampled.
 ///
 /// A `.mat` array is (rows H, columns W\[, pages D\]), a `.npy` array (W), (H, W) or (D, H, W). DC is where samples are
 /// denser, within n/32 of ⌊n/2⌋ or of index 0 along each axis; from the corner it is moved to the centre.
 ///
 /// # Errors
-/// [`Error::Io`] where it cannot be read; [`Error::File`] for another kind of file, a damaged one, several arrays and
-/// none named, values that are no mask, and a mask from which the place of DC cannot be told.
+/// [`Error::Io`] where it cannot be read; [`Error::File`] for another kind of file, a damaged one, several arrays
+/// without [`MaskOptions::variable`], other values, and a mask whose place of DC is ambiguous.
 pub fn read_with(path: &Path, options: &MaskOptions) -> Result<ForeignMask> {
     let (name, values) = values(path, options)?;
     let sampled = truth(path, values)?;

@@ -1,7 +1,7 @@
 //! Numbers in MATLAB's `.mat` files: level 5 (versions 5 to 7), compressed or not, and version 7.3, which is HDF5.
 //!
 //! Level 5 is described in MathWorks' "MAT-File Format". Cells, structures, texts, sparse and complex arrays are
-//! passed over.
+//! skipped.
 
 use std::fs;
 use std::io::Read;
@@ -28,7 +28,7 @@ const COMPRESSED: u32 = 15;
 const NUMERIC: std::ops::RangeInclusive<u32> = 6..=15;
 const COMPLEX: u32 = 0x0800;
 
-/// Reads every real numeric array with its name; axes stand as in MATLAB: rows, columns, pages.
+/// Reads every real numeric array with its name; axes are in MATLAB's order: rows, columns, pages.
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be read, [`Error::File`] where it is no `.mat` file of level 5 or 7.3 or is

@@ -1,9 +1,9 @@
-//! Files in and out: each format's reader returns a [`Volume`](crate::volume::Volume) or a
-//! [`KSpace`](crate::volume::KSpace), each writer leaves either a complete file or none.
+//! File formats: readers return a [`Volume`](crate::volume::Volume) or a [`KSpace`](crate::volume::KSpace); writers
+//! leave either a complete file or none.
 //!
 //! | Format | Read | Write | Where |
 //! |---|---|---|---|
-//! | NIfTI-1 `.nii`, `.nii.gz`, `.hdr`/`.img` | every data type, both byte orders | float32, int16, uint8, RGB24 | [`nifti`] |
+//! | NIfTI-1 `.nii[.gz]`, `.hdr`/`.img` | every data type and byte order | float32, int16, uint8, RGB24 | [`nifti`] |
 //! | NIfTI-2 | every data type, both byte orders | – | [`nifti`] |
 //! | ANALYZE 7.5 | refused: it does not say which side is left | – | [`nifti`] |
 //! | PNG, TIFF slices | 8 and 16 bit, grey and RGB | – | [`slices`] |

@@ -1,7 +1,7 @@
 //! NumPy's `.npy` arrays: every real and complex type, both orders of memory and bytes, format versions 1 to 3.
 //!
-//! The crate ndarray-npy reads an array only into the very type that the file has, and takes a header's word for the
-//! number of bytes; here whatever number was saved becomes float32 or complex64, within the size of the file.
+//! The crate ndarray-npy reads an array only into the file's own type, and trusts the header for the number of bytes;
+//! here every numeric type becomes float32 or complex64, with memory bounded by the file's size.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! Raw data of any kind that is read here, told apart by what is in the file.
+//! Raw data of any supported format, which is recognised by the file's content.
 
 use std::fs::File;
 use std::io::Read;
@@ -40,7 +40,7 @@ pub fn readout(path: &Path) -> Option<AlongAxis> {
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be read; [`Error::File`] for other kinds of file, damaged ones, samples that
-/// are not finite, and where the file has several images and `options` choose none; [`Error::Value`] for an option
+/// are not finite, and where the file has several images of which `options` select none; [`Error::Value`] for an option
 /// out of its range.
 pub fn read(path: &Path, options: &RawOptions) -> Result<KSpace> {
     let kspace = match kind(path) {
@@ -179,7 +179,7 @@ fn plain(path: &Path, array: ArrayD<Complex32>, format: &str, options: &RawOptio
     steps.push("no geometry in the file: upright about the world's origin".to_string());
     let [d, h, w] = lengths;
     let columns = (w as f64 / options.readout_oversampling.unwrap_or(1.0)).round().max(1.0) as usize;
-    let mut image = ImageGrid::upright([columns, h, d], spacing_mm);
+    let mut image = ImageGrid::upright([columns, h, d], spacing_mm)?;
     image.encoded_fov_mm[0] = w as f64 * spacing_mm[0];
     Ok(KSpace {
         sampled: measured(&data),

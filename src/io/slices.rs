@@ -1,4 +1,4 @@
-//! PNG and TIFF slices: one file is a volume of depth one, a folder of them a stack.
+//! PNG and TIFF slices: a file is a volume of depth one, a folder of files a stack.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -7,19 +7,19 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
-use nalgebra::{Matrix4, Vector3};
+use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array3, ArrayView1, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 
-/// What becomes of colour.
+/// The treatment of colour images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Colour {
-    /// Red, green and blue stay three channels; grey is one.
+    /// Three channels for red, green and blue; one for grey images.
     #[default]
     Keep,
     /// One channel: the luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) of colour images.
@@ -46,16 +46,16 @@ pub fn is_slice(path: &Path) -> bool {
 ///
 /// Values are those of the file: 0 to 255 from 8 bits a sample (or fewer, stretched to 8), 0 to 65535 from 16.
 /// Transparency is dropped. A folder's files are stacked along `D` in natural order (`slice2` before `slice10`);
-/// names that start with a dot, and files of other kinds, are passed over.
+/// names that start with a dot, and files of other kinds, are skipped.
 ///
-/// Images say nothing of the world, so voxels are 1 mm and the middle of the volume is the origin. Columns run to
-/// the right (x), rows, which run down the picture, from front to back (-y) and the stack upwards (z): orientation
-/// `RPS`. So a viewer shows the picture upright as an axial slice, unmirrored where it puts the patient's left at
-/// the left (neurological convention); one that follows the radiological convention mirrors it, as it does all.
+/// Images have no affine, so voxels are 1 mm and the centre of the volume is the origin. Columns are to the right (x),
+/// rows, from top to bottom of the image, from front to back (−y), and the stack upwards (z): orientation `RPS`. So a
+/// viewer shows the image upright as an axial slice, unmirrored in the neurological convention (the patient's left at
+/// the left).
 ///
 /// # Errors
 /// [`Error::Io`] where nothing can be read; [`Error::File`] for a file that is no image or is damaged, a header that
-/// promises more than the file can hold, a TIFF of several pages, a folder without slices, and for slices that
+/// states more data than the file can have, a TIFF of several pages, a folder without slices, and for slices that
 /// differ in size or channels from most of the others.
 pub fn read(path: &Path, colour: Colour) -> Result<Volume> {
     let metadata = fs::metadata(path).map_err(|error| Error::io(path, "read the slice", error))?;
@@ -77,11 +77,10 @@ pub fn read(path: &Path, colour: Colour) -> Result<Volume> {
 }
 
 /// Columns to the right, rows to the back, slices upwards, 1 mm each, the middle at the origin.
-fn upright((_, d, h, w): (usize, usize, usize, usize)) -> Matrix4<f64> {
+fn upright((_, d, h, w): (usize, usize, usize, usize)) -> VoxelToWorld {
     let half = |length: usize| (length as f64 - 1.0) / 2.0;
-    let mut affine = Matrix4::from_diagonal(&nalgebra::Vector4::new(1.0, -1.0, 1.0, 1.0));
-    affine.fixed_view_mut::<3, 1>(0, 3).copy_from(&Vector3::new(-half(w), half(h), -half(d)));
-    affine
+    let steps = Matrix3::from_diagonal(&Vector3::new(1.0, -1.0, 1.0));
+    VoxelToWorld::derived(&steps, &Vector3::new(-half(w), half(h), -half(d)))
 }
 
 /// The slices of a folder in natural order.

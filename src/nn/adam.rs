@@ -1,4 +1,4 @@
-//! Adam over named tensors, so that its state is saved under the names of the parameters.
+//! Adam over named tensors; its state is saved under the names of the parameters.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,15 @@ pub struct AdamConfig {
     pub learning_rate: f64,
     /// Decay of the first and the second moment.
     pub betas: [f64; 2],
-    /// Keeps the division away from zero.
+    /// Added to the root of the second moment before the division.
     pub epsilon: f64,
 }
 
 impl AdamConfig {
-    /// Corrected for a regulariser that runs every `interval` steps as a step of its own (StyleGAN2, appendix B, lazy
-    /// regularisation): with c = k/(k + 1), the step size times c and the decays to the power c. No change for 0.
+    /// The settings corrected for a regulariser that runs every k = `interval` steps as a step of its own (StyleGAN2,
+    /// appendix B, lazy regularisation): with c = k/(k + 1), the step size times c and the decays to the power c.
+    /// Unchanged for 0.
+    #[must_use]
     pub fn lazy(self, interval: usize) -> Self {
         if interval == 0 {
             return self;
@@ -32,11 +34,11 @@ impl AdamConfig {
     }
 }
 
-/// Moments of the gradients by parameter, and how often it has stepped.
+/// The optimiser's state: for each parameter the moments of its gradient and the number of its steps.
 #[derive(Clone, Debug)]
 pub struct Adam<B: AutodiffBackend> {
     config: AdamConfig,
-    /// Steps of each parameter: one without a gradient does not step.
+    /// Number of steps of each parameter; a parameter without a gradient does not step.
     pub steps: BTreeMap<String, u64>,
     /// First moments.
     pub first: Named<B::InnerBackend>,
@@ -45,17 +47,18 @@ pub struct Adam<B: AutodiffBackend> {
 }
 
 impl<B: AutodiffBackend> Adam<B> {
-    /// A fresh optimiser.
+    /// An optimiser without steps and moments.
     pub fn new(config: AdamConfig) -> Self {
         Self { config, steps: BTreeMap::new(), first: Named::new(), second: Named::new() }
     }
 
-    /// Another step size from the next step on, as a schedule asks for.
+    /// Sets the step size from the next step on.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.config.learning_rate = learning_rate;
     }
 
-    /// The module after one step along `gradients`, the parameters in parallel.
+    /// The module after one step along `gradients` (see [`super::parameters::gradients`]); names that it lacks are
+    /// ignored.
     pub fn step<M: Module<B>>(&mut self, module: M, gradients: &Named<B::InnerBackend>) -> M {
         let mut values = tensors(&module);
         let moves: Vec<_> = gradients

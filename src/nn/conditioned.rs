@@ -1,4 +1,4 @@
-//! A convolution that a condition may modulate: the layer of the restoration networks.
+//! A convolution with optional modulation by a condition: the layer of the restoration networks.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -12,19 +12,19 @@ use crate::ops::{Features, Layer, LayerInputs, VolumeOps, layer};
 /// Shape and kind of a [`ConditionedConv`].
 #[derive(Clone, Copy, Debug)]
 pub struct ConditionedConvConfig {
-    /// Channels in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels out.
+    /// Number of output channels.
     pub outputs: usize,
     /// Size of the kernel along `(D, H, W)`.
     pub kernel: [usize; 3],
-    /// By how much each axis shrinks: 1 or 2.
+    /// Downsampling factor of each axis, 1 or 2.
     pub down: [usize; 3],
     /// Length of the condition; zero for none.
     pub condition: usize,
-    /// Leaky ReLU after it.
+    /// Whether a leaky ReLU with gain √2 follows.
     pub activate: bool,
-    /// Starts at zero, so that a residual branch begins as nothing.
+    /// Whether the weights start at zero, so that a residual branch starts as zero.
     pub silent: bool,
 }
 
@@ -35,13 +35,15 @@ impl ConditionedConvConfig {
         Self { inputs, outputs, kernel, down: [1; 3], condition, activate: true, silent: false }
     }
 
-    /// Without the leaky ReLU.
+    /// This layer without the leaky ReLU.
+    #[must_use]
     pub fn linear(mut self) -> Self {
         self.activate = false;
         self
     }
 
-    /// Starting at zero.
+    /// This layer with weights that start at zero.
+    #[must_use]
     pub fn silent(mut self) -> Self {
         self.silent = true;
         self
@@ -63,16 +65,15 @@ impl ConditionedConvConfig {
     }
 }
 
-/// A convolution with bias, scaled at run time by 1/√fan_in. Where the network has a condition, an affine map of it scales
-/// the channels that come in, and, as in StyleGAN2 (equation 3), the weights' power is brought back to one, but for a layer
-/// that starts at zero, whose power is to be learned.
+/// A convolution with bias, scaled at run time by 1/√fan_in. With a condition, an affine map of the condition scales
+/// the input channels, and the weights are demodulated (StyleGAN2, equation 3), except in a layer that starts at zero.
 #[derive(Module, Debug)]
 pub struct ConditionedConv<B: Backend> {
     /// `[outputs, inputs, kd, kh, kw]`, before scaling.
     pub weight: Param<Tensor<B, 5>>,
     /// `[outputs]`.
     pub bias: Param<Tensor<B, 1>>,
-    /// Condition to style.
+    /// Condition to style; `None` without a condition.
     pub affine: Option<FullyConnected<B>>,
     down: [usize; 3],
     activate: bool,

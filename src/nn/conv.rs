@@ -11,15 +11,15 @@ use burn::tensor::backend::Backend;
 /// Shape and kind of a [`Conv`].
 #[derive(Clone, Debug)]
 pub struct ConvConfig {
-    /// Channels in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels out.
+    /// Number of output channels.
     pub outputs: usize,
     /// Size of the kernel along `(D, H, W)`.
     pub kernel: [usize; 3],
-    /// By how much each axis shrinks: 1 or 2.
+    /// Downsampling factor of each axis, 1 or 2.
     pub down: [usize; 3],
-    /// Bias and leaky ReLU after it.
+    /// Whether bias and leaky ReLU follow.
     pub activate: bool,
 }
 
@@ -43,7 +43,7 @@ impl ConvConfig {
 pub struct Conv<B: Backend> {
     /// `[outputs, inputs, kd, kh, kw]`, before scaling.
     pub weight: Param<Tensor<B, 5>>,
-    /// `[outputs]`; none in a skip branch, which is linear.
+    /// `[outputs]`; `None` in a skip branch, which is linear.
     pub bias: Option<Param<Tensor<B, 1>>>,
     down: [usize; 3],
 }

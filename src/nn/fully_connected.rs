@@ -11,11 +11,11 @@ use crate::ops::plain::LRELU_SLOPE;
 /// Shape and kind of a [`FullyConnected`] layer.
 #[derive(Clone, Debug)]
 pub struct FullyConnectedConfig {
-    /// Features in.
+    /// Number of input features.
     pub inputs: usize,
-    /// Features out.
+    /// Number of output features.
     pub outputs: usize,
-    /// Leaky ReLU with gain √2 after it.
+    /// Whether a leaky ReLU with gain √2 follows.
     pub activate: bool,
     /// Learning-rate multiplier: weights are stored divided by it.
     pub lr_multiplier: f64,
@@ -29,25 +29,28 @@ impl FullyConnectedConfig {
         Self { inputs, outputs, activate: false, lr_multiplier: 1.0, bias: 0.0 }
     }
 
-    /// With the leaky ReLU after it.
+    /// This layer with the leaky ReLU.
+    #[must_use]
     pub fn activated(mut self) -> Self {
         self.activate = true;
         self
     }
 
-    /// With a learning-rate multiplier.
+    /// This layer with a learning-rate multiplier.
+    #[must_use]
     pub fn with_lr_multiplier(mut self, lr_multiplier: f64) -> Self {
         self.lr_multiplier = lr_multiplier;
         self
     }
 
-    /// With an initial bias.
+    /// This layer with an initial bias.
+    #[must_use]
     pub fn with_bias(mut self, bias: f64) -> Self {
         self.bias = bias;
         self
     }
 
-    /// The layer with its initial values: weights from N(0, 1)/multiplier.
+    /// The layer with its initial values: weights from N(0, 1)/multiplier, bias `bias`/multiplier.
     pub fn init<B: Backend>(&self, init: &mut Init, device: &B::Device) -> FullyConnected<B> {
         FullyConnected {
             weight: init.normal([self.outputs, self.inputs], 1.0 / self.lr_multiplier, device),
@@ -58,8 +61,8 @@ impl FullyConnectedConfig {
     }
 }
 
-/// `y = x·(W·multiplier/√inputs)ᵀ + b·multiplier`, then perhaps a leaky ReLU (Karras et al. 2018, equalised learning
-/// rate; the multiplier is StyleGAN's).
+/// `y = x·(W·multiplier/√inputs)ᵀ + b·multiplier`, optionally with a leaky ReLU (equalised learning rate, Karras et al.
+/// 2018; the multiplier is StyleGAN's).
 #[derive(Module, Debug)]
 pub struct FullyConnected<B: Backend> {
     /// `[outputs, inputs]`, before scaling.

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::random::{Purpose, normal, stream};
 
-/// Draws the parameters of a network, each from a stream of its own (run seed, number of the parameter).
+/// Draws the parameters of a network, each from a stream of its own: (run seed, number of the draw).
 #[derive(Debug)]
 pub struct Init {
     seed: u64,
@@ -14,7 +14,7 @@ pub struct Init {
 }
 
 impl Init {
-    /// Initial values of the network with this seed.
+    /// The initial values of the network with this seed.
     pub fn new(seed: u64) -> Self {
         Self { seed, drawn: 0 }
     }
@@ -43,7 +43,7 @@ impl Init {
         parameter(Tensor::full(shape, value, device))
     }
 
-    /// A buffer: saved and averaged with the parameters, but never trained.
+    /// A buffer of this shape from N(0, `deviation`²): saved and averaged with the parameters, but not trained.
     pub fn buffer<B: Backend, const R: usize>(
         &mut self,
         shape: [usize; R],

@@ -1,4 +1,4 @@
-//! The minibatch standard deviation that shows the discriminator whether samples differ.
+//! The minibatch standard deviation, from which the discriminator sees how much samples differ.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -8,8 +8,8 @@ const EPSILON: f64 = 1e-8;
 
 /// Appends one channel: the standard deviation over a group, averaged over channels and voxels (Karras et al. 2018).
 ///
-/// Groups of `group` samples are strided: sample j stands with j + N/group, j + 2N/group, … A batch smaller than a group
-/// is one group; a batch that groups do not divide takes the largest size below `group` that does.
+/// Groups of `group` samples are strided: sample j with j + N/group, j + 2N/group, … A batch smaller than a group is
+/// one group; where `group` does not divide N, the largest smaller number that does is taken.
 ///
 /// # Shapes
 /// `[N, C, D, H, W]` → `[N, C + 1, D, H, W]`

@@ -1,5 +1,5 @@
-//! Layers of StyleGAN2 on `[N, C, D, H, W]`: each file is one layer, its parameters stored before the equalised
-//! learning rate's scaling, under the names of the authors' program; and how parameters step.
+//! Layers of StyleGAN2 on `[N, C, D, H, W]`, one a file. Parameters are stored before the scaling of the equalised
+//! learning rate, under the names of the authors' program. Also: the optimiser and its schedules.
 
 pub mod adam;
 mod conditioned;
@@ -28,10 +28,10 @@ pub use resample::{downsample, downsampling_blur, upsample, upsample_features};
 pub use space_to_depth::{depth_to_space, filled, space_to_depth};
 pub use to_image::{ToImage, ToImageConfig};
 
-/// Gain of the leaky ReLU that keeps the variance of its input.
+/// Gain of the leaky ReLU, √2 as in StyleGAN2, which about preserves the variance of its input.
 pub const LRELU_GAIN: f64 = std::f64::consts::SQRT_2;
 
-/// Size of a kernel over a grid: `size` along an axis, but one where the axis has a single voxel.
+/// The kernel over a grid `[D, H, W]`: `size` along each axis, but one where the grid has a single voxel.
 pub fn kernel_over(grid: [usize; 3], size: usize) -> [usize; 3] {
     grid.map(|n| if n == 1 { 1 } else { size })
 }

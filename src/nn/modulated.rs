@@ -38,17 +38,17 @@ pub(super) fn demodulation<B: Backend>(weight: Tensor<B, 5>, style: Tensor<B, 2>
 /// Shape of a [`ModulatedConv`].
 #[derive(Clone, Debug)]
 pub struct ModulatedConvConfig {
-    /// Channels in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels out.
+    /// Number of output channels.
     pub outputs: usize,
     /// Length of w.
     pub w_dim: usize,
     /// Grid of the output, `[D, H, W]`.
     pub grid: [usize; 3],
-    /// By how much each axis grows: 1 or 2.
+    /// Upsampling factor of each axis, 1 or 2.
     pub up: [usize; 3],
-    /// Number of the layer in its network: tells its random noise from that of the others.
+    /// Number of the layer in its network, a part of the address of its random noise; below 256.
     pub layer: usize,
 }
 
@@ -73,9 +73,9 @@ impl ModulatedConvConfig {
 pub struct ModulatedConv<B: Backend> {
     /// w to style.
     pub affine: FullyConnected<B>,
-    /// `[outputs, inputs, kd, kh, kw]`.
+    /// `[outputs, inputs, kd, kh, kw]`; not scaled, because demodulation cancels a scale.
     pub weight: Param<Tensor<B, 5>>,
-    /// `[1]`.
+    /// `[1]`, the factor of the noise.
     pub noise_strength: Param<Tensor<B, 1>>,
     /// Buffer `[D, H, W]`: the noise of [`Noise::Const`].
     pub noise_const: Param<Tensor<B, 3>>,

@@ -1,4 +1,4 @@
-//! Where a synthesis layer's noise comes from.
+//! The source of a synthesis layer's noise.
 
 use crate::random::{Purpose, normal_field, stream};
 use burn::tensor::backend::Backend;
@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 pub enum Noise {
     /// The layer's own buffer: the same for every sample.
     Const,
-    /// None.
+    /// No noise.
     None,
     /// Drawn for each sample and layer from the counter-based stream of this seed, step and phase, sample after sample
     /// from `first_sample`.
@@ -26,7 +26,8 @@ pub enum Noise {
 }
 
 impl Noise {
-    /// A `[N, 1, D, H, W]` draw for layer number `layer`; `None` unless random.
+    /// The noise `[samples, 1, D, H, W]` of layer number `layer` (below 256) on `grid` `[D, H, W]`; `None` for the
+    /// other modes.
     pub fn draw<B: Backend>(
         &self,
         samples: usize,

@@ -1,4 +1,4 @@
-//! A convolution of channels that are brought to unit power first.
+//! A convolution of channels that are normalised to unit power first.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -13,15 +13,15 @@ const EPSILON: f64 = 1e-6;
 /// Shape and kind of a [`NormalisedConv`].
 #[derive(Clone, Debug)]
 pub struct NormalisedConvConfig {
-    /// Channels in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels out.
+    /// Number of output channels.
     pub outputs: usize,
     /// Size of the kernel along `(D, H, W)`.
     pub kernel: [usize; 3],
-    /// By how much every axis shrinks: 1 or 2.
+    /// Downsampling factor of every axis, 1 or 2.
     pub down: usize,
-    /// Leaky ReLU after it.
+    /// Whether a leaky ReLU with gain √2 follows.
     pub activate: bool,
 }
 
@@ -38,9 +38,10 @@ impl NormalisedConvConfig {
     }
 }
 
-/// A convolution with bias, scaled at run time by 1/√fan_in, of channels divided by their root mean square over the grid
-/// (filter response normalisation, Singh & Krishnan 2020, equation 1; its scale and shift are those of this layer's
-/// weight and the last one's bias). No batch takes part, so one volume alone is segmented as it was trained.
+/// A convolution with bias, scaled at run time by 1/√fan_in, of channels divided by their root mean square over the
+/// grid (filter response normalisation, Singh & Krishnan 2020, equation 1; this layer's weight and the preceding
+/// layer's bias replace its scale and shift). Each sample is normalised by itself, so that the result does not depend
+/// on the batch.
 #[derive(Module, Debug)]
 pub struct NormalisedConv<B: Backend> {
     /// `[outputs, inputs, kd, kh, kw]`, before scaling.
@@ -65,8 +66,8 @@ impl<B: VolumeOps> NormalisedConv<B> {
         if self.down == 1 { x } else { fir(x, &downsampling_blur([self.down; 3])) }
     }
 
-    /// The layer behind its filter, with the factors `style` `[N, inputs]` of [`normalising`]: for a part of a grid, those
-    /// of the whole.
+    /// The layer after its filter, with the factors `style` `[N, inputs]` of [`normalising`]; for a part of a grid, the
+    /// factors of the whole grid.
     pub fn convolved(&self, x: Features<B>, style: Tensor<B, 2>) -> Features<B> {
         let [_, inputs, d, h, w] = self.weight.dims();
         let kernel = [d, h, w];
@@ -84,7 +85,7 @@ impl<B: VolumeOps> NormalisedConv<B> {
     }
 }
 
-/// The factors that bring each channel of `x` to unit power over the grid: `[N, C]`.
+/// The factors `[N, C]` that scale each channel of `x` `[N, C, D, H, W]` to unit power over the grid.
 pub fn normalising<B: VolumeOps>(x: &Features<B>) -> Tensor<B, 2> {
     let voxels = x.grid().iter().product::<usize>() as f64;
     let power = channel_dot(x.clone(), x.clone()) / voxels; // [N, C]

@@ -1,20 +1,20 @@
-//! How step size and average change in the course of a run.
+//! Schedules of the step size and of the running average.
 
-/// The part of its height that a step size has after `step` of `steps` steps: a linear rise over the first `warm_up`, and half
-/// a cosine down to nothing (Loshchilov & Hutter 2017, equation 5).
+/// The factor of the step size after `step` of `steps` steps, 0 to 1: a linear rise over the first `warm_up` steps, and
+/// half a cosine down to zero (Loshchilov & Hutter 2017, equation 5).
 pub fn cosine(step: u64, warm_up: u64, steps: u64) -> f64 {
     let rise = rise(step, warm_up);
     let part = step as f64 / steps.max(1) as f64;
     rise * (0.5 + 0.5 * (std::f64::consts::PI * part.min(1.0)).cos())
 }
 
-/// The part of its height that reaches 1 in `steps` equal steps.
+/// A factor that reaches 1 in `steps` equal steps and stays there: `(step + 1)/steps`.
 pub fn rise(step: u64, steps: u64) -> f64 {
     ((step + 1) as f64 / steps.max(1) as f64).min(1.0)
 }
 
-/// How much of a running average with this half-life in steps is left after step number `step`: the first steps are far from
-/// the later ones, so that the average forgets them.
+/// The weight β of the old value in a running average at step number `step`, for a half-life in steps: 0.5^(1/h) with h
+/// the half-life, at most `0.2·step`, so that the average forgets the first steps.
 pub fn decay(half_life: f64, step: u64) -> f64 {
     0.5f64.powf(1.0 / half_life.min(step as f64 * 0.2).max(1e-8))
 }

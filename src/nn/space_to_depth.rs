@@ -1,4 +1,4 @@
-//! Blocks of voxels as channels, and back: a network works on a coarser grid without giving up the finest voxels.
+//! Blocks of voxels as channels, and back, so that a network can work on a coarser grid without loss.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -21,7 +21,8 @@ pub fn space_to_depth<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tenso
     packed.reshape([n, c * fd * fh * fw, d / fd, h / fh, w / fw])
 }
 
-/// The inverse of [`space_to_depth`]: channels become the voxels of finer blocks (Shi et al. 2016, "sub-pixel convolution").
+/// The inverse of [`space_to_depth`]: channels become the voxels of finer blocks (Shi et al. 2016, "sub-pixel
+/// convolution").
 ///
 /// # Shapes
 /// `[N, C·f, D, H, W]` → `[N, C, D·fd, H·fh, W·fw]`, `f = fd·fh·fw`
@@ -40,7 +41,7 @@ pub fn depth_to_space<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tenso
     voxels.reshape([n, c, d * fd, h * fh, w * fw])
 }
 
-/// `x` `[N, C, D, H, W]` with its last planes repeated until every axis is a multiple of its number.
+/// `x` `[N, C, D, H, W]` with its last planes repeated until every axis is a multiple of its number in `multiples`.
 pub fn filled<B: Backend>(x: Tensor<B, 5>, multiples: [usize; 3]) -> Tensor<B, 5> {
     (2..5).fold(x, |x, axis| {
         let length = x.dims()[axis];

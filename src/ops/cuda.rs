@@ -1,4 +1,5 @@
-//! The NVIDIA backend: plain burn operations, transposed convolutions by phases, and a check that says what is missing before burn panics on it.
+//! The NVIDIA backend: plain burn operations, transposed convolutions by phases, and a check for driver, card and NVRTC
+//! with an error where burn would panic.
 
 #![allow(unsafe_code)] // The driver is looked up at run time.
 

@@ -1,5 +1,5 @@
-//! The operations on [`super::Features`] by plain burn operations: what a backend does that has nothing better, and the
-//! CPU for floats other than 32 bits.
+//! The operations on [`super::Features`] by plain burn operations: for backends without kernels of their own, and for
+//! the CPU with floats other than 32 bits.
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};

@@ -7,9 +7,9 @@ use super::{VolumeOps, lower, raise};
 
 /// Feature maps of a batch, `[N, C, D, H, W]` in meaning.
 ///
-/// In memory `[N, ⌈C/L⌉, D, H, W, L]`: channels in blocks of L, zero beyond C. L is told by the
-/// backend, the type of the floats and C alone ([`VolumeOps::channel_block`]); with L = 1 this is `[N, C, D, H, W]`.
-/// Layers pass features on as they are; conversion happens at a network's ends.
+/// In memory `[N, ⌈C/L⌉, D, H, W, L]`: channels in blocks of L, zero beyond C. L depends on the backend, the type of
+/// the floats and C alone ([`VolumeOps::channel_block`]); with L = 1 this is `[N, C, D, H, W]`. Layers keep the layout;
+/// conversion happens at a network's ends.
 #[derive(Clone, Debug)]
 pub struct Features<B: Backend> {
     /// `[N, ⌈C/L⌉, D, H, W, L]`.
@@ -24,17 +24,17 @@ impl<B: VolumeOps> Features<B> {
         Self { tensor: raise(B::volume_split(lower(x))), channels }
     }
 
-    /// Back to `[N, C, D, H, W]`.
+    /// The features as volumes `[N, C, D, H, W]`.
     pub fn into_volumes(self) -> Tensor<B, 5> {
         raise(B::volume_join(lower(self.tensor), self.channels))
     }
 
-    /// Samples, N.
+    /// The number of samples, N.
     pub fn samples(&self) -> usize {
         self.tensor.dims()[0]
     }
 
-    /// Channels, C.
+    /// The number of channels, C.
     pub fn channels(&self) -> usize {
         self.channels
     }

@@ -1,4 +1,4 @@
-//! The CPU backend: float32 runs on the kernels of [`super::cpu`], other types on plain burn operations.
+//! The CPU backend: float32 uses the kernels of [`super::cpu`], other types plain burn operations.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;

@@ -1,37 +1,37 @@
-//! Plain descriptions of what the operations do along the three axes of a grid.
+//! Geometry of the operations along the three axes of a grid, as plain data.
 
-/// Taps of the resampling filter: `[1, 3, 3, 1]`.
+/// Number of taps of the resampling filter `[1, 3, 3, 1]`.
 pub const FIR_TAPS: usize = 4;
 
-/// What a 3D convolution does along `(D, H, W)`.
+/// The geometry of a 3D convolution, along `(D, H, W)`.
 ///
-/// `input` is kept because the size of a strided convolution's input does not follow from its output.
+/// `input` is part of it because the size of a strided convolution's input does not follow from its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvGeometry {
     /// Grid of the input (of the output, for the adjoint).
     pub input: [usize; 3],
     /// Size of the kernel.
     pub kernel: [usize; 3],
-    /// Step between output voxels.
+    /// Step between output voxels, in input voxels.
     pub stride: [usize; 3],
-    /// Zeros added on both sides.
+    /// Number of zeros added on each side.
     pub padding: [usize; 3],
 }
 
 impl ConvGeometry {
-    /// A convolution with stride one that keeps the grid (odd kernels).
+    /// A convolution with stride one and zero padding; its output has the grid of the input if the kernel is odd.
     pub fn same(input: [usize; 3], kernel: [usize; 3]) -> Self {
         Self { input, kernel, stride: [1; 3], padding: kernel.map(|k| k / 2) }
     }
 
-    /// Grid of the output: `(input + 2·padding − kernel)/stride + 1` along each axis.
+    /// Grid of the output: `⌊(input + 2·padding − kernel)/stride⌋ + 1` along each axis.
     pub fn output(&self) -> [usize; 3] {
         [0, 1, 2].map(|a| (self.input[a] + 2 * self.padding[a] - self.kernel[a]) / self.stride[a] + 1)
     }
 }
 
-/// The `[1, 3, 3, 1]` filter along one axis: zeros inserted (`up`), zeros padded (`pad`, negative crops), filtered, every
-/// `down`-th sample kept.
+/// The `[1, 3, 3, 1]` filter along one axis, as StyleGAN2's `upfirdn`: zeros inserted (`up`), zeros padded (`pad`,
+/// negative crops), filtered, every `down`-th sample taken.
 ///
 /// The filter is symmetric, so that flipping it changes nothing; it sums to `gain`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub struct FirPass {
     pub up: usize,
     /// Samples before decimation for each one after.
     pub down: usize,
-    /// Zeros in front and behind.
+    /// Number of zeros padded in front and behind; negative numbers crop.
     pub pad: [isize; 2],
     /// Sum of the taps.
     pub gain: f64,
@@ -52,7 +52,10 @@ impl FirPass {
         [1.0, 3.0, 3.0, 1.0].map(|t| t / 8.0 * self.gain)
     }
 
-    /// Length along the axis after the pass: `(length·up + pad − 4)/down + 1`.
+    /// Length along the axis after the pass: `⌊(length·up + pad − 4)/down⌋ + 1`, with the sum of both pads.
+    ///
+    /// # Panics
+    /// If fewer than four samples are left after padding.
     pub fn output(&self, length: usize) -> usize {
         let padded = (length * self.up) as isize + self.pad[0] + self.pad[1];
         assert!(
@@ -62,8 +65,12 @@ impl FirPass {
         (padded as usize - FIR_TAPS) / self.down + 1
     }
 
-    /// The adjoint of this pass over `length` samples: up and down change places, and the padding is mirrored so that
+    /// The adjoint of this pass over `length` samples: `up` and `down` are exchanged, and the padding is chosen so that
     /// `⟨A x, y⟩ = ⟨x, Aᵀ y⟩`.
+    #[must_use]
+    ///
+    /// # Panics
+    /// As [`FirPass::output`].
     pub fn adjoint(&self, length: usize) -> Self {
         let front = FIR_TAPS as isize - 1 - self.pad[0];
         // The adjoint must return `length` samples: (output·down + front + behind − 4)/up + 1 = length.
@@ -81,22 +88,29 @@ pub struct Fir {
 }
 
 impl Fir {
-    /// The same pass along each axis whose factor is two.
+    /// `pass` along each axis whose factor is two, no pass along the others.
     pub fn along(factors: [usize; 3], pass: FirPass) -> Self {
         Self { passes: factors.map(|factor| (factor == 2).then_some(pass)) }
     }
 
-    /// Whether it leaves everything as it is.
+    /// Whether there is no pass along any axis.
     pub fn is_identity(&self) -> bool {
         self.passes.iter().all(Option::is_none)
     }
 
-    /// The grid after it.
+    /// The grid `[D, H, W]` after the filter.
+    ///
+    /// # Panics
+    /// As [`FirPass::output`].
     pub fn output(&self, grid: [usize; 3]) -> [usize; 3] {
         [0, 1, 2].map(|a| self.passes[a].map_or(grid[a], |pass| pass.output(grid[a])))
     }
 
-    /// Its adjoint over `grid`.
+    /// The adjoint of the filter over `grid` `[D, H, W]`.
+    ///
+    /// # Panics
+    /// As [`FirPass::output`].
+    #[must_use]
     pub fn adjoint(&self, grid: [usize; 3]) -> Self {
         Self { passes: [0, 1, 2].map(|a| self.passes[a].map(|pass| pass.adjoint(grid[a]))) }
     }

@@ -1,5 +1,5 @@
-//! A network's layer as one operation: what stands before and behind a convolution, done while its operands are read and
-//! its results written.
+//! A network's layer as one operation: a convolution with what precedes and follows it, done while its operands are
+//! read and its results written.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -9,37 +9,39 @@ use super::features::{join, split};
 use super::plain::{self, LRELU_SLOPE};
 use super::{ConvGeometry, Features, Fir, VolumeOps, lower, raise};
 
-/// The kind of a layer, `lrelu(blur(conv(x·style, w))·demodulation + field + bias)·gain`.
+/// The description of a layer `lrelu(blur(conv(x·style, w))·demodulation + field + bias)·gain`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layer {
-    /// Of the convolution; of the one whose adjoint is taken, if `transposed`.
+    /// Geometry of the convolution; if `transposed`, of the convolution whose adjoint is taken.
     pub geometry: ConvGeometry,
-    /// Takes [`super::conv3d_input_grad`] in place of [`super::conv3d`], with the weight's first two axes swapped.
+    /// Whether the convolution is transposed: [`super::conv3d_input_grad`] in place of [`super::conv3d`], with the
+    /// weight's first two axes swapped.
     pub transposed: bool,
-    /// Follows the convolution.
+    /// The filter after the convolution.
     pub blur: Fir,
-    /// Factor after the leaky ReLU; no activation without it.
+    /// Factor after the leaky ReLU; `None` for no activation.
     pub gain: Option<f64>,
 }
 
 impl Layer {
-    /// A convolution and nothing else.
+    /// A convolution without blur and activation.
     pub fn conv(geometry: ConvGeometry) -> Self {
         Self { geometry, transposed: false, blur: Fir::default(), gain: None }
     }
 
-    /// The same with the leaky ReLU times `gain`.
+    /// This layer with a leaky ReLU times `gain`.
+    #[must_use]
     pub fn with_gain(self, gain: f64) -> Self {
         Self { gain: Some(gain), ..self }
     }
 
-    /// The grid between convolution and blur.
+    /// The grid `[D', H', W']` between convolution and blur.
     pub fn convolved(&self) -> [usize; 3] {
         if self.transposed { self.geometry.input } else { self.geometry.output() }
     }
 }
 
-/// [`LayerInputs`] of a backend's tensor primitives.
+/// [`LayerInputs`] with tensors of type `T`, such as a backend's tensor primitives.
 #[derive(Clone, Debug)]
 pub struct Modulation<T> {
     /// `[N, I]`: factor of each input channel.
@@ -53,7 +55,7 @@ pub struct Modulation<T> {
 }
 
 impl<T> Modulation<T> {
-    /// Each part through `f`.
+    /// Applies `f` to each part that is there.
     pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Modulation<U> {
         Modulation {
             style: self.style.map(&mut f),
@@ -69,10 +71,10 @@ impl<T> Modulation<T> {
     }
 }
 
-/// Gradients of what follows a layer's convolution and blur.
+/// Gradients in the operands of a layer's last step: demodulation, field, bias and leaky ReLU.
 #[derive(Clone, Debug)]
 pub struct EpilogueGrad<T> {
-    /// In the blurred convolution.
+    /// In the output of convolution and blur.
     pub x: T,
     /// In the demodulation, `[N, O]`.
     pub demodulation: Option<T>,
@@ -161,7 +163,7 @@ pub(super) fn epilogue_grad<B: VolumeOps>(
     }
 }
 
-/// What a layer of a network may have beside input and weight.
+/// The optional operands of a layer beside input and weight.
 #[derive(Clone, Debug)]
 pub struct LayerInputs<B: Backend> {
     /// `[N, I]`: factor of each input channel.
@@ -180,7 +182,7 @@ impl<B: Backend> Default for LayerInputs<B> {
     }
 }
 
-/// A network's layer: see [`Layer`]. `x` `[N, I, D, H, W]`, `w` `[O, I, kd, kh, kw]`, also if transposed, result
+/// A network's layer, see [`Layer`]: `x` `[N, I, D, H, W]` and `w` `[O, I, kd, kh, kw]` (also if transposed) to
 /// `[N, O, D', H', W']`.
 pub fn layer<B: VolumeOps>(
     x: Features<B>,

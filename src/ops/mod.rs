@@ -1,7 +1,7 @@
 //! Tensor operations that are closed under differentiation.
 //!
-//! The derivative of every operation here is made of operations here, so that `Autodiff<Autodiff<B>>` differentiates
-//! twice without leaving the kernels of `B`:
+//! The derivative of every operation here is composed of operations here, so that `Autodiff<Autodiff<B>>`
+//! differentiates twice on the kernels of `B`:
 //!
 //! | operation | gradient in its first argument | in its second |
 //! |---|---|---|
@@ -16,11 +16,11 @@
 //! | [`lrelu_mask`] `(y, g)` | | [`lrelu_mask`] `(y, v)` |
 //! | [`warp()`] `(x)` | [`warp()`] with [`WarpPass::transposed`] | |
 //!
-//! [`layer()`] is what networks are made of: a convolution with its style, demodulation, noise, bias and leaky ReLU. Its
-//! gradient is made of the operations above, from its input and its output alone.
+//! [`layer()`] is a network's layer: a convolution with its style, demodulation, noise, bias and leaky ReLU. Its
+//! gradient is composed of the operations above, from its operands and its output.
 //!
 //! [`VolumeOps`] has default methods in plain burn operations ([`plain`], the oracle of the tests); a backend overrides
-//! what it does better (`flex.rs`). Activations are [`Features`], images `[N, C, D, H, W]`.
+//! those that it has kernels for (`flex.rs`). Activations are [`Features`], images `[N, C, D, H, W]`.
 
 mod autodiff;
 #[cfg(feature = "cuda")]
@@ -48,12 +48,14 @@ use features::{join, split};
 
 use crate::warp::WarpPass;
 
-/// The backend's side of this module: one method an operation, on float tensor primitives. Activations are in the layout
-/// of [`Features`].
+/// The backend's side of this module: one method an operation, on float tensor primitives. Activations are in the
+/// layout of [`Features`].
 ///
-/// Shapes, gradients and sources are told at the functions of the same name, which is what networks call.
+/// Shapes are documented at the functions of the same name without `volume_`, which networks call; their gradients are
+/// in the table of this module.
 pub trait VolumeOps: Backend {
-    /// Channels of a block in the layout of [`Features`] with so many channels of this type; 1 is plain `[N, C, D, H, W]`.
+    /// The block length L in the layout of [`Features`], for a number of channels and a type; 1 is plain
+    /// `[N, C, D, H, W]`.
     fn channel_block(_channels: usize, _dtype: DType) -> usize {
         1
     }
@@ -87,7 +89,7 @@ pub trait VolumeOps: Backend {
         defaults::conv3d_input_grad::<Self>(g, w, geometry)
     }
 
-    /// See [`conv3d_weight_grad`]; `channels` are those of input and output.
+    /// See [`conv3d_weight_grad`]; `channels` are the numbers of input and output channels.
     fn volume_conv3d_weight_grad(
         x: FloatTensor<Self>,
         g: FloatTensor<Self>,
@@ -127,7 +129,7 @@ pub trait VolumeOps: Backend {
         defaults::channel_collect::<Self>(x, channels)
     }
 
-    /// The sum over everything but the channel: `[C]`.
+    /// The sum over samples and voxels of `[N, C, D, H, W]`: `[C]`.
     fn volume_channel_sum(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self> {
         defaults::channel_sum::<Self>(x, channels)
     }
@@ -152,8 +154,8 @@ pub trait VolumeOps: Backend {
         layer::compose::<Self>(x, w, with, layer)
     }
 
-    /// Gradients of a [`layer()`]'s part behind convolution and blur, from its output `y` and the gradient `g` in it;
-    /// `wanted` tells which of demodulation, field and bias need one.
+    /// Gradients of a [`layer()`]'s part after convolution and blur, from its output `y` and the gradient `g` in it;
+    /// `wanted` says which of demodulation, field and bias need one.
     fn volume_epilogue_grad(
         y: FloatTensor<Self>,
         g: FloatTensor<Self>,
@@ -229,7 +231,7 @@ pub fn conv3d_weight_grad<B: VolumeOps>(
 }
 
 /// Zero-insertion, padding, the `[1, 3, 3, 1]` filter and decimation along each axis that has a pass (StyleGAN2's
-/// `upfirdn`). Returns `x` itself where there is none.
+/// `upfirdn`): `[N, C, D, H, W]` → `[N, C, D', H', W']`. Returns `x` itself where there is no pass.
 pub fn fir<B: VolumeOps>(x: Features<B>, fir: &Fir) -> Features<B> {
     if fir.is_identity() {
         return x;
@@ -266,7 +268,7 @@ pub fn lrelu_mask<B: VolumeOps>(y: Features<B>, g: Features<B>, slope: f64, gain
 }
 
 /// Each sample of `x` `[N, C, D, H, W]` resampled along one axis at positions that are affine in the voxel's index, or
-/// the transpose of that; the grid stays as it is. Returns `x` itself where nothing is to be done.
+/// the transpose of this resampling; the grid stays the same. Returns `x` itself where the pass is the identity.
 pub fn warp<B: VolumeOps>(x: Tensor<B, 5>, pass: &WarpPass) -> Tensor<B, 5> {
     if pass.is_identity(x.dims()[pass.axis]) { x } else { raise(B::volume_warp(lower(x), pass)) }
 }

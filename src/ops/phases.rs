@@ -1,5 +1,5 @@
-//! The transposed convolution without one: for backends whose transposed 3D convolutions are slow (cubecl's are direct
-//! kernels), it becomes plain convolutions with stride one, interleaved.
+//! The transposed convolution as plain convolutions with stride one, interleaved: for backends whose transposed 3D
+//! convolutions are slow (cubecl's are direct kernels).
 
 use burn::tensor::backend::Backend;
 use burn::tensor::module::conv3d;

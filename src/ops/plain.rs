@@ -40,8 +40,7 @@ pub fn conv3d_input_grad<B: Backend>(
 
 /// See [`super::conv3d_weight_grad`].
 ///
-/// One matrix product a tap. (As a convolution whose kernel is the whole gradient it would be one call, but backends
-/// are slow at kernels that large.)
+/// One matrix product a tap: backends are slow at the one convolution with a kernel as large as the gradient.
 pub fn conv3d_weight_grad<B: Backend>(
     x: Tensor<B, 5>,
     g: Tensor<B, 5>,
@@ -143,13 +142,13 @@ pub fn channel_collect<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
     x.sum_dim(1)
 }
 
-/// The sum over everything but the channel of `[N, C, D, H, W]`: `[C]`.
+/// The sum over samples and voxels of `[N, C, D, H, W]`: `[C]`.
 pub fn channel_sum<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 1> {
     let [n, c, d, h, w] = x.dims();
     x.reshape([n, c, d * h * w]).sum_dim(2).sum_dim(0).reshape([c])
 }
 
-/// `+ b[c]`, then, if there is a gain, the leaky ReLU times it.
+/// `x` `[N, C, D, H, W]` plus the bias `b` `[C]`, then, if there is a gain, the leaky ReLU times `gain`.
 pub fn bias_lrelu<B: Backend>(x: Tensor<B, 5>, b: Option<Tensor<B, 1>>, gain: Option<f64>) -> Tensor<B, 5> {
     let x = match b {
         Some(b) => {
@@ -163,7 +162,7 @@ pub fn bias_lrelu<B: Backend>(x: Tensor<B, 5>, b: Option<Tensor<B, 1>>, gain: Op
     x.clone().mask_where(negative, x * LRELU_SLOPE) * gain
 }
 
-/// See [`super::VolumeOps::volume_lrelu_mask`]. Any rank.
+/// See [`super::lrelu_mask`]; for tensors of any rank.
 pub fn lrelu_mask<B: Backend, const R: usize>(
     y: Tensor<B, R>,
     g: Tensor<B, R>,

@@ -1,4 +1,4 @@
-//! Resampling along one axis as tensor operations: [`crate::warp`] holds what a pass is and its form on slices.
+//! Resampling along one axis as tensor operations; [`crate::warp`] defines a pass and its form on slices of numbers.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};

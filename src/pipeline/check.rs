@@ -1,4 +1,4 @@
-//! Whether a change of scans preserves their anatomy.
+//! The quality check: whether a change of scans preserves their anatomy.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,6 @@ use super::pairs::{by_name, stem};
 use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::quality_check::{Pair, QualityCheck, UnlikeGrids, Verdict};
-use crate::config::in_file;
 use crate::error::Result;
 use crate::io::atomic_write;
 use crate::io::nifti::{self, ReadOptions};
@@ -21,14 +20,14 @@ use crate::report::png_bytes;
 use crate::text::read_text;
 use crate::volume::resample::Interpolation;
 
-/// Scans before and after a change, and what limits it has to keep.
+/// Scans before and after a change, and the limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// A scan, a folder of scans or a BIDS tree.
     pub before: PathBuf,
-    /// The same after the change; in folders, scans of the same name, or of the same subject and session, are pairs.
+    /// The scans after the change; in folders, scans of the same name, or of the same subject and session, are pairs.
     pub after: PathBuf,
-    /// A TOML file of limits, instead of those inside the program.
+    /// A TOML file of limits; `None` for the limits inside the program.
     pub limits: Option<PathBuf>,
     /// Where the verdict goes, if anywhere: .json, with a folder of pictures beside it, or .csv with one row a pair and region.
     pub out: Option<PathBuf>,
@@ -47,19 +46,22 @@ impl Writes for Options {
     }
 }
 
-/// The verdict, and what it could not take in.
+/// The verdict, and the pairs that it does not include.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// On the pairs that could be measured.
+    /// The verdict on the pairs that could be measured.
     pub verdict: Verdict,
-    /// A line for each pair that could not, and each scan without a partner.
+    /// A line for each pair that could not be measured, and each scan without a partner.
     pub failures: Vec<String>,
 }
 
-/// Pairs of scans → structures → changes → verdict → file, if one is asked for and there is a pair to judge. A pair that cannot be measured ends no others, unless that is asked for.
+/// Pairs of scans → structures → changes → verdict → file and pictures, if `out` is given and there is a pair to judge. Other
+/// pairs continue when one cannot be measured, unless `strict`.
 ///
 /// # Errors
-/// What is wrong with the limits; files without any pair.
+/// [`Error::Io`](crate::error::Error::Io) or [`Error::File`](crate::error::Error::File) for the limits, for folders
+/// that cannot be listed, and without any pair; with `strict` the error of the first pair that fails;
+/// [`Error::Cancelled`](crate::error::Error::Cancelled).
 pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<Checked> {
     let check = match &options.limits {
         None => QualityCheck::default(),
@@ -76,7 +78,7 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
             let scans = [nifti::read_with(&before, &options.read)?, nifti::read_with(&after, &options.read)?];
             let grids = UnlikeGrids::of((&before, &scans[0]), (&after, &scans[1]))?;
             let [before, after] = [(&before, &scans[0]), (&after, &scans[1])]
-                .map(|(path, scan)| segmenter.segment(scan).map_err(|error| in_file(error, path)));
+                .map(|(path, scan)| segmenter.segment(scan).map_err(|error| error.in_file(path)));
             let pair = Pair { name, before: before?, after: after?, grids };
             let record = pair.record();
             let Some(folder) = &drawn else { return Ok((record, None)) };

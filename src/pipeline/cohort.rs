@@ -1,4 +1,4 @@
-//! Many inputs, of which some may fail.
+//! Jobs with many inputs, of which some can fail.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 
-/// Goes through the inputs of a job: one that fails ends no others unless that is asked for, and every one is told of with an
-/// estimate of the time that is left.
+/// The inputs of a job, one after the other. Others continue when one fails, unless the cohort is strict; progress is
+/// reported for each with an estimate of the remaining time.
 #[derive(Debug)]
 pub struct Cohort<'a> {
     progress: &'a Progress<'a>,
@@ -20,15 +20,15 @@ pub struct Cohort<'a> {
 }
 
 impl<'a> Cohort<'a> {
-    /// Of so many inputs; `strict` ends the job at the first that fails.
+    /// A cohort of `of` inputs; `strict` ends the job at the first that fails.
     pub fn new(of: usize, strict: bool, progress: &'a Progress) -> Self {
         Self { progress, strict, of, done: 0, timed: (0, Duration::ZERO), failures: Vec::new() }
     }
 
-    /// What `job` makes of the input of this name, or nothing where it fails.
+    /// The result of `job` for the input of this name; `None` where it fails.
     ///
     /// # Errors
-    /// That of `job` if the cohort is strict or the disk is full; [`Error::Cancelled`].
+    /// The error of `job` if the cohort is strict or the disk is full; [`Error::Cancelled`].
     pub fn next<T>(&mut self, name: &str, job: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         self.progress.check()?;
         let started = Instant::now();
@@ -45,12 +45,12 @@ impl<'a> Cohort<'a> {
         Ok(made)
     }
 
-    /// The input of this name was done before.
+    /// Reports the input of this name as finished by an earlier run.
     pub fn kept(&mut self, name: &str) {
         self.tell(&format!("kept {name}"));
     }
 
-    /// A line for each that failed.
+    /// A line for each input that failed.
     pub fn failures(self) -> Vec<String> {
         self.failures
     }

@@ -1,4 +1,4 @@
-//! Do synthetic heads have the anatomy of real ones?
+//! Comparison of the anatomy of synthetic heads with that of real ones.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,7 +12,6 @@ use super::participants::{ages, in_tables, known, tables};
 use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::volumes::Volumes;
-use crate::config::in_file;
 use crate::csv::push_row;
 use crate::error::{Error, Result};
 use crate::evaluate::cohort;
@@ -29,9 +28,11 @@ use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::to_ras;
 use crate::volume::resample::{Interpolation, resample_spacing};
 
-/// Files of the comparison within its folder, and the folders of what was derived from both cohorts.
+/// Name of the comparison's file in its folder.
 pub const COMPARISON: &str = "comparison.json";
+/// Name of the file with the nearest real scans in the comparison's folder.
 pub const MEMORISATION: &str = "memorisation.json";
+/// Names of the folders of both cohorts' derivatives in the comparison's folder.
 pub const COHORTS: [&str; 2] = ["real", "synthetic"];
 /// The region that is set against age.
 const AGEING: &str = "lateral_ventricles";
@@ -40,7 +41,7 @@ const TISSUE: f64 = -0.9;
 /// Grids of one size: spacings that differ by less, in millimetres.
 const SAME_MM: f64 = 1e-3;
 
-/// Two cohorts, and how they are compared.
+/// Two cohorts and the settings of their comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
@@ -52,15 +53,16 @@ pub struct Options {
     pub out: PathBuf,
     /// Regions and measures to compare, by their names in definitions.csv.
     pub quantities: Vec<String>,
-    /// Columns of participants.tsv to account for.
+    /// Columns of participants.tsv that are covariates.
     pub covariates: Vec<String>,
-    /// Tables of the subjects: one for both, or one each; by default those beside the scans or above.
+    /// Tables of the subjects: one for both, or one each; if empty, the participants.tsv beside the scans or above.
     pub participants: Vec<PathBuf>,
-    /// What stands for head size; by default the fluid around the brain counts where every scan has it.
+    /// The measure of head size; `None` for the intracranial volume if every scan has the fluid around the brain, or
+    /// else the brain.
     pub head_size: Option<HeadMeasure>,
-    /// The difference of means that still counts as none, in standard deviations of the real cohort.
+    /// Margin of equivalence of the means, in standard deviations of the real cohort.
     pub margin_sd: f64,
-    /// Error probability of the tests.
+    /// Significance level of the tests.
     pub alpha: f64,
     /// Seed of bootstrap, permutations and splits.
     pub seed: u64,
@@ -89,38 +91,38 @@ impl Default for Options {
     }
 }
 
-/// What was found, beside the files in the folder.
+/// The result, beside the files in the folder.
 #[derive(Clone, Debug)]
 pub struct Compared {
-    /// How far the real and the synthetic scans can be trusted.
+    /// Quality of the measurements of the real and of the synthetic scans.
     pub trust: [Trust; 2],
     /// The comparison.
     pub comparison: Comparison,
-    /// The nearest real scan of every scan, and by how much further the synthetic ones are from theirs than real ones from one
-    /// another (medians); none of label maps.
+    /// The nearest real scan of every scan, and the ratio of the median distances of synthetic and of real scans to
+    /// them ([`NearestReals::distance_ratio`](crate::evaluate::NearestReals::distance_ratio)); `None` for label maps.
     pub nearest: Option<(Vec<Nearest>, f64)>,
     /// The table of the comparison.
     pub table: PathBuf,
-    /// The table with head size and covariates accounted for.
+    /// The table adjusted for head size and covariates.
     pub adjusted_table: PathBuf,
     /// A line for each scan that could not be measured.
     pub failures: Vec<String>,
-    /// How many scans there were.
+    /// Number of scans of both cohorts.
     pub scans: usize,
 }
 
-/// How far the measurements of a cohort can be trusted.
+/// Quality of the measurements of a cohort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trust {
     /// The cohort.
     pub name: &'static str,
-    /// Scans.
+    /// Number of scans.
     pub scans: usize,
-    /// The mean of their qualities, 0 to 1.
+    /// Mean quality of the scans, 0 to 1 ([`Volumes::quality`]).
     pub mean_quality: f64,
-    /// Scans with flags.
+    /// Number of scans with flags.
     pub flagged: usize,
-    /// The flags, and how many scans have each, the most frequent first.
+    /// The flags and the number of scans with each, the most frequent first.
     pub flags: Vec<(&'static str, usize)>,
 }
 
@@ -128,7 +130,7 @@ pub struct Trust {
 const QUALITY_MIN: f64 = 0.5;
 
 impl Trust {
-    /// That of these measurements.
+    /// The quality of these measurements.
     pub fn of(name: &'static str, volumes: &[Volumes]) -> Self {
         let mut flags = BTreeMap::new();
         for flag in volumes.iter().flat_map(|one| &one.flags) {
@@ -145,7 +147,8 @@ impl Trust {
         }
     }
 
-    /// Whether half of the scans or more are flagged, or their mean quality is low: then differences say nothing of anatomy.
+    /// Whether at least half of the scans are flagged, or their mean quality is low, so that differences may not be
+    /// anatomical.
     pub fn is_doubtful(&self) -> bool {
         2 * self.flagged >= self.scans || self.mean_quality < QUALITY_MIN
     }
@@ -169,14 +172,14 @@ impl std::fmt::Display for Trust {
     }
 }
 
-/// The real scan that is nearest to a scan.
+/// A scan and the real scan that is nearest to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Nearest {
-    /// Whether the scan is a synthetic one; else a real one, whose neighbour is another.
+    /// Whether the scan is synthetic; for a real scan, `nearest` is another.
     pub synthetic: bool,
     /// The scan.
     pub subject: String,
-    /// The nearest real one.
+    /// The nearest real scan.
     pub nearest: String,
     /// Root mean square difference over the head, intensities from −1 to 1.
     pub rmse: f64,
@@ -187,7 +190,9 @@ pub struct Nearest {
 /// Two folders → one grid → structures → volumes → comparison.
 ///
 /// # Errors
-/// What is wrong with the files or the disk; cohorts that cannot be compared.
+/// [`Error::Io`] or [`Error::File`] for scans, tables and the output folder; [`Error::Value`] for cohorts or covariates
+/// that cannot be compared; [`Error::Incomplete`] if no scan of a cohort could be measured; with `strict` the error of
+/// the first scan that fails; [`Error::Cancelled`].
 pub fn compare(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<Compared> {
     let settings = Settings {
         seed: options.seed,
@@ -316,10 +321,10 @@ fn measured(
         let image = cohort.next(&path.display().to_string(), || {
             let scan = space.bring(nifti::read_with(path, &options.read)?);
             let map = (segmenter.interpolation != Interpolation::Nearest)
-                .then(|| IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| in_file(e, path)))
+                .then(|| IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| e.in_file(path)))
                 .transpose()?;
             if derivatives.kept(path)?.is_none() {
-                let segmentation = segmenter.segment(&scan).map_err(|e| in_file(e, path))?;
+                let segmentation = segmenter.segment(&scan).map_err(|e| e.in_file(path))?;
                 derivatives.add(path, &scan, &segmentation)?;
             }
             Ok(map.map(|map| map.apply(scan)))
@@ -369,15 +374,15 @@ fn memorisation_of(
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     #[test]
     fn a_cohort_of_no_brains_is_doubtful() {
         use crate::anatomy::Segmentation;
-        let empty = Segmentation::of_labels(ndarray::Array3::zeros((4, 4, 4)), Matrix4::identity());
+        let empty = Segmentation::of_labels(ndarray::Array3::zeros((4, 4, 4)), VoxelToWorld::identity());
         let volumes = |qualities: &[f64]| -> Vec<Volumes> {
             let of = |&quality: &f64| {
                 let mut volumes = Volumes::of("a", &empty, None);
@@ -403,7 +408,7 @@ mod tests {
         let data = Array4::from_shape_fn((1, 16, 24, 20), |(_, k, j, i)| {
             if (4..12).contains(&k) && (4..20).contains(&j) && (4..16).contains(&i) { 100.0 } else { 0.0 }
         });
-        let brought = space.bring(Volume::new(data, Matrix4::identity()));
+        let brought = space.bring(Volume::new(data, VoxelToWorld::identity()));
         assert_eq!(brought.dims(), [8, 10, 6]);
         assert!(brought.spacing_mm().iter().all(|mm| (mm - 2.0).abs() < 1e-9));
         // The block's volume is kept: 8 x 16 x 12 mm.

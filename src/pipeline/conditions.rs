@@ -1,4 +1,4 @@
-//! Conditions from a command line: values, ranges to draw from, and those of people.
+//! Conditions from a command line: values, ranges to draw from, and people's values.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::random::{Purpose, stream};
 /// Values of labels by their names.
 pub type Labels = BTreeMap<String, String>;
 
-/// What samples of a generator are conditioned on, seed by seed.
+/// The conditions of a generator's samples, drawn by seed.
 #[derive(Clone, Debug)]
 pub struct Drawn {
     conditions: Conditions,
@@ -40,11 +40,13 @@ const PERSON: u64 = 0;
 const COVARIATES: u64 = 1;
 
 impl Drawn {
-    /// Of `text`, such as "sex=F,age=20-70": a covariate may have a range of values, both ends included. What is left out
-    /// is that of one of `people`, of a table of participants, or without any is drawn from the `population`.
+    /// The conditions of `text`, such as "sex=F,age=20-70": a covariate can have a range of values, both ends included.
+    /// Missing labels are those of one of `people` (names and labels), drawn by seed; without people they are drawn
+    /// from the `population`.
     ///
     /// # Errors
-    /// As [`Conditions::parse`] and [`Conditions::encode`], of either end of a range and of every person too.
+    /// As [`Conditions::parse`] and [`Conditions::encode`], also for both ends of ranges and every person;
+    /// [`Error::Value`] for a descending range.
     pub fn new(
         conditions: Conditions,
         text: Option<&str>,
@@ -75,12 +77,7 @@ impl Drawn {
             }
             for (name, labels) in people {
                 let labels = drawn.with((*labels).clone(), |_, range| range[end]);
-                drawn.encode(&labels).map_err(|e| match e {
-                    Error::Value { key, expected, found, advice } => {
-                        Error::value(format!("{key} of {name}"), expected, found, advice)
-                    }
-                    other => other,
-                })?;
+                drawn.encode(&labels).map_err(|error| error.with_key(|key| format!("{key} of {name}")))?;
             }
         }
         match drawn.ranges.iter().find(|(_, _, [low, high])| low > high) {
@@ -125,7 +122,7 @@ impl Drawn {
         }
     }
 
-    /// The vector of the sample of `seed`; none for a network without conditions.
+    /// The condition vector of the sample of `seed`; `None` for a network without conditions.
     ///
     /// # Errors
     /// As [`Conditions::encode`].

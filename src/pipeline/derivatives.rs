@@ -1,4 +1,4 @@
-//! The folder of what was derived from scans: label maps, volumes and tables, under the names of BIDS.
+//! Folders of BIDS derivatives: label maps, volumes and tables.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -21,14 +21,14 @@ use crate::text::{path_as_text, read_text, to_text};
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 
-/// The list of a folder's scans.
+/// Name of the file with the list of a folder's scans.
 pub const LIST: &str = "scans.json";
 
 /// The table with a row a scan.
 const TABLE: &str = "volumes.csv";
 
-/// A folder that is being written, by one program at a time. What was derived of a scan before is kept, and the table has every
-/// scan as soon as it is there.
+/// A folder of derivatives that is being written, by one process at a time. Derivatives of an earlier run are kept, and
+/// the table gets a row for every finished scan.
 pub struct Derivatives {
     folder: PathBuf,
     /// Of what the scans' files are besides their content.
@@ -37,26 +37,28 @@ pub struct Derivatives {
     _lock: FolderLock,
 }
 
-/// A scan and what was derived from it.
+/// A scan and its derivatives.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Derived {
-    /// The scan's own file.
+    /// The scan's file.
     #[serde(with = "path_as_text")]
     pub scan: PathBuf,
-    /// How it was read.
+    /// The options by which it was read.
     #[serde(default)]
     pub read: ReadOptions,
-    /// Its label map, within the folder.
+    /// Its label map, relative to the folder.
     pub labels: PathBuf,
     /// Its measurements.
     pub volumes: Volumes,
 }
 
 impl Derivatives {
-    /// Makes `folder` for these scans, read so, with structures that this segmenter finds on a grid that `settings` tell.
+    /// Creates `folder` for the derivatives of `scans`, read with `read` and segmented by `segmenter`; `grid` is the
+    /// record of the grid that scans are resampled to.
     ///
     /// # Errors
-    /// [`Error::File`] for scans of one name, and while another program writes there; [`Error::Io`] if it cannot be made.
+    /// [`Error::File`] for scans of one name, and while another process writes there; [`Error::Io`] if it cannot be
+    /// created.
     pub fn create(
         folder: &Path,
         scans: &[PathBuf],
@@ -80,7 +82,8 @@ impl Derivatives {
         Ok(Self { folder: folder.to_path_buf(), settings, scans: Vec::new(), _lock: lock })
     }
 
-    /// What was derived from the scan at `path` by an earlier run with the same settings, if its content is the same still.
+    /// The measurements of the scan at `path` by an earlier run with the same settings, if its content has not changed;
+    /// `None` otherwise.
     ///
     /// # Errors
     /// [`Error::Io`] if the scan cannot be read, or the table not written.
@@ -103,11 +106,11 @@ impl Derivatives {
         }
     }
 
-    /// Measures the structures of the scan at `path` and writes them: label map on the scan's own grid, what its numbers
-    /// mean, the volumes, and where it came from.
+    /// Measures the structures of the scan at `path` and writes the label map on the scan's grid, its lookup table, the
+    /// volumes and the record.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file cannot be written.
+    /// [`Error::Io`] or [`Error::File`] if the scan cannot be read or a file not written.
     pub fn add(&mut self, path: &Path, scan: &Volume, segmentation: &Segmentation) -> Result<&Volumes> {
         let names = DerivativeNames::of(path);
         let grid = Grid::of(scan);
@@ -173,14 +176,14 @@ impl Derivatives {
 /// Writes `value` as JSON.
 ///
 /// # Errors
-/// [`Error::File`] for what JSON cannot hold; [`Error::Io`] if it cannot be written.
+/// [`Error::File`] for values that JSON does not allow; [`Error::Io`] if it cannot be written.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::file(path, "content", "values that JSON holds", e.to_string(), "report this"))?;
     atomic_write(path, |file| file.write_all(text.as_bytes()))
 }
 
-/// What was derived into `folder` before.
+/// The scans and derivatives of `folder`.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::File`] if its list cannot be read.
@@ -188,7 +191,7 @@ pub fn derived(folder: &Path) -> Result<Vec<Derived>> {
     read_json(&folder.join(LIST))
 }
 
-/// The value of a JSON file that one of these commands wrote.
+/// The value of a JSON file that a job wrote.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::File`] if it cannot be read.

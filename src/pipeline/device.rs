@@ -12,11 +12,12 @@ use crate::error::Result;
 /// `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// An NVIDIA card by its number.
+    /// An NVIDIA GPU by its number.
     Cuda(usize),
 }
 
@@ -59,10 +60,10 @@ impl fmt::Display for Device {
 }
 
 impl Device {
-    /// An error for a device that this program or this machine cannot use; what to do is said.
+    /// Whether this program and this machine can use the device.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`] naming what is missing and what to do.
     pub fn check(self) -> Result<()> {
         match self {
             Self::Cpu => Ok(()),

@@ -1,4 +1,4 @@
-//! How close synthetic volumes come to real ones, beside how close real ones come to each other.
+//! Distances of synthetic volumes to real ones, beside those among real ones.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,28 +34,28 @@ const DATA_RANGE: f64 = 2.0;
 const TISSUE: f64 = -0.9;
 /// Draws behind the intervals of the memorisation check.
 const DRAWS: usize = 1000;
-/// Fewest volumes of a set for measures of realism: each draw of half of them must have five neighbours.
+/// Least number of volumes of a set for measures of realism: each draw of half of them must have five neighbours.
 pub const REALISM_LEAST: usize = 12;
 
-/// What is evaluated against what.
+/// The generator and the data of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Which generator, and how it is sampled. Conditions that are left out are those of the real volumes.
+    /// The generator and its sampling. Missing conditions are those of the real volumes.
     pub sampling: Sampling,
     /// Real volumes: a prepared dataset on the generator's grid.
     pub data: PathBuf,
-    /// Number of synthetic volumes; by default as many as there are real ones.
+    /// Number of synthetic volumes; `None` for as many as there are real ones.
     pub volumes: Option<usize>,
     /// First seed.
     pub first_seed: u64,
-    /// The dataset of the training, to check for memorisation: `data` then has people whom the generator has not seen.
+    /// The training dataset, for the memorisation check; `data` must then be of people who are not in it.
     pub training: Option<PathBuf>,
-    /// Where a picture of the samples nearest to training volumes goes.
+    /// The file for a picture of the samples nearest to training volumes.
     pub picture: Option<PathBuf>,
     /// Where the numbers go, as JSON.
     pub json: Option<PathBuf>,
-    /// In whose features realism is measured.
+    /// The network whose features realism is measured in.
     pub extractor: ExtractorChoice,
 }
 
@@ -82,38 +82,39 @@ impl Writes for Options {
     }
 }
 
-/// What was measured.
+/// The result of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// Numbers of synthetic and of real volumes.
     pub counts: [usize; 2],
-    /// How different the synthetic and the real volumes are among themselves.
+    /// Diversity of the synthetic and of the real volumes.
     pub diversity: [Diversity; 2],
     /// Nearest real volumes.
     pub nearest: NearestReals,
     /// Distance of the synthetic volumes to the real ones, and of one half of these to the other.
     pub distances: [SetDistance; 2],
-    /// Whether samples are memorised, where the training set is given.
+    /// The memorisation check, where the training set is given.
     pub memorisation: Option<Memorised>,
-    /// How measured volumes of regions follow those asked for.
+    /// The relation of measured volumes of regions to the conditions.
     pub asked: Vec<Asked>,
-    /// Measures of realism; none of fewer than [`REALISM_LEAST`] volumes a set.
+    /// Measures of realism; `None` with fewer than [`REALISM_LEAST`] volumes in a set.
     pub realism: Option<Realism>,
 }
 
 /// The memorisation check with the names of the nearest volumes.
 #[derive(Clone, Debug)]
 pub struct Memorised {
-    /// What was found.
+    /// The result of the check.
     pub check: Memorisation,
-    /// Of each of its lowest samples the seed, the nearest training volume and the nearest unseen one.
+    /// For each of [`Memorisation::lowest`] the seed, the nearest training volume and the nearest unseen one.
     pub named: Vec<(u64, String, String)>,
 }
 
 /// Dataset and generator → two sets of volumes → numbers → a document, if one is asked for.
 ///
 /// # Errors
-/// What is wrong with data, weights or device; fewer than four real volumes.
+/// [`Error::Io`] or [`Error::File`] for data and weights; [`Error::Value`] for fewer than four real volumes, another
+/// grid, voxel size or normalisation, and conditions; [`Error::Device`]; [`Error::Cancelled`].
 pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
     let dataset = Dataset::open(&options.data)?;
     if dataset.len() < 4 {
@@ -229,7 +230,8 @@ fn picture(path: &Path, check: &Memorisation, [samples, training, unseen]: [&[Vo
     write_png(path, &montage.render(&volumes)?)
 }
 
-/// How the volumes that samples measure follow those they were conditioned on: of each covariate named as a region, `brain_ml`.
+/// How the volumes that samples measure follow those they were conditioned on: of each covariate named as a region,
+/// `brain_ml`.
 fn asked(
     generator: &Generator,
     seeds: &[u64],

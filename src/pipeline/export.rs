@@ -1,4 +1,4 @@
-//! The averaged network of a checkpoint alone, or what training goes on from.
+//! Export of a checkpoint: the averaged network alone, or the weights to continue training from.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use crate::error::Result;
 use crate::io::atomic_write;
 use crate::pretrained::{Weights, checkpoint_at, export as averaged, export_for_training};
 
-/// What is kept of a checkpoint.
+/// The part of a checkpoint that is exported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kept {
     /// The averaged network.
     #[default]
     Average,
-    /// The same as float16.
+    /// The averaged network as float16.
     HalfAverage,
     /// Generator, average and discriminator as float16.
     ForTraining,
@@ -37,19 +37,20 @@ impl Writes for Options {
     }
 }
 
-/// What was written.
+/// The exported file.
 #[derive(Clone, Debug)]
 pub struct Exported {
-    /// The checkpoint that it is of.
+    /// The checkpoint.
     pub checkpoint: PathBuf,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: usize,
 }
 
 /// Checkpoint → the safetensors file.
 ///
 /// # Errors
-/// What is wrong with the checkpoint or the disk.
+/// [`Error::File`](crate::error::Error::File) or [`Error::Io`](crate::error::Error::Io) for a checkpoint that cannot be
+/// found, read or exported, and an output that cannot be written.
 pub fn export(Options { input, output, kept }: &Options) -> Result<Exported> {
     let checkpoint = checkpoint_at(input)?;
     let weights = Weights::read(&checkpoint)?;

@@ -1,4 +1,4 @@
-//! A job on a folder of scans in the place of one.
+//! A job on one scan, or on each scan of a folder.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -26,22 +26,23 @@ pub trait OfScan: Writes + Clone + Serialize {
     fn paths(&mut self) -> [&mut PathBuf; 2];
 }
 
-/// A job that makes an image of a scan, or of each scan of a folder an image in another.
+/// A job from a scan to an image, or from a folder of scans to a folder of images.
 #[derive(Debug)]
 pub struct Work<'a, J> {
     /// Its options: the scan and the image, or the folders.
     pub job: &'a J,
-    /// What else decides what comes out; of a folder, results of the same are kept.
+    /// All other settings that the result depends on; in folders, results with the same settings are kept.
     pub with: Value,
 }
 
 impl<J: OfScan> Work<'_, J> {
-    /// Does `one` for the scan, or for each of the folder: one that fails ends no others, unless `strict`, and one that was done is
-    /// kept, unless `force`, which also replaces what is there.
+    /// Calls `one` for the scan, or for each of the folder. Others continue when one fails, unless `strict`. Results of an
+    /// earlier run are kept, unless `force`, which also replaces existing files.
     ///
     /// # Errors
-    /// Those of `one`; [`Error::File`] for results that are there or that have the same name; [`Error::Incomplete`] where some
-    /// scans failed.
+    /// Those of `one`; [`Error::File`] for results that exist or that have the same name, and while another process
+    /// writes to the folder; [`Error::Value`] for an option of a single scan with a folder; [`Error::Incomplete`] where
+    /// some scans failed.
     pub fn run(
         &self,
         force: bool,

@@ -1,4 +1,4 @@
-//! Seeds become synthetic volumes.
+//! Generation of synthetic volumes from seeds.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,15 +22,15 @@ const TABLE: &str = "participants.tsv";
 /// Most volumes in the montage.
 const PICTURED: usize = 64;
 
-/// What is generated.
+/// The generator, the seeds and the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Which generator, and how it is sampled.
+    /// The generator and its sampling.
     pub sampling: Sampling,
-    /// A sample for each.
+    /// The seeds; there is a sample for each.
     pub seeds: Vec<u64>,
-    /// Where samples go.
+    /// The output folder and file type.
     pub output: Output,
     /// Whether the structures of each sample are measured.
     pub check: bool,
@@ -47,14 +47,14 @@ impl Default for Options {
     }
 }
 
-/// What was generated.
+/// The generated samples and files.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// The samples, in the order of the seeds.
     pub samples: Vec<Sample>,
     /// A picture of the first of them.
     pub montage: PathBuf,
-    /// The table of what they are conditioned on.
+    /// The table of their conditions; `None` for a generator without conditions.
     pub participants: Option<PathBuf>,
 }
 
@@ -65,15 +65,16 @@ pub struct Sample {
     pub seed: u64,
     /// The NIfTI file.
     pub path: PathBuf,
-    /// What was measured in it, where that was asked for.
+    /// Its measurements, with [`Options::check`].
     pub volumes: Option<Volumes>,
 }
 
-/// Seeds → latents → w's → volumes → files: a NIfTI file a seed in the output's folder, its sidecar, a montage, and of a
-/// conditional generator the table of what each is conditioned on.
+/// Seeds → latents → w's → volumes → files: a NIfTI file with its sidecar for each seed, a montage, and for a
+/// conditional generator the table of the samples' conditions.
 ///
 /// # Errors
-/// What is wrong with the weights, the conditions, the device or the disk.
+/// As [`Generator::open`]; [`Error::Io`](crate::error::Error::Io) or [`Error::File`](crate::error::Error::File) for the
+/// output; [`Error::Cancelled`](crate::error::Error::Cancelled).
 pub fn generate(options: &Options, progress: &Progress) -> Result<Generated> {
     let Options { sampling, seeds, output, check } = options;
     let segmenter = check.then(|| Segmenter::for_samples(sampling.device)).transpose()?;
@@ -127,7 +128,8 @@ fn name(seed: u64) -> String {
     format!("seed-{seed:04}")
 }
 
-/// What each sample is conditioned on, as the table of participants that `voxgan anatomy compare` takes covariates from.
+/// What each sample is conditioned on, as the table of participants that `voxgan anatomy compare` takes covariates
+/// from.
 fn participants(generator: &Generator, seeds: &[u64]) -> String {
     let columns = generator.conditions();
     let row = |fields: Vec<&str>| fields.join("\t") + "\n";

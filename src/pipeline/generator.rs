@@ -1,4 +1,4 @@
-//! A trained generator to draw samples from, on any device.
+//! A trained generator on any device.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,15 +24,15 @@ use crate::pretrained::{Model, TrainingSpace, sha256};
 use crate::random::{Purpose, normal, stream};
 use crate::volume::Volume;
 
-/// Which generator, and how it is sampled.
+/// The generator and its sampling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
     /// A generator inside the program, a checkpoint or weights file, or a run's folder.
     pub weights: String,
-    /// Truncation: 1 samples all the generator learned, less comes closer to its mean.
+    /// Truncation ψ: 1 for none, smaller values for samples closer to the mean.
     pub psi: f64,
-    /// Truncate only this many layers of w, from the coarsest.
+    /// Number of truncated layers of w, from the coarsest; `None` for all.
     pub psi_cutoff: Option<usize>,
     /// Noise inputs.
     pub noise: NoiseMode,
@@ -40,7 +40,7 @@ pub struct Sampling {
     pub conditions: Option<String>,
     /// Whether values outside the ranges that the generator was trained on are allowed.
     pub extrapolate: bool,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: Device,
 }
 
@@ -72,21 +72,21 @@ pub enum NoiseMode {
     None,
 }
 
-/// Where samples go, and how they are stored.
+/// The output folder and the stored type of samples.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Output {
-    /// The folder; by default a new one beside what is there, named after what the job makes.
+    /// The folder; `None` for a new one in the current folder, named after the job.
     pub folder: Option<PathBuf>,
-    /// How voxels are stored.
+    /// The stored type of voxels.
     pub stored: StoredType,
-    /// Whether files that are there are replaced.
+    /// Whether existing files are replaced.
     pub force: bool,
 }
 
 impl Output {
-    /// The folder that was asked for, or a new one: `name` in the current folder, or `name-2` and so on where that exists, so that
-    /// nothing is written over. A new one is told of.
+    /// The folder that was asked for, or a new one: `name` in the current folder, or `name-2` and so on where that
+    /// exists, so that nothing is written over. A new one is told of.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be made; [`Error::File`] if one of `files` is in it that may not be replaced.
@@ -130,6 +130,7 @@ fn new_folder(path: &Path) -> Result<PathBuf> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StoredType {
     /// float32.
     #[default]
@@ -150,16 +151,16 @@ impl From<StoredType> for DataType {
     }
 }
 
-/// A generator ready to be sampled: latent (`[z_dim]`) → w's (`[num_ws, w_dim]`) → volume.
+/// A trained generator: latent (`[z_dim]`) → w's (`[num_ws, w_dim]`) → volume.
 pub struct Generator {
     network: Box<dyn Network>,
     sampling: Sampling,
     drawn: Drawn,
-    /// How it was made.
+    /// The recipe of its training.
     pub recipe: Recipe,
-    /// Where its volumes lie.
+    /// The space of its volumes: affine and intensities of the training set.
     pub space: TrainingSpace,
-    /// Real volumes it was shown in training.
+    /// Number of real volumes shown in training.
     pub images: u64,
     /// SHA-256 of its weights.
     pub sha256: String,
@@ -167,11 +168,12 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Opens the generator with conditions that may be drawn. What is left out is that of `people` (named); without any, it is
-    /// drawn from what the model knows of its training people.
+    /// Opens the generator with its conditions ([`Drawn::new`]). Missing conditions are those of `people` (names and
+    /// labels); without people they are drawn from the distribution of the training set's people.
     ///
     /// # Errors
-    /// What is wrong with weights, device, ψ or conditions.
+    /// [`Error::File`] or [`Error::Io`] for weights that cannot be read; [`Error::Device`]; [`Error::Value`] for a ψ
+    /// that is not finite, and as [`Drawn::new`].
     pub fn open(sampling: &Sampling, people: &[(&str, &Labels)]) -> Result<Self> {
         if !sampling.psi.is_finite() {
             let found = sampling.psi.to_string();
@@ -189,35 +191,35 @@ impl Generator {
         })
     }
 
-    /// Labels that the samples are conditioned on, in the order of the recipe.
+    /// Names of the conditions, in the order of the recipe.
     pub fn conditions(&self) -> Vec<&str> {
         self.drawn.names()
     }
 
-    /// What the sample of `seed` is conditioned on.
+    /// The conditions of the sample of `seed`.
     pub fn labels(&self, seed: u64) -> Labels {
         self.drawn.labels(seed)
     }
 
-    /// Number of w's: two a block.
+    /// Number of w's, two for each block.
     pub fn num_ws(&self) -> usize {
         self.recipe.network.num_ws()
     }
 
-    /// The latent of `seed`.
+    /// The latent of `seed`, `[z_dim]`.
     pub fn latent(&self, seed: u64) -> Vec<f32> {
         normal(&mut stream(seed, 0, 0, 0, Purpose::Latent), self.recipe.network.z_dim)
     }
 
-    /// The truncated w's of a latent, under the conditions of `seed`.
+    /// The truncated w's `[num_ws, w_dim]` of a latent `[z_dim]`, under the conditions of `seed`.
     pub fn styles(&self, latent: &[f32], seed: u64) -> Array2<f32> {
         let condition = self.drawn.vector(seed).expect("conditions were checked");
         let truncation = Truncation { psi: self.sampling.psi, cutoff: self.sampling.psi_cutoff };
         self.network.styles(latent, condition.as_deref(), truncation)
     }
 
-    /// The volume of these w's in the training set's space and intensities; air, below which magnitudes do not go, is cut
-    /// off. `seed` draws the noise if it is random.
+    /// The volume of w's `[num_ws, w_dim]` in the training set's space and intensities; values below air are set to
+    /// air. `seed` is for random noise inputs.
     pub fn volume(&self, styles: &Array2<f32>, seed: u64) -> Volume {
         let noise = match self.sampling.noise {
             NoiseMode::Const => Noise::Const,
@@ -236,11 +238,11 @@ impl Generator {
         self.volume(&self.styles(&self.latent(seed), seed), seed)
     }
 
-    /// Writes `volumes` (one, or the frames of a series) as NIfTI and, beside it, the sidecar that says how they came to
-    /// be: `details`, the conditions of `seed`, and what all samples of this generator share.
+    /// Writes `volumes` (one, or the frames of a series) as NIfTI, and the sidecar with their provenance: `details`,
+    /// the conditions of `seed`, weights and recipe.
     ///
     /// # Errors
-    /// [`Error::Io`] if they cannot be written.
+    /// As [`nifti::write()`] and [`nifti::write_series`]; [`Error::Io`] for the sidecar.
     pub fn write(
         &self,
         path: &Path,
@@ -310,6 +312,6 @@ impl<B: VolumeOps> Network for On<B> {
         let values: Vec<f32> = styles.iter().copied().collect();
         let styles = Tensor::from_data(TensorData::new(values, [1, layers, width]), &self.device);
         let image = self.generator.synthesis.forward(styles, noise);
-        convert::to_volumes(image, &space.affine()).remove(0)
+        convert::to_volumes(image, &space.affine).remove(0)
     }
 }

@@ -15,17 +15,17 @@ use crate::report::{Montage, write_gif};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Which generator, and how it is sampled. All frames have the conditions of the first seed.
+    /// The generator and its sampling. All frames have the conditions of the first seed.
     pub sampling: Sampling,
     /// Seeds to walk through, two or more.
     pub seeds: Vec<u64>,
-    /// Frames in all.
+    /// Number of frames, 2 to 10000.
     pub frames: usize,
-    /// Where to walk.
+    /// The space of the interpolation.
     pub space: Space,
     /// Milliseconds a frame of the GIF.
     pub delay_ms: u32,
-    /// Where the frames go.
+    /// The output folder and file type.
     pub output: Output,
 }
 
@@ -54,7 +54,7 @@ pub enum Space {
     Z,
 }
 
-/// What was written.
+/// The written files.
 #[derive(Clone, Debug)]
 pub struct Walk {
     /// The frames as one 4D NIfTI file.
@@ -70,7 +70,8 @@ const GIF: &str = "walk.gif";
 /// Seeds → positions between their latents → frames → files.
 ///
 /// # Errors
-/// What is wrong with seeds, frames, weights, device or disk.
+/// [`Error::Value`] for fewer than two seeds or a number of frames out of range; as [`Generator::open`]; [`Error::Io`]
+/// or [`Error::File`] for the output; [`Error::Cancelled`].
 pub fn interpolate(options: &Options, progress: &Progress) -> Result<Walk> {
     let Options { sampling, seeds, frames, space, delay_ms, output } = options;
     let frames = *frames;

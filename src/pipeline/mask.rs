@@ -1,4 +1,4 @@
-//! A sampling pattern becomes a mask, a record of it and its figures.
+//! Sampling masks from patterns, with their records and figures.
 
 use std::path::{Path, PathBuf};
 
@@ -17,18 +17,18 @@ use crate::io::raw::{self, RawOptions};
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
 
-/// A pattern, its grid, and where the mask goes.
+/// A pattern, its grid, and the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// What is sampled.
+    /// The sampling pattern.
     pub pattern: Pattern,
-    /// Places of k-space along `[D, H, W]`.
+    /// Shape of k-space, `[D, H, W]`.
     pub shape: [usize; 3],
-    /// Where random draws start.
+    /// Seed of random draws.
     pub seed: Seed,
-    /// The mask, with DC in the middle (index n/2): .npy (truth values `[D, H, W]`), .nii, .nii.gz (0 and 1) or .png (a plane);
-    /// its record goes beside it, .json.
+    /// The file of the mask, with DC at index ⌊n/2⌋: .npy (truth values `[D, H, W]`), .nii, .nii.gz (0 and 1) or .png
+    /// (a plane); its record is written beside it, .json.
     pub output: PathBuf,
 }
 
@@ -58,7 +58,8 @@ fn record(mask: &Path) -> PathBuf {
 /// Pattern → mask → file and record; [`Mask::report`] has the figures.
 ///
 /// # Errors
-/// What the pattern refuses; a name of another kind of file; what cannot be written.
+/// As [`Pattern::mask`]; [`Error::File`] or [`Error::Value`] for a name of another kind of file or a mask that it
+/// cannot store; [`Error::Io`] if a file cannot be written.
 pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
     let Options { pattern, shape, seed, output } = options;
     let mask = pattern.mask(*shape, seed)?;
@@ -118,7 +119,7 @@ fn write(path: &Path, mask: &Mask) -> Result<()> {
         npy::write_bool(path, mask.sampled.view().into_dyn())
     } else if ends(".nii.gz") || ends(".nii") {
         let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Axis(0));
-        let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3]).affine);
+        let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3])?.affine);
         let description = "voxgan mask: k-space, DC in the middle".into();
         nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })
     } else if ends(".png") {

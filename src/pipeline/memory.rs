@@ -1,12 +1,11 @@
-//! What work needs in memory, held against what there is before it starts.
+//! Check of the memory that a job needs, before it starts.
 
 use crate::error::{Error, Result};
 
-/// Refuses `what` if it needs more than the memory that is free; where the system does not say how much that is, nothing is
-/// refused.
+/// Whether `bytes` for `what` are within the free memory; always where the system does not report it.
 ///
 /// # Errors
-/// [`Error::Value`] with both figures.
+/// [`Error::Value`] with both figures if they are not.
 pub fn check(bytes: u64, what: &str, advice: &str) -> Result<()> {
     within(bytes, free(), what, advice)
 }
@@ -22,8 +21,8 @@ fn within(bytes: u64, free: Option<u64>, what: &str, advice: &str) -> Result<()>
     }
 }
 
-/// Bytes that the program can still get: the least of what the system has left, what its control group may have, and what its
-/// limit on the address space leaves.
+/// Free memory in bytes: the least of the system's available memory, the limit of the control group, and the rest of
+/// the limit on the address space; `None` if none is known.
 pub fn free() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let available = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:"));

@@ -1,4 +1,4 @@
-//! Some layers of w from one seed, the rest from another.
+//! Style mixing: some layers of w from one seed, the others from another.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,19 @@ use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::report::{Montage, write_png};
 
-/// What is mixed.
+/// The seeds and layers that are mixed, and the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Which generator, and how it is sampled.
+    /// The generator and its sampling.
     pub sampling: Sampling,
-    /// Seeds that give the layers that are not chosen.
+    /// Seeds of the other layers.
     pub rows: Vec<u64>,
-    /// Seeds that give the chosen layers.
+    /// Seeds of the layers in `layers`.
     pub columns: Vec<u64>,
-    /// The chosen layers of w, from 0, the coarsest.
+    /// The layers of w that are taken from `columns`, from 0, the coarsest.
     pub layers: Vec<u64>,
-    /// Where samples go.
+    /// The output folder and file type.
     pub output: Output,
 }
 
@@ -40,19 +40,20 @@ impl Default for Options {
     }
 }
 
-/// What was written.
+/// The written files.
 #[derive(Clone, Debug)]
 pub struct Mixed {
     /// The NIfTI files, row by row.
     pub paths: Vec<PathBuf>,
-    /// A picture with the columns' own samples in its first row and the rows' in its first column.
+    /// A picture with the samples of `columns` in its first row and those of `rows` in its first column.
     pub montage: PathBuf,
 }
 
 /// Two lists of seeds → w's with layers exchanged → volumes → files.
 ///
 /// # Errors
-/// What is wrong with the seeds, the layers, the weights, the device or the disk.
+/// [`Error::Value`] without seeds or for layers that the generator does not have; as [`Generator::open`]; [`Error::Io`]
+/// or [`Error::File`] for the output; [`Error::Cancelled`].
 pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
     let Options { sampling, rows, columns, layers, output } = options;
     for (key, seeds) in [("--rows", rows), ("--columns", columns)] {

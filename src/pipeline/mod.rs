@@ -1,9 +1,8 @@
-//! Jobs: what voxgan does, from options to a result. A job reads, computes and writes files; it tells of itself through
-//! [`Progress`] and never prints, parses arguments or exits. The command line turns arguments into a job's options and its
-//! result into words.
+//! Jobs: from options to a result. A job reads, computes and writes files; it reports through [`Progress`] and does not
+//! print, parse arguments or exit. The command line turns arguments into a job's options and its result into text.
 //!
-//! burn's types end here: a job takes a [`Device`], and a trained network is a plain handle: [`Generator`], [`Segmenter`],
-//! [`Restorer`], [`Prior`].
+//! The interface has no types of burn: a job takes a [`Device`], and a trained network is a plain handle:
+//! [`Generator`], [`Segmenter`], [`Restorer`], [`Prior`].
 
 pub mod check;
 pub mod cohort;

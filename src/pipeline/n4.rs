@@ -1,4 +1,4 @@
-//! An image without its bias field.
+//! Bias correction of a scan by N4.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::io::atomic_write;
 use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::volume::{Volume, check_grids};
 
-/// A scan, and how its field is found.
+/// A scan, the options of the fit, and the outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
@@ -24,14 +24,14 @@ pub struct Options {
     pub input: PathBuf,
     /// The corrected scan, .nii or .nii.gz.
     pub output: PathBuf,
-    /// Tissue to fit the field to: voxels that are not zero, on the scan's grid; by default those above zero of a scan whose air
-    /// is zero, else those brighter than Otsu's threshold.
+    /// The mask of tissue that the field is fitted to: voxels that are not zero, on the scan's grid. `None` for voxels
+    /// above zero in a scan whose air is zero, or else those brighter than Otsu's threshold.
     pub mask: Option<PathBuf>,
-    /// Where the field goes, if anywhere: as an image (.nii, .nii.gz), or as a record with its options (.json).
+    /// The file for the field, if any: an image (.nii, .nii.gz), or a record with its options (.json).
     pub field: Option<PathBuf>,
-    /// How the field is fitted.
+    /// Options of the fit.
     pub fit: N4Options,
-    /// How scan and mask are read.
+    /// Options for reading scan and mask.
     pub read: ReadOptions,
 }
 
@@ -52,7 +52,7 @@ impl OfScan for Options {
 /// Scan and mask → field → corrected scan.
 ///
 /// # Errors
-/// What is wrong with the files or the options; see [`n4::correct`].
+/// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] as [`n4::correct`].
 pub fn correct(options: &Options, progress: &Progress) -> Result<Field> {
     let volume = nifti::read_with(&options.input, &options.read)?;
     let mask = options.mask.as_ref().map(|path| read_mask(path, &volume, &options.read)).transpose()?;

@@ -1,4 +1,4 @@
-//! Files of two folders that belong together.
+//! Pairs of files of two folders.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,14 @@ use crate::io::bids;
 pub struct Alone {
     /// The scan.
     pub path: PathBuf,
-    /// Where its partner is missing.
+    /// The folder where its partner is missing.
     folder: PathBuf,
     /// Scans there that could be it, where there are several.
     several: bool,
 }
 
 impl Alone {
-    /// As an error.
+    /// The missing partner as an error.
     pub fn error(&self) -> Error {
         let expected =
             format!("one partner of the same name, or subject and session, in {}", self.folder.display());
@@ -26,11 +26,11 @@ impl Alone {
     }
 }
 
-/// The pairs of the scans of `one` and `other`: two files, or in two folders or BIDS trees the files of the same name, or those that
-/// are the only ones of their subject and session. Then those without a partner, of either.
+/// The pairs of the scans of `one` and `other`: two files, or in two folders or BIDS trees the files of the same name,
+/// or the only ones of their subject and session; followed by the scans of either without a partner.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::File`] for folders without scans, for a file and a folder, and where there is not one pair.
+/// [`Error::Io`] or [`Error::File`] for folders without scans, for a file and a folder, and without any pair.
 pub fn by_name(one: &Path, other: &Path) -> Result<Vec<std::result::Result<[PathBuf; 2], Alone>>> {
     if one.is_dir() != other.is_dir() && one.exists() && other.exists() {
         let (found, advice) = ("a file and a folder", "give two files or two folders");
@@ -81,7 +81,7 @@ pub fn partner(folder: &Path, scan: &Path) -> Result<PathBuf> {
     found.ok_or_else(|| Alone { path: scan.into(), folder: folder.into(), several: false }.error())
 }
 
-/// The file's name without the ending that tells its format.
+/// The file's name without the extension of its format.
 pub fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);

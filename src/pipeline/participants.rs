@@ -1,4 +1,4 @@
-//! What is known of the subjects of two cohorts: rows of participants.tsv, matched to scans.
+//! Rows of participants.tsv for the subjects of two cohorts, matched to scans.
 
 use std::path::{Path, PathBuf};
 
@@ -68,11 +68,11 @@ impl Table {
 /// Tables of both cohorts: those `given` (one for both, or the real one's and the synthetic one's), else those that are
 /// found beside the scans.
 ///
-/// With `columns` asked for, both tables must be there and have them, and a row for each scan. Without, what cannot be
-/// read is left, as nothing depends on it.
+/// With `columns`, both tables must exist and have these columns, and a row for each scan. Without, tables that cannot
+/// be read are ignored, as nothing depends on them.
 ///
 /// # Errors
-/// [`Error::Value`] for more than two tables or none where there must be one; what is wrong with a table.
+/// [`Error::Value`] for more than two tables, or a missing one that is needed; those of reading a table.
 pub fn tables(
     given: &[PathBuf],
     paths: &[Vec<PathBuf>; 2],
@@ -112,23 +112,18 @@ pub fn tables(
 
 /// A covariate's error with the tables that it was read from.
 pub fn in_tables(error: Error, tables: &[Option<Table>; 2]) -> Error {
-    match error {
-        Error::Value { key, expected, found, advice } => {
-            let mut paths: Vec<String> =
-                tables.iter().flatten().map(|table| table.path.display().to_string()).collect();
-            paths.dedup();
-            Error::value(format!("{}: {key}", paths.join(", ")), expected, found, advice)
-        }
-        other => other,
-    }
+    let mut paths: Vec<String> =
+        tables.iter().flatten().map(|table| table.path.display().to_string()).collect();
+    paths.dedup();
+    error.with_key(|key| format!("{}: {key}", paths.join(", ")))
 }
 
-/// What is known of the subjects of these scans; nothing without a table.
+/// The table's rows for the subjects of these scans; empty rows without a table.
 pub fn known(table: Option<&Table>, scans: &[PathBuf]) -> Vec<Known> {
     table.map_or_else(|| vec![Known::new(); scans.len()], |table| table.rows(scans))
 }
 
-/// Each subject's age in years; none where it is not known or no number.
+/// Each subject's age in years; `None` where it is missing or no number.
 pub fn ages(known: &[Known]) -> Vec<Option<f64>> {
     known.iter().map(|row| row.get(AGE)?.parse().ok().filter(|age: &f64| age.is_finite())).collect()
 }

@@ -1,4 +1,4 @@
-//! Phantoms, whose truth is known.
+//! Phantoms with known truth.
 
 use std::path::PathBuf;
 
@@ -14,21 +14,21 @@ use crate::io::nifti::DataType;
 use crate::simulate::phantom::{BrainPhantom, Contrast, Ellipsoids, centred_grid};
 use crate::volume::Volume;
 
-/// A phantom and its grid.
+/// A phantom, its grid and the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// The phantom, .nii or .nii.gz; what it is made of goes beside it, .json.
+    /// The file of the phantom, .nii or .nii.gz; its parameters are written beside it, .json.
     pub output: PathBuf,
-    /// What it shows.
+    /// The kind of phantom.
     pub of: Shown,
-    /// Voxels along W, H and D; one along D for a slice.
+    /// Number of voxels along W, H and D; one along D for a slice.
     pub shape: [usize; 3],
-    /// Their size along the same axes.
+    /// Voxel size along W, H and D in millimetres.
     pub spacing_mm: [f64; 3],
-    /// How the brain's tissues appear.
+    /// Contrast of the brain's tissues.
     pub contrast: Contrast,
-    /// The brain.
+    /// Parameters of the brain.
     pub brain: BrainPhantom,
 }
 
@@ -51,7 +51,7 @@ impl Writes for Options {
     }
 }
 
-/// What a phantom shows.
+/// The kind of phantom.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
@@ -68,14 +68,15 @@ pub enum Shown {
 /// Phantom → volume → file and record.
 ///
 /// # Errors
-/// A grid that is none, numbers of the brain that are out of range, and what is wrong with the disk.
+/// [`Error::Value`] for an invalid grid and parameters of the brain out of range; [`Error::Io`] or [`Error::File`] for
+/// the output.
 pub fn phantom(options: &Options, progress: &Progress) -> Result<Volume> {
     let Options { output, of, shape, spacing_mm, contrast, brain } = options;
     if !spacing_mm.iter().all(|&mm| mm > 0.0 && mm.is_finite()) || shape.contains(&0) {
         let found = format!("{shape:?} voxels of {spacing_mm:?} mm");
         return Err(Error::value("--shape, --spacing-mm", "numbers above zero", found, "correct them"));
     }
-    let grid = centred_grid(*shape, *spacing_mm);
+    let grid = centred_grid(*shape, *spacing_mm)?;
     let of_brain = || {
         let volumes_ml =
             brain.volumes_ml()?.into_iter().map(|(tissue, ml)| (format!("{tissue:?}"), json!(ml)));

@@ -1,4 +1,4 @@
-//! A folder of scans becomes a dataset for training.
+//! Preparation of a training dataset from scans.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -15,33 +15,34 @@ use crate::error::Result;
 use crate::io::dataset::{self, Correction, Dataset, Plan, Progress, Report};
 use crate::volume::Volume;
 
-/// What is prepared.
+/// The scans and the steps of the preparation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Which scans, and how they are brought to one space.
+    /// The plan: scans, grid and intensities.
     pub plan: Plan,
     /// Whether each scan's bias field is removed first, by N4 with its defaults.
     pub bias_correct: bool,
-    /// Whether what is not brain is removed from each scan, after its bias field.
+    /// Whether each scan is skull-stripped, after bias correction.
     pub strip: bool,
-    /// Where the segmenter computes.
+    /// The segmenter's device.
     pub device: Device,
 }
 
-/// What became of the scans; the dataset, unless none of them could be prepared.
+/// The result of a preparation.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Counts and reasons.
+    /// The outcomes for all scans.
     pub report: Report,
-    /// The dataset.
+    /// The dataset; `None` if no scan could be prepared.
     pub dataset: Option<Dataset>,
 }
 
-/// Scans → volumes in one space → the dataset in the folder `out`; `tell` hears of every scan.
+/// Scans → volumes in one space → the dataset in the folder `out`; `tell` is called for every scan, from several
+/// threads.
 ///
 /// # Errors
-/// As [`dataset::prepare()`].
+/// As [`dataset::prepare()`] and, with `strip`, [`Segmenter::embedded`].
 pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) -> Result<Prepared> {
     // One scan at a time: a segmentation takes all cores by itself.
     let segmenter = if options.strip { Some(Segmenter::embedded(options.device)?) } else { None };

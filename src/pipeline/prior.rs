@@ -1,5 +1,5 @@
-//! Restoration with a generator as prior: a scan of which little was measured becomes the mean of a posterior, with what it rests
-//! on beside it.
+//! Restoration of a scan with a generator as prior: the mean of the posterior, with baseline, null-space component and
+//! record.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,6 @@ use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::restore::{Found, Outcome, Scan, along_ras, beside, oriented, restored_files, save, write};
 use super::restorer::Restoration;
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::gan::Conditions;
 use crate::heads::prior::{self, FitSettings, FitStep, Reconstructed, reconstruct};
@@ -39,23 +38,23 @@ const SIZE_TOLERANCE: f64 = 0.05;
 /// The part of a voxel of the generator's that must be missing for it to count as missing.
 const MISSING_SHARE: f32 = 0.01;
 
-/// A scan, what was measured of it, and how it is restored.
+/// A scan, its forward operator, and the settings of the restoration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The scan.
     pub input: PathBuf,
-    /// The restored image, .nii or .nii.gz.
+    /// The file of the restored image, .nii or .nii.gz.
     pub output: PathBuf,
     /// The generator: one inside the program, a checkpoint or weights file, or a run's folder.
     pub weights: String,
-    /// What was measured.
+    /// The forward operator of the measurement.
     pub operator: Operator,
     /// Conditions of a conditional generator, such as "age=34,sex=F".
     pub conditions: Option<String>,
-    /// What lies in the middle of the generator's grid.
+    /// The point at the centre of the generator's grid.
     pub centre: Centre,
-    /// How w's are fitted.
+    /// Settings of the fit of w.
     pub fit: FitSettings,
     /// Whether every sample of the posterior is written too.
     pub write_samples: bool,
@@ -63,9 +62,9 @@ pub struct Options {
     pub consistency: f64,
     /// Whether the brain's volumes are compared before and after.
     pub anatomy: bool,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: Device,
-    /// How scan and mask are read.
+    /// Options for reading scan and mask.
     pub read: ReadOptions,
 }
 
@@ -88,22 +87,23 @@ impl Default for Options {
     }
 }
 
-/// What was measured. Masks are files; for [`Prior::restore`], a volume and an array.
+/// The forward operator of a measurement. Masks are files; for [`Prior::restore`], a volume and an array.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Operator<M = PathBuf, K = PathBuf> {
-    /// Means over so many of the generator's voxels along the scan's axes (i, j, k).
+    /// Means over this many of the generator's voxels along the scan's axes (i, j, k).
     Superres([usize; 3]),
-    /// All but the voxels that are not zero in this mask, on the scan's grid.
+    /// All voxels except those that are not zero in this mask, on the scan's grid.
     Inpaint(M),
-    /// The places of k-space in this mask, on the generator's grid, `[D, H, W]`; in a file also a plane or a row of it. They are
-    /// simulated of the scan for one coil and without phase.
+    /// The places of k-space in this mask on the generator's grid, `[D, H, W]`; a file can also have a plane or a row
+    /// of it. The samples are simulated from the scan, for one coil and without phase.
     Kspace(K),
 }
 
-/// A generator that stands for what heads look like: opened once, it restores any number of volumes.
+/// A generator as prior: opened once, it restores any number of volumes.
 pub struct Prior {
-    /// Which generator it is, with the SHA-256 of its weights.
+    /// The generator's name with the SHA-256 of its weights.
     pub name: String,
     sha256: String,
     training_set_sha256: String,
@@ -116,16 +116,16 @@ pub struct Prior {
 type Fit = dyn Fn(&Case, Option<Vec<f32>>, &FitSettings, f64, &mut Tell) -> Result<Reconstructed> + Send;
 type Tell<'a> = dyn FnMut(FitStep) -> Result<()> + 'a;
 
-/// What a generator makes of a measurement.
+/// The posterior of a measurement, as images.
 #[derive(Clone, Debug)]
 pub struct Posterior {
     /// The mean of the samples, after data consistency, on the generator's grid along the scan's axes.
     pub restored: Restoration,
-    /// Their standard deviation; none with one sample.
+    /// Standard deviation of the samples; `None` with one sample.
     pub deviation: Option<Volume>,
     /// The samples.
     pub samples: Vec<Volume>,
-    /// What was measured, on the generator's grid along RAS+.
+    /// The forward operator, on the generator's grid in RAS+.
     pub operator: prior::Operator,
 }
 
@@ -156,7 +156,8 @@ fn sample_kind(number: usize) -> String {
 /// Scan → generator's grid → case → posterior → images.
 ///
 /// # Errors
-/// What is wrong with the scan, the mask, the generator, the settings, the device or the disk.
+/// [`Error::Io`] or [`Error::File`] for scan, mask, weights and outputs; [`Error::Value`] for settings, conditions, and
+/// an operator that does not fit; [`Error::Device`]; [`Error::Cancelled`].
 pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     let Options { input, output, weights, conditions, centre, fit, consistency, device, .. } = options;
     fit.check()?;
@@ -197,11 +198,12 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
 }
 
 impl Prior {
-    /// Opens a generator of grey volumes: one inside the program, a checkpoint or weights file, or a run's folder; under
+    /// Opens a generator of one channel: one inside the program, a checkpoint or weights file, or a run's folder; with
     /// conditions, such as "age=34,sex=F", if it has any.
     ///
     /// # Errors
-    /// What is wrong with weights, conditions or device.
+    /// [`Error::Io`] or [`Error::File`] for the weights; [`Error::Value`] for a generator of several channels, and
+    /// conditions as [`Drawn::new`]; [`Error::Device`].
     pub fn open(weights: &str, conditions: Option<&str>, device: Device) -> Result<Self> {
         on_device!(device, |B, device| {
             let model = Model::<B>::open(weights, &device)?;
@@ -227,10 +229,11 @@ impl Prior {
         })
     }
 
-    /// Restores a volume of one channel; the options are as in [`Options`]. Every step is told, and may be the last.
+    /// Restores a volume of one channel; the arguments are as in [`Options`]. Every step is reported, and can be the
+    /// last if the job is cancelled.
     ///
     /// # Errors
-    /// What is wrong with the volume, the mask or the settings.
+    /// [`Error::Value`] or [`Error::File`] for a volume, operator or settings that do not fit; [`Error::Cancelled`].
     pub fn restore(
         &self,
         volume: Volume,
@@ -310,14 +313,13 @@ impl Frame {
             return refused("intensity", "values from -1 to 1", found, advice);
         }
         let [d, h, w] = network.shape();
-        let affine = space.affine();
-        let spacing_mm = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
+        let spacing_mm = space.affine.spacing_mm();
         let normalisation = space.normalisation.unwrap_or_default();
         Ok(Self { dims: [w, h, d], spacing_mm, normalisation })
     }
 
-    /// The scan as it was measured on the generator's grid, or on one coarser by the factor; the result's grid; and how it was
-    /// measured.
+    /// The scan as it was measured on the generator's grid, or on one coarser by the factor; the result's grid; and how
+    /// it was measured.
     fn measured(
         &self,
         path: &Path,
@@ -325,7 +327,7 @@ impl Frame {
         operator: &Operator<Volume, Array3<bool>>,
         centre: Centre,
     ) -> Result<(Scan, Grid, prior::Operator)> {
-        let in_scan = |error| in_file(error, path);
+        let in_scan = |error: Error| error.in_file(path);
         // Before it is resampled, which would spread what is no signal.
         let (volume, original) = oriented(without_outliers(volume)).map_err(in_scan)?;
         let whole = [1; 3];

@@ -1,4 +1,4 @@
-//! What a job tells while it runs, and how it is cancelled.
+//! Progress and cancellation of a job.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,38 +7,39 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Something that happened in a job.
+/// An event of a job.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
-    /// So many of so many are done.
+    /// Some of several items are done.
     Done {
-        /// What is counted.
+        /// Name of the items.
         what: &'a str,
-        /// How many are done.
+        /// Number of finished items.
         done: usize,
-        /// How many there are.
+        /// Number of items.
         of: usize,
-        /// How long the others will take, if that can be told.
+        /// Estimate of the remaining time; `None` if there is none yet.
         left: Option<Duration>,
     },
-    /// A step of an iteration was taken.
+    /// A step of an iteration is done.
     Step {
-        /// Steps done.
+        /// Number of the step.
         step: u64,
-        /// Steps in all.
+        /// Number of all steps.
         of: u64,
-        /// What was measured in it, by name.
+        /// Measures of the step, by name.
         numbers: &'a BTreeMap<String, f64>,
     },
     /// A file was written.
     Wrote(&'a Path),
-    /// Something worth reading.
+    /// A note for the user.
     Note(&'a str),
-    /// One of several inputs could not be used; the job goes on.
+    /// One of several inputs failed; the job continues.
     Failed(&'a Error),
 }
 
-/// Listens to a job, and may cancel it. The default does neither.
+/// A listener to a job's events, which can cancel it. The default does neither.
 #[derive(Clone, Copy, Default)]
 pub struct Progress<'a> {
     tell: Option<&'a (dyn Fn(Event) + Sync)>,
@@ -46,24 +47,25 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Hands every event to `tell`.
+    /// A listener that passes every event to `tell`.
     pub const fn new(tell: &'a (dyn Fn(Event) + Sync)) -> Self {
         Self { tell: Some(tell), cancelled: None }
     }
 
-    /// The same, cancelled once `flag` is set.
+    /// This listener, which cancels the job once `flag` is set.
+    #[must_use]
     pub fn cancelled_by(self, flag: &'a AtomicBool) -> Self {
         Self { cancelled: Some(flag), ..self }
     }
 
-    /// Tells of `event`.
+    /// Reports `event`.
     pub fn tell(&self, event: Event) {
         if let Some(tell) = self.tell {
             tell(event);
         }
     }
 
-    /// Whether to go on.
+    /// Whether to continue.
     ///
     /// # Errors
     /// [`Error::Cancelled`] once the job is cancelled.

@@ -1,4 +1,4 @@
-//! What a network sees in volumes, in each view that it takes.
+//! Features of volumes by a network, in each of its views.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::pretrained::{segmenter, sha256_of};
 use crate::segment::Encoder;
 use crate::volume::Volume;
 
-/// Which network, one a table: numbers of two do not compare.
+/// The network whose features are compared. Values of different networks are not comparable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExtractorChoice {
@@ -48,10 +48,10 @@ const PLANES: [View; 3] = [
     View { name: "sagittal", across: Some(2) },
 ];
 
-/// All measures of realism of `synthetic` volumes beside `real` ones, intensities from −1 to 1.
+/// All measures of realism of `synthetic` against `real` volumes, intensities from −1 to 1.
 ///
 /// # Errors
-/// What is wrong with the weights, and as [`Realism::compare`].
+/// Those of reading the weights, and as [`Realism::compare`].
 pub fn realism<B: VolumeOps>(
     choice: &ExtractorChoice,
     synthetic: &[Volume],

@@ -1,4 +1,4 @@
-//! Raw data becomes a volume, by a classical method or by a network.
+//! Reconstruction of raw data, by a classical method or by a network.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,6 @@ use crate::acquisition::image::Part;
 use crate::acquisition::operators::sampled::Sampled;
 use crate::acquisition::sampling::{Axis as SamplingAxis, Left};
 use crate::acquisition::{Complex32, LinearOperator};
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::evaluate::{Plan, Profile, Scores, score};
 use crate::heads;
@@ -43,29 +42,29 @@ const BRIGHT: f64 = 0.99;
 /// Slices that the anatomy of a brain is looked for in, at least.
 const SLICES_MIN: usize = 16;
 
-/// Raw data, and how an image is made of it.
+/// Raw data, and the settings of its reconstruction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The raw data: fastMRI or ISMRMRD (.h5), BART's .cfl with its .hdr, or .npy.
     pub input: PathBuf,
-    /// The image, .nii or .nii.gz.
+    /// The file of the image, .nii or .nii.gz.
     pub output: PathBuf,
-    /// What the file leaves open.
+    /// Options for what the file does not say.
     pub raw: RawOptions,
-    /// Keep only the samples of this mask (.png, .tif, .npy, .mat).
+    /// A mask (.png, .tif, .npy, .mat) outside of which samples are left out.
     pub mask: Option<PathBuf>,
-    /// The record of how the head moved, for zero-filled, SENSE, total variation and a network.
+    /// The record of the head's motion, for zero-filled, SENSE, total variation and a network.
     pub shots: Option<PathBuf>,
-    /// Where coil sensitivities come from.
+    /// The source of coil sensitivities.
     pub maps: Maps,
-    /// Whether noise is made white first, where there is a noise scan.
+    /// Whether the coils are prewhitened, where there is a noise scan.
     pub whiten: bool,
-    /// Virtual coils to compress to.
+    /// Virtual coils to compress to; `None` for no compression.
     pub compress: Option<Keep>,
-    /// How.
+    /// The method.
     pub method: Method,
-    /// What of the complex image is kept.
+    /// The part of the complex image that is written.
     pub part: Part,
 }
 
@@ -102,41 +101,42 @@ impl Writes for Options {
     }
 }
 
-/// Where coil sensitivities come from.
+/// The source of coil sensitivities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Maps {
-    /// From nowhere for zero-filled and GRAPPA, by ESPIRiT for the others.
+    /// None for zero-filled and GRAPPA, ESPIRiT for the others.
     Auto(EspiritOptions),
-    /// From nowhere: coil images are combined by their root sum of squares.
+    /// No maps: coil images are combined by their root sum of squares.
     None,
-    /// By ESPIRiT.
+    /// ESPIRiT on the calibration region.
     Espirit(EspiritOptions),
-    /// From a file (.cfl, .npy) of the k-space's shape.
+    /// A file (.cfl, .npy) with maps of the k-space's shape.
     File(PathBuf),
 }
 
-/// How an image is made.
+/// The method of reconstruction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Method {
-    /// By a classical method.
+    /// A classical method.
     Classical(recon::Method),
-    /// By a network that was trained for it.
+    /// A trained network.
     Network(Network),
 }
 
-/// A network that reconstructs, and how far it is trusted.
+/// A network for reconstruction, and its data consistency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
-    /// One inside the program by its name, a checkpoint or weights file, or a run's folder.
+    /// Name of a network inside the program, a checkpoint or weights file, or a run's folder.
     pub weights: String,
     /// Weight of data consistency of its image, from 0 to 1; see [`super::restore::Options::consistency`].
     pub consistency: f64,
-    /// Whether the brain's volumes are compared in the baseline and in the result, of 16 slices or more.
+    /// Whether the brain's volumes in the baseline and in the result are compared, for 16 slices or more.
     pub anatomy: bool,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: Device,
 }
 
@@ -146,27 +146,27 @@ impl Default for Network {
     }
 }
 
-/// An image, and what is known of it.
+/// A reconstructed image with its figures.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The image on its own grid; its provenance has the steps that made it.
+    /// The image on its own grid; its provenance has the steps of the reconstruction.
     pub volume: Volume,
-    /// ‖Ax − y‖ / ‖y‖ over the samples, where it is known.
+    /// ‖Ax − y‖ / ‖y‖ over the samples; see [`recon::Reconstructed::data_residual`].
     pub data_residual: Option<f64>,
-    /// How near it comes to the file's own image, if there is one; or why they cannot be compared.
+    /// Scores against the reference image of the file, or the error of the comparison; `None` without a reference.
     pub scores: Option<Result<Scores>>,
-    /// What a network's image rests on.
+    /// Figures of a network's image.
     pub network: Option<OfNetwork>,
-    /// The files that were written, all on one grid: the image is the last.
+    /// The written files, all on one grid; the image is the last.
     pub files: Vec<PathBuf>,
 }
 
-/// What a network's image rests on.
+/// Figures of a network's image.
 #[derive(Clone, Debug)]
 pub struct OfNetwork {
-    /// As [`Outcome::data_residual`], of the classical baseline.
+    /// ‖Ax − y‖ / ‖y‖ over the samples, of the classical baseline.
     pub baseline_residual: f64,
-    /// Norm of what the measurement does not determine, as a part of the image's.
+    /// Norm of the null-space component divided by that of the image.
     pub null_space_share: f64,
     /// How noisy the baseline and the result are; none of an image of phase.
     pub noise: Option<Noise>,
@@ -201,11 +201,12 @@ impl Noise {
     }
 }
 
-/// Raw data → image → volume → file and record; beside a network's image lie the baseline that it started from (a classical method's
-/// image, see [`crate::heads`]) and its null-space component.
+/// Raw data → image → volume → file and record; for a network also its initial estimate (a classical method's image,
+/// see [`crate::heads`]) and the null-space component, beside the image.
 ///
 /// # Errors
-/// What is wrong with the files or the device, or what the method cannot do with them.
+/// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] for options, and data that the method cannot
+/// reconstruct; [`Error::Device`]; [`Error::Cancelled`].
 pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     let Options { input, output, raw, mask, shots, method, part, .. } = options;
     let mut kspace = raw::read(input, raw)?;
@@ -215,11 +216,11 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     let reference = kspace.reference.clone();
     progress.tell(Event::Note(&in_a_line(input, &kspace)));
     progress.check()?;
-    let in_input = |error| in_file(error, input);
+    let in_input = |error: Error| error.in_file(input);
     let mut measurement = Measurement::new(kspace, &coils(options)?).map_err(in_input)?;
     if let Some(path) = shots {
         let motion = Records::motion(path)?;
-        let shots = motion.shots(measurement.grid()).map_err(|error| in_file(error, path))?;
+        let shots = motion.shots(measurement.grid()).map_err(|error| error.in_file(path))?;
         measurement = measurement.moved(shots);
     }
     progress.check()?;

@@ -1,4 +1,4 @@
-//! What a record beside a volume says of how it was degraded.
+//! Records of degradations beside a volume.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ pub struct Records {
 }
 
 impl Records {
-    /// Those of a JSON file.
+    /// Reads the records of a JSON file.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::File`].
+    /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is no such record.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, "read the record")?;
         serde_json::from_str(&text).map_err(|error| {
@@ -28,10 +28,10 @@ impl Records {
         })
     }
 
-    /// The motion of the record in `path`, which holds one.
+    /// The only motion of the records in `path`.
     ///
     /// # Errors
-    /// As [`Self::read`]; also where it holds none or several.
+    /// As [`Self::read`], and [`Error::File`] without a motion or with several.
     pub fn motion(path: &Path) -> Result<Motion> {
         let mut motions: Vec<Motion> = Self::read(path)?
             .records

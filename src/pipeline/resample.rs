@@ -1,4 +1,4 @@
-//! A scan on another grid.
+//! Resampling of a scan to another grid.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,6 @@ use super::folder::OfScan;
 use super::memory;
 use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, ReadOptions, WriteOptions};
 use crate::volume::Volume;
@@ -17,19 +16,19 @@ use crate::volume::resample::{Grid, Interpolation, resample_with};
 /// Bytes that resampling takes at its peak for each voxel of source or result: source, a blurred copy and result.
 const BYTES_PER_VOXEL: u64 = 12;
 
-/// A scan, and the grid that it is brought to.
+/// A scan, and the grid that it is resampled to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The scan.
     pub input: PathBuf,
-    /// The same on another grid, .nii or .nii.gz.
+    /// The file of the resampled scan, .nii or .nii.gz.
     pub output: PathBuf,
-    /// Which grid.
+    /// The grid.
     pub onto: Onto,
-    /// How values between voxels are made.
+    /// The interpolation between voxels.
     pub interpolation: Interpolation,
-    /// How both scans are read.
+    /// Options for reading both scans.
     pub read: ReadOptions,
 }
 
@@ -37,9 +36,9 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Onto {
-    /// That of another scan, in the same world.
+    /// The grid of another scan, in the same world.
     Like(PathBuf),
-    /// The scan's field of view with voxels of this size along its axes (i, j, k); at right angles, if they were not.
+    /// The scan's field of view with voxels of this size along its axes (i, j, k), which become orthogonal.
     SpacingMm([f64; 3]),
 }
 
@@ -65,10 +64,11 @@ impl OfScan for Options {
     }
 }
 
-/// Scan → grid → scan. Beyond the field of view lies air: the least value.
+/// Scan → grid → scan. Voxels beyond the field of view get the least value of the scan.
 ///
 /// # Errors
-/// What is wrong with the files or the sizes; [`Error::Value`] for what needs more memory than there is.
+/// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] for sizes that are not above zero, and grids that
+/// need more than the free memory; [`Error::Cancelled`].
 pub fn resample(options: &Options, progress: &Progress) -> Result<Volume> {
     let Options { input, output, onto, interpolation, read } = options;
     let scan = nifti::read_with(input, read)?;
@@ -85,7 +85,7 @@ pub fn resample(options: &Options, progress: &Progress) -> Result<Volume> {
     let voxels = |dims: [usize; 3]| dims.iter().fold(1u64, |product, &n| product.saturating_mul(n as u64));
     let bytes = voxels(grid.dims).max(voxels(scan.dims())).saturating_mul(BYTES_PER_VOXEL);
     memory::check(bytes, &format!("{:?} voxels", grid.dims), "choose larger voxels")
-        .map_err(|e| in_file(e, input))?;
+        .map_err(|e| e.in_file(input))?;
     progress.check()?;
     let air = scan.data.iter().copied().fold(f32::INFINITY, f32::min);
     let resampled = resample_with(&scan, &grid, *interpolation, air);

@@ -1,4 +1,4 @@
-//! Restoration by a head: a scan and trained weights become a restored image, with baseline, null-space component and record.
+//! Restoration of a scan by a trained network: the image, with baseline, null-space component and record.
 
 use std::path::{Path, PathBuf};
 
@@ -32,31 +32,30 @@ const ROUNDING: f32 = 1e-6;
 /// Regions whose change is told.
 const TOLD: [&str; 4] = ["brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter"];
 
-/// A scan, what is wrong with it, and how it is restored.
+/// A scan, the restoration problem, and the settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The scan.
     pub input: PathBuf,
-    /// The restored image, .nii or .nii.gz.
+    /// The file of the restored image, .nii or .nii.gz.
     pub output: PathBuf,
-    /// What is to be restored.
+    /// The problem of restoration.
     pub problem: Problem,
-    /// The network: one inside the program by its name, a checkpoint or weights file, or a run's folder; by default the one of
-    /// the problem inside the program.
+    /// Name of a network inside the program, a checkpoint or weights file, or a run's folder; `None` for the problem's
+    /// network inside the program.
     pub weights: Option<String>,
-    /// Whether the network sees the scan's own voxels, whatever size it learned on; see [`Restorer::keeping_spacing`].
+    /// Whether the network is applied at the scan's voxel size rather than its own; see [`Restorer::keeping_spacing`].
     pub keep_spacing: bool,
-    /// The scan whose grid the result is brought to; by default that of the problem.
+    /// The scan whose grid the result is resampled to; `None` for the grid of the problem.
     pub like: Option<PathBuf>,
-    /// Weight of data consistency, from 0 to 1: v/(1 + v), where v samples of the measurement weigh as much
-    /// as one of the network.
+    /// Weight of data consistency, from 0 to 1: v/(1 + v) counts the measurement v times and the network's output once.
     pub consistency: f64,
     /// Whether the brain's volumes are compared before and after.
     pub anatomy: bool,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: Device,
-    /// How scan and mask are read.
+    /// Options for reading scan and mask.
     pub read: ReadOptions,
 }
 
@@ -77,32 +76,34 @@ impl Default for Options {
     }
 }
 
-/// What is to be restored. A mask is a file, or the one of the scan's name in a folder; or for [`Restorer::restore`] a [`Volume`].
+/// The problem of restoration. A mask is a file, or a folder with a file of the scan's name; for [`Restorer::restore`]
+/// a [`Volume`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Problem<M = PathBuf> {
-    /// A finer grid: so many times finer along the scan's axes (i, j, k).
+    /// A grid this many times finer along the scan's axes (i, j, k).
     Superres([usize; 3]),
     /// Missing voxels: those that are not zero in this mask, on the scan's grid.
     Inpaint(M),
-    /// A head that moved while it was measured.
+    /// Correction of the head's motion during the measurement.
     Motion,
     /// Another contrast.
     Translate {
-        /// Whether by the second network of a run that learned without pairs.
+        /// Whether to use the second network of a run that was trained without pairs.
         backward: bool,
     },
     /// The same brain some years later.
     Progress {
-        /// Years from the scan on.
+        /// Years after the scan.
         years: f64,
-        /// The group of people, of those that the network was trained for; the first without one.
+        /// The group of people, of those that the network was trained for; `None` for the first.
         group: Option<String>,
     },
 }
 
 impl<M> Problem<M> {
-    /// Name of the head, which is also that of its weights inside the program.
+    /// Name of the head and of its weights inside the program.
     pub fn head(&self) -> &'static str {
         match self {
             Self::Superres(_) => restorer::SUPERRES,
@@ -113,7 +114,7 @@ impl<M> Problem<M> {
         }
     }
 
-    /// The same with what `read` makes of its mask.
+    /// The problem with its mask replaced by `read(mask)`.
     ///
     /// # Errors
     /// Those of `read`.
@@ -205,20 +206,21 @@ fn joined(factor: [usize; 3]) -> String {
     factor.map(|n| n.to_string()).join(",")
 }
 
-/// What is known of a result.
+/// Figures of a result.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Norm of what the measurement does not determine, as a part of the image's.
+    /// Norm of the null-space component divided by that of the image.
     pub null_space_share: f64,
-    /// Relative residuals of the data: of the classical baseline, of what the network or generator made, and of the result.
+    /// ‖A·x − y‖ / ‖y‖ of the classical baseline, of the output of network or generator, and of the result; `None`
+    /// without a measurement.
     pub residuals: Option<[f64; 3]>,
-    /// What made it, in a word.
+    /// What made the result: `network` or `generator`.
     pub maker: String,
-    /// The brain's volumes before and after, where they were measured.
+    /// The brain's volumes before and after; empty if they were not measured.
     pub changes: Vec<Change>,
-    /// Voxels along (i, j, k).
+    /// Number of voxels along (i, j, k).
     pub dims: [usize; 3],
-    /// Their size.
+    /// Voxel size along (i, j, k) in millimetres.
     pub spacing_mm: [f64; 3],
 }
 
@@ -227,9 +229,9 @@ pub struct Outcome {
 pub struct Change {
     /// The region.
     pub region: &'static str,
-    /// In the baseline.
+    /// Its volume in the baseline in ml.
     pub baseline_ml: f64,
-    /// In the result.
+    /// Its volume in the result in ml.
     pub restored_ml: f64,
 }
 
@@ -258,7 +260,8 @@ pub(super) fn restored_files<'a>(read: impl Iterator<Item = &'a PathBuf>, output
 /// Scan → case → network → image, with the classical baseline, the null-space component and a record.
 ///
 /// # Errors
-/// What is wrong with the scan, the weights, the device or the disk.
+/// [`Error::Io`] or [`Error::File`] for scan, mask, weights and outputs; as [`Restorer::restore`]; [`Error::Device`];
+/// [`Error::Cancelled`].
 pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     let Options { input, output, problem, weights, keep_spacing, like, consistency, anatomy, device, read } =
         options;
@@ -330,7 +333,7 @@ impl Scan {
         from_ras(volume, &self.original)
     }
 
-    /// The same of a difference of images, which has no offset.
+    /// As [`Self::back`] for a difference of images: the scale of intensities is undone, not the offset.
     pub fn back_difference(&self, image: Array4<f32>, grid: &Grid) -> Volume {
         let scale = self.intensity.scale as f32;
         let provenance = self.volume.provenance.clone();
@@ -355,14 +358,14 @@ pub(super) struct Found<'a> {
     /// What that is in a word, as a key of the record.
     pub maker: &'a str,
     pub restored: Restoration,
-    /// Whether the image shows what was never scanned.
+    /// Whether the image shows anatomy that was not scanned.
     pub synthetic: bool,
     /// What else goes into the record.
     pub details: Value,
 }
 
-/// Writes OUT, with the classical baseline, the null-space component and a record, with the brain's volumes before and after where a
-/// device to measure them on is given.
+/// Writes OUT, with the classical baseline, the null-space component and a record, with the brain's volumes before and
+/// after where a device to measure them on is given.
 pub(super) fn write(
     found: Found,
     output: &Path,
@@ -438,7 +441,7 @@ pub(super) fn anatomy(baseline: &Volume, restored: &Volume, device: Device) -> R
     Ok((changes, json!({ "Segmenter": segmenter.name, "Volumes": told })))
 }
 
-/// The file of this kind beside `output`: `scan.nii.gz` → `scan_baseline.nii.gz`.
+/// The name of the image of `kind` beside `output`: `scan.nii.gz` → `scan_baseline.nii.gz`.
 pub fn beside(output: &Path, kind: &str) -> PathBuf {
     let ending = Some(sidecar::stem(output).1).filter(|ending| !ending.is_empty());
     sidecar::beside(output, &format!("_{kind}{}", ending.unwrap_or(".nii.gz")))

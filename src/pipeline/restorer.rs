@@ -1,4 +1,4 @@
-//! A trained head, on any device.
+//! A trained restoration network on any device.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use ndarray::{Array4, Axis, Zip, s};
 use super::device::{Device, on_device};
 use super::memory;
 use super::restore::{Problem, Scan, along_ras, known, oriented, turned};
-use crate::config::{RestorationRecipe, in_file};
+use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
 use crate::heads::{self, Case, Restored, blocks, finer_grid};
 use crate::pretrained::{ImageSpace, TrainedRestorer};
@@ -16,14 +16,15 @@ use crate::volume::orientation::from_ras;
 use crate::volume::outliers::without_outliers;
 use crate::volume::resample::{Grid, Interpolation, resample, resample_with};
 
-/// Bytes that a restoration takes at its peak for each voxel of its result: 50 were measured at 192³ (superres by 2), and a margin.
+/// Bytes that a restoration takes at its peak for each voxel of its result: 50 were measured at 192³ (superres by 2),
+/// and a margin.
 const BYTES_PER_VOXEL: u64 = 60;
 /// The part of a voxel that must be missing on the scan's grid for it to count as missing on the network's.
 const MISSING_SHARE: f32 = 0.01;
 
-/// A trained head: opened once, it restores any number of volumes.
+/// A trained restoration network: opened once, it restores any number of volumes.
 pub struct Restorer {
-    /// Which network it is, with the SHA-256 of its weights.
+    /// The network's name with the SHA-256 of its weights.
     pub name: String,
     weights: String,
     recipe: RestorationRecipe,
@@ -35,34 +36,35 @@ pub struct Restorer {
 /// A network's restoration of a case with this weight of data consistency.
 type Restore = dyn Fn(&Case, f64) -> Result<Restored> + Send;
 
-/// A restored image and what it rests on, in the values and along the axes of the scan.
+/// A restored image with baseline and null-space component, in the intensities and along the axes of the scan.
 #[derive(Clone, Debug)]
 pub struct Restoration {
     /// The image.
     pub image: Volume,
     /// The classical baseline.
     pub baseline: Volume,
-    /// The null-space component of the image; without a measurement, its change from the baseline.
+    /// The null-space component of the image; without a measurement, its difference from the baseline.
     pub null_space: Volume,
-    /// Its norm, as a part of the image's.
+    /// Norm of the null-space component divided by that of the image.
     pub null_space_share: f64,
-    /// Relative residuals of the data: of the baseline, of what the network or generator made, and of the image.
+    /// ‖A·x − y‖ / ‖y‖ of the baseline, of the output of network or generator, and of the image; `None` without a
+    /// measurement.
     pub residuals: Option<[f64; 3]>,
 }
 
 impl Restorer {
-    /// Opens a network: one inside the program by its name, a checkpoint or weights file, or a run's folder.
+    /// Opens a network: the name of one inside the program, a checkpoint or weights file, or a run's folder.
     ///
     /// # Errors
-    /// What is wrong with weights or device.
+    /// [`Error::Io`], [`Error::File`] or [`Error::Value`] for the weights; [`Error::Device`].
     pub fn open(weights: &str, device: Device) -> Result<Self> {
         Self::direction(weights, false, device)
     }
 
-    /// The network of the way back of a run of translation without pairs.
+    /// Opens the second network of a run of translation without pairs, which translates back.
     ///
     /// # Errors
-    /// As [`Self::open`]; also for weights that have none.
+    /// As [`Self::open`], and for weights without a second network.
     pub fn open_backward(weights: &str, device: Device) -> Result<Self> {
         Self::direction(weights, true, device)
     }
@@ -79,21 +81,22 @@ impl Restorer {
         })
     }
 
-    /// The same, which shows the network the voxels of a scan as they are, or else as large as those that it learned on
-    /// ([`ImageSpace::other_spacing`]), as it does unless told otherwise.
+    /// This restorer with or without resampling of scans to the voxel size of the training
+    /// ([`ImageSpace::other_spacing`]); with it by default.
+    #[must_use]
     pub fn keeping_spacing(self, keeps_spacing: bool) -> Self {
         Self { keeps_spacing, ..self }
     }
 
     /// Restores a volume of one channel; `consistency` is as in [`super::restore::Options`].
     ///
-    /// What is no signal is filled first ([`crate::volume::outliers`]). If its voxels have another size than those that the network
-    /// learned on, they are resampled to it, and what the network makes is brought back to the scan's grid; super-resolution, whose
-    /// result must agree with the scan's voxels, refuses them. Voxels that in-painting is not asked for stay to the bit.
+    /// Voxels without signal are filled first ([`crate::volume::outliers`]). A scan of another voxel size than that of
+    /// the training is resampled to it, and the result back to the scan's grid; super-resolution, whose result must
+    /// agree with the scan's voxels, refuses it. In in-painting, voxels outside the mask stay the same to the bit.
     ///
     /// # Errors
-    /// What is wrong with the volume or its mask; [`Error::Value`] for a problem that the network was not trained for, and one that
-    /// needs more memory than there is.
+    /// [`Error::Value`] for a volume or a mask that does not fit, a problem that the network was not trained for, and
+    /// one that needs more than the free memory.
     pub fn restore(
         &self,
         volume: &Volume,
@@ -101,7 +104,7 @@ impl Restorer {
         consistency: f64,
     ) -> Result<Restoration> {
         let source = &volume.provenance.source;
-        let in_scan = |error| if source.is_empty() { error } else { in_file(error, Path::new(source)) };
+        let in_scan = |error: Error| if source.is_empty() { error } else { error.in_file(Path::new(source)) };
         let (ras, original) = oriented(volume.clone()).map_err(in_scan)?;
         let normalisation = &self.space.normalisation;
         let finer = match problem {
@@ -178,11 +181,11 @@ impl Restorer {
 
     /// The restoration of a scan as it is.
     fn of_scan(&self, scan: &Scan, problem: &Problem<Volume>, consistency: f64) -> Result<Restoration> {
-        let (case, order) = problem.case(scan, &self.recipe).map_err(|error| match error {
-            Error::Value { key, expected, found, advice } if !key.starts_with("--") => {
-                Error::value(format!("{key} for the weights {}", self.weights), expected, found, advice)
-            }
-            other => other,
+        let (case, order) = problem.case(scan, &self.recipe).map_err(|error| {
+            error.with_key(|key| match key.starts_with("--") {
+                true => key.to_string(),
+                false => format!("{key} for the weights {}", self.weights),
+            })
         })?;
         let Restored { image, null_space, residuals } = (self.restore)(&case, consistency)?;
         let upright =
@@ -229,8 +232,8 @@ impl Restoration {
         }
     }
 
-    /// The same on the grid of `scan`, from which it was resampled for the network. Where the network changes an image, its change is
-    /// what is brought back, so that the rest stays as sharp as it was.
+    /// The same on the grid of `scan`, from which it was resampled for the network. Where the network changes an image,
+    /// its change is what is brought back, so that the rest stays as sharp as it was.
     fn brought_back(self, scan: &Volume, problem: &Problem<Volume>) -> Self {
         let steps = self.image.provenance.clone();
         let mut back = self.on_grid(&Grid::of(scan));

@@ -1,4 +1,4 @@
-//! Predictions against their targets, in the definitions of a named project.
+//! Scores of predictions against their targets, in the definitions of a named project.
 
 use std::fs;
 use std::io::Write;
@@ -18,22 +18,22 @@ use crate::io::slices::Colour;
 use crate::io::{atomic_write, bids, slices};
 use crate::volume::{Volume, check_grids};
 
-/// What is scored, and how.
+/// The files and the plan of scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Targets, each with its prediction: files (.nii, .nii.gz, .hdr with .img, PNG, TIFF), or folders of files with the same
-    /// names.
+    /// Targets, each with its prediction: files (.nii, .nii.gz, .hdr with .img, PNG, TIFF), or folders of files with
+    /// the same names.
     pub pairs: Vec<[PathBuf; 2]>,
     /// A mask on the targets' grid, inside where it is not zero: one for all, or a folder with one for each name.
     pub mask: Option<PathBuf>,
-    /// Whose definitions, and which slices.
+    /// The measures, their definitions and slices.
     pub plan: Plan,
-    /// Compare voxel by voxel even if the headers say that the grids lie elsewhere.
+    /// Whether to compare voxel by voxel even if the affines differ.
     pub ignore_geometry: bool,
-    /// Multiply each prediction by the factor that brings it nearest to its target (least squares inside the mask).
+    /// Whether to multiply each prediction by the factor of least squared error to its target (inside the mask).
     pub match_scale: bool,
-    /// Where the numbers go, as JSON.
+    /// The JSON file for the scores.
     pub json: Option<PathBuf>,
     /// How volumes are read.
     pub read: ReadOptions,
@@ -66,9 +66,9 @@ impl Writes for Options {
 /// The scores of all pairs.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// Those of each.
+    /// The scores of each pair.
     pub pairs: Vec<Scored>,
-    /// Over the pairs, in the order of the first pair that has the measure.
+    /// The summaries over the pairs, in the order of the first pair that has the measure.
     pub summaries: Vec<Summary>,
     /// A line for each pair that could not be scored.
     pub failures: Vec<String>,
@@ -83,7 +83,7 @@ pub struct Scored {
     pub prediction: String,
     /// The mask's file.
     pub mask: Option<String>,
-    /// What the prediction was multiplied by, if its scale was matched.
+    /// The factor of the prediction, with [`Options::match_scale`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
     /// Its scores.
@@ -91,25 +91,27 @@ pub struct Scored {
     pub scores: Scores,
 }
 
-/// A measure over the pairs.
+/// Summary of a measure over the pairs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The measure.
     pub name: String,
     /// Its unit.
     pub unit: String,
-    /// Of the pairs that have it.
+    /// Mean over the pairs that have it.
     pub mean: f64,
-    /// n − 1; zero for one pair.
+    /// Standard deviation over the pairs that have it (n − 1); zero for one pair.
     pub standard_deviation: f64,
-    /// How many have it.
+    /// Number of pairs that have it.
     pub n: usize,
 }
 
-/// Pairs of files → volumes → scores → a document, if one is asked for. Every pair's scores are a note.
+/// Pairs of files → volumes → scores → JSON, with [`Options::json`]. Every pair's scores are reported as a note.
 ///
 /// # Errors
-/// Files that cannot be read or have no partner, grids that differ, and what [`evaluate::score()`] finds wrong.
+/// For a single pair, or the first that fails with `strict`: [`Error::Io`] or [`Error::File`] for files that cannot be
+/// read or have no partner, [`Error::Value`] for different grids and as [`evaluate::score()`]. [`Error::Io`] for the
+/// JSON file; [`Error::Cancelled`].
 pub fn score(options: &Options, progress: &Progress) -> Result<Found> {
     let Options { pairs, mask, plan, json, .. } = options;
     let of = pairs.iter().map(|[target, prediction]| paired(target, prediction, mask.as_deref()));
@@ -178,7 +180,8 @@ fn read(path: &Path, options: &ReadOptions) -> Result<Volume> {
     if slices::is_slice(path) { slices::read(path, Colour::Grey) } else { nifti::read_with(path, options) }
 }
 
-/// The factor s that makes |s·prediction − target| the least (in the mask): ⟨prediction, target⟩ / ⟨prediction, prediction⟩.
+/// The factor s that makes |s·prediction − target| the least (in the mask): ⟨prediction, target⟩ / ⟨prediction,
+/// prediction⟩.
 fn scale_to(target: &Volume, prediction: &Volume, mask: Option<&Volume>) -> f64 {
     let mask: Option<Vec<f32>> = mask.map(|mask| mask.data.iter().copied().collect());
     let inside = |at: usize| mask.as_ref().is_none_or(|mask| mask[at % mask.len()] != 0.0);
@@ -270,7 +273,7 @@ mod tests {
     fn the_scale_is_the_least_squares_one() {
         let of = |values: Vec<f32>| {
             let data = ndarray::Array4::from_shape_vec((1, 1, 1, 3), values).unwrap();
-            Volume::new(data, nalgebra::Matrix4::identity())
+            Volume::new(data, crate::volume::VoxelToWorld::identity())
         };
         let (target, prediction) = (of(vec![1.0, 2.0, 9.0]), of(vec![2.0, 4.0, 1.0]));
         assert!((scale_to(&target, &prediction, None) - 19.0 / 21.0).abs() < 1e-12);

@@ -1,10 +1,9 @@
-//! What finds the structures of a volume, on any device.
+//! A trained segmenter on any device.
 
 use std::path::Path;
 
 use super::device::{Device, on_device};
 use crate::anatomy::Segmentation;
-use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti::{self, ReadOptions};
 use crate::ops::VolumeOps;
@@ -13,13 +12,13 @@ use crate::volume::Volume;
 use crate::volume::orientation::to_ras;
 use crate::volume::resample::Interpolation;
 
-/// A segmenter, or what takes volumes for label maps.
+/// A trained segmenter, or a reader of label maps.
 pub struct Segmenter {
-    /// Which segmenter it is, with the SHA-256 of its weights; or that structures are read as labels.
+    /// The segmenter's name with the SHA-256 of its weights, or `label maps`.
     pub name: String,
-    /// Whether the scan itself moves the borders that it draws.
+    /// Whether its labels are refined by the scan ([`crate::segment::refine`]).
     pub refines: bool,
-    /// How volumes are brought to another grid before.
+    /// Interpolation for volumes that are resampled before the segmentation.
     pub interpolation: Interpolation,
     find: Find,
 }
@@ -28,10 +27,11 @@ pub struct Segmenter {
 type Find = Box<dyn Fn(&Volume) -> Result<Segmentation> + Send>;
 
 impl Segmenter {
-    /// The segmenter of this name or path; whether the scan itself moves the borders that it draws.
+    /// Opens the segmenter of this name or path; `refines` is whether its labels are refined by the scan.
     ///
     /// # Errors
-    /// What is wrong with weights or device.
+    /// [`Error::Io`](crate::error::Error::Io), [`Error::File`](crate::error::Error::File) or
+    /// [`Error::Value`](crate::error::Error::Value) for the weights; [`Error::Device`](crate::error::Error::Device).
     pub fn open(weights: &str, device: Device, refines: bool) -> Result<Self> {
         on_device!(device, |B, device| Ok(Self::with(
             segmenter::open::<B>(weights, &device)?.refining(refines),
@@ -39,18 +39,19 @@ impl Segmenter {
         )))
     }
 
-    /// The segmenter inside the program.
+    /// Opens the segmenter inside the program, with refinement.
     ///
     /// # Errors
-    /// What is wrong with the device.
+    /// As [`Segmenter::open`].
     pub fn embedded(device: Device) -> Result<Self> {
         Self::open(EMBEDDED, device, true)
     }
 
-    /// The segmenter inside the program for samples of a generator, which lie along the axes of their grids.
+    /// Opens the segmenter inside the program for samples of a generator, which are aligned with the axes of their
+    /// grids.
     ///
     /// # Errors
-    /// What is wrong with the device.
+    /// As [`Segmenter::open`].
     pub fn for_samples(device: Device) -> Result<Self> {
         on_device!(device, |B, device| Ok(Self::with(
             segmenter::open::<B>(EMBEDDED, &device)?.along_the_grid(),
@@ -58,7 +59,7 @@ impl Segmenter {
         )))
     }
 
-    /// What takes volumes for label maps with FreeSurfer's numbers.
+    /// A reader of label maps with FreeSurfer's numbers.
     pub fn of_labels() -> Self {
         Self {
             name: "label maps".into(),
@@ -80,14 +81,15 @@ impl Segmenter {
     /// The volume of a file, as it is stored, and its structures.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// As [`nifti::read_with`] and [`Segmenter::segment`]; the file is named.
     pub fn read(&self, path: &Path, read: &ReadOptions) -> Result<(Volume, Segmentation)> {
         let volume = nifti::read_with(path, read)?;
-        let segmentation = self.segment(&volume).map_err(|e| in_file(e, path))?;
+        let segmentation = self.segment(&volume).map_err(|e| e.in_file(path))?;
         Ok((volume, segmentation))
     }
 
-    /// The structures of a volume, on a RAS+ grid of the segmenter's own.
+    /// The structures of a volume, on a grid of 1 mm (see [`crate::segment::Segmenter::segment`]), for label maps on
+    /// the map's grid in RAS+.
     ///
     /// # Errors
     /// As [`crate::segment::Segmenter::segment`] and [`Segmentation::of_numbers`].

@@ -1,4 +1,4 @@
-//! The JSON record beside a NIfTI file: how it came to be.
+//! The JSON record (sidecar) beside a NIfTI file.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
 
-/// Writes the record of the NIfTI file `image` beside it. One that is there and that voxgan did not write, such as the sidecar of
-/// a scan in BIDS, is kept with `.orig` behind its name.
+/// Writes the record of the NIfTI file `image` beside it. An existing record of another program, such as the sidecar of
+/// a scan in BIDS, is renamed with `.orig` at the end.
 ///
 /// # Errors
-/// As [`atomic_write`]; [`Error::Io`] where the other record cannot be kept.
+/// As [`atomic_write`], and [`Error::Io`] where the other record cannot be renamed.
 pub fn write(image: &Path, record: &Value) -> Result<()> {
     write_record(&path(image), record)
 }
@@ -38,7 +38,7 @@ pub fn write_record(path: &Path, record: &Value) -> Result<()> {
     atomic_write(path, |file| writeln!(file, "{record:#}"))
 }
 
-/// Whether there is something at `path` that is no record of voxgan.
+/// Whether `path` exists and is no record of voxgan.
 pub fn is_foreign(path: &Path) -> bool {
     if !path.exists() {
         return false;
@@ -59,24 +59,24 @@ pub fn joined(mut record: Value, other: Value) -> Value {
     record
 }
 
-/// What made a file, as BIDS has it.
+/// The `GeneratedBy` entry of BIDS.
 pub fn generated_by() -> Value {
     json!({ "GeneratedBy": [{ "Name": "voxgan", "Version": env!("CARGO_PKG_VERSION") }] })
 }
 
-/// Its name: that of the image with `.json` for `.nii` or `.nii.gz`.
+/// The name of an image's record: `.json` in place of `.nii` or `.nii.gz`.
 pub fn path(image: &Path) -> PathBuf {
     beside(image, ".json")
 }
 
-/// The file beside `image` whose name ends in `ending` instead of `.nii` or `.nii.gz`.
+/// The name of a file beside `image`, with `ending` in place of `.nii` or `.nii.gz`.
 pub fn beside(image: &Path, ending: &str) -> PathBuf {
     let mut name = stem(image).0.into_os_string();
     name.push(ending);
     name.into()
 }
 
-/// `image` without its ending, and that: `.nii`, `.nii.gz` or nothing.
+/// `image` without its extension, and the extension: `.nii`, `.nii.gz` or empty.
 pub fn stem(image: &Path) -> (PathBuf, &'static str) {
     let ends = |path: &Path, extension: &str| path.extension().is_some_and(|it| it == extension);
     let plain = if ends(image, "gz") { image.with_extension("") } else { image.to_path_buf() };

@@ -1,4 +1,4 @@
-//! Volumes as a scanner would have spoilt them.
+//! Degradation of volumes.
 
 use std::path::{Path, PathBuf};
 
@@ -19,21 +19,21 @@ use crate::simulate::degrade::{
 use crate::text::read_text;
 use crate::volume::Volume;
 
-/// A volume, and what is done to it.
+/// A volume, its degradations and the outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The volume.
     pub input: PathBuf,
-    /// The degraded volume, .nii or .nii.gz; its record goes beside it, .json.
+    /// The file of the degraded volume, .nii or .nii.gz; its record is written beside it, .json.
     pub output: PathBuf,
-    /// What is done, one after the other.
+    /// The degradations, applied one after the other.
     pub cascade: Vec<Degradation>,
-    /// Where random draws start.
+    /// Seed of random draws.
     pub seed: u64,
-    /// Where the samples of a head that moved go, .npy with DC in the middle; of a cascade that begins with motion.
+    /// The .npy file for the samples of a cascade that begins with motion, with DC in the middle.
     pub kspace: Option<PathBuf>,
-    /// How the volume is read.
+    /// Options for reading the volume.
     pub read: ReadOptions,
 }
 
@@ -71,7 +71,8 @@ impl Writes for Replayed {
 /// Volume → degradations → volume and record.
 ///
 /// # Errors
-/// What is wrong with the files or the ranges; see [`degrade::simulate`].
+/// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] for `kspace` without motion as the first
+/// degradation, and as [`degrade::simulate`]; [`Error::Cancelled`].
 pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
     let Options { input, output, cascade, seed, kspace, read } = options;
     if let (Some(path), false) = (kspace, matches!(cascade.first(), Some(Degradation::Motion(_)))) {
@@ -94,7 +95,7 @@ pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
 /// Does to a volume what the record of another says, and writes it with a record of its own.
 ///
 /// # Errors
-/// What is wrong with the files; see [`degrade::replay`].
+/// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] as [`degrade::replay`].
 pub fn replay(Replayed { record, input, output, read }: &Replayed, progress: &Progress) -> Result<Simulated> {
     let Records { records } = Records::read(record)?;
     let volume = degrade::replay(&nifti::read_with(input, read)?, &records)?;
@@ -104,10 +105,10 @@ pub fn replay(Replayed { record, input, output, read }: &Replayed, progress: &Pr
     Ok(simulated)
 }
 
-/// k-space measured only at the places of the mask in a file (.npy, .mat, .png, .tif).
+/// Undersampling by the mask in a file (.npy, .mat, .png, .tif).
 ///
 /// # Errors
-/// What is wrong with the file.
+/// As [`masks::read`].
 pub fn undersampling(mask: &Path, component: Component) -> Result<Degradation> {
     let sampling = Sampling::Mask(MaskRuns::from(&masks::read(mask)?.sampled));
     Ok(Degradation::Undersampling(RandomUndersampling { sampling, seed: None, component }))
@@ -116,7 +117,7 @@ pub fn undersampling(mask: &Path, component: Component) -> Result<Degradation> {
 /// The degradations of a recipe: a TOML file with a table `[[degradation]]` for each, its `kind` and ranges.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::File`].
+/// [`Error::Io`] if it cannot be read; [`Error::File`] if it is no such recipe.
 pub fn recipe(path: &Path) -> Result<Vec<Degradation>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! A scan without its skull.
+//! Skull stripping.
 
 use std::path::{Path, PathBuf};
 
@@ -12,25 +12,24 @@ use super::segmenter::Segmenter;
 use crate::anatomy::Region;
 use crate::anatomy::brain::brain_mask;
 use crate::anatomy::shape::whole;
-use crate::config::in_file;
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, DataType, ReadOptions, WriteOptions};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
-/// Where a scan goes without its skull, and what is kept.
+/// A scan, the outputs, and the region that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The scan.
     pub input: PathBuf,
-    /// The brain alone, .nii or .nii.gz.
+    /// The file of the skull-stripped scan, .nii or .nii.gz.
     pub output: PathBuf,
-    /// Where the mask goes, if anywhere.
+    /// The file for the mask.
     pub mask: Option<PathBuf>,
     /// Whether the fluid around the brain is kept.
     pub csf: bool,
-    /// How the scan is read.
+    /// Options for reading the scan.
     pub read: ReadOptions,
 }
 
@@ -49,12 +48,12 @@ impl OfScan for Options {
 /// Scan → structures → mask → scan.
 ///
 /// # Errors
-/// What is wrong with the files or the disk; a scan without a brain.
+/// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] as [`stripped`].
 pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<()> {
     let name = if options.csf { "intracranial" } else { "brain" };
     let region = Region::named(name).expect("a region of the table");
     let scan = nifti::read_with(&options.input, &options.read)?;
-    let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| in_file(e, &options.input))?;
+    let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| e.in_file(&options.input))?;
     let written = |path: &Path, volume: &Volume, options: &WriteOptions| {
         nifti::write(path, volume, options)?;
         progress.tell(Event::Wrote(path));
@@ -75,7 +74,7 @@ pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
 /// `scan` with zero outside the mask `[D, H, W]` of a region of its structures ([`brain_mask`]), and that mask.
 ///
 /// # Errors
-/// What the segmenter finds wrong, and a scan without the region.
+/// As [`Segmenter::segment`], and [`Error::Value`] for a scan without the region.
 pub fn stripped(mut scan: Volume, segmenter: &Segmenter, region: &Region) -> Result<(Volume, Array3<bool>)> {
     let found = segmenter.segment(&scan)?;
     let mask = brain_mask(&found, region).mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));

@@ -1,4 +1,4 @@
-//! A recipe and its data become a run.
+//! Training by a recipe.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device::{Device, on_device};
 use super::progress::{Event, Progress};
-use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe, in_file};
+use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
 use crate::error::{Error, Result};
 use crate::io::bids;
 use crate::io::dataset::{Dataset, manifest};
@@ -27,33 +27,33 @@ use crate::volume::outliers::without_outliers;
 /// The fewest people to validate on.
 const VALIDATED_MIN: usize = 4;
 
-/// What is trained, of what, and where the run lies.
+/// The recipe, the data and the run's folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The recipe: a .toml file, or one inside the program by its name.
     pub recipe: String,
-    /// A prepared dataset; for a segmenter, translation and progression, a folder of whole-head label maps; to translate without
-    /// pairs either, a dataset together with `other`.
+    /// A prepared dataset; for a segmenter, translation and progression, a folder of whole-head label maps; for
+    /// translation without pairs either, a dataset together with `other`.
     pub data: PathBuf,
-    /// The dataset of the other contrast, to learn translation without pairs from two datasets.
+    /// The dataset of the other contrast, for translation without pairs.
     pub other: Option<PathBuf>,
-    /// For a segmenter, real scans to learn from beside the label maps.
+    /// For a segmenter, real scans to train on beside the label maps.
     pub scans: Option<Scans>,
-    /// For a generator or a segmenter, the weights to start from: a run, a checkpoint or exported weights; for a generator also a
-    /// name inside the program.
+    /// For a generator or a segmenter, the weights to start from: a run, a checkpoint or exported weights; for a
+    /// generator also a name inside the program.
     pub from: Option<PathBuf>,
     /// For a generator, a dataset of people who are not in `data`, to validate on.
     pub validation: Option<PathBuf>,
-    /// The run's folder; a run that is there is resumed.
+    /// The run's folder; an existing run is resumed.
     pub out: PathBuf,
     /// For a generator, thousands of volumes to train for instead of the recipe's.
     pub total_kimg: Option<f64>,
     /// The run's seed instead of the recipe's.
     pub seed: Option<u64>,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: Device,
-    /// How label maps and scans are read.
+    /// Options for reading label maps and scans.
     pub read: ReadOptions,
 }
 
@@ -67,7 +67,7 @@ pub struct Scans {
     pub labels: PathBuf,
 }
 
-/// A run whose recipe and data are open and fit each other.
+/// An opened run: recipe and data that fit each other.
 #[derive(Debug)]
 pub struct Training {
     options: Options,
@@ -96,66 +96,67 @@ enum Inputs {
     Head { recipe: Box<RestorationRecipe>, maps: Vec<LabelMap>, datasets: Vec<Dataset> },
 }
 
-/// What a run will be.
+/// The plan of a run.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Plan {
-    /// Of a generator.
+    /// The training of a generator.
     Generator {
         /// The resolved recipe.
         recipe: Box<Recipe>,
-        /// Parameters, steps and memory.
+        /// Numbers of parameters and steps, and memory.
         estimate: Estimate,
-        /// Size of a voxel along (i, j, k).
+        /// Voxel size along (i, j, k) in millimetres.
         spacing_mm: [f64; 3],
-        /// What is taken of other weights, line by line.
+        /// The parts of other weights that are transferred, a line each.
         taken: Vec<String>,
-        /// Volumes of the training set.
+        /// Number of volumes of the training set.
         volumes: usize,
-        /// Volumes to validate on.
+        /// Number of volumes of the validation set.
         validated: Option<usize>,
     },
-    /// Of a segmenter.
+    /// The training of a segmenter.
     Segmenter {
         /// The recipe.
         recipe: Box<SegmentationRecipe>,
-        /// Label maps.
+        /// Number of label maps.
         maps: usize,
-        /// Real scans with label maps.
+        /// Number of real scans with label maps.
         scans: usize,
     },
-    /// Of a head.
+    /// The training of a restoration head.
     Head {
         /// The recipe.
         recipe: Box<RestorationRecipe>,
-        /// Label maps; none where it learns from datasets.
+        /// Number of label maps; zero for training on datasets.
         maps: usize,
-        /// Volumes of each dataset.
+        /// Number of volumes of each dataset.
         volumes: Vec<usize>,
     },
 }
 
-/// How long a run will take.
+/// The duration of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trial {
-    /// Steps in all.
+    /// Number of steps.
     pub steps: u64,
-    /// Mean over the steps; pictures, validation and checkpoints come on top.
+    /// Mean seconds of a step, without pictures, validation and checkpoints.
     pub seconds_per_step: f64,
 }
 
 /// Steps of a trial.
 const TRIED: usize = 3;
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
-    /// Whether all steps are done; else it was cancelled, and the same options go on from there.
+    /// Whether all steps are done; otherwise it was cancelled, and the same options resume it.
     pub complete: bool,
     /// The latest checkpoint.
     pub checkpoint: Option<PathBuf>,
 }
 
-/// Recipe and data → run, from its latest checkpoint if there is one. Cancelled, it finishes its step and saves.
+/// Recipe and data → run, from its latest checkpoint if there is one. When cancelled, it finishes its step and saves.
 ///
 /// # Errors
 /// Those of [`Training::open`] and [`Training::run`].
@@ -167,7 +168,8 @@ impl Training {
     /// Opens recipe and data.
     ///
     /// # Errors
-    /// What is wrong with them; [`Error::Value`] for an option that the recipe's kind does not take.
+    /// [`Error::Io`] or [`Error::File`] for recipe, data and weights; [`Error::Value`] for data that does not fit the
+    /// recipe, and an option that the recipe's kind does not have.
     pub fn open(options: Options) -> Result<Self> {
         let recipe = AnyRecipe::open(&options.recipe)?;
         let unpaired = matches!(&recipe, AnyRecipe::Head(recipe) if recipe.unpaired.is_some());
@@ -188,10 +190,10 @@ impl Training {
         Ok(Self { options, inputs })
     }
 
-    /// What the run will be.
+    /// The plan of the run.
     ///
     /// # Errors
-    /// What is wrong with the device.
+    /// [`Error::Device`].
     pub fn plan(&self) -> Result<Plan> {
         Ok(match &self.inputs {
             Inputs::Generator { recipe, reals, validation, taken, .. } => Plan::Generator {
@@ -213,8 +215,8 @@ impl Training {
         })
     }
 
-    /// How long the run will take, from a few steps into a folder that is thrown away. The first step of a generator has all
-    /// regularisations, which come back every few steps; that of others is slower than those that follow and does not count.
+    /// The duration of the run, from a few steps in a temporary folder. A generator's first step has all regularisers,
+    /// which recur every few steps; the first step of others is slower than the following ones and is not counted.
     ///
     /// # Errors
     /// As [`Training::run`].
@@ -253,11 +255,12 @@ impl Training {
         Ok(Trial { steps: total.get(), seconds_per_step })
     }
 
-    /// Trains from the run's latest checkpoint, if there is one. Cancelled, it finishes the step and saves.
+    /// Trains from the run's latest checkpoint, if there is one. When cancelled, it finishes the step and saves.
     ///
     /// # Errors
-    /// [`Error::Training`] for a loss that is not finite; [`Error::File`] while another program trains in the folder; what is wrong with device, data or disk. The last checkpoint is intact
-    /// in every case.
+    /// [`Error::Training`] for a loss that is not finite; [`Error::File`] while another process trains in the folder;
+    /// [`Error::Device`]; [`Error::Io`] or [`Error::File`] for data and checkpoints. The last checkpoint is intact in
+    /// every case.
     pub fn run(&self, progress: &Progress) -> Result<Trained> {
         let Options { out, device, .. } = &self.options;
         let _lock = FolderLock::hold(out)?;
@@ -455,7 +458,7 @@ fn labelled_scans(
             return Err(Error::file(labels, key, expected, "none or several", advice));
         };
         let scan = without_outliers(nifti::read_with(path, read)?);
-        LabelledScan::new(&file_name(path), scan, &nifti::read_with(map, read)?).map_err(|e| in_file(e, map))
+        LabelledScan::new(&file_name(path), scan, &nifti::read_with(map, read)?).map_err(|e| e.in_file(map))
     };
     learned_from(images, held_out, "scans")?.iter().map(scan).collect()
 }

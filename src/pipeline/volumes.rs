@@ -1,4 +1,4 @@
-//! Scans become label maps and tables of volumes.
+//! Measurement of scans: label maps and tables of volumes.
 
 use std::path::{Path, PathBuf};
 
@@ -12,22 +12,24 @@ use crate::error::Result;
 use crate::io::bids;
 use crate::io::nifti::ReadOptions;
 
-/// What was written.
+/// The measured scans and the table.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// The scans and what was derived from them.
+    /// The scans and their derivatives.
     pub scans: Vec<Derived>,
-    /// The table with a row a scan; none without scans.
+    /// The table with a row for each scan; `None` without scans.
     pub table: Option<PathBuf>,
     /// A line for each scan that could not be measured.
     pub failures: Vec<String>,
 }
 
-/// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`. What is
-/// there from the same scans is kept; a scan that cannot be measured ends no others, unless `strict`.
+/// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`.
+/// Results of the same scans are kept; others continue when a scan cannot be measured, unless `strict`.
 ///
 /// # Errors
-/// Inputs that are not there or have one name, and what is wrong with the disk.
+/// [`Error::Io`](crate::error::Error::Io) or [`Error::File`](crate::error::Error::File) for inputs that do not exist or
+/// have one name, and the output; with `strict` the error of the first scan that fails;
+/// [`Error::Cancelled`](crate::error::Error::Cancelled).
 pub fn volumes(
     inputs: &[PathBuf],
     out: &Path,

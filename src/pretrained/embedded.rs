@@ -1,4 +1,4 @@
-//! The networks inside the program, by name; none where it was built without the feature `embedded-weights`.
+//! The embedded networks, by name; the lists are empty without the feature `embedded-weights`.
 
 #[cfg(feature = "embedded-weights")]
 use super::restorer::{INPAINT, MOTION, PROGRESS, RECON, SUPERRES, TRANSLATE};

@@ -1,10 +1,10 @@
-//! What ships and what others need of a checkpoint: the averaged network alone, or what training goes on from.
+//! Export of a checkpoint: the averaged network alone, or the weights to continue training from.
 
 use super::{Weights, model, restorer, segmenter};
 use crate::error::{Error, Result};
 
-/// For each kind of network, where its average stands among the arrays (a segmenter may have a second network) and what is told
-/// about it.
+/// For each kind of network, where its average stands among the arrays (a segmenter may have a second network) and what
+/// is told about it.
 const KINDS: [(&[&str], &[&str]); 3] = [
     (&[model::AVERAGE], &["recipe", "space", "images", "version"]),
     (
@@ -20,7 +20,8 @@ const TO_TRAIN: (&[&str], &[&str]) =
 /// The generator's fixed noise is that of its average.
 const NOISE: &str = ".noise_const";
 
-/// The averaged generator, segmenter or restoration network of `checkpoint` alone, as a safetensors file; as float16 if `half`.
+/// The averaged generator, segmenter or restoration network of `checkpoint` alone, as the bytes of a safetensors file
+/// of float32, or of float16 if `half`.
 ///
 /// # Errors
 /// [`Error::File`] if this is no checkpoint.
@@ -36,8 +37,8 @@ pub fn export(checkpoint: &Weights, half: bool) -> Result<Vec<u8>> {
     Err(Error::file(&checkpoint.path, "arrays", expected, "none", "give a checkpoint of `voxgan train`"))
 }
 
-/// Generator, average and discriminator of `checkpoint`, without the optimisers, as a safetensors file of float16: for
-/// `voxgan train --from`.
+/// Generator, average and discriminator of `checkpoint`, without the optimisers, as the bytes of a safetensors file of
+/// float16: for `voxgan train --from`.
 ///
 /// # Errors
 /// [`Error::File`] if this is no checkpoint of a generator.

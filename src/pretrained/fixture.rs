@@ -1,4 +1,4 @@
-//! A fixture: a network of an independent program with its inputs and everything it computed from them.
+//! Parity fixtures: a network of an independent program with its inputs and outputs.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ impl Fixture {
     /// Reads a fixture.
     ///
     /// # Errors
-    /// [`Error::File`] naming the metadata key or array that is missing or cannot be understood.
+    /// As [`Weights::read`], and [`Error::File`] naming the metadata key or array that is missing or invalid.
     pub fn read(path: &Path) -> Result<Self> {
         let weights = Weights::read(path)?;
         let text = |key: &str| {

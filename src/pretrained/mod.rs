@@ -1,4 +1,4 @@
-//! Parameters from elsewhere: their names, their shapes, and proof that ours compute the same.
+//! Trained networks and their weights: names and shapes of parameters, and parity with independent programs.
 
 mod embedded;
 mod export;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
 
 use super::embedded::GENERATORS;
@@ -12,36 +11,30 @@ use crate::config::Recipe;
 use crate::error::{Error, Result};
 use crate::gan::{Generator, Population};
 use crate::ops::VolumeOps;
+use crate::volume::VoxelToWorld;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 
-/// Where the arrays of the averaged generator stand in a checkpoint.
+/// Prefix of the names of the averaged generator's arrays in a checkpoint.
 pub const AVERAGE: &str = "G_ema.";
 
-/// Where synthetic volumes lie and what their values mean: taken from the training set.
+/// The space of synthetic volumes: affine and intensities of the training set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSpace {
-    /// Voxel to world, by rows.
-    pub affine: [[f64; 4]; 4],
-    /// The typical map from the scans' values to the network's: its inverse brings samples back.
+    /// Where they lie.
+    pub affine: VoxelToWorld,
+    /// The typical map from the scans' intensities to the network's; its inverse is applied to samples.
     pub intensity: IntensityMap,
-    /// How the values of the training set were brought to the network's; not written down by version 0.1.0, which made them as
-    /// `voxgan prepare` does by default.
+    /// The normalisation of the training set; `None` in files of version 0.1.0, whose normalisation is the default of
+    /// `voxgan prepare`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalisation: Option<Normalisation>,
     /// SHA-256 of the training set's content.
     pub dataset_sha256: String,
     /// Number of volumes in the training set.
     pub volumes: usize,
-    /// The distribution of the training people's conditions; none for a network without conditions.
+    /// The distribution of the training people's conditions; `None` for a network without conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub population: Option<Population>,
-}
-
-impl TrainingSpace {
-    /// Voxel to world.
-    pub fn affine(&self) -> Matrix4<f64> {
-        Matrix4::from_fn(|row, column| self.affine[row][column])
-    }
 }
 
 /// A trained generator.
@@ -49,11 +42,11 @@ impl TrainingSpace {
 pub struct Model<B: VolumeOps> {
     /// The averaged generator.
     pub generator: Generator<B>,
-    /// How it was made.
+    /// The recipe of its training.
     pub recipe: Recipe,
-    /// Where its volumes lie.
+    /// The space of its volumes.
     pub space: TrainingSpace,
-    /// Real volumes it was shown in training.
+    /// Number of real volumes shown in training.
     pub images: u64,
     /// File or embedded name.
     pub source: String,
@@ -66,7 +59,7 @@ pub fn embedded_names() -> Vec<&'static str> {
     GENERATORS.iter().map(|(name, _)| *name).collect()
 }
 
-/// The arrays and metadata that `name_or_path` means, as [`Model::open`] finds them, and the SHA-256 of the file.
+/// The weights of `name_or_path`, as in [`Model::open`], and the SHA-256 of the file.
 ///
 /// # Errors
 /// As [`Model::open`].
@@ -76,7 +69,7 @@ pub fn weights(name_or_path: &str) -> Result<(Weights, String)> {
 }
 
 impl<B: VolumeOps> Model<B> {
-    /// Which it is, with the SHA-256 of its weights.
+    /// Its name with the first digits of the SHA-256 of its weights.
     pub fn name(&self) -> String {
         let file = Path::new(&self.source).file_stem().unwrap_or_default().to_string_lossy();
         format!("voxgan {file} sha256:{}", &self.sha256[..12])
@@ -86,7 +79,8 @@ impl<B: VolumeOps> Model<B> {
     /// latest checkpoint).
     ///
     /// # Errors
-    /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read.
+    /// [`Error::Value`] for a name that is none of these; [`Error::Io`] or [`Error::File`] for a file that cannot be
+    /// read or is no generator.
     pub fn open(name_or_path: &str, device: &B::Device) -> Result<Self> {
         let (path, bytes) = weights_of(name_or_path, GENERATORS)?;
         Self::from_bytes(&bytes, &path.to_string_lossy(), device)

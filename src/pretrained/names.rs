@@ -1,6 +1,6 @@
-//! What a parameter is called in the authors' checkpoints, and in ours.
+//! Names of parameters in checkpoints: those of the authors of StyleGAN2.
 
-/// The authors' name of the parameter at this path of fields ("synthesis.blocks.1.to_image.weight" →
+/// The authors' name of a parameter by its path of fields ("synthesis.blocks.1.to_image.weight" →
 /// "synthesis.b8.torgb.weight").
 ///
 /// Block `i` of a synthesis network is `b{4·2ⁱ}`; a discriminator's blocks begin one doubling later, `b4` being its

@@ -1,4 +1,4 @@
-//! Parity: the relative error of everything that a fixture pins.
+//! Parity: the relative errors of the outputs of a fixture.
 
 use std::collections::BTreeMap;
 
@@ -21,16 +21,16 @@ pub const TOLERANCE_SECOND: f64 = 1e-4;
 /// A gradient is compared relative to at least this part of the whole gradient's norm.
 const GRADIENT_FLOOR: f64 = 1e-3;
 
-/// The worst error among the quantities of one group.
+/// The largest error among the arrays of a group.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The fixture's key, or its prefix where there is one for each parameter.
     pub group: String,
     /// Number of arrays compared.
     pub arrays: usize,
-    /// ‖ours − theirs‖ / ‖theirs‖, the worst of the group.
+    /// ‖ours − theirs‖ / ‖theirs‖, the largest of the group.
     pub error: f64,
-    /// The key that has it.
+    /// The key of the array with this error.
     pub worst: String,
     /// The largest error that passes.
     pub tolerance: f64,
@@ -43,10 +43,10 @@ impl Row {
     }
 }
 
-/// Computes everything `fixture` pins on `device` and compares it.
+/// Computes all outputs of `fixture` on `device` and compares them.
 ///
 /// # Errors
-/// What loading the networks finds missing or misshapen.
+/// As [`super::load_weights`], and for arrays of the fixture that are missing.
 pub fn check<A>(fixture: &Fixture, device: &A::Device) -> Result<Vec<Row>>
 where
     A: AutodiffBackend + VolumeOps,

@@ -8,26 +8,26 @@ use crate::error::{Error, Result};
 use crate::heads::{Restorer, head};
 use crate::ops::VolumeOps;
 
-/// The names of the networks that commands take by themselves.
+/// Name of the network for super-resolution inside the program.
 pub const SUPERRES: &str = "superres";
-/// That of in-painting.
+/// Name of the network for in-painting.
 pub const INPAINT: &str = "inpaint";
-/// That of reconstruction.
+/// Name of the network for reconstruction.
 pub const RECON: &str = "recon";
-/// That of motion correction.
+/// Name of the network for motion correction.
 pub const MOTION: &str = "motion";
-/// That of translation.
+/// Name of the network for translation.
 pub const TRANSLATE: &str = "translate";
-/// That of progression.
+/// Name of the network for progression.
 pub const PROGRESS: &str = "progress";
-/// The names of the networks inside the program.
+/// Names of the restoration networks inside the program.
 pub fn embedded_names() -> impl Iterator<Item = &'static str> {
     RESTORERS.iter().map(|(name, _)| *name)
 }
 
-/// Where the averaged network stands among the arrays of a checkpoint.
+/// Prefix of the names of the averaged network's arrays in a checkpoint.
 pub const AVERAGE: &str = "R_ema.";
-/// What stands before the names of the way back, in a run of translation without pairs.
+/// Prefix of the names of the network that translates back, in a run of translation without pairs.
 pub const BACKWARD: &str = "backward.";
 
 /// A trained restoration network.
@@ -35,11 +35,11 @@ pub const BACKWARD: &str = "backward.";
 pub struct TrainedRestorer<B: VolumeOps> {
     /// The averaged network.
     pub network: Restorer<B>,
-    /// How it was made.
+    /// The recipe of its training.
     pub recipe: RestorationRecipe,
-    /// What images were in its training.
+    /// The space of the images of its training.
     pub space: ImageSpace,
-    /// Which it is, with the SHA-256 of its weights.
+    /// Its name with the SHA-256 of its weights.
     pub name: String,
 }
 
@@ -48,16 +48,16 @@ impl<B: VolumeOps> TrainedRestorer<B> {
     /// checkpoint).
     ///
     /// # Errors
-    /// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read or is no
-    /// restoration network.
+    /// [`Error::Value`] for a name that is none of these; [`Error::Io`] or [`Error::File`] for a file that cannot be
+    /// read or is no restoration network.
     pub fn open(name_or_path: &str, device: &B::Device) -> Result<Self> {
         Self::part(name_or_path, "", device)
     }
 
-    /// The network of the way back of a run of translation without pairs, from the contrast that it translates to.
+    /// Opens the network that translates back, of a run of translation without pairs.
     ///
     /// # Errors
-    /// As [`Self::open`]; also for weights that have none.
+    /// As [`Self::open`], and for weights without such a network.
     pub fn open_backward(name_or_path: &str, device: &B::Device) -> Result<Self> {
         let trained = Self::part(name_or_path, BACKWARD, device)?;
         Ok(Self { name: format!("{}, backward", trained.name), ..trained })

@@ -14,19 +14,20 @@ use crate::segment::detail;
 use crate::segment::detail::Detail;
 use crate::segment::{Encoder, SegmentationNet, SegmentationNetConfig};
 
-/// The name of the segmenter inside the program.
+/// Name of the segmenter inside the program.
 pub const EMBEDDED: &str = "anatomy";
 
-/// The segmenter of 22 structures in whose features realism is measured: always the same, so that figures can be compared over
-/// the years.
+/// The segmenter of 22 structures in whose features realism is measured: always the same, so that figures can be
+/// compared over the years.
 pub(super) const FEATURES: &str = "anatomy";
 
-/// Where the averaged network stands among the arrays of a checkpoint.
+/// Prefix of the names of the averaged network's arrays in a checkpoint.
 pub const AVERAGE: &str = "S_ema.";
-/// Where the averaged second network stands, and the metadata with its recipe; files without are of the first alone.
+/// Prefix of the names of the averaged second network's arrays; files of the first network alone do not have them.
 pub const DETAIL: &str = "D_ema.";
+/// The metadata key of the second network's recipe.
 pub const DETAIL_KEY: &str = "detail_recipe";
-/// The metadata that names the structures a network tells apart, in the order of its outputs.
+/// The metadata key of the names of a network's structures, in the order of its outputs.
 pub const STRUCTURES_KEY: &str = "structures";
 
 /// What the first form of segmenters told apart; its files do not say so.
@@ -55,12 +56,12 @@ const FIRST_FORM: [&str; 22] = [
     "Brain-Stem",
 ];
 
-/// Opens a segmenter: the one inside the program by its name, a checkpoint or weights file, or a run's folder (its latest
-/// checkpoint).
+/// Opens a segmenter: the one inside the program by its name, a checkpoint or weights file, or a run's folder (its
+/// latest checkpoint).
 ///
 /// # Errors
-/// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read, is no
-/// segmenter, or tells other structures apart.
+/// [`Error::Value`] for a name that is none of these; [`Error::Io`] or [`Error::File`] for a file that cannot be read,
+/// is no segmenter, or has other structures.
 pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segmenter<B>> {
     let (path, bytes) = weights_of(name_or_path, embedded::SEGMENTERS)?;
     let read = Read::<B>::of(&bytes, &path, device)?;
@@ -78,7 +79,7 @@ pub fn open<B: VolumeOps>(name_or_path: &str, device: &B::Device) -> Result<Segm
     })
 }
 
-/// The encoder in whose features realism is measured and perceptual losses are taken.
+/// The encoder for measures of realism and perceptual losses.
 ///
 /// # Errors
 /// [`Error::Value`] if the program was built without the feature `embedded-weights`.
@@ -135,7 +136,7 @@ fn detail_of<B: VolumeOps>(weights: &Weights, device: &B::Device) -> Result<Opti
     Ok(Some(Detail { network: load_weights(network, weights, DETAIL)?, tile: recipe.crop }))
 }
 
-/// The names of the structures that this version tells apart.
+/// The names of this version's structures.
 pub fn own_structures() -> Vec<String> {
     Structure::ALL.iter().map(|structure| structure.name().to_string()).collect()
 }
@@ -155,8 +156,9 @@ fn of_structures(names: &[String]) -> String {
     if names == FIRST_FORM { "the 22 of version 0.1.0".into() } else { format!("{} others", names.len()) }
 }
 
-/// The averaged network of `weights` as a start for training, with the structures of this version: those that the file's
-/// network told apart keep their outputs, and parts of a union that it knew share the union's probability evenly.
+/// The averaged network of `weights` as a start for training, with the structures of this version: structures of the
+/// file's network keep their outputs, and structures that the file has as a union share the union's probability
+/// equally.
 ///
 /// # Errors
 /// [`Error::File`] if the shapes of the networks differ, or a structure has no source.

@@ -1,18 +1,18 @@
-//! Where weights come from: inside the program by their name, or a file.
+//! The source of weights: inside the program by name, or a file.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Weights inside the program: name and file.
+/// Weights inside the program: name and the file's bytes.
 pub type Embedded = (&'static str, &'static [u8]);
 
-/// The weights that `name_or_path` means, one of `embedded` by its name, a file, or a run's folder (its latest checkpoint);
-/// and what they are called in errors.
+/// The bytes of the weights `name_or_path`: one of `embedded` by its name, a file, or a run's folder (its latest
+/// checkpoint); and their path for errors.
 ///
 /// # Errors
-/// [`Error::Value`] for a name that is neither; [`Error::Io`] and [`Error::File`] for what cannot be read.
+/// [`Error::Value`] for a name that is none of these; [`Error::Io`] or [`Error::File`] for a file that cannot be read.
 pub fn weights_of(name_or_path: &str, embedded: &[Embedded]) -> Result<(PathBuf, Cow<'static, [u8]>)> {
     if let Some(&(name, bytes)) = embedded.iter().find(|(name, _)| *name == name_or_path) {
         return Ok((name.into(), bytes.into()));
@@ -31,7 +31,7 @@ pub fn weights_of(name_or_path: &str, embedded: &[Embedded]) -> Result<(PathBuf,
     Ok((path, bytes.into()))
 }
 
-/// The checkpoint that `path` means: the last one of a run's folder, or the file itself.
+/// The checkpoint at `path`: the last one of a run's folder, or the file itself.
 ///
 /// # Errors
 /// [`Error::File`] for a folder without checkpoints; [`Error::Io`] if it cannot be listed.
@@ -44,7 +44,7 @@ pub fn checkpoint_at(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The last of the checkpoints in `run`, by the number in their names.
+/// The last checkpoint in the folder `run`, by the number in its name; `None` without one.
 ///
 /// # Errors
 /// [`Error::Io`] if the folder cannot be listed.

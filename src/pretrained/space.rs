@@ -1,4 +1,4 @@
-//! The space that a restoration network learned in.
+//! The space of a restoration network's training images.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,21 @@ use super::Weights;
 use crate::error::{Error, Result};
 use crate::volume::intensity::Normalisation;
 
-/// Where a checkpoint's metadata has it.
+/// The key of the space in a checkpoint's metadata.
 pub const KEY: &str = "space";
 
-/// By what part voxels may be smaller or larger than those that a network learned on. The networks inside the program learned on
-/// 1 mm; scanners' "1 mm" goes from 0.8 to 1.2.
+/// By what part voxels may be smaller or larger than those that a network learned on. The networks inside the program
+/// learned on 1 mm; scanners' "1 mm" goes from 0.8 to 1.2.
 const SIZE_TOLERANCE: f64 = 0.25;
 
-/// What a restoration network takes an image to be. It travels in the checkpoint.
+/// The space of a restoration network's images: normalisation, voxel size and channels. It is stored in the checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageSpace {
-    /// How the values of scans were brought to those that the network saw.
+    /// The normalisation of scans.
     pub normalisation: Normalisation,
-    /// Size of the voxels along (i, j, k) of RAS+; none where it was not written down.
+    /// Voxel size along (i, j, k) of RAS+ in millimetres; `None` where it was not recorded.
     pub spacing_mm: Option<[f64; 3]>,
-    /// Channels of an image.
+    /// Number of channels of an image.
     pub channels: usize,
 }
 
@@ -32,15 +32,15 @@ impl Default for ImageSpace {
 }
 
 impl ImageSpace {
-    /// Grey images with voxels of 1 mm: that of label maps, and of the networks inside the program, as their cards say.
+    /// Images of one channel with voxels of 1 mm: the space of label maps, and of the networks inside the program.
     pub fn of_1_mm() -> Self {
         Self { spacing_mm: Some([1.0; 3]), ..Self::default() }
     }
 
-    /// The space that `weights` say they were trained in, or else `otherwise`.
+    /// The space in the metadata of `weights`, or else `otherwise`.
     ///
     /// # Errors
-    /// [`Error::File`] for what is no space.
+    /// [`Error::File`] for metadata that is no valid space.
     pub fn of(weights: &Weights, otherwise: impl FnOnce() -> Self) -> Result<Self> {
         let Some(text) = weights.metadata.get(KEY) else { return Ok(otherwise()) };
         let space: Self = serde_json::from_str(text).map_err(|e| {
@@ -67,8 +67,9 @@ impl ImageSpace {
         Ok(space)
     }
 
-    /// The voxel sizes along (i, j, k) that the network is to see an image of `spacing_mm` with: its own, but those it learned on
-    /// along each of the `axes` on which they differ by more than a quarter; none where all fit.
+    /// The voxel size along (i, j, k) that an image of `spacing_mm` is to be resampled to: the size of the training
+    /// along those of `axes` on which both differ by more than a quarter, the image's own along the others; `None`
+    /// where no axis differs.
     pub fn other_spacing(&self, spacing_mm: [f64; 3], axes: [bool; 3]) -> Option<[f64; 3]> {
         let learned = self.spacing_mm?;
         let differs = |axis: usize| {

@@ -1,4 +1,4 @@
-//! Named arrays in a safetensors file, and a network filled with them.
+//! Named arrays of a safetensors file, and loading them into a network.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use super::authors_name;
 use crate::error::{Error, Result};
 use crate::nn::parameters::{replace, values};
 
-/// Float arrays by name with the file's metadata.
+/// Float arrays by name, with the file's metadata.
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
-    /// Where they came from, for messages.
+    /// The file's path, for errors.
     pub path: PathBuf,
-    /// Text by key.
+    /// Metadata: texts by key.
     pub metadata: BTreeMap<String, String>,
     /// Shape and values by name.
     pub arrays: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
@@ -35,7 +35,7 @@ impl Weights {
         Ok(weights)
     }
 
-    /// As [`Weights::read`] from bytes; `path` is named in errors.
+    /// The arrays of a safetensors file in memory; `path` is named in errors.
     ///
     /// # Errors
     /// [`Error::File`] if these are no safetensors or an array is no float.
@@ -71,7 +71,7 @@ impl Weights {
         }
     }
 
-    /// The file's bytes, arrays as float32, or as float16 if `half`.
+    /// The bytes of a safetensors file, with arrays as float32, or as float16 if `half`.
     ///
     /// # Errors
     /// [`Error::File`] if safetensors refuses a name or shape.
@@ -97,11 +97,11 @@ impl Weights {
             })
     }
 
-    /// Whether the arrays under `prefix` hold `least` numbers, as a network of the recipe beside them must at the least: what a recipe
-    /// claims is held against the file before anything is made of it.
+    /// Whether the arrays under `prefix` have at least `least` numbers, the minimum for a network of the file's recipe:
+    /// a check of the recipe before a network is allocated by it.
     ///
     /// # Errors
-    /// [`Error::File`] if they do not.
+    /// [`Error::File`] if they have fewer.
     pub fn check_size(&self, prefix: &str, least: u128) -> Result<()> {
         let arrays = self.arrays.iter().filter(|(name, _)| name.starts_with(prefix));
         let numbers: u128 = arrays.map(|(_, (_, values))| values.len() as u128).sum();
@@ -142,10 +142,10 @@ fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     })
 }
 
-/// The module with every parameter and buffer taken from `weights` under `prefix` and the authors' names.
+/// The module with every parameter and buffer from `weights` under `prefix` and the authors' names.
 ///
-/// An array of lower rank may leave out axes of size one: a 2D kernel `[O, I, 3, 3]` fills `[O, I, 1, 3, 3]`, but `[O, I, 3, 1, 1]` does
-/// not.
+/// Arrays of lower rank can lack axes of size one: a 2D kernel `[O, I, 3, 3]` is loaded into `[O, I, 1, 3, 3]`, but not
+/// `[O, I, 3, 1, 1]`.
 ///
 /// # Errors
 /// [`Error::File`] naming the first array that is missing or of another shape.

@@ -6,24 +6,25 @@ use super::Trace;
 use crate::acquisition::ComplexArray;
 use crate::acquisition::linear::{dot, norm};
 
-/// How a proximal gradient method goes.
+/// Iterations, tolerance and momentum of a proximal gradient method.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Steps {
     /// Iterations at most.
     pub iterations: usize,
     /// Ends when ‖xₖ − xₖ₋₁‖ is below this part of ‖xₖ‖.
     pub tolerance: f64,
-    /// Whether steps carry momentum (FISTA) or not (ISTA).
+    /// Whether steps have momentum (FISTA) or not (ISTA).
     pub momentum: bool,
-    /// Whether momentum starts anew when the objective has risen (O'Donoghue and Candès 2015).
+    /// Whether momentum restarts when the objective has risen (O'Donoghue and Candès 2015).
     pub restart: bool,
 }
 
 /// Minimises `½‖Ax − y‖² + g(x)` from `x = rhs / lipschitz`, with `rhs = Aᴴy`, `square = ‖y‖²` and `lipschitz` an upper
 /// bound of the eigenvalues of `normal = AᴴA`.
 ///
-/// `proximal(x, step, iteration)` gives argmin_z ½‖z − x‖² + step·g(z) and the value of g there. The gradient at the
-/// extrapolated point is extrapolated from those at the iterates, so that the objective at these costs nothing more.
+/// `proximal(x, step, iteration)` returns argmin_z ½‖z − x‖² + step·g(z) and the value of g there. The gradient at the
+/// extrapolated point is extrapolated from those at the iterates, so that the objective needs no further call of
+/// `normal`.
 pub fn fista(
     normal: impl Fn(ComplexArray) -> ComplexArray,
     rhs: &ComplexArray,

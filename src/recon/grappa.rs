@@ -1,7 +1,8 @@
 //! GRAPPA (Griswold 2002): missing samples of every coil from the measured ones around them in all coils.
 //!
-//! For each pattern of measured places in the kernel's window that occurs around a missing one, weights are fitted on the
-//! calibration region, so that regular undersampling in one or two directions, CAIPI and irregular masks are one case.
+//! For each pattern of measured places in the kernel's window that occurs around a missing one, weights are fitted on
+//! the calibration region, so that regular undersampling in one or two directions, CAIPI and irregular masks are one
+//! case.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -60,8 +61,8 @@ impl Reconstruct for Grappa {
 /// k-space `[coils, D, H, W]` with its missing samples filled; measured ones stay as they are.
 ///
 /// # Errors
-/// Where the arrays do not fit together, the kernel is even, or the mask has no calibration region that is wider than the
-/// kernel.
+/// [`Error::Value`] where the arrays do not fit together, the head moved, `lambda` is not above 0, the kernel is even,
+/// or the mask's calibration region is narrower than the kernel.
 pub fn fill(acquired: &Acquired<'_>, settings: &Grappa) -> Result<Array4<Complex32>> {
     acquired.check()?;
     acquired.lies_still("GRAPPA")?;

@@ -1,7 +1,7 @@
 //! Homodyne detection of partial Fourier acquisitions (Noll 1991).
 //!
 //! k-space of a real image is conjugate symmetric: half of it is enough. An image with a slowly varying phase is real
-//! after that phase has been taken out, and the phase is seen in the centre that is sampled on both sides.
+//! after that phase has been removed, and the phase is estimated from the centre, which is sampled on both sides.
 
 use std::f32::consts::PI;
 
@@ -14,8 +14,8 @@ use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::operators::sensitivities::Sensitivities;
 use crate::error::{Error, Result};
 
-/// The planes of an axis of n that a partial Fourier acquisition has measured: `from..to`, reaching one end and past the
-/// centre.
+/// The planes of an axis of n that a partial Fourier acquisition has measured: `from..to`, reaching one end and past
+/// the centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partial {
     /// The axis of the k-space, 1 to 3.
@@ -61,8 +61,8 @@ impl Partial {
         if self.from == 0 { -distance } else { distance }
     }
 
-    /// 0 where nothing was measured, rising linearly over the symmetric centre to 2 on the side measured whole, so that a
-    /// plane's weight and its mirror's make 2.
+    /// 0 where nothing was measured, rising linearly over the symmetric centre to 2 on the side measured whole, so that
+    /// a plane's weight and its mirror's make 2.
     fn ramp(&self) -> Array1<f32> {
         let width = self.overscan() as f32 + 0.5;
         (0..self.n).map(|i| (1.0 + self.towards_full(i) / width).clamp(0.0, 2.0)).collect()
@@ -97,11 +97,11 @@ fn combine(acquired: &Acquired<'_>, x: ComplexArray) -> Array3<crate::acquisitio
     image(Sensitivities::new(acquired.maps.to_owned()).adjoint(x))
 }
 
-/// The image whose k-space is the measured half, weighted 0 to 2, made real under the phase of the symmetric centre; it
-/// is given with that phase, and may be negative under it.
+/// The image of the measured half of k-space, weighted 0 to 2: the real part relative to the phase of the symmetric
+/// centre, times that phase. That real part may be negative.
 ///
-/// The coils are combined by their sensitivities, which take up their own phases. The head must lie still, and an axis be measured
-/// from one end to beyond the centre.
+/// The coils are combined by their sensitivities, which include their phases. There must be no motion, and one axis
+/// must be measured from one end to beyond the centre.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Homodyne;
 

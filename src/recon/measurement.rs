@@ -1,4 +1,4 @@
-//! From raw data to a volume: noise made white, coils compressed, sensitivities estimated, a method, the image's own grid.
+//! From raw data to a volume: prewhitening, coil compression, sensitivities, a method, and the image's own grid.
 
 use ndarray::{Array3, Array4, ArrayView4};
 
@@ -14,55 +14,55 @@ use crate::acquisition::operators::shots::Shots;
 use crate::error::{Error, Result};
 use crate::volume::{KSpace, Volume};
 
-/// Where coil sensitivities come from.
+/// The source of coil sensitivities.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Maps {
-    /// From nowhere: coil images are combined by their root sum of squares, of methods that can do without
+    /// No maps: coil images are combined by their root sum of squares, for methods that need none
     /// ([`Reconstruct::fill`]).
     None,
-    /// From the calibration region, which is taken as wide as it is measured, up to the options' width.
+    /// ESPIRiT on the calibration region, as wide as it is fully measured, up to the options' width.
     Espirit(EspiritOptions),
-    /// Known already, `[coils, D, H, W]`, in the coils as measured.
+    /// Known maps `[coils, D, H, W]` of the physical coils, before prewhitening and compression.
     Given(Array4<Complex32>),
 }
 
-/// What is done with the coils of raw data before an image is made.
+/// The preparation of the coils of raw data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoilSettings {
-    /// Coil sensitivities; of no account for a single coil.
+    /// Coil sensitivities. For a single coil without given maps they are ones.
     pub maps: Maps,
-    /// Whether noise is made white first, where the raw data has a noise scan.
+    /// Whether the coils are prewhitened first, where the raw data has a noise scan.
     pub whiten: bool,
-    /// Virtual coils to compress to.
+    /// Virtual coils to compress to; `None` for no compression.
     pub compress: Option<Keep>,
 }
 
-/// A volume and how it came to be.
+/// A reconstructed volume with its residual and its iterations.
 #[derive(Clone, Debug)]
 pub struct Reconstructed {
     /// The image on its own grid.
     pub volume: Volume,
-    /// ‖Ax − y‖ / ‖y‖ over the samples, x the complex image: what the image leaves unexplained. Not known without maps,
-    /// nor for an image that answers for a part of the samples only ([`Reconstruct::explains_samples`]).
+    /// ‖Ax − y‖ / ‖y‖ over the samples, x the complex image. `None` without maps, and for methods whose image fits a
+    /// part of the samples only ([`Reconstruct::explains_samples`]).
     pub data_residual: Option<f64>,
-    /// The course of the iterations, slice by slice.
+    /// The iterations, one trace for each slice that was solved by itself.
     pub traces: Vec<Trace>,
-    /// What a network's image rests on.
+    /// Initial estimate and null-space component, where the method is a network.
     pub learned: Option<LearnedVolumes>,
 }
 
-/// What a network's image rests on, as volumes on the image's own grid.
+/// Initial estimate and null-space component of a network's image, as volumes on the image's own grid.
 #[derive(Clone, Debug)]
 pub struct LearnedVolumes {
-    /// The image of a classical method that the network improved.
+    /// The classical method's image that was the network's initial estimate.
     pub initial: Volume,
-    /// As [`Reconstructed::data_residual`], of that image.
+    /// ‖Ax − y‖ / ‖y‖ over the samples, x the initial estimate.
     pub initial_residual: f64,
-    /// The null-space component of the result, which the samples do not determine.
+    /// The component of the result in the null space of A, which the samples do not determine.
     pub null_space: Volume,
 }
 
-/// Raw data as methods take it: noise made white, coils compressed, their maps known.
+/// Raw data prepared for a method: prewhitened, with compressed coils and their sensitivities.
 #[derive(Clone, Debug)]
 pub struct Measurement {
     kspace: KSpace,
@@ -73,10 +73,12 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Raw data after what `settings` say of its coils.
+    /// Prepares raw data according to `settings`.
     ///
     /// # Errors
-    /// [`Error::Value`] where the data does not allow it: no calibration region for the maps, maps of another shape.
+    /// [`Error::Value`] where a step of the preparation is not possible: a noise scan that [`noise_covariance`] or
+    /// [`whitening_matrix`] refuses, a number of virtual coils that [`compression`] refuses, or a calibration region
+    /// that is narrower than ESPIRiT's kernel; given maps of another number of coils.
     pub fn new(kspace: KSpace, settings: &CoilSettings) -> Result<Self> {
         let (kspace, maps) = coils(kspace, settings)?;
         Ok(Self { kspace, maps, shots: None })
@@ -87,15 +89,17 @@ impl Measurement {
         self.kspace.sampled.dim().into()
     }
 
-    /// The same of a head that moved from shot to shot, each of which measured places of [`Measurement::grid`].
+    /// This measurement of a head that moved between shots; `shots.shot_of` has the shape [`Measurement::grid`].
+    #[must_use]
     pub fn moved(self, shots: Shots) -> Self {
         Self { shots: Some(shots), ..self }
     }
 
-    /// The volume that `method` makes, and what `part` of the complex image it shows.
+    /// The `part` of the complex image of `method`, as a volume on the image's own grid.
     ///
     /// # Errors
-    /// [`Error::Value`] for several coils without maps where the method needs them, and what the method refuses.
+    /// [`Error::Value`] for several coils without maps where the method needs them, given maps of another shape than
+    /// k-space, shots that do not fit, and as [`Reconstruct::reconstruct`] and [`to_volume`].
     pub fn reconstruct(&self, method: &dyn Reconstruct, part: Part) -> Result<Reconstructed> {
         let Self { kspace, maps, shots } = self;
         let axes = kspace.axes();
@@ -144,6 +148,12 @@ impl Measurement {
 /// The raw data as methods take them, and the maps of the coils; none where coil images are to be combined without.
 fn coils(mut kspace: KSpace, settings: &CoilSettings) -> Result<(KSpace, Option<Array4<Complex32>>)> {
     let mut maps = settings.maps.clone();
+    if let Maps::Given(given) = &maps
+        && given.dim().0 != kspace.coils()
+    {
+        let (expected, found) = (format!("{} coils, as k-space", kspace.coils()), given.dim().0.to_string());
+        return Err(Error::value("coil maps", expected, found, "give the maps of this acquisition's coils"));
+    }
     if let (true, Some(noise)) = (settings.whiten, &kspace.noise) {
         let matrix = whitening_matrix(&noise_covariance(noise.view())?)?;
         transform_coils(&mut kspace, &mut maps, |x| mix(matrix.view(), x));

@@ -13,20 +13,21 @@ use crate::error::Result;
 /// A classical method and its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Method {
     /// Zeros where nothing was measured.
     ZeroFilled,
     /// Least squares by conjugate gradients.
     Sense(Sense),
-    /// Missing samples from their neighbours.
+    /// Missing samples by GRAPPA kernels.
     Grappa(Grappa),
-    /// Few edges.
+    /// Least squares with a penalty on the total variation.
     TotalVariation(TotalVariation),
-    /// Few wavelet coefficients.
+    /// Least squares with a penalty on wavelet details.
     Wavelet(L1Wavelet),
     /// Partial Fourier by the phase of its symmetric centre.
     Homodyne,
-    /// The same, iterated.
+    /// Partial Fourier by projections onto convex sets.
     Pocs(Pocs),
 }
 

@@ -1,21 +1,21 @@
 //! Reconstruction: from undersampled k-space to an image.
 //!
-//! | Method | What it does | Coils |
+//! | Method | Principle | Coils |
 //! |---|---|---|
-//! | [`ZeroFilled`] | the adjoint: what was not measured is zero | any |
+//! | [`ZeroFilled`] | the adjoint: samples that were not measured are zero | any |
 //! | [`Sense`] | least squares by conjugate gradients, Tikhonov-regularised | any |
 //! | [`Grappa`] | fills k-space by kernels learned from its calibrated centre | several |
 //! | [`L1Wavelet`] | least squares + λ‖wavelet details‖₁ by FISTA | any |
 //! | [`TotalVariation`] | least squares + λ·total variation by a primal–dual method | any |
 //! | [`Homodyne`] | partial Fourier by a phase estimate from the symmetric centre; [`Pocs`] iterates it | any |
 //!
-//! Each is a [`Reconstruct`]: it takes a [`Problem`] and gives a [`Reconstruction`]; a trained network is one more (see
-//! [`crate::heads`]). Those that only need the problem's operator (zero-filled, SENSE, total variation) also take a head that moved
-//! in known ways. Along an axis that is not in k-space, slices are solved one by one, in parallel. Every λ is relative to the
-//! data, so that it means the same whatever the unit of the k-space: each method says to what.
+//! Each is a [`Reconstruct`]: it makes a [`Reconstruction`] of a [`Problem`]; a trained network is one more (see
+//! [`crate::heads`]). Those that only need the problem's operator (zero-filled, SENSE, total variation) also take known
+//! motion. Along an axis that is not in k-space, slices are solved one by one, in parallel. Every λ is relative to the
+//! data, so that it does not depend on the unit of k-space: each method says to what.
 //!
-//! [`Measurement`] is the way there from raw data: noise made white, coils compressed, their sensitivities estimated; and the
-//! way back, to a volume on the image's own grid.
+//! [`Measurement`] prepares raw data (prewhitening, coil compression, sensitivities) and makes a volume on the image's
+//! own grid of the result.
 
 pub mod fista;
 pub mod grappa;
@@ -59,8 +59,8 @@ pub trait Reconstruct: Sync {
     /// [`Error::Value`] for a setting out of its range, and for a problem that the method is not made for.
     fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction>;
 
-    /// k-space `[coils, D, H, W]` whose coil images may be combined without knowing the coils' sensitivities; none for a method
-    /// that needs these.
+    /// Filled k-space `[coils, D, H, W]`, whose coil images can be combined without sensitivities; `None` for a method
+    /// that needs sensitivities.
     ///
     /// # Errors
     /// As [`Reconstruct::reconstruct`].
@@ -69,29 +69,29 @@ pub trait Reconstruct: Sync {
         None
     }
 
-    /// Whether the image answers for all samples, so that what it leaves unexplained of them tells how good it is.
+    /// Whether the image is fitted to all samples, so that its residual over them is a measure of its quality.
     fn explains_samples(&self) -> bool {
         true
     }
 }
 
-/// An image and how it came to be.
+/// A complex image with the iterations that led to it.
 #[derive(Clone, Debug)]
 pub struct Reconstruction {
     /// The image, `[D, H, W]`.
     pub image: Array3<Complex32>,
-    /// The course of the iterations, one for each slice that was solved for itself; none where nothing is iterated.
+    /// The iterations, one trace for each slice that was solved by itself; empty for methods without iterations.
     pub traces: Vec<Trace>,
-    /// What a network's image rests on.
+    /// Initial estimate and null-space component, where the method is a network.
     pub learned: Option<Learned>,
 }
 
-/// What a network's image rests on.
+/// Initial estimate and null-space component of a network's image.
 #[derive(Clone, Debug)]
 pub struct Learned {
-    /// The image of a classical method that the network improved, `[D, H, W]`.
+    /// The classical method's image that was the network's initial estimate, `[D, H, W]`.
     pub initial: Array3<Complex32>,
-    /// The null-space component of the result, which the samples do not determine, `[D, H, W]`.
+    /// The component of the result in the operator's null space, which the samples do not determine, `[D, H, W]`.
     pub null_space: Array3<Complex32>,
 }
 
@@ -107,13 +107,13 @@ impl Reconstruction {
     }
 }
 
-/// The course of an iterative method, one value an iteration.
+/// Objective and residual of an iterative method, one value an iteration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
-    /// The value of what is minimised; empty where nothing is.
+    /// The objective; empty for methods that minimise none.
     pub objective: Vec<f64>,
-    /// What the tolerance is compared with: for conjugate gradients ‖b − Ax‖ / ‖b‖, for the others the change of the
-    /// image, ‖xₖ − xₖ₋₁‖ / ‖xₖ‖.
+    /// The quantity that is compared with the tolerance: for conjugate gradients ‖b − Ax‖ / ‖b‖, for the others the
+    /// change of the image, ‖xₖ − xₖ₋₁‖ / ‖xₖ‖.
     pub residual: Vec<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Partial Fourier by projections onto convex sets (Haacke 1991): the phase and the samples in turn.
+//! Partial Fourier by projections onto convex sets (Haacke 1991): of the phase and of the samples in turn.
 
 use ndarray::Zip;
 
@@ -10,8 +10,8 @@ use crate::error::Result;
 
 /// Alternates between images with the phase of the symmetric centre and images that agree with the samples.
 ///
-/// The second step is that of the projection, x − (AᴴAx − Aᴴy)/‖A‖², which with one coil puts the samples in place. The head must
-/// lie still, and an axis be measured from one end to beyond the centre.
+/// The second step is x − (AᴴAx − Aᴴy)/‖A‖², which with one coil is the projection that replaces the measured samples.
+/// There must be no motion, and one axis must be measured from one end to beyond the centre.
 ///
 /// No objective is minimised: the trace has residuals only.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

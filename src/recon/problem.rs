@@ -1,4 +1,4 @@
-//! A measurement in views, and the problem that methods solve: its slices, each with its operator, made once.
+//! A measurement as array views, and the problem that methods solve: its slices, each with its operator.
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis, Slice};
 use rayon::prelude::*;
@@ -12,11 +12,10 @@ use crate::acquisition::operators::shots::Shots;
 use crate::acquisition::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
 
-/// What was measured, and what is known of the measurement.
+/// A measurement: k-space, sampling mask, coil sensitivities, and known motion.
 #[derive(Clone, Copy, Debug)]
 pub struct Acquired<'a> {
-    /// k-space `[coils, D, H, W]`, DC at ⌊n/2⌋ of the transformed axes; what lies where `sampled` is false is not looked
-    /// at.
+    /// k-space `[coils, D, H, W]`, DC at ⌊n/2⌋ of the transformed axes; values where `sampled` is false are ignored.
     pub kspace: ArrayView4<'a, Complex32>,
     /// Where k-space was measured, `[D, H, W]`.
     pub sampled: ArrayView3<'a, bool>,
@@ -24,22 +23,22 @@ pub struct Acquired<'a> {
     pub maps: ArrayView4<'a, Complex32>,
     /// The axes of `kspace` that are in k-space, of 1, 2 and 3.
     pub axes: &'a [usize],
-    /// How the head lay when each place was measured; none where it lay still.
+    /// The head's position when each place was measured; `None` where it lay still.
     pub moves: Option<Moves<'a>>,
 }
 
 /// Known motion during a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Moves<'a> {
-    /// The head's positions, and which of them each place of k-space was measured in.
+    /// The head's positions, and the index of the position for each place of k-space.
     pub shots: &'a Shots,
     /// Size of a voxel of the encoded grid along `(i, j, k)` in millimetres.
     pub spacing_mm: [f64; 3],
 }
 
 impl<'a> Acquired<'a> {
-    /// A measurement `[coils, D, H, W]` of a head that lay still, sampled where the mask `[D, H, W]` says, by coils of these
-    /// sensitivities `[coils, D, H, W]`, with k-space along these of the axes 1, 2 and 3.
+    /// A measurement `kspace` `[coils, D, H, W]` of a head that lay still, with the sampling mask `sampled`
+    /// `[D, H, W]`, the coil sensitivities `maps` `[coils, D, H, W]`, and k-space along `axes`, some of 1, 2 and 3.
     pub fn still(
         kspace: ArrayView4<'a, Complex32>,
         sampled: ArrayView3<'a, bool>,
@@ -49,10 +48,10 @@ impl<'a> Acquired<'a> {
         Self { kspace, sampled, maps, axes, moves: None }
     }
 
-    /// The image that `method` makes of the measurement.
+    /// The image that `method` reconstructs of the measurement.
     ///
     /// # Errors
-    /// As [`Problem::new`], and what the method refuses.
+    /// [`Error::Value`] as [`Problem::new`] and [`Reconstruct::reconstruct`].
     pub fn reconstruct(&self, method: &dyn Reconstruct) -> Result<Reconstruction> {
         method.reconstruct(&Problem::new(*self)?)
     }
@@ -70,7 +69,7 @@ impl<'a> Acquired<'a> {
         encoding
     }
 
-    /// What was measured, with zeros elsewhere.
+    /// The samples `[coils, D, H, W]`, with zeros where `sampled` is false.
     pub fn measured(&self) -> ComplexArray {
         Sampled::new(self.sampled.to_owned(), self.kspace.dim().0).forward(self.kspace.to_owned().into_dyn())
     }
@@ -113,7 +112,8 @@ impl<'a> Acquired<'a> {
         Ok(())
     }
 
-    /// The axis along which slices are independent of each other: the first that is not in k-space, unless motion mixes them.
+    /// The axis along which slices are independent of each other: the first that is not in k-space, unless motion mixes
+    /// them.
     fn slice_axis(&self) -> Option<usize> {
         (1..=3).find(|axis| self.moves.is_none() && !self.axes.contains(axis))
     }
@@ -128,14 +128,14 @@ impl<'a> Acquired<'a> {
     }
 }
 
-/// What methods solve: a measurement, slice by slice, with operators that are made once for all of them.
+/// The problem that a method solves: a measurement, slice by slice, with the operators of its slices.
 pub struct Problem<'a> {
     /// The measurement.
     pub acquired: Acquired<'a>,
     slices: Vec<Part<'a>>,
 }
 
-/// A slice that is solved by itself, or the whole where slices depend on each other.
+/// A slice that is solved by itself, or the whole measurement where slices depend on each other.
 #[derive(Clone)]
 pub struct Part<'a> {
     /// The measurement.
@@ -146,7 +146,7 @@ pub struct Part<'a> {
     pub zero_filled: ComplexArray,
     /// ‖y‖².
     pub square: f64,
-    /// The largest `Σ|S|²` of the coils, which bounds the eigenvalues of `AᴴA` where the head lies still.
+    /// The largest `Σ|S|²` of the coils, which bounds the eigenvalues of `AᴴA` if there is no motion.
     pub coverage: f64,
 }
 
@@ -168,22 +168,23 @@ impl<'a> Problem<'a> {
         Ok(Self { acquired, slices })
     }
 
-    /// The same with its operator, which is there already; all slices are solved as one.
+    /// The problem of a measurement whose operator exists already; all slices are solved as one.
     ///
     /// # Errors
-    /// As [`Problem::new`].
+    /// [`Error::Value`] where shapes or axes do not fit together, or nothing was measured.
     pub fn with_operator(acquired: Acquired<'a>, operator: Operator) -> Result<Self> {
         acquired.check()?;
         Ok(Self { acquired, slices: vec![Part::new(acquired, operator)] })
     }
 
-    /// Each slice that is solved by itself as a problem of its own; the whole where slices depend on each other.
+    /// Each slice that is solved by itself as a problem of its own; the whole problem where slices depend on each
+    /// other.
     pub fn slices(&self) -> impl Iterator<Item = Problem<'a>> {
         self.slices.iter().map(|slice| Self { acquired: slice.acquired, slices: vec![slice.clone()] })
     }
 
-    /// The operator of all that was measured, where slices are not solved by themselves, as of a head that moves; else that of the
-    /// first slice.
+    /// The operator of all that was measured, where slices are not solved by themselves, as of a head that moves; else
+    /// that of the first slice.
     pub(crate) fn operator(&self) -> &Operator {
         &self.slices[0].operator
     }

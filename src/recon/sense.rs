@@ -1,4 +1,4 @@
-//! SENSE by conjugate gradients (Pruessmann 2001): the image that explains every coil's samples best.
+//! SENSE by conjugate gradients (Pruessmann 2001): the image of least squared error to every coil's samples.
 
 use super::{Problem, Reconstruct, Reconstruction, Trace, check_range, image};
 use crate::acquisition::ComplexArray;
@@ -37,10 +37,11 @@ impl Reconstruct for Sense {
     }
 }
 
-/// The image `[D, H, W]` that explains `y` best under any `operator`, by the same method; λ is relative to `bound`.
+/// The image `[D, H, W]` that minimises `½‖Ax − y‖² + ½λ‖x‖²` for any `operator` A by conjugate gradients;
+/// `settings.lambda` is relative to `bound`.
 ///
 /// # Panics
-/// If the operator does not act on images `[D, H, W]`, or `y` is not what it gives.
+/// If the operator does not act on images `[D, H, W]`, or `y` has another shape than its output.
 pub fn least_squares(
     operator: &dyn LinearOperator,
     y: ComplexArray,

@@ -20,16 +20,16 @@ use crate::random::{Purpose, stream};
 pub struct TotalVariation {
     /// Weight of the total variation, relative to the largest magnitude of the zero-filled image of the whole volume.
     pub lambda: f64,
-    /// Weights of the differences along `[D, H, W]`: ones, or on an anisotropic grid the smallest voxel size over that of
-    /// the axis.
+    /// Weights of the differences along `[D, H, W]`: ones, or on an anisotropic grid the smallest voxel size over the
+    /// axis's.
     pub weights: [f32; 3],
-    /// The magnitude of the gradient (isotropic), or the sum of the magnitudes of its components.
+    /// Whether TV sums the magnitude of the gradient (isotropic), or else the magnitudes of its components.
     pub isotropic: bool,
     /// Iterations at most.
     pub iterations: usize,
     /// Ends when ‖xₖ − xₖ₋₁‖ is below this part of ‖xₖ‖.
     pub tolerance: f64,
-    /// σ‖∇‖²/‖A‖², the part of the dual variables in the steps: only the pace depends on it.
+    /// σ‖∇‖²/‖A‖², the dual variables' part in the step sizes: it affects the rate of convergence, not the limit.
     pub balance: f64,
 }
 
@@ -84,14 +84,14 @@ fn bound_of(operator: &dyn LinearOperator) -> f64 {
     1.05 * largest_eigenvalue(operator, 30, &mut stream(0, 0, 0, 0, Purpose::Start))
 }
 
-/// The image `[D, H, W]` of least total variation that explains `y` under any `operator`, by the same method; λ is relative to
-/// the largest magnitude of `Aᴴy`.
+/// The image `[D, H, W]` that minimises `½‖Ax − y‖² + λ·TV(x)` for any `operator` A, by the method of
+/// [`TotalVariation`]; `settings.lambda` is relative to the largest magnitude of `Aᴴy`.
 ///
 /// # Errors
 /// [`crate::error::Error::Value`] for a setting that is out of its range.
 ///
 /// # Panics
-/// If the operator does not act on images `[D, H, W]`.
+/// If the operator does not act on images `[D, H, W]`, or `y` has another shape than its output.
 pub fn minimum_total_variation(
     operator: &dyn LinearOperator,
     y: ComplexArray,

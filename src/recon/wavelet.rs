@@ -15,10 +15,11 @@ use crate::random::{Purpose, stream};
 /// The phase of the addresses of the random shifts (see [`crate::random`]).
 const SHIFTS: u64 = 500;
 
-/// Minimises `½‖Ax − y‖² + λ‖details of Wx‖₁`; the averages of the last level are not penalised. The head must lie still.
+/// Minimises `½‖Ax − y‖² + λ‖details of Wx‖₁`; the approximation of the last level is not penalised. There must be
+/// no motion.
 ///
-/// Where an axis does not halve often enough, x is the image within a wider field of view that the data says nothing of,
-/// and the given image is cut from it: so the transform stays unitary and each step exact.
+/// Where the length of an axis is not divisible by 2^levels, x is the image on a wider field of view, whose margin the
+/// data does not determine; the result is cut from it. So the transform stays unitary and each proximal step exact.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct L1Wavelet {
@@ -26,12 +27,12 @@ pub struct L1Wavelet {
     pub lambda: f64,
     /// The wavelets.
     pub family: Daubechies,
-    /// Levels; none: as many as leave 16 averages along each axis.
+    /// Levels; `None`: as many as leave at least 16 averages along each axis, at least one.
     pub levels: Option<usize>,
     /// Seed of the random shift of the transform in every iteration (cycle spinning; Figueiredo and Nowak 2003), which
-    /// removes the pattern of a fixed grid of wavelets; none: no shifts, and what is minimised stays the same.
+    /// removes the pattern of a fixed grid of wavelets; `None`: no shifts, and a fixed objective.
     pub shifts: Option<u64>,
-    /// How the iterations go.
+    /// Iterations, tolerance and momentum.
     pub steps: Steps,
 }
 
@@ -53,6 +54,10 @@ impl Reconstruct for L1Wavelet {
     fn reconstruct(&self, problem: &Problem<'_>) -> Result<Reconstruction> {
         problem.acquired.lies_still("wavelets")?;
         check_range("lambda", self.lambda, self.lambda >= 0.0, "a number of at least 0")?;
+        if let Some(levels) = self.levels {
+            // 2^16 voxels along an axis are more than any scan has.
+            check_range("levels", levels as f64, (1..=16).contains(&levels), "1 to 16")?;
+        }
         let lambda = self.lambda * problem.scale();
         problem.by_slice(|slice| {
             let (_, d, h, w) = slice.acquired.kspace.dim();

@@ -6,7 +6,7 @@ use super::{Acquired, Problem, Reconstruct, Reconstruction};
 use crate::acquisition::Complex32;
 use crate::error::Result;
 
-/// `Aᴴy`: what was not measured is zero, and the coils are combined by their sensitivities, `Σ conj(S)·x`.
+/// `Aᴴy`: samples that were not measured are zero, and the coils are combined by their sensitivities, `Σ conj(S)·x`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ZeroFilled;
 

@@ -9,8 +9,8 @@ use image::GrayImage;
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
 
-/// Writes `frames` as a GIF that repeats without end, `delay_ms` between them (in steps of 10 ms; browsers take
-/// less than 20 ms as 100 ms). All 256 greys are kept: pixels come back as they were.
+/// Writes `frames` as a GIF that repeats endlessly, with `delay_ms` between frames (in steps of 10 ms; browsers take
+/// less than 20 ms as 100 ms). All 256 greys are in the palette, so that pixels are exact.
 ///
 /// # Errors
 /// [`Error::Value`] if there is no frame, or they differ in size or exceed 65 535 pixels a side; [`Error::Io`] if the

@@ -1,6 +1,6 @@
 //! Pictures of volumes and of training: montages as PNG, latent walks as GIF, plots as SVG.
 //!
-//! Everything here draws what it is given.
+//! Nothing here computes results: values are drawn as given.
 
 mod gif;
 mod montage;

@@ -1,10 +1,10 @@
 //! Montages: orthogonal planes of many volumes, or many slices of one, as one grey picture.
 //!
 //! # Convention
-//! Volumes are taken to lie in RAS+ (see [`Volume`]). Left is left (the neurological convention, not the
-//! radiological one): the axial plane shows the subject's left on the left and anterior up, the coronal plane left
-//! on the left and superior up, the sagittal plane anterior on the right and superior up. Millimetres are square
-//! on the picture whatever the voxels are.
+//! Volumes are taken as RAS+ (see [`Volume`]). Left is left (the neurological convention, not the radiological one):
+//! the axial plane has the subject's left on the left and anterior up, the coronal plane left on the left and superior
+//! up, the sagittal plane anterior on the right and superior up. The scale in pixels per millimetre is the same along
+//! both axes.
 
 use std::path::Path;
 
@@ -22,25 +22,25 @@ const SEPARATOR: Luma<u8> = Luma([56]);
 /// Pixels a picture may have along one side; more is a mistake in `pixels_per_mm` or in a volume's affine.
 const SIDE_MAX: u32 = 16_384;
 
-/// How volumes are laid out and shown.
+/// The layout of a montage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Montage {
-    /// Volumes in a row.
+    /// Number of volumes in a row.
     pub columns: usize,
-    /// Intensities shown black and white; linear between, cut off beyond.
+    /// Intensities of black and white; linear between, clipped beyond.
     pub window: (f32, f32),
-    /// Magnification.
+    /// Magnification in pixels per millimetre.
     pub pixels_per_mm: f64,
-    /// Where the three planes cut, as a part of each voxel axis `(i, j, k)`; `[0.5; 3]` is the centre.
+    /// Positions of the three planes, as parts of the voxel axes `(i, j, k)`; `[0.5; 3]` is the centre.
     pub cut: [f64; 3],
 }
 
 impl Montage {
-    /// A layout without gaps, if there is one, for `volumes` through their centres: two pixels to the finest voxel, a window from
-    /// the lowest intensity to the one that all but 0.5 % of the voxels of all volumes are below.
+    /// A layout for `volumes` through their centres, without empty cells if possible: two pixels for the finest voxel,
+    /// and a window from the lowest intensity to the 99.5 % quantile over all volumes.
     ///
     /// # Errors
-    /// [`Error::Value`] if there is no volume, or a voxel size is zero or not finite.
+    /// [`Error::Value`] if there is no volume, or one has no voxels.
     pub fn fit(volumes: &[Volume]) -> Result<Self> {
         if volumes.is_empty() {
             return Err(Error::value("volumes", "at least one volume", "none", "give volumes to draw"));
@@ -67,7 +67,7 @@ impl Montage {
     /// channel is shown.
     ///
     /// # Errors
-    /// [`Error::Value`] if there is nothing to draw, the layout makes no sense, or the picture would be too large.
+    /// [`Error::Value`] if there is nothing to draw, the layout is invalid, or the picture would be too large.
     pub fn render(&self, volumes: &[Volume]) -> Result<GrayImage> {
         let cells = volumes.iter().map(|volume| {
             let spacing_mm = spacing_of(volume)?;
@@ -136,9 +136,8 @@ fn columns_for(volumes: usize) -> usize {
     (square(3.0)..=square(1.0)).min_by_key(|&columns| empty(columns)).unwrap_or(1)
 }
 
-/// Size of a voxel, if all three are sizes.
+/// Size of a voxel of a volume that has any.
 pub(super) fn spacing_of(volume: &Volume) -> Result<[f64; 3]> {
-    let spacing_mm = volume.spacing_mm();
     if volume.data.is_empty() {
         let advice = "draw volumes that have voxels";
         return Err(Error::value(
@@ -148,16 +147,7 @@ pub(super) fn spacing_of(volume: &Volume) -> Result<[f64; 3]> {
             advice,
         ));
     }
-    if spacing_mm.iter().all(|size| size.is_finite() && *size > 0.0) {
-        return Ok(spacing_mm);
-    }
-    let found = format!("{spacing_mm:?} in {}", volume.provenance.source);
-    Err(Error::value(
-        "voxel size in mm",
-        "three finite numbers above 0",
-        found,
-        "correct the volume's affine",
-    ))
+    Ok(volume.spacing_mm())
 }
 
 fn too_large(side: f64) -> Error {
@@ -221,17 +211,17 @@ pub fn write_png(path: &Path, image: &GrayImage) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::ImageGrid;
 
     /// A dark volume of `dims` voxels `(i, j, k)` with one bright voxel.
     fn spot(dims: [usize; 3], spacing_mm: [f64; 3], bright: [usize; 3]) -> Volume {
         let mut data = Array4::zeros((1, dims[2], dims[1], dims[0]));
         data[[0, bright[2], bright[1], bright[0]]] = 1.0;
-        let [x, y, z] = spacing_mm;
-        Volume::new(data, Matrix4::from_diagonal(&nalgebra::vector![x, y, z, 1.0]))
+        let affine = ImageGrid::upright(dims, spacing_mm).unwrap().affine;
+        Volume::new(data, affine)
     }
 
     fn montage(cut: [f64; 3]) -> Montage {
@@ -304,7 +294,8 @@ mod tests {
         refuse(Montage { window: (0.0, f32::NAN), ..montage([0.5; 3]) }, one, "window");
         refuse(Montage { pixels_per_mm: 1e9, ..montage([0.5; 3]) }, one, "pixels_per_mm");
         refuse(Montage { pixels_per_mm: f64::NAN, ..montage([0.5; 3]) }, one, "pixels_per_mm");
-        refuse(montage([0.5; 3]), &[spot([4, 4, 4], [1.0, 0.0, 1.0], [0, 0, 0])], "voxel size in mm");
+        let empty = Volume::new(Array4::zeros((1, 0, 4, 4)), volume.affine);
+        refuse(montage([0.5; 3]), &[empty], "volumes");
         assert!(Montage::fit(&[]).is_err());
     }
 

@@ -13,9 +13,9 @@ use crate::volume::Volume;
 const BORDER: u8 = 128;
 
 impl Montage {
-    /// The planes of `volume` through each of `cuts` (as [`Montage::cut`]), one cut below the other in
-    /// [`Montage::columns`], with the outline of each of `labels`, `[D, H, W]`, whose number stands in `colours`. An
-    /// outline is one pixel wide and lies inside its label; of two labels the later in `colours` is drawn above.
+    /// The planes of `volume` through each of `cuts` (as [`Montage::cut`]) in [`Montage::columns`], with the outlines
+    /// of the labels `[D, H, W]` whose numbers are in `colours` (number, RGB). An outline is one pixel wide and inside
+    /// its label; later labels of `colours` are drawn above earlier ones.
     ///
     /// # Errors
     /// [`Error::Value`] if the labels are on another grid, and as [`Montage::render`].
@@ -112,7 +112,7 @@ pub fn stacked(pictures: &[RgbImage]) -> Result<RgbImage> {
 /// The bytes of `image` as PNG.
 ///
 /// # Errors
-/// [`Error::Value`] if it cannot be encoded, as one without pixels.
+/// [`Error::Value`] if it cannot be encoded, such as an image without pixels.
 pub fn png_bytes<P>(image: &ImageBuffer<P, Vec<u8>>) -> Result<Vec<u8>>
 where
     P: PixelWithColorType<Subpixel = u8>,
@@ -127,7 +127,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nalgebra::Matrix4;
+    use crate::volume::VoxelToWorld;
     use ndarray::{Array3, Array4, s};
 
     const RED: [u8; 3] = [255, 0, 0];
@@ -140,7 +140,7 @@ mod tests {
     fn block() -> (Volume, Array3<u8>) {
         let mut labels = Array3::zeros((8, 10, 12));
         labels.slice_mut(s![3..5, 3..7, 3..9]).fill(7);
-        (Volume::new(Array4::from_elem((1, 8, 10, 12), 0.5), Matrix4::identity()), labels)
+        (Volume::new(Array4::from_elem((1, 8, 10, 12), 0.5), VoxelToWorld::identity()), labels)
     }
 
     fn painted(image: &RgbImage, colour: [u8; 3]) -> Vec<(u32, u32)> {

@@ -1,6 +1,6 @@
 //! Line plots of training statistics, as SVG.
 //!
-//! Nothing depends on the fonts of the machine: an SVG leaves its text to whoever shows it.
+//! The result does not depend on the machine's fonts: text in an SVG is rendered by the viewer.
 
 use std::ops::Range;
 

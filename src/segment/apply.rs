@@ -1,4 +1,4 @@
-//! A trained network at work: any volume in, structures and their volumes out.
+//! Application of a trained segmentation network to a volume.
 
 use burn::tensor::{Tensor, TensorData};
 use ndarray::{Array3, ArrayView3, Axis, s};
@@ -40,8 +40,8 @@ pub struct Segmenter<B: VolumeOps> {
 }
 
 impl<B: VolumeOps> Segmenter<B> {
-    /// The segmenter of a network of this shape, trained on images of the grid `tile` `[D, H, W]`; `name` says which, with
-    /// the SHA-256 of its weights.
+    /// The segmenter of a network of the shape `config`, trained on images of the grid `tile` `[D, H, W]` at 1 mm;
+    /// `name` has the SHA-256 of its weights.
     pub fn new(
         network: SegmentationNet<B>,
         config: SegmentationNetConfig,
@@ -52,37 +52,39 @@ impl<B: VolumeOps> Segmenter<B> {
         Self { network, config, tile, name, refines: true, straightens: true, detail: None, device }
     }
 
-    /// The same with a second network that corrects it.
+    /// This segmenter with a second network that corrects its probabilities.
+    #[must_use]
     pub fn corrected_by(self, detail: Detail<B>) -> Self {
         Self { detail: Some(detail), ..self }
     }
 
-    /// The same with its labels refined by the scan ([`refine()`]), as they are unless told otherwise, or without.
+    /// This segmenter with or without the refinement of its labels by the scan ([`refine()`]); with it by default.
+    #[must_use]
     pub fn refining(self, refines: bool) -> Self {
         Self { refines, ..self }
     }
 
-    /// The same for heads that lie along the axes of their grids, as samples of a generator do: no other axes are tried, which
-    /// takes a look for each of 24 where a volume shows no head.
+    /// This segmenter for heads that are aligned with the axes of their grids, such as samples of a generator: no other
+    /// orientations are tried, of which there are 24 where no head is found.
+    #[must_use]
     pub fn along_the_grid(self) -> Self {
         Self { straightens: false, ..self }
     }
 
-    /// Which segmenter it is, with the SHA-256 of its weights.
+    /// The segmenter's name with the SHA-256 of its weights.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The structures of a head, on a grid of 1 mm: over the volume's field of view and along its axes, turned to RAS+, or, of a
-    /// head that lies across them, over the head and along its own.
+    /// The structures of a head, on a grid of 1 mm: over the volume's field of view along its axes in RAS+ order, or,
+    /// for a head that is rotated against them, over the head along its own axes.
     ///
-    /// Voxels that are no signal are filled first ([`without_outliers`]). A rough look at the whole finds the brain's core, and
-    /// how the head lies ([`crate::anatomy::pose::Pose`]): one that is turned by more than ten degrees against the scan's axes
-    /// is looked at again along its own, on whose grid the structures then are. Around the core, blocks of the size that the network was trained on are looked
-    /// at as they are and mirrored, and their probabilities are averaged: the network's features depend on how much of a
-    /// head it sees, and so a head and its mirror image get the same structures.
-    /// What is found too far from the core of the brain so found is head or air. At last the scan itself moves the borders
-    /// ([`refine()`]).
+    /// Voxels without signal are filled first ([`without_outliers`]). A rough segmentation of the whole volume gives
+    /// the brain's core and the head's pose ([`crate::anatomy::pose::Pose`]); a head that is rotated by more than ten
+    /// degrees against the scan's axes is resampled along its own. Around the core, the probabilities of blocks of the
+    /// training size, as they are and mirrored, are averaged: the network's features depend on how much of a head is in
+    /// a block, and by the mirroring a head and its mirror image get the same structures. Brain that is too far from
+    /// the core becomes head or air. At last the borders are refined by the scan ([`refine()`]).
     ///
     /// # Errors
     /// [`Error::Value`] for several channels, or a field of view beyond half a metre.
@@ -148,8 +150,8 @@ impl<B: VolumeOps> Segmenter<B> {
         labels
     }
 
-    /// The structures of an image around the brain of its rough labels, block by block, sums over voxels, and how they were
-    /// refined. Beyond the blocks there is head or nothing.
+    /// The structures of an image around the brain of its rough labels, block by block, sums over voxels, and how they
+    /// were refined. Beyond the blocks there is head or nothing.
     fn fine(
         &self,
         image: ArrayView3<f32>,
@@ -203,8 +205,9 @@ impl<B: VolumeOps> Segmenter<B> {
         (labels, sums, record)
     }
 
-    /// Probabilities `[STRUCTURES, D·H·W]` of the part of a block of the training size that begins at `from` and has the shape
-    /// `crop` `[D, H, W]`.
+    /// Probabilities `[STRUCTURES, D·H·W]` of a part of `block`, which has at most the training size: the part begins
+    /// at `from` and has the shape `crop` `[D, H, W]`. The network must work on half the grid
+    /// ([`SegmentationNetConfig::on_half_the_grid`]).
     pub fn probabilities_at(&self, block: ArrayView3<f32>, from: [usize; 3], crop: [usize; 3]) -> Vec<f32> {
         let packed = self.probabilities(block);
         let [_, th, tw] = self.tile;
@@ -223,8 +226,8 @@ impl<B: VolumeOps> Segmenter<B> {
         part
     }
 
-    /// Probabilities of a block, folded as the network's logits are. A mirrored block that is shorter than the network's
-    /// stands at the far end.
+    /// Probabilities of a block, folded as the network's logits are. A mirrored block that is shorter than the
+    /// network's stands at the far end.
     fn probabilities(&self, block: ArrayView3<f32>) -> Vec<f32> {
         let logits = self.network.forward(self.padded(block, self.tile));
         let [_, _, d, h, w] = logits.dims();
@@ -260,12 +263,12 @@ fn most_likely(logits: &[f32], places: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use burn::backend::Flex;
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
     use crate::nn::Init;
     use crate::random::{Purpose, normal, stream};
+    use crate::volume::VoxelToWorld;
 
     /// In memory the first axis runs backwards, as after a flip in place.
     #[test]
@@ -275,7 +278,7 @@ mod tests {
         let segmenter = Segmenter::<Flex>::new(network, config, [16; 3], "test".into(), Default::default());
         let values = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 24 * 20 * 22);
         let data = Array4::from_shape_vec((1, 24, 20, 22), values).unwrap();
-        let mut flipped = Volume::new(data, Matrix4::identity());
+        let mut flipped = Volume::new(data, VoxelToWorld::identity());
         flipped.data.invert_axis(Axis(3));
         let plain = Volume::new(flipped.data.as_standard_layout().into_owned(), flipped.affine);
         let found = segmenter.segment(&flipped).unwrap();

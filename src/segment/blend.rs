@@ -8,7 +8,7 @@ use super::tiles::window;
 use crate::anatomy::overlap::distance_transform_mm;
 use crate::anatomy::{STRUCTURES, Structure};
 
-/// Probabilities that are being averaged.
+/// A running average of the probabilities of overlapping blocks.
 pub struct Blend {
     shape: [usize; 3],
     tile: [usize; 3],
@@ -22,11 +22,11 @@ pub struct Blend {
 /// Sums over voxels by structure.
 #[derive(Clone, Copy, Debug)]
 pub struct Sums {
-    /// Of its probability.
+    /// Sum of its probability.
     pub expected: [f64; STRUCTURES],
-    /// Of its probability where it is the most likely one.
+    /// Sum of its probability where it is the most likely one.
     pub sure: [f64; STRUCTURES],
-    /// Of the voxels where it is the most likely one.
+    /// Number of the voxels where it is the most likely one.
     pub voxels: [f64; STRUCTURES],
 }
 
@@ -38,7 +38,7 @@ impl Default for Sums {
 }
 
 impl Sums {
-    /// Those of probabilities `[D, STRUCTURES, H, W]` and the labels chosen by them.
+    /// The sums of probabilities `[D, STRUCTURES, H, W]` and the most likely labels `[D, H, W]`.
     pub fn of(probability: &[f32], labels: &Array3<u8>) -> Self {
         let (_, h, w) = labels.dim();
         let labels = labels.as_slice().expect("labels are contiguous");
@@ -61,7 +61,7 @@ impl Sums {
         parts.iter().fold(Self::default(), |sums, part| sums.plus(part))
     }
 
-    /// Both.
+    /// The sums of both.
     pub fn plus(mut self, other: &Self) -> Self {
         for k in 0..STRUCTURES {
             self.expected[k] += other.expected[k];
@@ -73,7 +73,7 @@ impl Sums {
 }
 
 impl Blend {
-    /// Nothing yet, of a region `shape` `[D, H, W]` and blocks `tile`.
+    /// An empty average over a region `shape` `[D, H, W]` for blocks `tile` `[D, H, W]`.
     pub fn new(shape: [usize; 3], tile: [usize; 3]) -> Self {
         let voxels: usize = shape.iter().product();
         let windows = tile.map(window);
@@ -81,7 +81,7 @@ impl Blend {
     }
 
     /// Adds the probabilities of a block whose first voxel is `at`, folded as the network's logits
-    /// ([`super::SegmentationNet::forward`]). Those of a mirrored image are turned back, sides exchanged.
+    /// ([`super::SegmentationNet::forward`]). Those of a mirrored image are mirrored back, with sides exchanged.
     pub fn add(&mut self, packed: Vec<f32>, at: [usize; 3], mirrored: bool) {
         let [_, height, width] = self.shape;
         let [_, th, tw] = self.tile;
@@ -119,9 +119,9 @@ impl Blend {
             });
     }
 
-    /// The most likely structure of each voxel, sums over them, and the means of the probabilities, `[D, STRUCTURES, H, W]`. Brain
-    /// and fluid that lie too far from the core of the brain are taken for what of head and air is likelier, with all their
-    /// probability.
+    /// The most likely structure of each voxel, `[D, H, W]`, the sums over them, and the mean probabilities
+    /// `[D, STRUCTURES, H, W]`. Brain and fluid that are too far from the core of the brain become the likelier of head
+    /// and air, with all their probability.
     pub fn finish(mut self) -> (Array3<u8>, Sums, Vec<f32>) {
         let [d, h, w] = self.shape;
         let plane = h * w;

@@ -1,5 +1,5 @@
-//! The core of a brain: what of it hangs together when thin bridges are cut. Muscle, marrow or fat that is taken for brain
-//! in places where no brain can be does not belong to it.
+//! The core of a brain: its largest connected component after erosion, without muscle, marrow or fat that is
+//! mislabelled as brain.
 
 use ndarray::{Array3, Axis};
 
@@ -10,7 +10,7 @@ use crate::anatomy::shape::{Connectivity, components};
 /// Depth in millimetres below the brain's surface at which the core begins: bridges of less than twice that are cut.
 const DEPTH_MM: f32 = 3.0;
 
-/// The core of the brain in labels `[D, H, W]` at 1 mm; none without a brain as thick as that.
+/// The core of the brain in labels `[D, H, W]` at 1 mm; `None` if the erosion leaves nothing.
 pub fn core(labels: &Array3<u8>) -> Option<Array3<bool>> {
     let csf = Structure::Csf.index() as u8;
     let depth = distance_transform_mm(labels.mapv(|label| label <= csf).view(), [1.0; 3]);
@@ -19,7 +19,7 @@ pub fn core(labels: &Array3<u8>) -> Option<Array3<bool>> {
     (!components.components.is_empty()).then(|| components.mask(0))
 }
 
-/// First and last plane of a mask along each axis, and the middle one of its voxels; none of an empty mask.
+/// First, median and last plane of a mask's voxels along each axis; `None` for an empty mask.
 pub fn extent(mask: &Array3<bool>) -> Option<[[usize; 3]; 3]> {
     let along = |axis: usize| {
         let counts: Vec<usize> =

@@ -1,5 +1,5 @@
-//! A second network that sees the ventricles and the medial temporal lobes voxel by voxel, beside what the first one says
-//! of them, and corrects it.
+//! A second network at full resolution that corrects the first network's probabilities in the ventricles and the medial
+//! temporal lobes.
 
 use std::ops::Range;
 
@@ -79,17 +79,20 @@ const fn is_left(k: usize) -> bool {
 pub struct Detail<B: VolumeOps> {
     /// The network.
     pub network: SegmentationNet<B>,
-    /// The blocks.
+    /// Grid `[D, H, W]` of the blocks.
     pub tile: [usize; 3],
 }
 
-/// The shape of a network of these widths, from the finest level down.
+/// The shape of a second network of these widths, from the finest level down.
 pub fn config(widths: Vec<usize>) -> SegmentationNetConfig {
     SegmentationNetConfig { widths, inputs: 1 + GUIDES.len(), outputs: CORRECTIONS, space_to_depth: 1 }
 }
 
-/// What the network sees: the image `[D, H, W]`, on a scale of its own ([`rescale`]), and the probabilities of `GUIDES`, from
-/// those of the structures `[STRUCTURES, D·H·W]`; `[1, C, D, H, W]`.
+/// The second network's input `[1, C, D, H, W]`: the image `[D, H, W]` after [`rescale`], and the summed probabilities
+/// of groups of structures, from those of the structures `[STRUCTURES, D·H·W]`.
+///
+/// # Panics
+/// If the image is not in standard layout.
 pub fn input<B: VolumeOps>(mut image: Array3<f32>, probability: &[f32], device: &B::Device) -> Tensor<B, 5> {
     let (d, h, w) = image.dim();
     let voxels = d * h * w;
@@ -118,7 +121,8 @@ pub fn corrected(probability: &[f32], corrections: &[f32]) -> Vec<f32> {
     logits
 }
 
-/// The gradient in the corrections of what has this gradient in the logits of the structures.
+/// The gradient in the corrections `[CORRECTIONS, places]`, from the gradient in the logits `[STRUCTURES, places]`: the
+/// adjoint of [`corrected`].
 pub fn of_corrections(gradient: &[f32]) -> Vec<f32> {
     let places = gradient.len() / STRUCTURES;
     let mut sums = vec![0.0f32; CORRECTIONS * places];
@@ -130,8 +134,8 @@ pub fn of_corrections(gradient: &[f32]) -> Vec<f32> {
 }
 
 impl<B: VolumeOps> Detail<B> {
-    /// Corrects the probabilities `[D, STRUCTURES, H, W]` of an image `[D, H, W]` and their most likely structures, in blocks over
-    /// the region around ventricles and medial temporal lobes.
+    /// Corrects in place the probabilities `[D, STRUCTURES, H, W]` of an image `[D, H, W]` and its most likely
+    /// structures `labels`, in blocks over the region around ventricles and medial temporal lobes.
     pub fn correct(
         &self,
         image: ArrayView3<f32>,
@@ -274,8 +278,8 @@ mod tests {
         assert!((added - back).abs() < 1e-4, "{added} {back}");
     }
 
-    /// A network of zeros leaves probabilities as they are; one whose bias favours the third ventricle makes more of it, and only
-    /// in the region.
+    /// A network of zeros leaves probabilities as they are; one whose bias favours the third ventricle makes more of
+    /// it, and only in the region.
     #[test]
     fn a_correction_acts_in_its_region_alone() {
         let device = Default::default();

@@ -1,4 +1,4 @@
-//! The way down of a segmentation network alone: features of brains, for measures of realism and perceptual losses.
+//! The encoder of a segmentation network: features of brains, for measures of realism and perceptual losses.
 
 use burn::tensor::Tensor;
 use ndarray::{Array3, Axis};
@@ -9,7 +9,7 @@ use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 use crate::volume::rescale;
 
-/// The encoder of a trained segmentation network, whatever classes it told apart.
+/// The encoder of a trained segmentation network, of any classes.
 #[derive(Debug)]
 pub struct Encoder<B: VolumeOps> {
     network: SegmentationNet<B>,
@@ -18,12 +18,12 @@ pub struct Encoder<B: VolumeOps> {
 }
 
 impl<B: VolumeOps> Encoder<B> {
-    /// The encoder of a network of this shape; `name` says which, with the SHA-256 of its weights.
+    /// The encoder of a network of the shape `config`; `name` has the SHA-256 of its weights.
     pub fn new(network: SegmentationNet<B>, config: SegmentationNetConfig, name: String) -> Self {
         Self { network, config, name }
     }
 
-    /// Which network it is of, with the SHA-256 of its weights.
+    /// The network's name with the SHA-256 of its weights.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -33,7 +33,8 @@ impl<B: VolumeOps> Encoder<B> {
         self.config.widths[self.config.widths.len() - 1]
     }
 
-    /// A volume `[1, D, H, W]` as [`encoded`](Self::encoded) takes it, `[D, H, W]`.
+    /// The first channel of a volume, resampled to 1 mm and rescaled ([`rescale`]): `[D, H, W]`, for
+    /// [`encoded`](Self::encoded).
     pub fn image(volume: &Volume) -> Array3<f32> {
         let grid = Grid::of(volume).with_spacing([1.0; 3]);
         let volume = resample(volume, &grid, Interpolation::Linear);
@@ -42,16 +43,17 @@ impl<B: VolumeOps> Encoder<B> {
         image
     }
 
-    /// What the way down of the network sees in images `[N, 1, D, H, W]` at 1 mm, from 0 to 1 as [`rescale`] makes them:
-    /// the mean of each channel of its deepest level over the grid, `[N, C]`. Axes are padded with air to what the network
-    /// takes; an axis of length one, that of a slice, is repeated instead.
+    /// The features `[N, C]` of images `[N, 1, D, H, W]` at 1 mm after [`rescale`]: the mean of each channel of the
+    /// network's deepest level over the grid. Axes are padded with air to a multiple of
+    /// [`SegmentationNetConfig::multiple`]; an axis of length one, that of a slice, is repeated instead.
     pub fn encoded(&self, image: Tensor<B, 5>) -> Tensor<B, 2> {
         let deepest = self.seen(image);
         let [n, c, d, h, w] = deepest.dims();
         deepest.reshape([n, c, d * h * w]).mean_dim(2).reshape([n, c])
     }
 
-    /// The same channels place by place, `[N, C, D', H', W']`: what a perceptual loss compares.
+    /// The channels of the deepest level, `[N, C, D', H', W']`, for images as in [`encoded`](Self::encoded): the
+    /// features of a perceptual loss.
     pub fn seen(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
         let image = (2..5).fold(image, |image, axis| self.filled(image, axis));
         self.network.deepest(image)

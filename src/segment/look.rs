@@ -1,8 +1,8 @@
-//! A rough look at a head, and one along the head's own axes where it lies far off the grid's.
+//! A rough segmentation of a head, resampled along the head's own axes where it is rotated against the grid.
 
 use std::ops::Range;
 
-use nalgebra::{Matrix4, Rotation3, UnitQuaternion, Vector3, Vector4};
+use nalgebra::{Rotation3, UnitQuaternion, Vector3};
 use ndarray::{Array3, Axis, s};
 
 use super::apply::Segmenter;
@@ -11,17 +11,17 @@ use crate::anatomy::STRUCTURES;
 use crate::anatomy::pose::Pose;
 use crate::anatomy::shape::{Connectivity, components};
 use crate::ops::VolumeOps;
-use crate::volume::Volume;
 use crate::volume::orientation::{Orientation, from_ras};
 use crate::volume::resample::{Grid, Interpolation, resample_with};
 use crate::volume::rescale;
+use crate::volume::{Volume, VoxelToWorld};
 
 /// What counts as air at the edges of a scan, as a part of its 99.5 percentile.
 const AIR: f32 = 0.05;
 /// Voxels kept around what is not air.
 const MARGIN: usize = 8;
-/// Heads that are turned by no more stay on the scan's own axes: most lie within ten degrees, and the network has learned
-/// from heads turned by more.
+/// Heads that are turned by no more stay on the scan's own axes: most lie within ten degrees, and the network has
+/// learned from heads turned by more.
 const TURNED_MAX_DEG: f64 = 10.0;
 /// After a turn, what may be left of it before another is made.
 const LEFT_MAX_DEG: f64 = 3.0;
@@ -40,8 +40,8 @@ const BRAIN_MIN_ML: usize = 300;
 /// Agreement at which no further axes are tried.
 const AGREEMENT_SURE: f64 = 0.6;
 
-/// The right-handed orders of axes other than "RAS": those of a head upside down, back to front or both before those of axes
-/// exchanged. A brain and its mirror image look alike, so that left-handed ones add nothing.
+/// The right-handed orders of axes other than "RAS": those of a head upside down, back to front or both before those of
+/// axes exchanged. A brain and its mirror image look alike, so that left-handed ones add nothing.
 #[rustfmt::skip]
 const AXES: [&str; 23] = [
     "LAI", "LPS", "RPI",
@@ -54,7 +54,7 @@ pub(super) struct Look {
     pub grid: Grid,
     /// The whole image, `[D, H, W]`.
     pub image: Array3<f32>,
-    /// Where anything but air is seen, along D, H, W.
+    /// The range of everything but air, along D, H, W.
     pub part: [Range<usize>; 3],
     /// The most likely structures of that part.
     pub rough: Array3<u8>,
@@ -85,8 +85,7 @@ impl Look {
             let number = number?;
             let voxels = found.components[number].voxels as f64;
             let at = [0, 1, 2].map(|a| sums[number][a] as f64 / voxels + self.part[2 - a].start as f64);
-            let place = self.grid.affine * Vector4::new(at[0], at[1], at[2], 1.0);
-            Some(place.xyz().into())
+            Some(self.grid.affine.world_mm(at).into())
         })
     }
 }
@@ -102,10 +101,10 @@ impl<B: VolumeOps> Segmenter<B> {
         Some(Look { grid, image, part, rough })
     }
 
-    /// The look itself where the head lies along the grid's axes, or shows no pose; otherwise another one of `volume`, from its
-    /// own voxels, on a grid along the axes that its anatomy shows.
+    /// The look itself where the head lies along the grid's axes, or shows no pose; otherwise another one of `volume`,
+    /// from its own voxels, on a grid along the axes that its anatomy shows.
     pub(super) fn straightened(&self, volume: &Volume, look: Look) -> Look {
-        let axes = look.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+        let axes = look.grid.affine.steps_mm();
         let mut seen = look.pose();
         tracing::debug!("the rough look shows {seen:?}");
         let likely = seen.is_some_and(|pose| pose.turned_deg(&axes) <= Pose::TILT_MAX_DEG);
@@ -147,7 +146,7 @@ impl<B: VolumeOps> Segmenter<B> {
         }
         let [z, y, x] = look.part.clone();
         let first = [x.start, y.start, z.start].map(|at| at as f64);
-        let affine = look.grid.affine * Matrix4::new_translation(&Vector3::from(first));
+        let affine = look.grid.affine.with_origin_at(first);
         let image = look.image.slice(s![z, y, x]).to_owned().insert_axis(Axis(0));
         let head = Volume::new(image, affine);
         let mut best: Option<Pose> = None;
@@ -169,14 +168,14 @@ impl<B: VolumeOps> Segmenter<B> {
     }
 }
 
-/// A grid of 1 mm along the axes of a head, to within [`STEP_DEG`], over what a look sees of it, at most 13 cm from the centre of
-/// its brain.
+/// A grid of 1 mm along the axes of a head, to within [`STEP_DEG`], over what a look sees of it, at most 13 cm from the
+/// centre of its brain.
 ///
-/// Its axes are turned against those of the look by whole steps, and its voxels lie in a lattice about the look's first voxel,
-/// so that two scans of one head on one grid mostly share their voxels here, too.
+/// Its axes are turned against those of the look by whole steps, and its voxels lie in a lattice about the look's first
+/// voxel, so that two scans of one head on one grid mostly share their voxels here, too.
 fn upright(pose: &Pose, look: &Look) -> Grid {
-    let axes = look.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
-    let first = look.grid.affine.fixed_view::<3, 1>(0, 3).into_owned();
+    let axes = look.grid.affine.steps_mm();
+    let first = look.grid.affine.origin_mm();
     let turn = Rotation3::from_matrix_unchecked(axes.transpose() * pose.rotation);
     // A quaternion has an axis at half a turn, too.
     let turn = UnitQuaternion::from_rotation_matrix(&turn).scaled_axis();
@@ -190,8 +189,7 @@ fn upright(pose: &Pose, look: &Look) -> Grid {
             let range = &look.part[2 - axis];
             if corner >> axis & 1 == 0 { range.start as f64 } else { range.end as f64 - 1.0 }
         };
-        let world = look.grid.affine * Vector4::new(at(0), at(1), at(2), 1.0);
-        let place = to_head * (world.xyz() - first);
+        let place = to_head * (look.grid.affine.world_mm([0, 1, 2].map(at)) - first);
         for (axis, [low, high]) in bounds.iter_mut().enumerate() {
             *low = low.min(place[axis]).max(centre[axis] - REACH_MM);
             *high = high.max(place[axis]).min(centre[axis] + REACH_MM);
@@ -200,8 +198,7 @@ fn upright(pose: &Pose, look: &Look) -> Grid {
     let bounds = bounds.map(|[low, high]| [(low + ROUNDING_MM).floor(), (high - ROUNDING_MM).ceil()]);
     let dims = bounds.map(|[low, high]| (high - low).max(0.0) as usize + 1);
     let first = first + rotation * Vector3::from(bounds.map(|[low, _]| low));
-    let affine = Matrix4::new_translation(&first) * rotation.to_homogeneous();
-    Grid { dims, affine }
+    Grid { dims, affine: VoxelToWorld::derived(&rotation, &first) }
 }
 
 /// Where anything but air is seen, with a margin, along D, H, W; none where nothing is.
@@ -223,8 +220,8 @@ mod tests {
 
     /// A look at nothing on a grid of 60×70×80 voxels that lies across the world's axes.
     fn look() -> Look {
-        let turn = Rotation3::from_euler_angles(0.1, -0.05, 0.2).to_homogeneous();
-        let affine = Matrix4::new_translation(&Vector3::new(-20.0, 5.0, 11.0)) * turn;
+        let turn = Rotation3::from_euler_angles(0.1, -0.05, 0.2).into_inner();
+        let affine = VoxelToWorld::from_axes(&turn, &Vector3::new(-20.0, 5.0, 11.0)).unwrap();
         let grid = Grid { dims: [60, 70, 80], affine };
         let image = Array3::zeros((80, 70, 60));
         Look { grid, rough: Array3::zeros(image.dim()), image, part: [0..80, 0..70, 0..60] }
@@ -233,7 +230,7 @@ mod tests {
     fn pose(look: &Look, degrees: [f64; 3]) -> Pose {
         let turn = Rotation3::new(Vector3::from(degrees.map(f64::to_radians)));
         let rotation = look.grid.affine.fixed_view::<3, 3>(0, 0) * turn.into_inner();
-        let centre_mm = (look.grid.affine * Vector4::new(30.0, 35.0, 40.0, 1.0)).xyz();
+        let centre_mm = look.grid.affine.world_mm([30.0, 35.0, 40.0]);
         Pose { rotation, mirrored: false, scale: 1.0, centre_mm, agreement: 1.0 }
     }
 
@@ -243,13 +240,13 @@ mod tests {
         for degrees in [[25.0, 0.0, 0.0], [-11.0, 3.0, 24.0], [0.0, 178.0, 3.0], [0.0, 0.0, 180.0]] {
             let pose = pose(&look, degrees);
             let grid = upright(&pose, &look);
-            let axes = grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+            let axes = grid.affine.steps_mm();
             assert!((axes.transpose() * axes - nalgebra::Matrix3::identity()).norm() < 1e-12);
             // Half a step about each of three axes.
             assert!(pose.turned_deg(&axes) < 0.87 * STEP_DEG, "{degrees:?}: {}", pose.turned_deg(&axes));
-            let seen = grid.affine.try_inverse().unwrap() * look.grid.affine;
+            let seen = grid.affine.inverse() * *look.grid.affine;
             for corner in [[0.0, 0.0, 0.0], [59.0, 69.0, 79.0], [59.0, 0.0, 79.0], [0.0, 69.0, 0.0]] {
-                let at = seen * Vector4::new(corner[0], corner[1], corner[2], 1.0);
+                let at = seen * nalgebra::Vector4::new(corner[0], corner[1], corner[2], 1.0);
                 let inside = (0..3).all(|a| at[a] > -1e-5 && at[a] < grid.dims[a] as f64 - 1.0 + 1e-5);
                 assert!(inside, "{degrees:?} {at} {:?}", grid.dims);
                 // The first voxel of the look is one of the grid's.
@@ -263,14 +260,14 @@ mod tests {
 
     #[test]
     fn every_order_of_axes_is_right_handed_and_none_occurs_twice() {
-        let head = Volume::new(ndarray::Array4::zeros((1, 2, 3, 4)), Matrix4::identity());
+        let head = Volume::new(ndarray::Array4::zeros((1, 2, 3, 4)), VoxelToWorld::identity());
         let mut turns: Vec<_> =
             AXES.iter().map(|axes| from_ras(head.clone(), &axes.parse().unwrap()).affine).collect();
-        turns.push(Matrix4::identity());
+        turns.push(VoxelToWorld::identity());
         for (n, turn) in turns.iter().enumerate() {
             assert!(turn.determinant() > 0.5, "{n}");
             let same =
-                |other: &&Matrix4<f64>| other.fixed_view::<3, 3>(0, 0) == turn.fixed_view::<3, 3>(0, 0);
+                |other: &&VoxelToWorld| other.fixed_view::<3, 3>(0, 0) == turn.fixed_view::<3, 3>(0, 0);
             assert_eq!(turns.iter().filter(same).count(), 1, "{n}");
         }
     }

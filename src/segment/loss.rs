@@ -1,4 +1,4 @@
-//! The loss of segmentation, Dice and cross-entropy, with its gradient in closed form.
+//! The segmentation loss, Dice and cross-entropy, with its gradient in closed form.
 
 use rayon::prelude::*;
 
@@ -11,22 +11,22 @@ const SMOOTH: f64 = 1.0;
 /// Value and gradient of the loss on one volume.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// One less the mean soft Dice over the structures that the target has (Milletari et al. 2016).
+    /// 1 − mean soft Dice over the structures that the target has (Milletari et al. 2016).
     pub dice: f64,
     /// Mean cross-entropy over voxels in nats.
     pub cross_entropy: f64,
-    /// Soft Dice of each structure that the target has.
+    /// Soft Dice of each structure; `None` if the target does not have it.
     pub structures: [Option<f64>; STRUCTURES],
-    /// Gradient of `dice + weight · cross_entropy` in the logits, laid out as they are.
+    /// Gradient of `dice + weight · cross_entropy` in the logits, in the logits' layout.
     pub gradient: Vec<f32>,
 }
 
-/// The loss of logits `[f³·STRUCTURES, D/f, H/f, W/f]` in blocks of length f, `block` (see [`super::SegmentationNet::forward`]),
-/// against the indices of structures `target` `[D, H, W]`, both in C order; `grid` is `[D/f, H/f, W/f]`, and `weight` that of
-/// the cross-entropy: Dice alone rewards a small structure that is found too large, and cross-entropy does not. Structures of
-/// one of the `classes` count as one.
+/// The loss of logits `[f³·STRUCTURES, D/f, H/f, W/f]` in blocks of length f, `block` (see
+/// [`super::SegmentationNet::forward`]), against the indices of structures `target` `[D, H, W]`, both in C order;
+/// `grid` is `[D/f, H/f, W/f]`. `weight` is that of the cross-entropy: Dice alone favours small structures that are too
+/// large. Structures of one class of `classes` count as one.
 ///
-/// The sums over voxels are exact in their order for any number of threads.
+/// The result does not depend on the number of threads.
 ///
 /// # Panics
 /// If the lengths do not fit each other, or an index is not that of a structure.

@@ -1,4 +1,4 @@
-//! Segmentation by a network of our own.
+//! Segmentation of heads by a U-Net, with a refinement by the scan's intensities.
 
 mod apply;
 mod blend;

@@ -1,4 +1,4 @@
-//! The segmentation network: a U-Net whose ends may fold the voxels of a block into channels and unfold them.
+//! The segmentation network: a U-Net that can fold blocks of voxels into channels at its input and output.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -12,26 +12,26 @@ use crate::ops::{Features, VolumeOps};
 pub struct SegmentationNetConfig {
     /// Channels of each level, from the finest down; each level has half the grid of the one above.
     pub widths: Vec<usize>,
-    /// Channels of the image.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Classes that it tells apart.
+    /// Number of classes.
     pub outputs: usize,
-    /// Length of the blocks of voxels that one place of the finest level stands for: 2, or 1 for every voxel by itself.
+    /// Length of the block of voxels that is folded into one place of the finest level: 2, or 1 for no folding.
     pub space_to_depth: usize,
 }
 
 impl SegmentationNetConfig {
-    /// A network that sees an image of one channel and works on half its grid.
+    /// A network for images of one channel that works on half the grid.
     pub fn on_half_the_grid(widths: Vec<usize>, outputs: usize) -> Self {
         Self { widths, inputs: 1, outputs, space_to_depth: 2 }
     }
 
-    /// What a grid's axes must be multiples of.
+    /// The number that the length of every axis must be a multiple of.
     pub fn multiple(&self) -> usize {
         self.space_to_depth << (self.widths.len() - 1)
     }
 
-    /// Voxels that one place of the finest level stands for.
+    /// Number of voxels in a place of the finest level.
     pub fn block_voxels(&self) -> usize {
         self.space_to_depth.pow(3)
     }
@@ -86,9 +86,9 @@ struct Rise<B: Backend> {
 
 /// A U-Net (Ronneberger et al. 2015; Çiçek et al. 2016) of normalised convolutions.
 ///
-/// It may work on half the grid: the eight voxels of each 2×2×2 block are the channels of one place, and the outputs of a
-/// place are unfolded into its eight voxels (Shi et al. 2016, "sub-pixel convolution"). That is an eighth of the places
-/// at the finest level, without giving up the finest voxels.
+/// It can work on half the grid: the eight voxels of each 2×2×2 block are the channels of one place, and the outputs of
+/// a place are unfolded into its eight voxels (Shi et al. 2016, "sub-pixel convolution"). The finest level then has an
+/// eighth of the places, and the output still has all voxels.
 #[derive(Module, Debug)]
 pub struct SegmentationNet<B: Backend> {
     down: Vec<Level<B>>,
@@ -103,14 +103,14 @@ impl<B: VolumeOps> SegmentationNet<B> {
     ///
     /// # Shapes
     /// - image: `[N, C, D, H, W]`, every axis a multiple of [`SegmentationNetConfig::multiple`]
-    /// - logits: `[N, f³·K, D/f, H/f, W/f]` of K classes and blocks of length f; channel `s·K + k` is class `k` in voxel
-    ///   `(f·d + s/f², f·h + s/f%f, f·w + s%f)`
+    /// - logits: `[N, f³·K, D/f, H/f, W/f]` of K classes and blocks of length f; channel `s·K + k` is class `k` in
+    ///   voxel `(f·d + s/f², f·h + s/f%f, f·w + s%f)`
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 5> {
         self.head.forward(self.decoded(self.encoded(self.packed(image)))).into_volumes()
     }
 
-    /// [`SegmentationNet::forward`] of one volume without keeping the whole of its logits, which are the largest part of it:
-    /// slab after slab of at most `planes` of the finest level goes to `take` with the index of its first plane.
+    /// [`SegmentationNet::forward`] of one volume in slabs, which bounds the memory for the logits: `take` is called
+    /// with the index of the first plane and the logits of each slab of at most `planes` planes of the finest level.
     pub fn slabs(&self, image: Tensor<B, 5>, planes: usize, mut take: impl FnMut(usize, Tensor<B, 5>)) {
         let decoded = self.decoded(self.encoded(self.packed(image)));
         let style = normalising(&decoded);
@@ -159,7 +159,8 @@ impl<B: VolumeOps> SegmentationNet<B> {
     }
 }
 
-/// Where voxel `s` of the block of length `space_to_depth` at the place `[z, y, x]` stands in the full grid, `[d, h, w]`.
+/// Where voxel `s` of the block of length `space_to_depth` at the place `[z, y, x]` stands in the full grid,
+/// `[d, h, w]`.
 pub(super) fn voxel_of_block(s: usize, [z, y, x]: [usize; 3], block: usize) -> [usize; 3] {
     [block * z + s / (block * block), block * y + s / block % block, block * x + s % block]
 }

@@ -1,18 +1,17 @@
-//! Where a volume is looked at: blocks of the size that the network was trained on, over the brain, that overlap and fade
-//! into each other.
+//! The places of the overlapping blocks of a volume, over the brain, and their weights.
 
 use crate::volume::blocks;
 
-/// What is looked at on either side of the middle of the brain's core, in millimetres (voxels of 1 mm): at most half of the
-/// longest brain and some more, and at least what surely is brain.
+/// What is looked at on either side of the middle of the brain's core, in millimetres (voxels of 1 mm): at most half of
+/// the longest brain and some more, and at least what surely is brain.
 const REACH: [usize; 2] = [60, 100];
 /// What is looked at beyond the core.
 const MARGIN: usize = 18;
 /// Greatest part of a block's length between one block and the next.
 const STEP: f64 = 0.8;
 
-/// First voxels of the blocks of `length` voxels along an axis of `extent` voxels about a core from `first` to `last` with its
-/// `middle`. A block may be longer than the axis.
+/// First voxels of the blocks of `length` voxels along an axis of `extent` voxels, over a core from `first` to `last`
+/// with the median `middle`. A block may be longer than the axis.
 pub fn starts(extent: usize, [first, middle, last]: [usize; 3], length: usize) -> Vec<usize> {
     let [least, most] = REACH;
     let first =
@@ -25,7 +24,7 @@ pub fn starts(extent: usize, [first, middle, last]: [usize; 3], length: usize) -
     blocks::starts(last - first, length, step, 1).into_iter().map(|start| first + start).collect()
 }
 
-/// How much the voxels along an axis of a block count: most in the middle.
+/// The weights of the voxels along an axis of a block, largest in the middle.
 pub fn window(length: usize) -> Vec<f32> {
     (0..length).map(|i| (i.min(length - 1 - i) as f32 + 0.5) / (length as f32 / 2.0)).collect()
 }

@@ -1,7 +1,7 @@
-//! A brain that changes smoothly and by a known amount: ventricles that widen, a cortex that thins.
+//! Simulated ageing of a brain by a known amount: wider ventricles and a thinner cortex.
 //!
-//! Nothing is drawn new. Every voxel is taken from where a displacement along the distance to a wall comes from, which fades
-//! away from the wall, so that the head around it stays where it is.
+//! It is a deformation: a displacement along the normal of a wall, which falls to zero away from the wall, so that the
+//! rest of the head does not move.
 
 use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
@@ -21,21 +21,21 @@ const INWARDS_MM: [f32; 7] = [-0.6, -0.3, 0.0, 0.3, 0.6, 1.0, 1.5];
 /// Displacements below this are none, in millimetres.
 const NOTHING_MM: f32 = 1e-3;
 
-/// How much larger the volumes of structures become; 1 leaves them.
+/// Factors of the volumes of structures; 1 for no change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ageing {
-    /// Of the lateral ventricles, with inferior horns and choroid plexus.
+    /// Factor of the lateral ventricles, with inferior horns and choroid plexus.
     pub ventricles: f64,
-    /// Of the cerebral cortex.
+    /// Factor of the cerebral cortex.
     pub cortex: f64,
 }
 
-/// How far walls move, in millimetres.
+/// Displacements of the walls in millimetres.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Steps {
-    /// The wall of the ventricles, outwards.
+    /// Displacement of the ventricles' wall, outwards.
     pub ventricles_mm: f32,
-    /// The surface of the cortex, inwards.
+    /// Displacement of the cortex's surface, inwards.
     pub cortex_mm: f32,
 }
 
@@ -51,8 +51,8 @@ pub struct Walls {
 }
 
 impl Walls {
-    /// The walls of a brain whose voxels belong to these structures (indices, `[D, H, W]`); `spacing_mm` is the voxel size
-    /// along `(i, j, k) = (W, H, D)`.
+    /// The walls of a brain with these `structures` (indices, `[D, H, W]`); `spacing_mm` is the voxel size along
+    /// `(i, j, k) = (W, H, D)`.
     pub fn of(structures: ArrayView3<u8>, spacing_mm: [f64; 3]) -> Self {
         let within = |inside: &dyn Fn(Structure) -> bool| {
             let members: Vec<bool> = Structure::ALL.iter().map(|&structure| inside(structure)).collect();
@@ -66,14 +66,15 @@ impl Walls {
         Self { inner, ..Self::of_ventricles(&within(&is_ventricle), spacing_mm) }
     }
 
-    /// The wall of ventricles `[D, H, W]` alone.
+    /// The wall of a mask of ventricles `[D, H, W]` alone; `spacing_mm` is the voxel size along
+    /// `(i, j, k) = (W, H, D)`.
     pub fn of_ventricles(ventricles: &Array3<bool>, spacing_mm: [f64; 3]) -> Self {
         let along = [spacing_mm[2], spacing_mm[1], spacing_mm[0]].map(|mm| mm as f32);
         Self { ventricles: signed_distance_mm(ventricles, spacing_mm), inner: None, spacing_mm: along }
     }
 
-    /// What steps of the walls do to the volumes of a brain of these `structures`, which are those of [`Walls::of`]; of
-    /// ventricles alone every structure will do.
+    /// The volumes of a brain as functions of the displacements; `structures` are those of [`Walls::of`]. For walls of
+    /// [`Walls::of_ventricles`] they are not used.
     pub fn response(&self, structures: ArrayView3<u8>) -> Response {
         let ventricles = self.ventricles.mapv(|phi| if phi < 0.0 { 1.0 } else { 0.0 });
         let cortex =
@@ -100,8 +101,8 @@ impl Walls {
         }
     }
 
-    /// `image` `[D, H, W]` after the walls have moved, each voxel by linear interpolation of where it comes from; where nothing
-    /// moves they stay as they are.
+    /// `image` `[D, H, W]` after the displacement of the walls, by linear interpolation; voxels that do not move are
+    /// unchanged.
     pub fn moved(&self, image: ArrayView3<f32>, steps: Steps) -> Array3<f32> {
         let mut new = Array3::zeros(image.raw_dim());
         new.outer_iter_mut().into_par_iter().enumerate().for_each(|(z, mut plane)| {
@@ -135,8 +136,8 @@ impl Walls {
     }
 }
 
-/// How volumes of a brain answer to steps of its walls, as tried: pairs of the volume's factor and the step in millimetres, from
-/// the least factor on or from the greatest. Without that structure there are none.
+/// The volumes of a brain as sampled functions of the displacements of its walls: pairs of the volume's factor and the
+/// displacement in millimetres; empty for a structure that the brain does not have.
 #[derive(Clone, Debug)]
 pub struct Response {
     ventricles: Vec<(f64, f32)>,
@@ -144,7 +145,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// How far the walls move for an `ageing`: between the steps that were tried in proportion, beyond them as far as the last.
+    /// The displacements for an `ageing`: linear between the samples, constant beyond them.
     pub fn steps(&self, ageing: Ageing) -> Steps {
         Steps {
             ventricles_mm: step_for(&self.ventricles, ageing.ventricles),
@@ -202,8 +203,8 @@ fn is_ventricle(structure: Structure) -> bool {
     )
 }
 
-/// Distance of voxel centres to the wall of `inside`, which lies half a voxel before the nearest centre beyond it; negative
-/// within, in millimetres.
+/// Distance of voxel centres to the wall of `inside`, which lies half a voxel before the nearest centre beyond it;
+/// negative within, in millimetres.
 fn signed_distance_mm(inside: &Array3<bool>, spacing_mm: [f64; 3]) -> Array3<f32> {
     let half = 0.5 * spacing_mm.into_iter().fold(f64::INFINITY, f64::min) as f32;
     let mut phi = distance_transform_mm(inside.view(), spacing_mm);

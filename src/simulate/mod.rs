@@ -1,4 +1,4 @@
-//! What makes data: degradations of images, phantoms, images from label maps, and ageing by a known amount.
+//! Simulation of data: degradations of images, phantoms, images from label maps, and ageing by a known amount.
 
 pub mod ageing;
 pub mod degrade;

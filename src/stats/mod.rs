@@ -1,4 +1,4 @@
-//! Statistics that several parts share: order statistics, samples of one quantity, resampling and its intervals.
+//! Shared statistics: order statistics, samples of one quantity, resampling and its intervals.
 
 mod order;
 mod resampling;

@@ -1,6 +1,6 @@
 //! Quantiles and medians. Each function names its definition; results of different definitions differ.
 
-/// The value below which a share, 0 to 1, of ascending values lies, linear between the two nearest order statistics:
+/// The quantile of ascending values at a share, 0 to 1, linear between the two nearest order statistics:
 /// definition 7 of Hyndman and Fan (1996), the default of NumPy.
 ///
 /// # Panics
@@ -41,13 +41,15 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
 }
 
-/// The middle value; of an even number the greater of the two in the middle, so that it is one of the values. None of none.
+/// The middle value; of an even number the greater of the two in the middle, so that it is one of the values. `None`
+/// without values.
 pub fn upper_median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
 
-/// The order statistic whose rank is nearest to a share, 0 to 1, of all ranks. Reorders the values; none of none.
+/// The order statistic whose rank is nearest to a share, 0 to 1, of all ranks. Reorders the values; `None` without
+/// values.
 pub fn nearest_rank<T: Copy + Into<f64>>(values: &mut [T], share: f64) -> Option<T> {
     order_statistic(values, share, f64::round)
 }

@@ -9,7 +9,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::{Sample, quantile, sample, steps};
 use crate::random::{Purpose, permutation, stream};
 
-/// An estimate and the ends of its interval.
+/// An estimate and the lower and upper end of its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     pub estimate: f64,
@@ -18,12 +18,13 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// All three times a positive factor.
+    /// The estimate and both ends times a positive factor.
+    #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self { estimate: self.estimate * factor, low: self.low * factor, high: self.high * factor }
     }
 
-    /// Wilson's score interval (1927), of 95 %, of a share of trials.
+    /// The share `count / trials` with Wilson's score interval (1927) of 95 %.
     pub fn of_share(count: usize, trials: usize) -> Self {
         let (n, share, z) = (trials as f64, count as f64 / trials as f64, 1.959_963_984_540_054_f64);
         let centre = (share + z * z / (2.0 * n)) / (1.0 + z * z / n);
@@ -32,7 +33,7 @@ impl Interval {
     }
 }
 
-/// Where the draws of one procedure come from: `step` and `phase` tell quantities, repeats and procedures apart.
+/// The random streams of one procedure; `step` and `phase` distinguish quantities, repeats and procedures.
 #[derive(Clone, Copy)]
 pub struct Draws {
     pub seed: u64,
@@ -80,14 +81,16 @@ pub fn permutation_p(observed: f64, permuted: impl IntoIterator<Item = f64>) -> 
 
 /// Bootstrap intervals of one quantity.
 pub struct Bootstrap {
-    /// Of Cohen's d: bias-corrected and accelerated (Efron 1987).
+    /// Interval of Cohen's d: bias-corrected and accelerated (Efron 1987).
     pub cohens_d: Interval,
-    /// Of the ratio of standard deviations: the same, on its logarithm. Zero to zero where the synthetic do not vary.
+    /// Interval of the ratio of standard deviations: bias-corrected and accelerated, on its logarithm. All
+    /// zero if the synthetic values are equal.
     pub sd_ratio: Interval,
-    /// Of the Wasserstein distance, which sampling only adds to, so that no interval of a smooth statistic holds for
-    /// it. Above, the quantile of resampled distances. Below, the triangle inequality: the true distance is at least
-    /// the observed one less the area between the true and the observed difference of the distribution functions; a
-    /// quantile of the area between the resampled and the observed difference stands for that.
+    /// Interval of the Wasserstein distance, which sampling only increases, so that no interval of a smooth statistic
+    /// is valid for it. Above, the quantile of resampled distances. Below, the triangle inequality: the true distance
+    /// is at least the observed one less the area between the true and the observed difference of the distribution
+    /// functions; a quantile of the area between the resampled and the observed difference is the estimate of that
+    /// area.
     pub wasserstein: Interval,
 }
 

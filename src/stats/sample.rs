@@ -65,12 +65,12 @@ impl Sample {
     }
 }
 
-/// What is told of a quantity in one cohort, in its unit.
+/// Summary of a quantity in one cohort, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Subjects that have a value.
+    /// Number of subjects that have a value.
     pub n: usize,
-    /// Subjects that have none.
+    /// Number of subjects without a value.
     pub missing: usize,
     pub mean: f64,
     /// Standard deviation, with divisor n − 1.

@@ -1,4 +1,4 @@
-//! Checkpoints: everything a run carries, in one safetensors file.
+//! Checkpoints: the whole state of a run in one safetensors file.
 
 use std::io::Write;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) const DISCRIMINATOR: &str = "D.";
 const ADAM_G: &str = "adam_g";
 const ADAM_D: &str = "adam_d";
 
-/// Writes `state` to `path`, beside and renamed; of the best checkpoint also by what it is.
+/// Writes `state` to `path`, first to a temporary file that is then renamed, and `best`, if any, to its metadata.
 ///
 /// # Errors
 /// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.
@@ -59,7 +59,7 @@ pub fn save<B: VolumeOps>(
     write(weights, metadata)
 }
 
-/// Writes the checkpoint `weights` with this metadata and the program's version, beside and renamed.
+/// Writes the checkpoint `weights` with this metadata and the program's version, to a temporary file that is renamed.
 ///
 /// # Errors
 /// [`Error::Io`], for instance on a full disk; the file that was there before is intact then.

@@ -1,8 +1,8 @@
-//! Coverage: every training volume pulls the nearest of a pool of samples towards itself, so that none is left out.
+//! The coverage term: the distance of every training volume to the nearest of a pool of samples (IMLE).
 //!
-//! At intervals, samples of random latents and of those that were taken before are compared with all training volumes
-//! ([`search`]), and each volume takes the nearest that no other has taken. Until the next search, that latent's sample is to become this volume
-//! ([`State::generator_coverage`]).
+//! At intervals, samples of random latents and of the previous matches are compared with all training volumes
+//! ([`search`]), and each volume is matched with the nearest that is not matched yet. Until the next search, the loss
+//! is the difference between that latent's sample and the volume ([`State::generator_coverage`]).
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
@@ -29,20 +29,20 @@ const TOGETHER: usize = 8;
 /// The array of a checkpoint that holds the latents.
 const ARRAY: &str = "coverage.latents";
 
-/// The latents whose samples came nearest to the training volumes, one a volume.
+/// The latents whose samples are nearest to the training volumes, one for each volume.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matches {
     latents: Vec<Vec<f32>>,
 }
 
 impl Matches {
-    /// Whether none has been searched yet.
+    /// Whether there has been no search yet.
     pub fn is_empty(&self) -> bool {
         self.latents.is_empty()
     }
 
-    /// What `generator` makes of the latents of the volumes at `positions`, under their conditions `[N, condition_dim]`: w's
-    /// `[N, num_ws, w_dim]`, and their mean `[w_dim]`, which takes no gradient.
+    /// What `generator` makes of the latents of the volumes at `positions`, under their conditions
+    /// `[N, condition_dim]`: w's `[N, num_ws, w_dim]`, and their mean `[w_dim]`, which takes no gradient.
     pub(super) fn styles<A: VolumeOps>(
         &self,
         generator: &Generator<A>,
@@ -75,9 +75,9 @@ impl Matches {
     }
 }
 
-/// Searches the pool of `step`, to which the matches `before` belong too, for the samples of `generator` nearest to the volumes of
-/// `reals`, in voxels of half the resolution and in features. Where there are conditions, a volume has a pool of its own, under
-/// its conditions.
+/// Searches the pool of `step`, to which the matches `before` belong too, for the samples of `generator` nearest to the
+/// volumes of `reals`, in voxels of half the resolution and in features. Where there are conditions, a volume has a
+/// pool of its own, under its conditions.
 ///
 /// # Errors
 /// Those of [`Reals::volumes`].
@@ -149,8 +149,8 @@ fn assigned(mut pairs: Vec<Pair>, volumes: usize) -> Vec<usize> {
     of_volume.into_iter().map(|k| k.expect("a pool has a candidate for each volume")).collect()
 }
 
-/// What is compared of each of `images` `[N, C, D, H, W]`: squared distances are mean squared differences of voxels at half the
-/// resolution, and `weight` times those of features.
+/// What is compared of each of `images` `[N, C, D, H, W]`: squared distances are mean squared differences of voxels at
+/// half the resolution, and `weight` times those of features.
 fn seen<B: VolumeOps>(
     image: Tensor<B, 5>,
     encoder: Option<&Encoder<Autodiff<B>>>,
@@ -186,8 +186,8 @@ fn unit<B: VolumeOps>(image: Tensor<B, 5>) -> Tensor<B, 5> {
     image.narrow(1, 0, 1) * 0.5 + 0.5
 }
 
-/// Mean absolute difference of each level of the Laplacian pyramids of two sets of images, summed: details count as much as
-/// shapes (Bojanowski et al. 2018, arXiv 1707.05776, there with weights that favour coarse levels).
+/// Mean absolute difference of each level of the Laplacian pyramids of two sets of images, summed: details count as
+/// much as shapes (Bojanowski et al. 2018, arXiv 1707.05776, there with weights that favour coarse levels).
 fn laplacian_difference<B: VolumeOps>(a: Tensor<B, 5>, b: Tensor<B, 5>) -> Tensor<B, 1> {
     // A pyramid is linear: that of the difference.
     let mut rest = Features::from_volumes(a - b);
@@ -203,8 +203,8 @@ fn laplacian_difference<B: VolumeOps>(a: Tensor<B, 5>, b: Tensor<B, 5>) -> Tenso
 }
 
 impl<B: VolumeOps> State<B> {
-    /// Gradients of the difference between the volumes of one micro-batch and the samples that were nearest to them, of their
-    /// Laplacian pyramids and of features, times the term's weight.
+    /// Gradients of the coverage term on one micro-batch, times its weight: the differences between volumes and their
+    /// nearest samples, of their Laplacian pyramids and of features.
     pub fn generator_coverage(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let coverage = &context.recipe.coverage;
         let condition = batch.real_condition.clone().map(Tensor::from_inner);

@@ -1,7 +1,7 @@
 //! Training of translation without pairs (Zhu et al. 2017, CycleGAN).
 //!
-//! Images of two contrasts show different heads. Two networks translate between them; a discriminator of each contrast tells translated
-//! images from true ones; and what has gone there and back should be what it was:
+//! Images of two contrasts are of different heads. Two networks translate between them, with a discriminator between
+//! translated and true images of each contrast; and an image that is translated there and back should not change:
 //!
 //! ```text
 //! a ──forward──▶ b' ──backward──▶ a''     |a'' − a|, discriminator of b on b', |forward(b) − b|
@@ -43,25 +43,26 @@ const DIRECTIONS: [(&str, &str); 2] = [("forward", ""), ("backward", BACKWARD)];
 /// The seed of the way back is told from that of the way there by this.
 const SEED: u64 = 1 << 33;
 
-/// A run that is to be started or resumed.
+/// A run to start or resume.
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The recipe, with a table `[unpaired]`.
     pub recipe: &'a RestorationRecipe,
-    /// What images of the two contrasts are made of.
+    /// The source of images of the two contrasts.
     pub domains: Domains<'a>,
     /// The run's folder.
     pub out: &'a Path,
-    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
 
-/// Where images of the two contrasts come from.
+/// The source of images of the two contrasts.
 #[derive(Clone, Copy, Debug)]
 pub enum Domains<'a> {
-    /// True ones: those that are to be translated, and those of the other contrast.
+    /// True images: a dataset of the source contrast, and one of the target contrast.
     Scans([&'a Dataset; 2]),
-    /// Both are simulated of label maps of whole heads, never both of one draw, and of one map only if there is one only.
+    /// Images that are simulated from label maps of whole heads, the two of different draws and, if there are several,
+    /// of different maps.
     Maps(&'a [LabelMap]),
 }
 
@@ -120,12 +121,12 @@ impl<'a> Domains<'a> {
     }
 }
 
-/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+/// Runs `job` on `device` until its end or until it is stopped, from its last checkpoint if there is one.
 ///
 /// # Errors
-/// [`Error::Value`] for a recipe that is not of unpaired translation, and datasets that are one and the same;
-/// [`Error::Training`] for a loss that is not finite; [`Error::File`] for a checkpoint of another run; errors of files as they
-/// are. The last checkpoint is intact in every case.
+/// [`Error::Value`] for a recipe that is not of unpaired translation, and for two equal datasets; [`Error::Training`]
+/// for a loss that is not finite; [`Error::File`] for a checkpoint of another run; [`Error::Io`] or [`Error::File`] for
+/// data and outputs. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
     go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
@@ -200,8 +201,8 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         Ok(Self { job, space, weights, source, prefetch, directions, pictured, clock, device })
     }
 
-    /// What direction `side` makes of an image `[1, 1, D, H, W]` of its contrast, and the gradients of their loss in its network
-    /// and in that of the way back.
+    /// What direction `side` makes of an image `[1, 1, D, H, W]` of its contrast, and the gradients of their loss in
+    /// its network and in that of the way back.
     fn there_and_back(&self, side: usize, image: &Tensor<B, 5>, numbers: &mut Numbers) -> Result<Round<B>> {
         let (at, samples) = (self.clock.step, self.job.recipe.training.batch as f64);
         let [there, back] = [&self.directions[side], &self.directions[1 - side]];

@@ -1,4 +1,4 @@
-//! The data queue: which real volumes a step sees, and their conditions.
+//! The data queue: the real volumes of each step, and their conditions.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -16,7 +16,7 @@ use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
 use rand::RngExt;
 
-/// A dataset as a run sees it: endless epochs, each in a random order that its number determines.
+/// A dataset in training: endless epochs, each in a random order that depends on seed and epoch.
 #[derive(Debug)]
 pub struct Reals {
     dataset: Dataset,
@@ -67,12 +67,9 @@ impl Reals {
         }
         let conditions = Conditions::new(&recipe.conditions);
         let encode = |i: usize| {
-            conditions.encode(&dataset.entry(i).labels).map_err(|e| match e {
-                Error::Value { key, expected, found, advice } => {
-                    Error::value(format!("{} of {}", key, dataset.entry(i).name), expected, found, advice)
-                }
-                other => other,
-            })
+            conditions
+                .encode(&dataset.entry(i).labels)
+                .map_err(|error| error.with_key(|key| format!("{key} of {}", dataset.entry(i).name)))
         };
         let vectors = if conditions.width() == 0 { Vec::new() } else { all((0..dataset.len()).map(encode))? };
         let seed = recipe.training.seed;
@@ -85,7 +82,7 @@ impl Reals {
         self.dataset.len()
     }
 
-    /// Whether there is none (never, once open).
+    /// Whether there is no volume (never, for an opened dataset).
     pub fn is_empty(&self) -> bool {
         self.dataset.is_empty()
     }
@@ -95,22 +92,21 @@ impl Reals {
         &self.dataset
     }
 
-    /// Voxel size along `(D, H, W)`.
+    /// Voxel size along `(D, H, W)` in millimetres.
     pub fn spacing_mm(&self) -> [f64; 3] {
-        let affine = self.dataset.affine();
-        [2, 1, 0].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm())
+        let [i, j, k] = self.dataset.spacing_mm();
+        [k, j, i]
     }
 
-    /// What a generator that learned from this dataset needs to know of it.
+    /// The space of this dataset, for a generator that is trained on it.
     pub fn space(&self) -> TrainingSpace {
-        let affine = self.dataset.affine();
         let maps = || (0..self.len()).map(|i| &self.dataset.entry(i).intensity);
         let median = |value: fn(&IntensityMap) -> f64| {
             upper_median(maps().map(value).collect()).expect("a dataset has volumes")
         };
         let labels: Vec<_> = (0..self.len()).map(|i| &self.dataset.entry(i).labels).collect();
         TrainingSpace {
-            affine: std::array::from_fn(|row| std::array::from_fn(|column| affine[(row, column)])),
+            affine: self.dataset.affine(),
             intensity: IntensityMap {
                 scale: median(|map| map.scale),
                 offset: median(|map| map.offset),
@@ -126,22 +122,22 @@ impl Reals {
     /// The first `count` volumes, read one by one; all of them if there are fewer.
     ///
     /// # Errors
-    /// Those of [`Dataset::volume`].
+    /// As [`Dataset::volume`].
     pub fn volumes(&self, count: usize) -> impl Iterator<Item = Result<Volume>> {
         self.dataset.volumes().take(count)
     }
 
-    /// The condition of volume `index` as `[1, width]`; none without conditions.
+    /// The condition of volume `index`, `[1, width]`; `None` without conditions.
     pub fn condition<B: Backend>(&self, index: usize, device: &B::Device) -> Option<Tensor<B, 2>> {
         let vector = self.conditions.get(index)?.clone();
         let width = vector.len();
         Some(Tensor::from_data(TensorData::new(vector, [1, width]), device))
     }
 
-    /// The batch of step `step`, which begins after `shown` volumes: `samples` volumes, read and converted.
+    /// The batch of step `step`, which begins after `shown` volumes: `samples` volumes with conditions, on the host.
     ///
     /// # Errors
-    /// As [`Dataset::volume`]: a file that vanished or changed.
+    /// As [`Dataset::volume`].
     pub fn batch(&self, step: u64, shown: u64, samples: usize) -> Result<Batch> {
         let positions: Vec<usize> = (0..samples as u64).map(|i| self.order.at(shown + i)).collect();
         let borrowed = |sample: u64| {
@@ -185,7 +181,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The part of `samples` volumes from sample `first` on, on a device.
+    /// The part of `samples` volumes from sample `first` on, on `device`.
     pub fn part<B: Backend>(&self, first: usize, samples: usize, device: &B::Device) -> MicroBatch<B> {
         let rows = |values: &[f32]| {
             let width = values.len() / self.samples;

@@ -1,5 +1,5 @@
-//! Training of the segmenter's second network, which corrects what the first one says of ventricles and medial temporal
-//! lobes, on images made of label maps of 1 mm.
+//! Training of the segmenter's second network, which corrects the first one in ventricles and medial temporal lobes, on
+//! images from label maps of 1 mm.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -37,27 +37,28 @@ const NAMES: Names = Names { network: "D.", average: DETAIL };
 const VENTRICLES_ML: f64 = 20.0;
 const WEIGHTS: [f64; 2] = [0.5, 2.0];
 
-/// A run that is to be started or resumed.
+/// A run to start or resume.
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The recipe, with its table `[detail]`.
     pub recipe: &'a SegmentationRecipe,
-    /// That table.
+    /// The table `[detail]` of the recipe.
     pub detail: &'a DetailRecipe,
-    /// The label maps to learn from.
+    /// The label maps to train on.
     pub maps: &'a [LabelMap],
     /// The weights of the first network.
     pub from: &'a Path,
     /// The run's folder.
     pub out: &'a Path,
-    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
 
-/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+/// Runs `job` on `device` until its end or until it is stopped, from its last checkpoint if there is one.
 ///
 /// # Errors
-/// [`crate::error::Error::Training`] for a loss that is not finite; errors of files as they are.
+/// [`crate::error::Error::Training`] for a loss that is not finite; [`crate::error::Error::File`] or
+/// [`crate::error::Error::Io`] for weights, checkpoints and outputs.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
     go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)

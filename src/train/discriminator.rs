@@ -1,4 +1,4 @@
-//! The discriminator that a restoration network is trained against.
+//! The discriminator in the training of a restoration network.
 
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
@@ -18,7 +18,8 @@ use crate::ops::{VolumeOps, backward};
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, stream};
 
-/// Names of discriminator and optimiser in a checkpoint, behind that of the part of the run; kept from earlier versions.
+/// Names of discriminator and optimiser in a checkpoint, behind that of the part of the run; kept from earlier
+/// versions.
 const DISCRIMINATOR: &str = "C.";
 const ADAM: &str = "adam_c";
 /// The discriminator's seed is told from the network's by this.
@@ -33,7 +34,7 @@ pub struct DiscriminatorLearner<B: VolumeOps> {
 }
 
 impl<B: VolumeOps> DiscriminatorLearner<B> {
-    /// A fresh discriminator for images of so many channels on `grid`.
+    /// A discriminator with initial values for images of `channels` channels on `grid` `[D, H, W]`.
     pub fn new(
         recipe: &DiscriminatorRecipe,
         channels: usize,
@@ -50,7 +51,8 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
         }
     }
 
-    /// What the network loses by images that are not taken for true ones, weighted; none before it begins.
+    /// The network's weighted adversarial loss on images `[N, C, D, H, W]`, as `[1]`; `None` before
+    /// [`DiscriminatorRecipe::begins`] or without a weight.
     pub fn term(&self, x: Tensor<Autodiff<B>, 5>, step: u64) -> Option<Tensor<Autodiff<B>, 1>> {
         (step >= self.recipe.begins && self.recipe.weight > 0.0).then(|| {
             let logits = self.discriminator.clone().no_grad().forward(x);
@@ -58,7 +60,8 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
         })
     }
 
-    /// A step of the discriminator on made and true images `[N, C, D, H, W]`; `rate` is the part of its step size that is due.
+    /// A step of the discriminator on restored (`made`) and true images `[N, C, D, H, W]`; `rate` is the factor of its
+    /// step size.
     pub fn learn(
         &mut self,
         made: Tensor<B, 5>,
@@ -101,7 +104,7 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
         made.clone() + (truth - made) * parts
     }
 
-    /// Adds the discriminator to a checkpoint, as its `part`.
+    /// Adds the discriminator to a checkpoint, under the prefix `part`.
     ///
     /// # Errors
     /// As [`insert_adam`].
@@ -110,7 +113,7 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
         insert_adam(weights, &self.adam, &format!("{part}{ADAM}"))
     }
 
-    /// Takes the discriminator from a checkpoint.
+    /// Restores the discriminator from a checkpoint, under the prefix `part`.
     ///
     /// # Errors
     /// [`crate::error::Error::File`] for a checkpoint without it.

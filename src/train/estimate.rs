@@ -1,4 +1,4 @@
-//! What a run will take, before it starts: steps, parameters, memory.
+//! Estimates for a run before it starts: steps, parameters, memory.
 
 use crate::config::Recipe;
 use crate::gan::{Discriminator, Generator};
@@ -15,25 +15,26 @@ const PROGRAM_BYTES: usize = 96 << 20;
 /// is always the same. Measured as the difference of the peaks with and without it: 1.17 and 0.36 GB of `brain-4mm`.
 const SEGMENTER_BYTES: usize = 774 << 20;
 
-/// The plan of a run in numbers.
+/// Estimates for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// Trained parameters of the generator.
+    /// Number of trained parameters of the generator.
     pub generator_parameters: usize,
-    /// Trained parameters of the discriminator.
+    /// Number of trained parameters of the discriminator.
     pub discriminator_parameters: usize,
-    /// Steps in all.
+    /// Number of steps.
     pub steps: u64,
-    /// Peak memory in bytes: parameters, the activations that the widest phase keeps, and the segmenter that measures samples.
+    /// Peak memory in bytes: parameters, the stored activations of the largest phase, and the segmenter that measures
+    /// samples.
     pub memory_bytes: usize,
 }
 
 impl Estimate {
     /// The estimate for a resolved recipe.
     ///
-    /// What a phase keeps, measured in the sum over blocks of voxels times channels: the main phase of the generator 3.1
-    /// times that of either network; R1, which records a backward pass too, 7 times the discriminator's; path length 15.4
-    /// times the generator's, on its part of the batch.
+    /// The stored activations of a phase, in units of a network's sum over blocks of voxels times channels: in the
+    /// generator's main phase 3.1 times that of either network; in R1, which records a backward pass too, 7 times the
+    /// discriminator's; in the path-length phase 15.4 times the generator's, on its part of the batch.
     pub fn new<B: VolumeOps>(recipe: &Recipe, device: &B::Device) -> Self {
         let (network, training) = (&recipe.network, &recipe.training);
         let width = recipe.conditions.width();

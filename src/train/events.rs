@@ -1,8 +1,8 @@
-//! Event files of TensorBoard: what a run tells, for a browser that looks on.
+//! Event files of TensorBoard.
 //!
-//! A file is a sequence of records (TensorFlow, `record_writer.h`): the length of the data as 64 bits, its checksum, the data,
-//! and their checksum, all little-endian. The data is a message of protocol buffers, an `Event` of `event.proto` with a
-//! `Summary` of `summary.proto`; of these, what is needed here is written field by field.
+//! A file is a sequence of records (TensorFlow, `record_writer.h`): the length of the data as 64 bits, its checksum,
+//! the data, and their checksum, all little-endian. The data is a message of protocol buffers, an `Event` of
+//! `event.proto` with a `Summary` of `summary.proto`, of which the needed fields are written.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -28,8 +28,8 @@ pub(super) struct EventFile {
 }
 
 impl EventFile {
-    /// A new file in `folder`, beside those of earlier parts of the run. Of a run that goes on after `step` steps, TensorBoard
-    /// forgets what an earlier file says of later ones.
+    /// A new file in `folder`, beside those of earlier parts of the run. Of a run that goes on after `step` steps,
+    /// TensorBoard forgets what an earlier file says of later ones.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.

@@ -1,4 +1,4 @@
-//! Training of a generator against its discriminator.
+//! Training of a generator and its discriminator.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,30 +34,31 @@ use crate::segment::Segmenter;
 use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
 
-/// A run that is to be started or resumed.
+/// A run to start or resume.
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The resolved recipe.
     pub recipe: &'a Recipe,
     /// The training set.
     pub reals: &'a Reals,
-    /// People to validate on, none of the training set.
+    /// The validation set, of people who are not in the training set.
     pub validation: Option<&'a Reals>,
-    /// Another network's weights to start from, instead of initial values.
+    /// Another network's weights to start from, in place of initial values.
     pub from: Option<&'a Source>,
     /// The run's folder.
     pub out: &'a Path,
-    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
-    /// Ends after this many steps in all, whatever the recipe says; for tests.
+    /// The last step, in place of the recipe's; for tests.
     pub last_step: Option<u64>,
 }
 
-/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+/// Runs `job` on `device` until its end or until it is stopped, from its last checkpoint if there is one.
 ///
 /// # Errors
-/// [`Error::Training`] for a loss that is not finite; errors of files and data as they are. The last checkpoint is
-/// intact in every case.
+/// [`Error::Training`] for a loss that is not finite; [`Error::Value`] for a recipe with a transfer table without other
+/// weights; [`Error::File`] or [`Error::Io`] for data, weights, checkpoints and outputs. The last checkpoint is intact
+/// in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let recipe = job.recipe;
     let space = job.reals.space();
@@ -262,8 +263,6 @@ fn step<B: VolumeOps>(
     drop(batch);
     let mut numbers = BTreeMap::new();
     let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
-    type Run<B> = fn(&mut State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
-    type Terms<'a, B> = &'a [(bool, Run<B>)];
     let adversarial = !recipe.coverage.is_alone(state.counters.images);
     let path_length = adversarial && due(training.path_length_interval);
     let discriminator = recipe.coverage.has_discriminator(state.counters.images);
@@ -278,22 +277,7 @@ fn step<B: VolumeOps>(
     let frozen = state.origin.as_ref().map_or(Vec::new(), |origin| origin.frozen_in_discriminator(recipe));
     set_rates(state, recipe);
     for (of_generator, terms) in phases {
-        let mut sum = Named::new();
-        for (_, run) in terms.iter().filter(|(due, _)| *due) {
-            for batch in &batches {
-                let outcome = run(state, &context, batch);
-                add(&mut sum, outcome.gradients, 1.0 / rounds as f64);
-                for (name, value) in outcome.numbers {
-                    if !value.is_finite() {
-                        let problem = format!("{name} is {value}");
-                        let advice =
-                            "lower the learning rates or raise γ, and start again from the last checkpoint";
-                        return Err(Error::Training { step: at, problem, advice: advice.into() });
-                    }
-                    *numbers.entry(name).or_insert(0.0) += value / rounds as f64;
-                }
-            }
-        }
+        let mut sum = gradients(state, &context, &batches, terms, &mut numbers)?;
         if sum.is_empty() {
             continue;
         }
@@ -319,6 +303,42 @@ fn step<B: VolumeOps>(
     Ok(numbers)
 }
 
+/// A term of a loss, of one micro-batch.
+type Term<B> = fn(&mut State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
+/// Terms, and whether each is due.
+type Terms<'a, B> = &'a [(bool, Term<B>)];
+
+/// The gradients of the terms that are due, summed, each the mean over `batches`; `numbers` gains what they tell.
+///
+/// # Errors
+/// [`Error::Training`] for a number that is not finite.
+fn gradients<B: VolumeOps>(
+    state: &mut State<B>,
+    context: &Context<B>,
+    batches: &[MicroBatch<B>],
+    terms: Terms<B>,
+    numbers: &mut BTreeMap<&'static str, f64>,
+) -> Result<Named<B>> {
+    let part = 1.0 / batches.len() as f64;
+    let mut sum = Named::new();
+    for (_, term) in terms.iter().filter(|(due, _)| *due) {
+        for batch in batches {
+            let outcome = term(state, context, batch);
+            add(&mut sum, outcome.gradients, part);
+            for (name, value) in outcome.numbers {
+                if !value.is_finite() {
+                    let problem = format!("{name} is {value}");
+                    let advice =
+                        "lower the learning rates or raise γ, and start again from the last checkpoint";
+                    return Err(Error::Training { step: context.step, problem, advice: advice.into() });
+                }
+                *numbers.entry(name).or_insert(0.0) += value * part;
+            }
+        }
+    }
+    Ok(sum)
+}
+
 /// Sets the step sizes of a run that began with another network's weights, while they rise.
 fn set_rates<B: VolumeOps>(state: &mut State<B>, recipe: &Recipe) {
     let part = rise(state.counters.step, recipe.training.steps_of(recipe.transfer.ramp_kimg));
@@ -339,7 +359,7 @@ impl<B: VolumeOps> Training<'_, B> {
             let z = Tensor::<B, 2>::from_data(TensorData::new(z, [1, z_dim]), &self.device);
             let condition = people.condition(i % people.len(), &self.device);
             let image = self.state.average.forward(z, condition, Truncation::OFF, Noise::None);
-            volumes.extend(convert::to_volumes(image, &self.space.affine()));
+            volumes.extend(convert::to_volumes(image, &self.space.affine));
         }
         volumes
     }

@@ -18,7 +18,7 @@ use crate::pretrained::restorer::AVERAGE;
 use crate::pretrained::space;
 use crate::pretrained::{ImageSpace, Weights, load_weights};
 
-/// Where a learner stands among the arrays of a checkpoint, behind what the part of the run is called.
+/// The prefixes of a learner's arrays in a checkpoint, after the prefix of its part of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
     /// Prefix of the network in training.
@@ -36,7 +36,7 @@ const RESTORER: Names = Names { network: "R.", average: AVERAGE };
 pub struct Learner<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> {
     /// The network in training.
     pub network: N,
-    /// Its running average: what is used in the end.
+    /// Its running average, which is the result of the training.
     pub average: N::InnerModule,
     adam: Adam<Autodiff<B>>,
     names: Names,
@@ -50,15 +50,15 @@ impl<B: VolumeOps> Learner<B, Restorer<Autodiff<B>>> {
 }
 
 impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
-    /// Of `network` as it is, with a new optimiser of these betas.
+    /// A learner of `network` with a new optimiser with decays `betas`; the average is a copy of the network.
     pub fn new(network: N, names: Names, betas: [f64; 2]) -> Self {
         // The step size is that of each step.
         let adam = Adam::new(AdamConfig { learning_rate: 0.0, betas, epsilon: 1e-8 });
         Self { average: network.valid(), network, adam, names }
     }
 
-    /// Step number `step`, from 0, of size `learning_rate` along `gradients`; the average follows, with a half-life of
-    /// `ema_half_life_steps`.
+    /// Takes step number `step`, from 0, of size `learning_rate` along `gradients`, and updates the average with a
+    /// half-life of `ema_half_life_steps`.
     pub fn learn(&mut self, gradients: Named<B>, learning_rate: f64, ema_half_life_steps: f64, step: u64) {
         self.adam.set_learning_rate(learning_rate);
         self.network = self.adam.step(self.network.clone(), &clean(gradients));
@@ -66,7 +66,7 @@ impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
     }
 
-    /// Adds network, average and optimiser to a checkpoint, as its `part`.
+    /// Adds network, average and optimiser to a checkpoint, under the prefix `part`.
     ///
     /// # Errors
     /// As [`insert_adam`].
@@ -76,10 +76,10 @@ impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
         insert_adam(weights, &self.adam, &format!("{part}{ADAM}"))
     }
 
-    /// Takes network, average and optimiser from a checkpoint.
+    /// Restores network, average and optimiser from a checkpoint, under the prefix `part`.
     ///
     /// # Errors
-    /// [`Error::File`] for a checkpoint without them, or with those of other shapes.
+    /// [`Error::File`] for a checkpoint without them or with other shapes.
     pub fn restore(&mut self, weights: &Weights, part: &str, device: &B::Device) -> Result<()> {
         let of = |name: &str| format!("{part}{name}");
         self.network = load_weights(self.network.clone(), weights, &of(self.names.network))?;
@@ -88,7 +88,7 @@ impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
     }
 }
 
-/// The part of their height that step sizes have after `step` steps.
+/// The factor of step sizes after `step` steps.
 pub fn rate(training: &RestorationTraining, step: u64) -> f64 {
     cosine(step, training.warm_up, training.steps)
 }
@@ -112,7 +112,7 @@ pub fn of_this_run(weights: &Weights, recipe: &RestorationRecipe) -> Result<()> 
     Ok(())
 }
 
-/// Whether `weights` are a checkpoint of a run on images of this space; those that have none written down are.
+/// Whether `weights` are a checkpoint of a run on images of this space; true for checkpoints without a recorded space.
 ///
 /// # Errors
 /// [`Error::File`] if not.
@@ -126,7 +126,7 @@ pub fn of_this_space(weights: &Weights, space: &ImageSpace) -> Result<()> {
     Ok(())
 }
 
-/// Writes the checkpoint `weights` of a run of `recipe`, with what it learned from and the space of its images.
+/// Writes the checkpoint `weights` of a run of `recipe`, with its subjects and the space of its images.
 ///
 /// # Errors
 /// As [`write()`].

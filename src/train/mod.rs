@@ -1,9 +1,9 @@
-//! Training: the loop, what it trains, optimiser, checkpoints, log.
+//! Training: the loop, the trained networks, optimisers, checkpoints, log.
 //!
-//! The loop ([`train`]) knows steps, log, pictures and checkpoints; a [`Trainable`] knows what a step is. In that of
-//! [`generator`], a batch of real volumes is drawn, the phases run (generator, path length, discriminator, R1), the optimisers
-//! step, the generator's average moves and the augmentation is steered; that of [`segmenter`] learns from an image made of
-//! a label map, that of [`restorer`] from a problem made of a true image, and that of [`cycle`] from two images that are no pair.
+//! The loop ([`train`]) has the schedule, log, pictures and checkpoints; a [`Trainable`] defines a step. In a step of
+//! [`generator`], a batch of real volumes is drawn, the phases run (generator, path length, discriminator, R1), the
+//! optimisers step, the generator's average is updated and the augmentation adapted; a step of [`segmenter`] is on an
+//! image from a label map, of [`restorer`] on a problem from a true image, and of [`cycle`] on two unpaired images.
 
 mod checkpoint;
 mod coverage;

@@ -1,4 +1,4 @@
-//! The phases of a step: each turns a batch into gradients of one network (StyleGAN2-ADA, `StyleGAN2Loss`).
+//! The phases of a step: each computes gradients of one network on a batch (StyleGAN2-ADA, `StyleGAN2Loss`).
 
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
@@ -17,7 +17,7 @@ use crate::ops::{VolumeOps, backward};
 use crate::random::{Purpose, normal, stream};
 use crate::segment::Encoder;
 
-/// The four phases; the numbers are part of the address of every random draw.
+/// The four phases of a step; their numbers are part of the address of every random draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Phase {
@@ -31,38 +31,38 @@ pub enum Phase {
     DiscriminatorR1 = 3,
 }
 
-/// Part of a step's volumes: what is in memory at once.
+/// A part of a step's volumes that is processed at once.
 #[derive(Clone, Debug)]
 pub struct MicroBatch<B: Backend> {
     /// Real volumes, `[N, C, D, H, W]`.
     pub real: Tensor<B, 5>,
-    /// Their conditions, `[N, width]`.
+    /// Conditions of the real volumes, `[N, width]`; `None` without conditions.
     pub real_condition: Option<Tensor<B, 2>>,
-    /// Conditions of synthetic volumes, drawn from the data.
+    /// Conditions of the synthetic volumes, `[N, width]`, drawn from the data; `None` without conditions.
     pub fake_condition: Option<Tensor<B, 2>>,
-    /// Which volumes of the dataset the real ones are.
+    /// Indices of the real volumes in the dataset.
     pub positions: Vec<usize>,
     /// Number of its first sample within the step.
     pub first: u64,
 }
 
-/// What a phase leaves: gradients, and numbers for the log.
+/// The result of a phase: gradients, and numbers for the log.
 #[derive(Debug)]
 pub struct Outcome<B: Backend> {
     /// Gradients of the phase's network, not yet divided among micro-batches.
     pub gradients: Named<B>,
-    /// Loss or penalty, and what belongs to it, by name.
+    /// Loss or penalty and related numbers, by name.
     pub numbers: Vec<(&'static str, f64)>,
 }
 
-/// Where in the run a phase stands, and what it needs to know.
+/// The settings of a phase at a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a, B: VolumeOps> {
     /// The resolved recipe.
     pub recipe: &'a Recipe,
-    /// What the draws of augmentation have in common.
+    /// The augmentation of the run.
     pub augmentation: &'a Augmentation,
-    /// The encoder in whose features volumes are compared, if the recipe's coverage has any.
+    /// The encoder for the features of the coverage term, if the recipe has them.
     pub encoder: Option<&'a Encoder<Autodiff<B>>>,
     /// Step of the run.
     pub step: u64,
@@ -134,13 +134,16 @@ fn styles<A: VolumeOps, B: VolumeOps>(
     (ws * mask.clone() + other * (mask.neg() + 1.0), mean)
 }
 
-/// The number of a tensor of one.
+/// The value of a tensor `[1]`.
 pub fn number<B: Backend>(x: &Tensor<B, 1>) -> f64 {
     f64::from(x.clone().into_data().iter::<f32>().next().unwrap_or(f32::NAN))
 }
 
 impl<B: VolumeOps> State<B> {
     /// Gradients of the generator's loss on one micro-batch.
+    ///
+    /// # Panics
+    /// If this thread does not hold [`crate::ops::tape`].
     pub fn generator_main(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::GeneratorMain;
         let (samples, device) = (batch.real.dims()[0], batch.real.device());
@@ -163,6 +166,9 @@ impl<B: VolumeOps> State<B> {
     }
 
     /// Gradients of the path-length penalty on part of one micro-batch, times the interval.
+    ///
+    /// # Panics
+    /// If this thread does not hold [`crate::ops::tape`].
     pub fn generator_path_length(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::GeneratorPathLength;
         let training = &context.recipe.training;
@@ -193,6 +199,9 @@ impl<B: VolumeOps> State<B> {
     }
 
     /// Gradients of the discriminator's loss on one micro-batch of fakes and reals.
+    ///
+    /// # Panics
+    /// If this thread does not hold [`crate::ops::tape`].
     pub fn discriminator_main(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::DiscriminatorMain;
         let (samples, device) = (batch.real.dims()[0], batch.real.device());
@@ -232,6 +241,9 @@ impl<B: VolumeOps> State<B> {
     }
 
     /// Gradients of R1 on one micro-batch of reals, times the interval.
+    ///
+    /// # Panics
+    /// If this thread does not hold [`crate::ops::tape`], or the recipe is not resolved.
     pub fn discriminator_r1(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let phase = Phase::DiscriminatorR1;
         let training = &context.recipe.training;

@@ -1,23 +1,22 @@
-//! Pictures of heads in training: the same problems through a run, a row each.
+//! Pictures of restoration heads in training: the same problems through a run, a row each.
 
-use nalgebra::Matrix4;
 use ndarray::{Array4, Axis};
 
 use super::record::RunFolder;
 use super::run::Event;
 use crate::error::Result;
 use crate::report::Montage;
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 
 /// Problems in a picture.
 pub const PICTURED: u64 = 4;
 /// The step whose address the problems of pictures have: one that no run reaches.
 pub const PICTURES: u64 = u64::MAX;
 
-/// Draws `images` `[C, D, H, W]`, so many `columns` a row, as the picture of `step`.
+/// Draws `images` `[C, D, H, W]`, `columns` in a row, as the picture of `step`.
 ///
 /// # Errors
-/// Errors of files as they are.
+/// As [`RunFolder::picture`].
 pub fn draw(
     folder: &mut RunFolder,
     step: u64,
@@ -33,5 +32,5 @@ pub fn draw(
 /// An image `[C, D, H, W]` as a volume to look at: the magnitude of two parts.
 fn shown(image: Array4<f32>) -> Volume {
     let magnitude = image.mapv(|x| x * x).sum_axis(Axis(0)).mapv(f32::sqrt).insert_axis(Axis(0));
-    Volume::new(if image.dim().0 == 2 { magnitude } else { image }, Matrix4::identity())
+    Volume::new(if image.dim().0 == 2 { magnitude } else { image }, VoxelToWorld::identity())
 }

@@ -1,4 +1,4 @@
-//! What a step needs, made on another thread while the step before it runs.
+//! Preparation of a step's data on another thread while the step before it runs.
 
 use std::panic::resume_unwind;
 use std::thread::scope;
@@ -27,8 +27,8 @@ impl<T: Send> Prefetch<T> {
         }
     }
 
-    /// What `work` gives, and the input of `step`, made on another thread meanwhile; what is wrong with that is told when it
-    /// is taken.
+    /// What `work` gives, and the input of `step`, made on another thread meanwhile; what is wrong with that is told
+    /// when it is taken.
     pub(super) fn during<R>(
         step: u64,
         make: impl FnOnce(u64) -> Result<T> + Send,

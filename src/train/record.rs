@@ -40,7 +40,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens or makes `path` for this recipe (its TOML); log lines after `step` (of a run that was cut off) are dropped.
+    /// Opens or creates `path` for `recipe` (as TOML); log lines after `step` (of an interrupted run) are dropped.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
@@ -81,7 +81,7 @@ impl RunFolder {
         Ok(Self { path: path.to_path_buf(), log, warned, events: EventFile::create(path, step)? })
     }
 
-    /// Appends a line of numbers to the log; what is not finite is written as null.
+    /// Appends a line of numbers to the log; numbers that are not finite are written as null.
     ///
     /// # Errors
     /// [`Error::Io`], for instance on a full disk.
@@ -97,7 +97,7 @@ impl RunFolder {
         self.events.scalars(numbers.get("step").map_or(0, |&step| step as u64), numbers)
     }
 
-    /// Tells of `warning` after `step` steps, and adds it to the log; one that was told before is not told again.
+    /// Reports `warning` after `step` steps, and adds it to the log; each warning only once in a run.
     ///
     /// # Errors
     /// [`Error::Io`], for instance on a full disk.
@@ -115,10 +115,10 @@ impl RunFolder {
             .map_err(|e| Error::io(&self.path.join("stats.jsonl"), "append to the log", e))
     }
 
-    /// Writes the picture `name` of `step`; `kind` is what pictures of other steps share.
+    /// Writes the picture `name` of `step`; `kind` is the name that pictures of all steps share in the event file.
     ///
     /// # Errors
-    /// [`Error::Io`], for instance on a full disk.
+    /// [`Error::Io`], for instance on a full disk; [`Error::Value`] as [`png_bytes`].
     pub fn picture(
         &mut self,
         name: &str,
@@ -143,17 +143,17 @@ impl RunFolder {
         self.events.histogram(step, name, values)
     }
 
-    /// Where the checkpoint of `step` goes.
+    /// The path of the checkpoint of `step`.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
         self.path.join("checkpoints").join(format!("step-{step:08}.safetensors"))
     }
 
-    /// Where the best checkpoint of the run in `path` is.
+    /// The path of the best checkpoint of the run in `path`.
     pub fn best_of(path: &Path) -> PathBuf {
         path.join("checkpoints").join("best.safetensors")
     }
 
-    /// Removes all but the best and the last checkpoints.
+    /// Removes all checkpoints except the best and the last two.
     ///
     /// # Errors
     /// [`Error::Io`] if one cannot be removed.

@@ -1,4 +1,4 @@
-//! Training of a restoration head on problems made of true images.
+//! Training of a restoration head on problems from true images or label maps.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -30,24 +30,24 @@ use crate::segment::Encoder;
 /// The least error that losses are taken relative to: what is solved already is not weighed without bounds.
 const NOTHING_OFF: f64 = 1e-5;
 
-/// A run that is to be started or resumed.
+/// A run to start or resume.
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The recipe.
     pub recipe: &'a RestorationRecipe,
-    /// What examples are made of.
+    /// The source of examples.
     pub subjects: Subjects<'a>,
     /// The run's folder.
     pub out: &'a Path,
-    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
 
-/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+/// Runs `job` on `device` until its end or until it is stopped, from its last checkpoint if there is one.
 ///
 /// # Errors
-/// [`crate::error::Error::Training`] for a loss that is not finite; errors of files as they are. The last checkpoint is intact in
-/// every case.
+/// [`crate::error::Error::Training`] for a loss that is not finite; [`crate::error::Error::File`] or
+/// [`crate::error::Error::Io`] for data, checkpoints and outputs. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
     go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)

@@ -1,4 +1,4 @@
-//! The loop: whatever is trained takes steps, is logged, pictured and saved in the same way.
+//! The training loop, with log, pictures, validation and checkpoints.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::pretrained::latest_checkpoint;
 /// Numbers of a step or of the log, by name.
 pub type Numbers = BTreeMap<String, f64>;
 
-/// How long a run is, and how often it tells of itself, in steps.
+/// Length and intervals of a run, in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Steps in all.
+    /// Number of steps.
     pub steps: u64,
     /// Steps from one line of the log to the next.
     pub log: u64,
@@ -67,7 +67,7 @@ impl SegmentationTraining {
 /// How far a run is that counts nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Clock {
-    /// Steps done.
+    /// Number of steps done.
     pub step: u64,
     /// Seconds of training so far.
     pub seconds: f64,
@@ -85,100 +85,101 @@ pub(super) fn finite(loss: f64, step: u64) -> Result<()> {
     Err(Error::Training { step, problem: format!("the loss is {loss}"), advice: advice.into() })
 }
 
-/// What is trained: the networks, optimisers and counters of a run, and how they take a step.
+/// The networks, optimisers and counters of a run, and their step.
 pub trait Trainable {
     /// Length of the run.
     fn schedule(&self) -> Schedule;
 
-    /// Steps done.
+    /// Number of steps done.
     fn done(&self) -> u64;
 
-    /// True images that a step learns from.
+    /// Number of true images of a step.
     fn images_per_step(&self) -> usize;
 
-    /// Takes a step; what it found, for the log, which keeps means.
+    /// Takes a step; returns numbers for the log, which averages them.
     ///
     /// # Errors
-    /// [`crate::error::Error::Training`] for a loss that is not finite; errors of data as they are.
+    /// [`crate::error::Error::Training`] for a loss that is not finite; those of reading data.
     fn step(&mut self) -> Result<Numbers>;
 
-    /// Tells how long the last step took.
+    /// Records the duration of the last step in seconds.
     fn clock(&mut self, seconds: f64);
 
-    /// Adds to a line of the log what is no mean: counters and rates.
+    /// Adds numbers that are no means to a line of the log: counters and rates.
     fn complete(&self, line: &mut Numbers);
 
     /// Draws pictures; called at the beginning of a run, at intervals and at its end.
     ///
     /// # Errors
-    /// Errors of files as they are.
+    /// As [`RunFolder::picture`].
     fn picture(&mut self, folder: &mut RunFolder, tell: &dyn Fn(Event)) -> Result<()>;
 
-    /// Compares with what is not learned from, and keeps the best checkpoint; called at intervals and at the end of a run.
+    /// Measures on the validation set, and writes the best checkpoint; called at intervals and at the end of a run.
     ///
     /// # Errors
-    /// Errors of files as they are.
+    /// Those of reading data and writing files.
     fn validate(&mut self, _: &mut RunFolder, _: &dyn Fn(Event)) -> Result<()> {
         Ok(())
     }
 
-    /// What a line of the log gives cause to warn of.
+    /// A warning that follows from a line of the log, if any.
     fn warning(&mut self, _: &Numbers) -> Option<Warning> {
         None
     }
 
-    /// Goes on from what [`Self::save`] wrote.
+    /// Restores the state that [`Self::save`] wrote.
     ///
     /// # Errors
     /// [`crate::error::Error::File`] for a checkpoint of another run.
     fn restore(&mut self, path: &Path) -> Result<()>;
 
-    /// Writes everything that a run carries from one step to the next.
+    /// Writes the whole state of the run.
     ///
     /// # Errors
     /// [`crate::error::Error::Io`], for instance on a full disk.
     fn save(&self, path: &Path) -> Result<()>;
 }
 
-/// What the loop tells while it runs.
+/// An event of the loop.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
-    /// It starts at this step of so many, resumed from a checkpoint if it is not zero.
+    /// The start, resumed from a checkpoint if `step` is not zero.
     Started {
-        /// Steps done before.
+        /// Number of steps done before.
         step: u64,
-        /// Steps in all.
+        /// Number of steps of the run.
         steps: u64,
     },
-    /// A step was taken.
+    /// A step is done.
     Stepped {
-        /// How long it took.
+        /// Its duration in seconds.
         seconds: f64,
     },
     /// A line was logged.
     Logged {
-        /// Steps done.
+        /// Number of steps done.
         step: u64,
         /// The line.
         numbers: &'a Numbers,
     },
-    /// Something makes it useless to go on as before.
+    /// A warning.
     Warned {
-        /// Steps done.
+        /// Number of steps done.
         step: u64,
-        /// What was seen and what helps.
+        /// The observation and the remedy.
         text: &'a str,
     },
     /// A file was written.
     Wrote(&'a Path),
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// All steps are done.
     Complete,
-    /// It was asked to stop; the same command goes on.
+    /// It was stopped; the same command resumes it.
     Stopped,
 }
 
@@ -209,10 +210,10 @@ pub(super) fn go_on(
     train(&mut trainable, &mut folder, stop, tell)
 }
 
-/// Trains to the end of the schedule, or until `stop` is set: then the step is finished and saved.
+/// Trains until the end of the schedule, or until `stop` is set: then the step is finished and saved.
 ///
 /// # Errors
-/// Those of the trainable and of the folder. The last checkpoint is intact in every case.
+/// Those of `trainable` and `folder`. The last checkpoint is intact in every case.
 pub fn train(
     trainable: &mut impl Trainable,
     folder: &mut RunFolder,

@@ -1,4 +1,4 @@
-//! Training of the segmenter on images made of label maps and on real scans with theirs.
+//! Training of the segmenter on images from label maps and on real scans with label maps.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -27,28 +27,28 @@ use crate::simulate::synthesis::{Example, LabelMap, LabelledScan, View, synthesi
 /// Where the network stands among the arrays of a checkpoint.
 const NAMES: Names = Names { network: "S.", average: AVERAGE };
 
-/// A run that is to be started or resumed.
+/// A run to start or resume.
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The recipe.
     pub recipe: &'a SegmentationRecipe,
-    /// The label maps to learn from; those held out are not among them.
+    /// The label maps to train on, without those held out.
     pub maps: &'a [LabelMap],
-    /// The real scans to learn from beside them; none is well, too.
+    /// The real scans to train on beside them; can be empty.
     pub scans: &'a [LabelledScan],
-    /// A segmenter's weights to start from, instead of initial values.
+    /// A segmenter's weights to start from, in place of initial values.
     pub from: Option<&'a Path>,
     /// The run's folder.
     pub out: &'a Path,
-    /// Set from outside (a signal): the run finishes its step, saves and ends.
+    /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
 
-/// Runs `job` on `device` to its end or until it is stopped, from its last checkpoint if there is one.
+/// Runs `job` on `device` until its end or until it is stopped, from its last checkpoint if there is one.
 ///
 /// # Errors
-/// [`Error::Training`] for a loss that is not finite; errors of files as they are. The last checkpoint is intact in
-/// every case.
+/// [`Error::Training`] for a loss that is not finite; [`Error::File`] or [`Error::Io`] for weights, checkpoints and
+/// outputs. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
     let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
     go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
@@ -70,8 +70,8 @@ struct Order {
     scans: Rounds,
 }
 
-/// The example of a step: every map and every scan comes up once in each of its rounds. Real scans come at even distances, so that
-/// the step alone says which example it has.
+/// The example of a step: every map and every scan comes up once in each of its rounds. Real scans come at even
+/// distances, so that the step alone says which example it has.
 fn example(job: &Job, order: &Order, step: u64) -> Example {
     let (training, view) = (&job.recipe.training, View::Crop(job.recipe.training.crop));
     let address = [training.seed, step, 0];

@@ -1,4 +1,4 @@
-//! Everything that a run carries from one step to the next.
+//! The state of a generator's training.
 
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
@@ -18,37 +18,37 @@ use crate::ops::VolumeOps;
 /// Seeds of the two networks are told apart by these.
 const DISCRIMINATOR_SEED: u64 = 1 << 32;
 
-/// Networks, optimisers and counters.
+/// The state of a run: networks, optimisers and counters.
 #[derive(Debug)]
 pub struct State<B: VolumeOps> {
     /// The generator in training.
     pub generator: Generator<Autodiff<B>>,
     /// The discriminator in training.
     pub discriminator: Discriminator<Autodiff<B>>,
-    /// The running average of the generator: what samples are made with.
+    /// The running average of the generator, which samples are made with.
     pub average: Generator<B>,
     /// The generator's optimiser.
     pub adam_g: Adam<Autodiff<B>>,
     /// The discriminator's optimiser.
     pub adam_d: Adam<Autodiff<B>>,
-    /// What else a run carries.
+    /// The counters.
     pub counters: Counters,
     /// The latents whose samples are nearest to the training volumes.
     pub matches: Matches,
-    /// What the run started from; none if from initial values.
+    /// The weights that the run started from; `None` for initial values.
     pub origin: Option<Origin>,
 }
 
-/// The numbers of a run, saved with its checkpoints.
+/// The counters of a run, saved with its checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Steps done.
+    /// Number of steps done.
     pub step: u64,
-    /// Real volumes shown.
+    /// Number of real volumes shown.
     pub images: u64,
     /// Running mean of the path lengths.
     pub path_mean: f64,
-    /// Augmentation probability and what steers it.
+    /// Augmentation probability and its statistics.
     pub augmentation: AdaptiveP,
     /// Seconds of training so far.
     pub seconds: f64,
@@ -80,7 +80,7 @@ impl<B: VolumeOps> State<B> {
         }
     }
 
-    /// Moves the average towards the generator after a step of `batch` volumes; buffers are copied.
+    /// Updates the running average after a step of `batch` volumes; buffers are copied.
     ///
     /// β = 0.5^(batch/min(1000·ema_kimg, rampup·images)) (StyleGAN2-ADA).
     pub fn update_average(&mut self, batch: usize, ema_kimg: f64, rampup: f64) {

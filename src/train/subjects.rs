@@ -1,4 +1,4 @@
-//! What heads learn from, and the order in which it comes up.
+//! The training data of restoration heads, and its order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::random::{Purpose, permutation, stream};
 use crate::simulate::synthesis::LabelMap;
 use crate::volume::intensity::Normalisation;
 
-/// What a head learns from.
+/// The training data of a restoration head.
 #[derive(Clone, Copy, Debug)]
 pub enum Subjects<'a> {
     /// True images.
@@ -39,8 +39,8 @@ impl Subjects<'_> {
     /// What the images of these subjects are.
     ///
     /// # Errors
-    /// [`Error::Value`] for images that no head learns from: of several channels, or whose air and brightest tissue are not −1
-    /// and 1.
+    /// [`Error::Value`] for images that no head learns from: of several channels, or whose air and brightest tissue are
+    /// not −1 and 1.
     pub(super) fn space(self) -> Result<ImageSpace> {
         let Self::Scans(dataset) = self else { return Ok(ImageSpace::of_1_mm()) };
         let refused = |expected: &str, found: String, advice: &str| {
@@ -75,8 +75,8 @@ impl Subjects<'_> {
     }
 }
 
-/// The order in which `count` subjects come up: each once in a round, and every round has an order of its own. The order of the
-/// round at hand is kept, so that it is drawn once a round.
+/// The order in which `count` subjects come up: each once in a round, and every round has an order of its own. The
+/// order of the round at hand is kept, so that it is drawn once a round.
 #[derive(Debug)]
 pub(super) struct Rounds {
     seed: u64,

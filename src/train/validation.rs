@@ -1,7 +1,7 @@
-//! Validation: how near samples come to people whom the network does not learn from, at intervals of a run.
+//! Validation: distances of samples to people who are not in the training set, at intervals of a run.
 //!
-//! Measured cheaply, on tens of volumes, to follow a run and to keep its best checkpoint; `voxgan evaluate` measures with
-//! intervals and references.
+//! They are measured on tens of volumes, to follow a run and to choose its best checkpoint; `voxgan evaluate` measures
+//! with intervals and references.
 
 use std::path::Path;
 
@@ -126,7 +126,8 @@ impl<'a, B: VolumeOps> Validation<'a, B> {
         Features::new(self.encoder.name(), rows, None)
     }
 
-    /// The median over samples of their distance to the nearest training volume over that to the nearest volume of validation.
+    /// The median over samples of their distance to the nearest training volume over that to the nearest volume of
+    /// validation.
     fn nearest_ratio(&self, samples: &[Volume], training: &Reals) -> Result<f64> {
         let people = self.reals.volumes(self.reals.len()).collect::<Result<Vec<_>>>()?;
         let tissue = foreground(&people, TISSUE)?;
@@ -164,8 +165,8 @@ pub(super) fn measured<B: VolumeOps>(volumes: &[Volume], segmenter: &Segmenter<B
     volumes.iter().filter_map(head).collect()
 }
 
-/// How far volumes of regions differ between two sets of heads: |Cohen's d|, its mean over the regions; none of fewer than two
-/// heads in a set.
+/// How far volumes of regions differ between two sets of heads: |Cohen's d|, its mean over the regions; none of fewer
+/// than two heads in a set.
 fn difference(a: &[Volumes], b: &[Volumes]) -> Option<f64> {
     if a.len().min(b.len()) < 2 {
         return None;
@@ -186,14 +187,14 @@ fn difference(a: &[Volumes], b: &[Volumes]) -> Option<f64> {
     Some(effects.iter().sum::<f64>() / REGIONS.len() as f64)
 }
 
-/// The best checkpoint of a run, and by what.
+/// The best checkpoint of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// The measure.
     pub measure: BestBy,
     /// Its value.
     pub value: f64,
-    /// Steps done at this checkpoint.
+    /// Number of steps done at this checkpoint.
     pub step: u64,
 }
 
@@ -201,7 +202,7 @@ impl Best {
     /// What it is called among a checkpoint's metadata.
     pub(super) const KEY: &str = "best";
 
-    /// The one in the file `path`, if there is any.
+    /// The best checkpoint in the file `path`; `None` if it does not exist.
     ///
     /// # Errors
     /// [`crate::error::Error::File`] if it is damaged.
@@ -235,10 +236,10 @@ impl Best {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     fn line(numbers: &[(&str, f64)]) -> Numbers {
         numbers.iter().map(|(name, value)| (format!("{PREFIX}{name}"), *value)).collect()
@@ -272,7 +273,7 @@ mod tests {
         let volume = |value: f32| {
             let data =
                 Array4::from_shape_fn((1, 2, 2, 2), |(_, d, ..)| if d == 0 { value } else { 9.0 * value });
-            Volume::new(data, Matrix4::identity())
+            Volume::new(data, VoxelToWorld::identity())
         };
         let tissue = Array3::from_shape_fn((2, 2, 2), |(d, ..)| d == 0);
         assert_eq!(distances(&[volume(1.0), volume(4.0)], &volume(2.0), &tissue), [1.0, 2.0]);

@@ -1,22 +1,24 @@
-//! What a run is warned of, once each.
+//! Warnings of a run, once each.
 
 use super::run::Numbers;
 use crate::error::Result;
 use crate::evaluate::diversity;
 use crate::volume::Volume;
 
-/// Something that makes it useless to go on as before.
+/// A reason not to continue a run with its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Warning {
-    /// The discriminator tells synthetic from real so surely that the generator learns nothing more from it.
+    /// The discriminator distinguishes synthetic from real volumes so reliably that the generator no longer improves.
     DiscriminatorWon,
-    /// Samples are much more alike than real volumes.
+    /// Samples are much less diverse than real volumes.
     Collapse,
-    /// Samples lie nearer to volumes of the training set than to those of other people.
+    /// Samples are nearer to volumes of the training set than to those of other people.
     Memorisation,
 }
 
-/// Loss of a discriminator that gives the right answer a probability of 95 % to both kinds; it is 1.386 where it cannot tell.
+/// Loss of a discriminator that gives the right answer a probability of 95 % to both kinds; it is 1.386 where it cannot
+/// tell.
 const WON: f64 = 0.1;
 /// Lines of the log in a row on which that holds.
 const WON_LINES: u32 = 10;
@@ -31,7 +33,7 @@ const NEARER: f64 = 0.8;
 const PAIRED: usize = 6;
 
 impl Warning {
-    /// What it is called in the log.
+    /// Its key in the log.
     pub const fn key(self) -> &'static str {
         match self {
             Self::DiscriminatorWon => "discriminator_won",
@@ -40,7 +42,7 @@ impl Warning {
         }
     }
 
-    /// What was seen and what helps.
+    /// The observation and the remedy.
     pub const fn text(self) -> &'static str {
         match self {
             Self::DiscriminatorWon => {
@@ -87,8 +89,8 @@ pub(super) fn memorised(ratio: f64) -> Option<Warning> {
     (ratio < NEARER).then_some(Warning::Memorisation)
 }
 
-/// How much volumes differ: 1 − MS-SSIM, its mean over pairs of the first six; none of fewer than two, and of intensities that
-/// are not finite.
+/// How much volumes differ: 1 − MS-SSIM, its mean over pairs of the first six; none of fewer than two, and of
+/// intensities that are not finite.
 ///
 /// # Errors
 /// As [`diversity`].
@@ -101,8 +103,8 @@ pub(super) fn unlikeness(volumes: &[Volume]) -> Result<Option<f64>> {
     Ok(Some(1.0 - diversity(volumes, 2.0)?.mean))
 }
 
-/// The expected least of a random choice of `chosen` of these distances, in closed form: with fewer to choose from, the nearest
-/// is farther, so that sets of different sizes compare.
+/// The expected least of a random choice of `chosen` of these distances, in closed form: with fewer to choose from, the
+/// nearest is farther, so that sets of different sizes compare.
 pub(super) fn expected_nearest(distances: &mut [f64], chosen: usize) -> f64 {
     distances.sort_by(f64::total_cmp);
     let (all, chosen) = (distances.len() as f64, chosen as f64);
@@ -120,8 +122,8 @@ pub(super) fn expected_nearest(distances: &mut [f64], chosen: usize) -> f64 {
     mean
 }
 
-/// By what part the nearest training volume is nearer than the nearest of other people, of a sample's distances to all of them:
-/// expected among as many of each.
+/// By what part the nearest training volume is nearer than the nearest of other people, of a sample's distances to all
+/// of them: expected among as many of each.
 pub(super) fn nearer(training: &mut [f64], others: &mut [f64]) -> f64 {
     let count = training.len().min(others.len());
     expected_nearest(training, count) / expected_nearest(others, count)

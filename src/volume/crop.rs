@@ -4,7 +4,7 @@ use ndarray::{Array4, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::intensity::foreground;
-use super::{Volume, data_axis, with_origin_at};
+use super::{Volume, data_axis};
 
 /// Share of the foreground, in each half-axis, that may lie outside the box whose middle is the centre: what keeps a
 /// few bright specks far from the head from moving it.
@@ -58,7 +58,7 @@ pub fn crop_pad(volume: &Volume, dims: [usize; 3], centre: Centre, fill: f32) ->
             i..i + w
         ]));
     }
-    let affine = with_origin_at(&volume.affine, start.map(|first| first as f64));
+    let affine = volume.affine.with_origin_at(start.map(|first| first as f64));
     let step = format!("cropped and padded from {old:?} to {dims:?} voxels, first voxel at {start:?}");
     Volume { data, affine, provenance: volume.provenance.clone() }.with_step(step)
 }
@@ -93,7 +93,7 @@ fn first_beyond<'a>(mut counts: impl Iterator<Item = &'a usize>, stray: usize) -
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
+    use crate::volume::VoxelToWorld;
 
     use super::*;
 
@@ -104,12 +104,12 @@ mod tests {
         data.slice_mut(s![0, 10..20, 18..24, 6..14]).fill(100.0);
         data[[0, 39, 31, 23]] = 100.0;
         data[[0, 0, 0, 0]] = 100.0;
-        let volume = Volume::new(data, Matrix4::identity());
+        let volume = Volume::new(data, VoxelToWorld::identity());
         let cropped = crop_pad(&volume, [10, 10, 12], Centre::Foreground, 0.0);
         assert_eq!(cropped.world_mm([4.5, 4.5, 5.5]), [9.5, 20.5, 14.5]);
         assert_eq!(cropped.data.sum(), 100.0 * 480.0);
         // Without a foreground, the middle of the grid.
-        let flat = Volume::new(Array4::from_elem((1, 5, 5, 5), 7.0), Matrix4::identity());
+        let flat = Volume::new(Array4::from_elem((1, 5, 5, 5), 7.0), VoxelToWorld::identity());
         let [foreground, grid] =
             [Centre::Foreground, Centre::Grid].map(|c| crop_pad(&flat, [3, 7, 5], c, 0.0));
         assert_eq!((foreground.data, foreground.affine), (grid.data, grid.affine));
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn grids_may_be_empty_or_far_apart() {
-        let volume = Volume::new(Array4::from_elem((1, 2, 2, 2), 1.0), Matrix4::identity());
+        let volume = Volume::new(Array4::from_elem((1, 2, 2, 2), 1.0), VoxelToWorld::identity());
         assert_eq!(crop_pad(&volume, [0, 3, 1], Centre::Grid, 0.0).dims(), [0, 3, 1]);
         let padded = crop_pad(&volume, [9, 1, 2], Centre::Grid, -1.0);
         assert_eq!(padded.data.iter().filter(|&&value| value == 1.0).count(), 4);

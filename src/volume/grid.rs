@@ -1,13 +1,10 @@
 //! Grids: where the voxels of a volume lie.
 
-use nalgebra::{Matrix4, Vector3};
+use nalgebra::{Matrix3, Vector3};
 
 use super::orientation::nearest_orthogonal;
 use super::resample::COINCIDENT;
-use super::{Volume, place, with_origin_at};
-
-/// The cosine between voxel axes from which on a grid is sheared.
-const SHEAR: f64 = 1e-3;
+use super::{Volume, VoxelToWorld};
 
 /// The number and place of a grid's voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +12,7 @@ pub struct Grid {
     /// Number of voxels along the voxel axes `(i, j, k)`.
     pub dims: [usize; 3],
     /// Voxel `(i, j, k, 1)` to world millimetres.
-    pub affine: Matrix4<f64>,
+    pub affine: VoxelToWorld,
 }
 
 impl Grid {
@@ -26,7 +23,7 @@ impl Grid {
 
     /// Size of a voxel along `(i, j, k)` in millimetres.
     pub fn spacing_mm(&self) -> [f64; 3] {
-        [0, 1, 2].map(|axis| self.affine.fixed_view::<3, 1>(0, axis).norm())
+        self.affine.spacing_mm()
     }
 
     /// This grid with voxels of `spacing_mm` along `(i, j, k)` about the same centre, with as many of them as fill the
@@ -34,30 +31,31 @@ impl Grid {
     ///
     /// # Panics
     /// If a spacing is not positive and finite: check what a user gives.
+    #[must_use]
     pub fn with_spacing(&self, spacing_mm: [f64; 3]) -> Self {
         assert!(
             spacing_mm.iter().all(|s| *s > 0.0 && s.is_finite()),
             "spacing {spacing_mm:?} mm is no voxel size"
         );
         let mut dims = self.dims;
+        let spacing = self.spacing_mm();
         let mut affine = self.affine;
         let mut first = [0.0; 3];
         for axis in 0..3 {
-            let ratio = spacing_mm[axis] / self.affine.fixed_view::<3, 1>(0, axis).norm();
-            // A column without length has no spacing to change.
-            let ratio = if ratio.is_finite() { ratio } else { 1.0 };
+            let ratio = spacing_mm[axis] / spacing[axis];
             dims[axis] = ((self.dims[axis] as f64 / ratio).round() as usize).max(1);
             first[axis] = (self.dims[axis] as f64 - 1.0 - (dims[axis] as f64 - 1.0) * ratio) / 2.0;
-            affine.fixed_view_mut::<3, 1>(0, axis).scale_mut(ratio);
+            affine = affine.stretched(axis, ratio);
         }
-        affine.set_column(3, &with_origin_at(&self.affine, first).column(3));
-        Self { dims, affine }
+        let origin = self.affine.world_mm(first);
+        Self { dims, affine: VoxelToWorld::derived(&affine.steps_mm(), &origin) }
     }
 
-    /// This grid, or if it is sheared ([`right_angled`]) one of the same voxel sizes whose axes are at right angles, as near to the
+    /// This grid, or if it is sheared ([`VoxelToWorld::right_angled`]) one of the same voxel sizes whose axes are at right angles, as near to the
     /// old ones as they can be, and which encloses the old one. Networks take axes to be at right angles.
+    #[must_use]
     pub fn straight(&self) -> Self {
-        if right_angled(&self.affine) {
+        if self.affine.right_angled() {
             return *self;
         }
         let axes = nearest_orthogonal(&self.affine);
@@ -66,11 +64,11 @@ impl Grid {
         let ends = |axis: usize, end: usize| if end == 0 { -0.5 } else { self.dims[axis] as f64 - 0.5 };
         let corners: Vec<Vector3<f64>> = (0..8)
             .map(|at| {
-                let corner = Vector3::from_fn(|axis, _| ends(axis, (at >> axis) & 1));
-                (axes.transpose() * place(&self.affine, corner)).component_div(&Vector3::from(sizes))
+                let corner = [0, 1, 2].map(|axis| ends(axis, (at >> axis) & 1));
+                (axes.transpose() * self.affine.world_mm(corner)).component_div(&Vector3::from(sizes))
             })
             .collect();
-        let mut affine = Matrix4::identity();
+        let mut steps = Matrix3::zeros();
         let mut first = Vector3::zeros();
         let mut dims = [0; 3];
         for axis in 0..3 {
@@ -79,21 +77,8 @@ impl Grid {
                 (along().fold(f64::INFINITY, f64::min), along().fold(f64::NEG_INFINITY, f64::max));
             dims[axis] = ((most - least - COINCIDENT).ceil() as usize).max(1);
             first[axis] = (0.5 * (least + most - dims[axis] as f64 + 1.0)) * sizes[axis];
-            affine.fixed_view_mut::<3, 1>(0, axis).copy_from(&(axes.column(axis) * sizes[axis]));
+            steps.set_column(axis, &(axes.column(axis) * sizes[axis]));
         }
-        affine.fixed_view_mut::<3, 1>(0, 3).copy_from(&(axes * first));
-        Self { dims, affine }
+        Self { dims, affine: VoxelToWorld::derived(&steps, &(axes * first)) }
     }
-}
-
-/// Whether the voxel axes of an affine are at right angles, to a twentieth of a degree; registration and gantry tilt shear grids by
-/// more.
-pub fn right_angled(affine: &Matrix4<f64>) -> bool {
-    let column = |axis: usize| affine.fixed_view::<3, 1>(0, axis).into_owned();
-    [(0, 1), (0, 2), (1, 2)].into_iter().all(|(a, b)| {
-        let (a, b) = (column(a), column(b));
-        let cosine = a.dot(&b) / (a.norm() * b.norm());
-        // A column without length has no angle.
-        cosine.is_nan() || cosine.abs() <= SHEAR
-    })
 }

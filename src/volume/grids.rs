@@ -25,7 +25,7 @@ pub fn check_grids(one: &Volume, other: &Volume) -> Result<()> {
     let corner = |index: usize| {
         Vector4::from_fn(|axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((index >> axis) & 1) as f64 })
     };
-    let apart = |index: usize| ((one.affine - other.affine) * corner(index)).norm();
+    let apart = |index: usize| ((*one.affine - *other.affine) * corner(index)).norm();
     let apart_mm = (0..8).map(apart).fold(0.0, f64::max);
     let tolerance_mm = GRID_TOLERANCE * one.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
     if apart_mm <= tolerance_mm {
@@ -38,26 +38,29 @@ pub fn check_grids(one: &Volume, other: &Volume) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
+    use nalgebra::{Matrix3, Vector3};
 
     #[test]
     fn grids_agree_to_the_rounding_of_a_header() {
-        let a = Volume::new(Array4::zeros((1, 8, 9, 10)), Matrix4::identity());
+        let a = Volume::new(Array4::zeros((1, 8, 9, 10)), VoxelToWorld::identity());
         let moved = |mm: f64| {
             let mut b = a.clone();
-            b.affine[(0, 3)] += mm;
+            b.affine = b.affine.with_origin_at([mm, 0.0, 0.0]);
             check_grids(&a, &b)
         };
         assert!(moved(0.0).is_ok() && moved(0.04).is_ok());
         assert!(moved(0.06).unwrap_err().to_string().contains("0.060 mm"));
         let mut mirrored = a.clone();
-        mirrored.affine[(0, 0)] = -1.0;
+        let mut steps = Matrix3::identity();
+        steps[(0, 0)] = -1.0;
+        mirrored.affine = VoxelToWorld::from_axes(&steps, &Vector3::zeros()).unwrap();
         assert!(check_grids(&a, &mirrored).unwrap_err().to_string().contains("18.000 mm"));
         assert!(
-            check_grids(&a, &Volume::new(Array4::zeros((1, 8, 9, 11)), Matrix4::identity()))
+            check_grids(&a, &Volume::new(Array4::zeros((1, 8, 9, 11)), VoxelToWorld::identity()))
                 .unwrap_err()
                 .to_string()
                 .contains("[10, 9, 8]")

@@ -10,6 +10,7 @@ use crate::stats::quantile_of;
 /// How raw values become a network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Normalisation {
     /// The range between two percentiles becomes [-1, 1]; what lies outside is clipped.
     ///
@@ -211,14 +212,14 @@ fn otsu(histogram: &[u64; BINS]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     fn line(values: &[f32]) -> Volume {
         let data = Array4::from_shape_vec((1, 1, 1, values.len()), values.to_vec()).expect("one line");
-        Volume::new(data, Matrix4::identity())
+        Volume::new(data, VoxelToWorld::identity())
     }
 
     /// A skull-stripped head: 600 voxels of exactly `background`, then tissue from 40 to 199.

@@ -1,10 +1,11 @@
 //! What a scanner measured: k-space of one acquisition on a Cartesian grid, before reconstruction.
 
-use nalgebra::Matrix4;
+use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array2, Array3, Array4};
 use num_complex::Complex32;
 
-use super::Provenance;
+use super::{Provenance, VoxelToWorld};
+use crate::error::Result;
 
 /// Raw data of an acquisition on a Cartesian grid.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub struct ImageGrid {
     pub low_crop: bool,
     /// Voxel to world millimetres (RAS+) of that image. Where the file gives no geometry, the axes of the grid with
     /// the world's origin at its centre; `provenance` says so.
-    pub affine: Matrix4<f64>,
+    pub affine: VoxelToWorld,
 }
 
 impl KSpace {
@@ -59,14 +60,15 @@ impl KSpace {
 impl ImageGrid {
     /// The grid of an image of `dims` voxels of `spacing_mm`, along `(i, j, k)`, that is the whole encoded field of
     /// view, upright about the world's origin: what is assumed where a file says nothing.
-    pub fn upright(dims: [usize; 3], spacing_mm: [f64; 3]) -> Self {
-        let mut affine = Matrix4::identity();
-        let mut fov_mm = [0.0; 3];
-        for axis in 0..3 {
-            fov_mm[axis] = dims[axis] as f64 * spacing_mm[axis];
-            affine[(axis, axis)] = spacing_mm[axis];
-            affine[(axis, 3)] = -0.5 * (dims[axis] as f64 - 1.0) * spacing_mm[axis];
-        }
-        Self { encoded_fov_mm: fov_mm, fov_mm, dims, low_crop: false, affine }
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::error::Error::Value) for a spacing that is not positive and finite.
+    pub fn upright(dims: [usize; 3], spacing_mm: [f64; 3]) -> Result<Self> {
+        let along = |f: &dyn Fn(usize) -> f64| Vector3::from_fn(|axis, _| f(axis));
+        let steps = Matrix3::from_diagonal(&spacing_mm.into());
+        let origin = along(&|axis| -0.5 * (dims[axis] as f64 - 1.0) * spacing_mm[axis]);
+        let fov_mm = along(&|axis| dims[axis] as f64 * spacing_mm[axis]).into();
+        let affine = VoxelToWorld::from_axes(&steps, &origin)?;
+        Ok(Self { encoded_fov_mm: fov_mm, fov_mm, dims, low_crop: false, affine })
     }
 }

@@ -11,15 +11,15 @@ pub mod orientation;
 pub mod outliers;
 pub mod resample;
 mod rescale;
+mod voxel_to_world;
 
 pub use axis::Axis;
-pub use grid::right_angled;
 pub use grids::check_grids;
 pub use kspace::{ImageGrid, KSpace};
-use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;
 pub use rescale::rescale;
 use serde::{Deserialize, Serialize};
+pub use voxel_to_world::VoxelToWorld;
 
 /// A scalar (or few-channel) image on a regular grid in the world.
 ///
@@ -31,8 +31,8 @@ use serde::{Deserialize, Serialize};
 pub struct Volume {
     /// Voxels, `[C, D, H, W]`.
     pub data: Array4<f32>,
-    /// Voxel `(i, j, k, 1)` to world millimetres (RAS+: x right, y anterior, z superior).
-    pub affine: Matrix4<f64>,
+    /// Where its voxels lie.
+    pub affine: VoxelToWorld,
     /// What was read and what was done to it since.
     pub provenance: Provenance,
 }
@@ -81,7 +81,7 @@ impl World {
 
 impl Volume {
     /// A volume from its voxels `[C, D, H, W]` and its voxel-to-world affine.
-    pub fn new(data: Array4<f32>, affine: Matrix4<f64>) -> Self {
+    pub fn new(data: Array4<f32>, affine: VoxelToWorld) -> Self {
         Self { data, affine, provenance: Provenance::default() }
     }
 
@@ -98,37 +98,27 @@ impl Volume {
 
     /// Size of a voxel along `(i, j, k)` in millimetres: the lengths of the affine's columns.
     pub fn spacing_mm(&self) -> [f64; 3] {
-        [0, 1, 2].map(|axis| self.affine.fixed_view::<3, 1>(0, axis).norm())
+        self.affine.spacing_mm()
     }
 
     /// The world position in millimetres of the voxel position `(i, j, k)`; whole numbers are voxel centres.
     pub fn world_mm(&self, voxel: [f64; 3]) -> [f64; 3] {
-        place(&self.affine, Vector3::from(voxel)).into()
+        self.affine.world_mm(voxel).into()
     }
 
     /// The volume, which lies in the same world as `other`.
+    #[must_use]
     pub fn in_world_of(mut self, other: &Self) -> Self {
         self.provenance.world = other.provenance.world;
         self
     }
 
     /// The volume after `step` has been noted in its provenance.
+    #[must_use]
     pub fn with_step(mut self, step: impl Into<String>) -> Self {
         self.provenance.steps.push(step.into());
         self
     }
-}
-
-/// `affine · (position, 1)` without its last component.
-fn place(affine: &Matrix4<f64>, position: Vector3<f64>) -> Vector3<f64> {
-    (affine * Vector4::new(position.x, position.y, position.z, 1.0)).xyz()
-}
-
-/// `affine` with its origin moved to voxel position `(i, j, k)` of the old grid; the columns stay bit for bit.
-pub(crate) fn with_origin_at(affine: &Matrix4<f64>, voxel: [f64; 3]) -> Matrix4<f64> {
-    let mut moved = *affine;
-    moved.fixed_view_mut::<3, 1>(0, 3).copy_from(&place(affine, Vector3::from(voxel)));
-    moved
 }
 
 /// The axis of `Volume::data`, `[C, D, H, W]`, along which voxel axis `(i, j, k)[axis]` runs.

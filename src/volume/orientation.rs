@@ -7,7 +7,7 @@ use nalgebra::{Matrix3, Matrix4, SVD};
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
-use super::{Volume, data_axis, with_origin_at};
+use super::{Volume, VoxelToWorld, data_axis};
 use crate::error::Error;
 
 /// The letters of each world axis (x, y, z): towards its negative end, towards its positive end.
@@ -163,10 +163,10 @@ pub fn to_ras(volume: Volume) -> (Volume, Orientation) {
     let [x, y, z] = original.axes;
     let mut view = data.view().permuted_axes([0, data_axis(z), data_axis(y), data_axis(x)]);
     let mut first = [0.0; 3];
-    let mut turned = Matrix4::identity();
+    let mut turned = Matrix3::zeros();
     for world in 0..3 {
         let axis = original.axes[world];
-        let mut column = affine.column(axis).into_owned();
+        let mut column = affine.step_mm(axis);
         if original.flipped[world] {
             view.invert_axis(Axis(data_axis(world)));
             first[axis] = last(dims[axis]);
@@ -174,9 +174,9 @@ pub fn to_ras(volume: Volume) -> (Volume, Orientation) {
         }
         turned.set_column(world, &column);
     }
-    turned.set_column(3, &with_origin_at(&affine, first).column(3));
+    let affine = VoxelToWorld::derived(&turned, &affine.world_mm(first));
     let data = view.as_standard_layout().into_owned(); // [C, z, y, x]
-    let volume = Volume { data, affine: turned, provenance };
+    let volume = Volume { data, affine, provenance };
     (volume.with_step(format!("reoriented from {original} to RAS")), original)
 }
 
@@ -192,11 +192,11 @@ pub fn from_ras(volume: Volume, original: &Orientation) -> Volume {
     let Volume { data, affine, provenance } = volume;
     let mut view = data.view();
     let mut first = [0.0; 3];
-    let mut turned = Matrix4::identity();
+    let mut turned = Matrix3::zeros();
     let mut axes = [0; 4];
     for world in 0..3 {
         let axis = original.axes[world];
-        let mut column = affine.column(world).into_owned();
+        let mut column = affine.step_mm(world);
         if original.flipped[world] {
             view.invert_axis(Axis(data_axis(world)));
             first[world] = last(dims[world]);
@@ -205,9 +205,9 @@ pub fn from_ras(volume: Volume, original: &Orientation) -> Volume {
         turned.set_column(axis, &column);
         axes[data_axis(axis)] = data_axis(world);
     }
-    turned.set_column(3, &with_origin_at(&affine, first).column(3));
+    let affine = VoxelToWorld::derived(&turned, &affine.world_mm(first));
     let data = view.permuted_axes(axes).as_standard_layout().into_owned(); // [C, k, j, i]
-    Volume { data, affine: turned, provenance }.with_step(format!("reoriented from RAS to {original}"))
+    Volume { data, affine, provenance }.with_step(format!("reoriented from RAS to {original}"))
 }
 
 /// The index of the last voxel along an axis of `length` voxels.

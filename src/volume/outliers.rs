@@ -135,10 +135,10 @@ fn around(
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::{Array3, Array4};
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// An object in one plane of ten is not taken for a spoilt slice.
     #[test]
@@ -146,7 +146,7 @@ mod tests {
         let small = Array4::from_shape_fn((1, 20, 20, 20), |(_, z, y, x)| {
             if [z, y, x].iter().all(|at| (9..11).contains(at)) { 5.0 + x as f32 } else { 0.0 }
         });
-        let found = without_outliers(Volume::new(small.clone(), Matrix4::identity()));
+        let found = without_outliers(Volume::new(small.clone(), VoxelToWorld::identity()));
         assert_eq!(found.data, small);
     }
 
@@ -159,7 +159,7 @@ mod tests {
             let noise = ((x * 7 + y * 13 + z * 29) % 5) as f32;
             scale * if depth > 0.0 { 40.0 + 160.0 * depth } else { noise }
         });
-        Volume::new(data, Matrix4::identity())
+        Volume::new(data, VoxelToWorld::identity())
     }
 
     /// The greatest difference of two volumes, as a share of the brightest tissue.
@@ -180,10 +180,10 @@ mod tests {
         assert_eq!(without_outliers(stripped.clone()).data, stripped.data);
         // All of it bright, so that its dark end lies beyond half of the bright one.
         let bright = stripped.data.mapv(|x| if x > 0.0 { x + 300.0 } else { 0.0 });
-        let bright = Volume::new(bright, Matrix4::identity());
+        let bright = Volume::new(bright, VoxelToWorld::identity());
         assert_eq!(without_outliers(bright.clone()).data, bright.data);
         let normalised = stripped.data.mapv(|x| x / 100.0 - 1.0);
-        let normalised = Volume::new(normalised, Matrix4::identity());
+        let normalised = Volume::new(normalised, VoxelToWorld::identity());
         assert_eq!(without_outliers(normalised.clone()).data, normalised.data);
     }
 
@@ -235,12 +235,12 @@ mod tests {
     #[test]
     fn what_has_no_contrast_stays() {
         for value in [0.0, 7.0, -3.0] {
-            let flat = Volume::new(Array4::from_elem((1, 5, 6, 7), value), Matrix4::identity());
+            let flat = Volume::new(Array4::from_elem((1, 5, 6, 7), value), VoxelToWorld::identity());
             assert_eq!(without_outliers(flat.clone()).data, flat.data);
         }
-        let nothing = Volume::new(Array4::from_elem((1, 2, 2, 2), f32::NAN), Matrix4::identity());
+        let nothing = Volume::new(Array4::from_elem((1, 2, 2, 2), f32::NAN), VoxelToWorld::identity());
         assert!(without_outliers(nothing).data.iter().all(|&x| x == 0.0));
-        let empty = Volume::new(Array4::zeros((1, 0, 2, 2)), Matrix4::identity());
+        let empty = Volume::new(Array4::zeros((1, 0, 2, 2)), VoxelToWorld::identity());
         assert_eq!(without_outliers(empty).data.len(), 0);
         assert_eq!(SignalRange::of(Array3::from_elem((3, 3, 3), 1.0).view()), None);
     }

@@ -1,12 +1,12 @@
 //! Resampling from any grid to any other: nearest, trilinear or cubic, anti-aliased where the new grid is coarser.
 
-use nalgebra::{Matrix3, Matrix4, Vector3};
+use nalgebra::{Matrix4, Vector3, Vector4};
 use ndarray::Array4;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use super::grid::{Grid, right_angled};
-use super::{Volume, data_axis, place};
+pub use super::grid::Grid;
+use super::{Volume, data_axis};
 
 /// Samples that lie this near to a voxel centre or to the border, in voxels, are taken to lie on it. It keeps the
 /// rounding of an affine's inverse from moving a flipped, shifted or cropped grid off the voxels it falls on.
@@ -15,6 +15,7 @@ pub(super) const COINCIDENT: f64 = 1e-6;
 /// How values between voxel centres are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Interpolation {
     /// The nearest voxel's value (of two equally near, the one with the higher index): for labels; never blurs.
     Nearest,
@@ -52,9 +53,6 @@ pub fn resample_spacing(volume: &Volume, spacing_mm: [f64; 3], interpolation: In
 ///
 /// On its own grid a volume is returned bit for bit, as are its voxels under flips, permutations and whole-voxel
 /// shifts. The result does not depend on the number of threads.
-///
-/// # Panics
-/// If the volume's affine is singular; readers refuse such files.
 pub fn resample_with(volume: &Volume, grid: &Grid, interpolation: Interpolation, outside: f32) -> Volume {
     if *grid == Grid::of(volume) {
         return volume.clone();
@@ -94,7 +92,7 @@ pub fn resample_with(volume: &Volume, grid: &Grid, interpolation: Interpolation,
         let (channel, k) = (plane / d, plane % d);
         let channel = &source[channel * voxels_per_channel..][..voxels_per_channel];
         for (j, row) in voxels.chunks_mut(w).enumerate() {
-            let start = place(&to_source, Vector3::new(0.0, j as f64, k as f64));
+            let start = (to_source * Vector4::new(0.0, j as f64, k as f64, 1.0)).xyz();
             for (i, voxel) in row.iter_mut().enumerate() {
                 let position = start + step_i * i as f64;
                 let within = |axis: usize| {
@@ -113,16 +111,8 @@ pub fn resample_with(volume: &Volume, grid: &Grid, interpolation: Interpolation,
 /// The affine from voxels of `grid` to voxels of `volume`; near-integer entries are made whole where that moves no
 /// sample of the grid by more than [`COINCIDENT`].
 fn source_from_grid(volume: &Volume, grid: &Grid) -> Matrix4<f64> {
-    let [from, to] = [&volume.affine, &grid.affine].map(|a| a.fixed_view::<3, 3>(0, 0).into_owned());
-    // At unit length, columns of any voxel size, however odd, invert without over- or underflow.
-    let lengths: Vector3<f64> = Vector3::from_fn(|axis, _| from.column(axis).amax());
-    let directions = Matrix3::from_fn(|row, column| from[(row, column)] / lengths[column]);
-    let Some(inverse) = directions.try_inverse().filter(|m| m.iter().all(|x| x.is_finite())) else {
-        panic!("the affine of {:?} is singular: {}", volume.provenance.source, volume.affine);
-    };
-    let shift = grid.affine.fixed_view::<3, 1>(0, 3) - volume.affine.fixed_view::<3, 1>(0, 3);
-    let matrix = (inverse * to).map_with_location(|row, _, entry| entry / lengths[row]);
-    let shift = (inverse * shift).component_div(&lengths);
+    let matrix = volume.affine.voxels_of(&grid.affine.steps_mm());
+    let shift = volume.affine.voxels_of(&(grid.affine.origin_mm() - volume.affine.origin_mm()));
 
     let mut whole = Matrix4::identity();
     let snap = |entry: f64, extent: usize| {
@@ -266,7 +256,10 @@ fn weigh<const N: usize>(channel: &[f32], [w, h, _]: [usize; 3], [i, j, k]: [[(u
 
 #[cfg(test)]
 mod tests {
+    use nalgebra::Matrix3;
+
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// A volume of 6 × 5 × 4 voxels without symmetry, oblique.
     fn oblique() -> Volume {
@@ -280,29 +273,30 @@ mod tests {
             0.1, 0.3, 2.0, -2.0,
             0.0, 0.0, 0.0, 1.0,
         );
-        Volume::new(data, affine)
+        Volume::new(data, VoxelToWorld::new(affine).unwrap())
     }
 
     /// A ball in a grid that is sheared by 20 degrees, as of a tilted gantry, is a ball for the world and for the new grid's axes, and
     /// its volume stays.
     #[test]
     fn a_sheared_grid_is_straightened() {
-        let mut affine = Matrix4::identity();
-        affine[(1, 2)] = 20f64.to_radians().tan();
-        assert!(!right_angled(&affine) && right_angled(&Matrix4::identity()));
-        let centre = place(&affine, Vector3::new(18.0, 26.0, 18.0));
+        let mut steps = Matrix3::identity();
+        steps[(1, 2)] = 20f64.to_radians().tan();
+        let affine = VoxelToWorld::from_axes(&steps, &Vector3::zeros()).unwrap();
+        assert!(!affine.right_angled() && VoxelToWorld::identity().right_angled());
+        let centre = affine.world_mm([18.0, 26.0, 18.0]);
         let data = Array4::from_shape_fn((1, 37, 53, 37), |(_, z, y, x)| {
-            let far = (place(&affine, Vector3::new(x as f64, y as f64, z as f64)) - centre).norm();
+            let far = (affine.world_mm([x, y, z].map(|n| n as f64)) - centre).norm();
             1.0 / (1.0 + (far - 10.0).exp()) as f32
         });
         let sheared = Volume::new(data, affine);
         let straight = resample_spacing(&sheared, [1.0; 3], Interpolation::Linear);
-        assert!(right_angled(&straight.affine));
+        assert!(straight.affine.right_angled());
         let moments = |volume: &Volume, world: bool| {
             let (mut sum, mut mean, mut square) = (0.0, Vector3::zeros(), Matrix3::zeros());
             for ((_, z, y, x), &value) in volume.data.indexed_iter() {
                 let at = Vector3::new(x as f64, y as f64, z as f64);
-                let at = if world { place(&volume.affine, at) } else { at };
+                let at = if world { volume.affine.world_mm(at.into()) } else { at };
                 (sum, mean, square) = (
                     sum + f64::from(value),
                     mean + at * f64::from(value),
@@ -332,7 +326,7 @@ mod tests {
             -0.12, 0.06, 0.96, -1.0,
             0.0, 0.0, 0.0, 1.0,
         );
-        let grid = Grid { dims: [5, 4, 3], affine };
+        let grid = Grid { dims: [5, 4, 3], affine: VoxelToWorld::new(affine).unwrap() };
         // The plane k = 0 of scipy.ndimage.map_coordinates(order = 0 and 1, mode = "nearest"), and of Keys' kernel
         // summed over 64 voxels in numpy.
         #[rustfmt::skip]
@@ -369,7 +363,7 @@ mod tests {
             dims[axis] = 24;
             let values = (0..24).map(|n| ((n * n * 29 + n * 11) % 53) as f32).collect();
             let data = Array4::from_shape_vec((1, dims[2], dims[1], dims[0]), values).expect("24 values");
-            let volume = Volume::new(data, Matrix4::identity());
+            let volume = Volume::new(data, VoxelToWorld::identity());
             let mut spacing_mm = [1.0; 3];
             spacing_mm[axis] = 3.0;
             let found = resample_spacing(&volume, spacing_mm, Interpolation::Linear);
@@ -385,9 +379,9 @@ mod tests {
 
     #[test]
     fn keeps_to_the_field_of_view() {
-        let volume = Volume::new(Array4::from_elem((2, 2, 2, 2), 5.0), Matrix4::identity());
+        let volume = Volume::new(Array4::from_elem((2, 2, 2, 2), 5.0), VoxelToWorld::identity());
         let at = |x: f64| {
-            let affine = Matrix4::new_translation(&Vector3::new(x, 0.0, 1.0));
+            let affine = VoxelToWorld::identity().with_origin_at([x, 0.0, 1.0]);
             let grid = Grid { dims: [1, 1, 1], affine };
             resample_with(&volume, &grid, Interpolation::Cubic, -3.0).data[[1, 0, 0, 0]]
         };
@@ -399,9 +393,8 @@ mod tests {
         let coarse = resample_spacing(&oblique(), [1e6, 1e200, 3.0], Interpolation::Cubic);
         assert_eq!(coarse.dims(), [1, 1, 3]);
         assert!(coarse.data.iter().all(|value| value.is_finite()));
-        let far = Grid { dims: [2, 2, 2], affine: Matrix4::from_diagonal_element(1e300) };
-        assert!(
-            resample(&oblique(), &far, Interpolation::Linear).data.iter().skip(1).all(|&value| value == 0.0)
-        );
+        let huge = VoxelToWorld::from_axes(&Matrix3::from_diagonal_element(1e100), &Vector3::repeat(1e100));
+        let far = Grid { dims: [2, 2, 2], affine: huge.unwrap() };
+        assert!(resample(&oblique(), &far, Interpolation::Linear).data.iter().all(|&value| value == 0.0));
     }
 }

@@ -1,13 +1,14 @@
-//! Affine maps of voxel indices, and the three one-dimensional passes that one near the identity factors into.
+//! Affine maps of voxel indices, and their factorisation into three one-dimensional passes.
 
 use super::WarpPass;
 
-/// An affine map of voxel indices `(d, h, w)`: row `a` holds `[m_D, m_H, m_W, t]`, and the voxel written at `v` is read
-/// at `m·v + t` along axis `a`.
+/// An affine map of voxel indices `(d, h, w)`: row `a` is `[m_D, m_H, m_W, t]`, and the voxel written at `v` is read at
+/// `m·v + t` along axis `a`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine(pub [[f64; 4]; 3]);
 
 impl Affine {
+    /// The identity.
     pub const IDENTITY: Self = Self([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]);
 
     /// The linear map `m` about the centre of `grid`.
@@ -50,7 +51,8 @@ impl Affine {
         Self::about_centre(m, grid)
     }
 
-    /// The map that applies `inner` to an index, then `self`.
+    /// The composition: `inner` is applied to an index first, then `self`.
+    #[must_use]
     pub fn after(&self, inner: &Self) -> Self {
         Self([0, 1, 2].map(|a| {
             let row = self.0[a];
@@ -62,10 +64,11 @@ impl Affine {
         }))
     }
 
-    /// The rows of passes along W, H and D, applied in this order, that make up this map (Catmull & Smith 1980):
-    /// `self = W ∘ H ∘ D`, each changing one coordinate. So the row for D is that of the map, the row for H that of what
-    /// is left of it, and W gets the rest: reflecting W costs nothing. Every pass works within the final grid along
-    /// its own axis and the grid of the source along the later ones, so nothing is lost in between.
+    /// The rows of passes along W, H and D, applied in this order, whose composition is this map (Catmull & Smith
+    /// 1980): `self = W ∘ H ∘ D`, each changing one coordinate. The row for D is that of the map, the row for H that of
+    /// the remaining map, and W has the rest, so that a reflection along W needs no further pass. Every pass works
+    /// within the final grid along its own axis and the grid of the source along the later ones, so that nothing is cut
+    /// off in between.
     ///
     /// The leading minors must be well away from zero: rotations up to 45°, any scale.
     pub fn factor(&self) -> [[f64; 4]; 3] {
@@ -84,8 +87,8 @@ impl Affine {
     }
 }
 
-/// The passes that read each sample through its map, in the order of application; those that leave all samples as they
-/// are do not occur.
+/// The passes of a batch whose sample n is resampled by `maps[n]` on `grid` `[D, H, W]`, in the order of application,
+/// without those that are the identity for all samples.
 pub fn passes(maps: &[Affine], grid: [usize; 3]) -> Vec<WarpPass> {
     let factors: Vec<_> = maps.iter().map(Affine::factor).collect();
     let along = |place: usize| WarpPass::affine(4 - place, factors.iter().map(|rows| rows[place]).collect());

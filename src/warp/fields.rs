@@ -1,15 +1,15 @@
-//! One-dimensional passes over volumes: smooth random fields from control points, blur, coarser voxels and back.
+//! One-dimensional passes over volumes: smooth fields from control points, blur, coarser voxels and interpolation.
 
 use rayon::prelude::*;
 
-/// What one place of a new axis is made of: weights of neighbouring places of the old one.
+/// The weights of neighbouring places of an axis for one place of a new axis.
 #[derive(Clone, Debug)]
 pub struct Taps {
     first: usize,
     weights: Vec<f32>,
 }
 
-/// `x` of `shape` with the axis `axis` replaced by one of `taps.len()` places; returns the new shape.
+/// `x` of `shape` `[D, H, W]` with the axis `axis` replaced by one of `taps.len()` places, and the new shape.
 pub fn along(x: &[f32], shape: [usize; 3], axis: usize, taps: &[Taps]) -> (Vec<f32>, [usize; 3]) {
     let mut new = shape;
     new[axis] = taps.len();
@@ -33,8 +33,8 @@ pub fn along(x: &[f32], shape: [usize; 3], axis: usize, taps: &[Taps]) -> (Vec<f
     (y, new)
 }
 
-/// Weights at the places of an axis of `length` that a kernel of `reach` about position `centre` covers, repeated at the
-/// ends and of sum one.
+/// Weights at the places of an axis of `length` that a kernel of `reach` about position `centre` covers, repeated at
+/// the ends and of sum one.
 fn kernel(centre: f64, reach: f64, length: usize, weight: impl Fn(f64) -> f64) -> Taps {
     let last = length as isize - 1;
     let (from, to) = ((centre - reach).ceil() as isize, (centre + reach).floor() as isize);
@@ -47,8 +47,8 @@ fn kernel(centre: f64, reach: f64, length: usize, weight: impl Fn(f64) -> f64) -
     Taps { first: first as usize, weights: weights.iter().map(|w| (w / sum) as f32).collect() }
 }
 
-/// An axis of `length` seen in voxels `ratio` times as large: a Gaussian whose full width at half maximum is the new
-/// voxel, at the new voxels' centres.
+/// The weights from an axis of `length` to voxels `ratio` times as large: a Gaussian whose full width at half maximum
+/// is the new voxel, at the new voxels' centres.
 pub fn coarser(length: usize, ratio: f64) -> Vec<Taps> {
     let places = ((length as f64 / ratio).round() as usize).max(1);
     let sigma = ratio / (8.0 * std::f64::consts::LN_2).sqrt();
@@ -60,7 +60,7 @@ pub fn coarser(length: usize, ratio: f64) -> Vec<Taps> {
         .collect()
 }
 
-/// Linear interpolation from an axis of `length` to one of `places` over the same field of view.
+/// The weights of linear interpolation from an axis of `length` to one of `places` over the same field of view.
 pub fn linear(length: usize, places: usize) -> Vec<Taps> {
     (0..places)
         .map(|place| kernel(centre(place, places, length), 1.0, length, |x| (1.0 - x.abs()).max(1e-9)))
@@ -83,12 +83,13 @@ fn centre(place: usize, places: usize, length: usize) -> f64 {
     (place as f64 + 0.5) * length as f64 / places as f64 - 0.5
 }
 
-/// Control points along an axis of `length` voxels at about `spacing` of them, with those beyond its ends.
+/// Number of control points along an axis of `length` voxels at distances of about `spacing` voxels, with those beyond
+/// its ends.
 pub fn control_points(length: usize, spacing: f64) -> usize {
     (length as f64 / spacing).round().max(1.0) as usize + 3
 }
 
-/// The field over `shape` of these control points `[points]`.
+/// The field over `shape` `[D, H, W]` of the control points `control` of shape `points`.
 pub fn field(control: Vec<f32>, points: [usize; 3], shape: [usize; 3]) -> Vec<f32> {
     let start = (control, points);
     // The last axis first: rows get long at once.

@@ -1,4 +1,4 @@
-//! Affine maps of a grid's indices, smooth fields over it, and resampling through both in one-dimensional passes: on the
+//! Affine maps of a grid's indices, smooth fields over it, and resampling by both in one-dimensional passes: on the
 //! host here, as tensor operations in `ops`.
 
 mod affine;

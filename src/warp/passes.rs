@@ -1,12 +1,12 @@
 //! Resampling along one axis at positions that are affine in the voxel's index: the passes that an affine map of a
 //! volume factors into (Catmull & Smith 1980, "3-D transformations of images in scanline order").
 //!
-//! A pass reads, for the voxel `(i, j, k)`, at `a·i + b·j + c·k + t` along its axis, further by a displacement of its own
-//! where the pass is bent. It is linear in the image, local
-//! to lines, and its adjoint adds along the same lines with the same weights; so it needs no index table, and is
-//! differentiable to any order without keeping an activation. Interpolation is cubic convolution with a = −½ (Keys
-//! 1981), its kernel stretched by the local shrinkage, so that frequencies beyond the new Nyquist are damped; weights sum
-//! to one; borders are reflected about the outer faces of the outer voxels (`c b a | a b c | c b a`).
+//! A pass reads, for the voxel `(i, j, k)`, at `a·i + b·j + c·k + t` along its axis, plus the voxel's displacement
+//! where the pass is bent. It is linear in the image and local to lines, and its adjoint adds along the same lines with
+//! the same weights; so it needs no index table, and is differentiable to any order without stored activations.
+//! Interpolation is cubic convolution with a = −½ (Keys 1981), its kernel stretched by the local shrinkage, so that
+//! frequencies beyond the new Nyquist are damped; weights sum to one; borders are reflected about the outer faces of
+//! the outer voxels (`c b a | a b c | c b a`).
 
 use std::sync::Arc;
 
@@ -23,36 +23,38 @@ pub struct WarpPass {
     /// For each sample `[c_D, c_H, c_W, t]`: output voxel `(d, h, w)` is read from `c_D·d + c_H·h + c_W·w + t` along
     /// the axis, in voxels.
     pub rows: Vec<[f64; 4]>,
-    /// For each sample displacements `[D, H, W]` in voxels, added to the positions that are read; empty if no sample has
-    /// any. The kernel is not stretched for them: they are meant to be smooth.
+    /// For each sample displacements `[D, H, W]` in voxels, added to the positions that are read; empty if no sample
+    /// has any. The kernel is not stretched for them: they are meant to be smooth.
     pub bends: Vec<Option<Arc<[f32]>>>,
-    /// Whether this is the transpose of that.
+    /// Whether this is the transposed pass.
     pub adjoint: bool,
 }
 
 impl WarpPass {
-    /// The pass that reads at these rows.
+    /// The pass along `axis` (2, 3 or 4) that reads at the positions of `rows`, one for each sample.
     pub fn affine(axis: usize, rows: Vec<[f64; 4]>) -> Self {
         Self { axis, rows, bends: Vec::new(), adjoint: false }
     }
 
-    /// The pass that reads each voxel from `bends[n]` voxels further along the axis, and leaves a sample without any.
+    /// The pass that reads each voxel of sample n from `bends[n]` voxels further along the axis; samples with `None`
+    /// are unchanged.
     pub fn bent(axis: usize, bends: Vec<Option<Arc<[f32]>>>) -> Self {
         Self { axis, rows: vec![IDENTITY[axis - 2]; bends.len()], bends, adjoint: false }
     }
 
-    /// The transposed pass, which is also the derivative.
+    /// The transposed pass, which is also the gradient.
+    #[must_use]
     pub fn transposed(&self) -> Self {
         Self { adjoint: !self.adjoint, ..self.clone() }
     }
 
-    /// Whether every sample stays as it is in a volume of `length` voxels along the axis. An axis of size one always
-    /// does: there is nothing to interpolate between.
+    /// Whether the pass leaves every sample unchanged in a volume of `length` voxels along the axis. An axis of size
+    /// one is always unchanged.
     pub fn is_identity(&self, length: usize) -> bool {
         length == 1 || (0..self.rows.len()).all(|n| self.keeps(n))
     }
 
-    /// The row of a sample that stays as it is.
+    /// The row of a sample that is unchanged.
     pub fn identity(&self) -> [f64; 4] {
         IDENTITY[self.axis - 2]
     }
@@ -62,12 +64,12 @@ impl WarpPass {
         self.rows[n] == self.identity() && self.bend(n).is_none()
     }
 
-    /// The displacements of sample `n`, if it has any.
+    /// The displacements of sample `n`; `None` without any.
     pub fn bend(&self, n: usize) -> Option<&Arc<[f32]>> {
         self.bends.get(n)?.as_ref()
     }
 
-    /// Voxels read per voxel written by sample `n`, at least one: how far the kernel is stretched.
+    /// The stretch of the kernel for sample `n`: voxels read per voxel written, at least one.
     pub fn stretch(&self, n: usize) -> f64 {
         self.rows[n][self.axis - 2].abs().max(1.0)
     }
@@ -75,7 +77,7 @@ impl WarpPass {
     /// Asserts that the pass fits a tensor of this shape.
     ///
     /// # Panics
-    /// If its axis is no spatial one or it is for another number of samples or bent over another grid.
+    /// If its axis is not spatial, or it is for another number of samples or has displacements on another grid.
     pub fn check(&self, shape: [usize; 5]) {
         assert!((2..5).contains(&self.axis), "warp: axis {} is not 2, 3 or 4", self.axis);
         let (rows, samples) = (self.rows.len(), shape[0]);
@@ -97,14 +99,19 @@ impl WarpPass {
     }
 }
 
-/// Voxels on each side of a position that a kernel stretched by `stretch` can reach.
+/// Number of voxels on each side of a position in the support of a kernel stretched by `stretch`.
 pub fn reach(stretch: f64) -> isize {
     (2.0 * stretch).ceil() as isize
 }
 
-/// The pass on a contiguous `[N, C, D, H, W]` of `float32`: see the head of this file.
+/// The pass on a contiguous `[N, C, D, H, W]` of float32: cubic convolution with a = −½ (Keys 1981), its kernel
+/// stretched by the local shrinkage, with borders reflected about the outer faces of the outer voxels.
 ///
-/// Lines are independent and each is summed in index order, so that the number of threads changes no bit.
+/// Lines are independent and each is summed in index order, so that the result does not depend on the number of
+/// threads.
+///
+/// # Panics
+/// As [`WarpPass::check`].
 pub fn warp_slice(x: &[f32], shape: [usize; 5], pass: &WarpPass) -> Vec<f32> {
     pass.check(shape);
     let [_, c, d, h, w] = shape;

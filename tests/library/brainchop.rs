@@ -178,6 +178,7 @@ fn a_scan_on_any_grid_is_conformed_and_labelled_on_its_own() {
         0.0, 0.0, 2.5, -40.0, //
         0.0, 0.0, 0.0, 1.0,
     );
+    let turned = voxgan::volume::VoxelToWorld::new(turned).unwrap();
     let inside =
         |(_, k, j, i): (usize, usize, usize, usize)| (6..15).contains(&i) && j > 11 && (4..20).contains(&k);
     let values = ndarray::Array4::from_shape_fn((1, d, h, w), |at| if inside(at) { 3000.0 } else { 40.0 });

@@ -14,7 +14,7 @@ use voxgan::acquisition::sampling::{Axis, Pattern, Seed};
 use voxgan::random::{Purpose, stream, uniform};
 use voxgan::simulate::degrade::*;
 use voxgan::volume::resample::Interpolation;
-use voxgan::volume::{ImageGrid, Volume};
+use voxgan::volume::{ImageGrid, Volume, VoxelToWorld};
 
 /// Random voxels within two of nothing at every border; `dims` and `spacing_mm` along (i, j, k).
 fn texture(dims: [usize; 3], spacing_mm: [f64; 3]) -> Volume {
@@ -25,7 +25,7 @@ fn texture(dims: [usize; 3], spacing_mm: [f64; 3]) -> Volume {
         let inside = within(i, w) && within(j, h) && within(k, d);
         if inside { 0.2 + draws[(k * h + j) * w + i] } else { 0.0 }
     });
-    Volume::new(data, ImageGrid::upright(dims, spacing_mm).affine)
+    Volume::new(data, ImageGrid::upright(dims, spacing_mm).unwrap().affine)
 }
 
 fn difference(a: &Array4<f32>, b: &Array4<f32>) -> f32 {
@@ -108,7 +108,7 @@ fn ranges_that_make_no_sense_and_damaged_records_are_refused() {
     let mask = MaskRuns { shape: [1, 3, 8], runs: vec![0, 24] };
     let mask = RandomUndersampling { sampling: Sampling::Mask(mask), seed: None, component: Component::Real };
     assert!(refused(Degradation::Undersampling(mask)).contains("mask"));
-    let flat = Volume::new(Array4::zeros((1, 4, 4, 4)), Matrix4::identity());
+    let flat = Volume::new(Array4::zeros((1, 4, 4, 4)), VoxelToWorld::identity());
     assert!(simulate(&flat, &[Degradation::Noise(RandomNoise::default())], 0).is_err());
     let mut holed = volume.clone();
     holed.data[[0, 0, 3, 3]] = f32::NAN;
@@ -153,6 +153,7 @@ impl Torchio {
         let dims: [usize; 3] = serde_json::from_value(document["dims"].clone()).unwrap();
         let spacing_mm: [f64; 3] = serde_json::from_value(document["spacing_mm"].clone()).unwrap();
         let affine = Matrix4::from_diagonal(&[spacing_mm[0], spacing_mm[1], spacing_mm[2], 1.0].into());
+        let affine = VoxelToWorld::new(affine).unwrap();
         let mut read =
             Self { document, volume: Volume::new(Array4::zeros((1, dims[2], dims[1], dims[0])), affine) };
         read.volume.data = read.data("image");
@@ -280,7 +281,7 @@ fn without_motion_nothing_changes() {
 fn noise_has_the_moments_of_its_distribution() {
     let n = 64;
     let noise = |level: f32, distribution| {
-        let volume = Volume::new(Array4::from_elem((1, n, n, n), level), Matrix4::identity());
+        let volume = Volume::new(Array4::from_elem((1, n, n, n), level), VoxelToWorld::identity());
         let noise = Noise { distribution, sigma: 2.0, reference: None, seed: 5 };
         let values = noise.apply(&volume).unwrap().volume.data;
         let count = values.len() as f64;
@@ -319,7 +320,7 @@ fn noise_is_reckoned_from_the_foreground() {
 
 #[test]
 fn a_bias_field_is_its_polynomial() {
-    let volume = Volume::new(Array4::from_elem((2, 3, 5, 9), 1.0), Matrix4::identity());
+    let volume = Volume::new(Array4::from_elem((2, 3, 5, 9), 1.0), VoxelToWorld::identity());
     // 1, z, z², y, yz, y², x, xz, xy, x²
     let coefficients = vec![0.1, 0.2, -0.3, 0.4, 0.5, -0.6, 0.7, -0.8, 0.9, -0.25];
     let field = BiasField { order: 2, coefficients }.apply(&volume).unwrap().volume.data;
@@ -360,7 +361,7 @@ fn thick_slices_keep_the_mean_and_the_place() {
         let r2 = (w as f64 - 16.3).powi(2) + (h as f64 - 21.6).powi(2) + (d as f64 - 22.2).powi(2);
         (-r2 / (2.0 * 16.0)).exp() as f32
     });
-    let volume = Volume::new(data, affine);
+    let volume = Volume::new(data, VoxelToWorld::new(affine).unwrap());
     let centroid = |volume: &Volume| {
         let (mut sum, mut at) = (0.0, [0.0; 3]);
         for ((_, d, h, w), &value) in volume.data.indexed_iter() {

@@ -57,7 +57,7 @@ fn phantom() -> (Volume, Array3<u8>) {
             120.0
         }
     });
-    (Volume::new(data, affine(2.0)), labels)
+    (Volume::new(data, voxgan::volume::VoxelToWorld::new(affine(2.0)).unwrap()), labels)
 }
 
 /// The bytes of a compressed NIfTI file.

@@ -40,7 +40,7 @@ fn the_drawn_phantom_has_the_closed_forms_low_frequencies() {
         (Ellipsoids::shepp_logan_3d(200.0), [72, 64, 65]),
     ] {
         let spacing_mm = [0, 1, 2].map(|a| if dims[a] == 1 { 5.0 } else { 210.0 / dims[a] as f64 });
-        let grid = centred_grid(dims, spacing_mm);
+        let grid = centred_grid(dims, spacing_mm).unwrap();
         let exact = phantom.kspace_on(&grid).unwrap();
         let drawn = phantom.volume(&grid).unwrap().data.index_axis(Axis(0), 0).mapv(Complex32::from);
         let mut drawn = drawn.into_dyn();
@@ -73,7 +73,7 @@ fn volumes_are_closed_forms_and_what_is_drawn() {
     let phantom = Ellipsoids { shapes: vec![sphere], planar: false };
     let expected = 4.0 / 3.0 * PI * 6.0;
     assert!((phantom.volumes_ml()[0] - expected).abs() < 1e-12);
-    let volume = phantom.volume(&centred_grid([50, 48, 20], [1.5, 1.5, 2.0])).unwrap();
+    let volume = phantom.volume(&centred_grid([50, 48, 20], [1.5, 1.5, 2.0]).unwrap()).unwrap();
     let drawn = volume.data.iter().map(|&v| f64::from(v) / 2.0).sum::<f64>() * 4.5 / 1000.0;
     assert!((drawn / expected - 1.0).abs() < 1e-3, "{drawn} {expected}");
     let flat = Ellipsoid { semi_axes_mm: [1.0, 0.0, 1.0], ..sphere };
@@ -90,7 +90,7 @@ fn fractions_add_up_to_one_on_any_grid() {
     for (dims, spacing_mm) in
         [([40, 48, 40], [4.0, 4.0, 4.0]), ([64, 64, 1], [3.0, 3.5, 5.0]), ([30, 20, 12], [6.0, 9.0, 13.0])]
     {
-        let grid = centred_grid(dims, spacing_mm);
+        let grid = centred_grid(dims, spacing_mm).unwrap();
         let fractions = brain.fractions(&grid).unwrap();
         let signals = Tissue::ALL.map(|tissue| 1000.0 * tissue.signal(Contrast::T2));
         let volume = brain.volume(&grid, Contrast::T2).unwrap();
@@ -107,7 +107,7 @@ fn volumes_are_known_and_a_coarse_scan_holds_them() {
     let brain = BrainPhantom::default();
     let fine = brain.volumes_at(2.0).unwrap();
     let total = |of: &[(Tissue, f64)]| of.iter().filter(|(t, _)| t.is_brain()).map(|(_, ml)| ml).sum::<f64>();
-    let grid = centred_grid([44, 56, 48], [4.0; 3]);
+    let grid = centred_grid([44, 56, 48], [4.0; 3]).unwrap();
     let fractions = brain.fractions(&grid).unwrap();
     let coarse: Vec<(Tissue, f64)> = Tissue::ALL
         .iter()
@@ -146,7 +146,7 @@ fn volumes_are_known_and_a_coarse_scan_holds_them() {
 #[test]
 fn labels_lie_on_their_sides_and_seeds_change_folds_only() {
     let brain = BrainPhantom::default();
-    let grid = centred_grid([60, 72, 60], [3.0; 3]);
+    let grid = centred_grid([60, 72, 60], [3.0; 3]).unwrap();
     let labels = brain.labels(&grid).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for ((_, d, h, w), &label) in labels.data.indexed_iter() {

@@ -4,15 +4,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use nalgebra::{Matrix4, Vector3};
+use nalgebra::{Matrix3, Vector3};
 use ndarray::Array4;
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Outcome, Plan, Report, prepare};
 use voxgan::io::nifti::{self, ReadOptions, WriteOptions};
-use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::resample::Interpolation;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::needs;
 
@@ -83,8 +83,8 @@ impl Place {
 /// 6 × 5 × 4 voxels of 2 mm along RAS+, no two alike.
 fn brain(seed: usize) -> Volume {
     let values = (0..120).map(|n| ((n * 37 + seed) % 120) as f32 * 2.5).collect();
-    let mut affine = Matrix4::new_scaling(2.0);
-    affine.set_column(3, &Vector3::new(-7.0, 3.0, 11.0).push(1.0));
+    let steps = Matrix3::from_diagonal_element(2.0);
+    let affine = VoxelToWorld::from_axes(&steps, &Vector3::new(-7.0, 3.0, 11.0)).unwrap();
     Volume::new(Array4::from_shape_vec([1, 4, 5, 6], values).unwrap(), affine)
 }
 
@@ -92,10 +92,10 @@ fn brain(seed: usize) -> Volume {
 fn mirrored(volume: &Volume) -> Volume {
     let mut flipped = volume.clone();
     flipped.data.invert_axis(ndarray::Axis(3));
-    let (step, last) = (volume.affine.column(0).into_owned(), (volume.dims()[0] - 1) as f64);
-    let origin = volume.affine.column(3) + step * last;
-    flipped.affine.set_column(0, &-step);
-    flipped.affine.set_column(3, &origin);
+    let mut steps = volume.affine.steps_mm();
+    steps.column_mut(0).neg_mut();
+    let origin = volume.affine.world_mm([(volume.dims()[0] - 1) as f64, 0.0, 0.0]);
+    flipped.affine = VoxelToWorld::from_axes(&steps, &origin).unwrap();
     flipped
 }
 
@@ -114,7 +114,7 @@ fn voxels_affine_and_intensity_are_those_of_the_scan() {
         let volume = dataset.volume(index).unwrap();
         let error = (&volume.data - &expected).iter().fold(0f32, |m, d| m.max(d.abs()));
         assert!(error < 1e-6, "{error}");
-        assert!((volume.affine - brain(0).affine).amax() < 1e-6);
+        assert!((*volume.affine - *brain(0).affine).amax() < 1e-6);
         let back = dataset.entry(index).intensity.invert(volume);
         let error = (&back.data - &brain(0).data).iter().fold(0f32, |m, d| m.max(d.abs()));
         assert!(error < 1e-4, "{error}");
@@ -122,7 +122,7 @@ fn voxels_affine_and_intensity_are_those_of_the_scan() {
     assert_eq!(dataset.entry(0).original.orientation.to_string(), "RAS");
     assert_eq!(dataset.entry(1).original.orientation.to_string(), "LAS");
     assert_eq!(dataset.entry(1).original.dims, [6, 5, 4]);
-    assert!((dataset.entry(1).original.affine() - mirrored(&brain(0)).affine).amax() < 1e-6);
+    assert!((*dataset.entry(1).original.affine - *mirrored(&brain(0)).affine).amax() < 1e-6);
     assert_eq!(dataset.entry(1).name, "b");
 }
 
@@ -133,8 +133,7 @@ fn the_common_grid_lies_about_the_origin() {
     place.prepare(&Plan { spacing_mm: Some([1.0, 2.0, 4.0]), shape: [9, 5, 3], ..place.plan() }).unwrap();
     let dataset = place.dataset();
     let affine = dataset.affine();
-    let middle = affine * nalgebra::Vector4::new(4.0, 2.0, 1.0, 1.0);
-    assert_eq!(middle, nalgebra::Vector4::new(0.0, 0.0, 0.0, 1.0));
+    assert_eq!(affine.world_mm([4.0, 2.0, 1.0]), Vector3::zeros());
     assert_eq!(affine.diagonal(), nalgebra::Vector4::new(1.0, 2.0, 4.0, 1.0));
     assert_eq!(dataset.volume(0).unwrap().spacing_mm(), [1.0, 2.0, 4.0]);
     // Without a common size it is the scans' own.
@@ -270,7 +269,7 @@ fn inputs_that_make_no_sense_are_refused() {
 fn scans_that_would_grow_without_bound_are_refused() {
     let place = Place::new();
     let mut far = brain(0);
-    far.affine.fixed_view_mut::<3, 3>(0, 0).scale_mut(1e7);
+    far.affine = VoxelToWorld::from_axes(&(far.affine.steps_mm() * 1e7), &far.affine.origin_mm()).unwrap();
     place.scan("far.nii", &far);
     let report = place.prepare(&Plan { spacing_mm: Some([0.001; 3]), ..place.plan() }).unwrap();
     assert!(report.failures[0].reason.contains("2^30"), "{:?}", report.failures);

@@ -1,6 +1,6 @@
 //! The quality check on label maps of real heads that were changed in known ways.
 
-use nalgebra::{Matrix4, Rotation3, Vector3, Vector4};
+use nalgebra::{Rotation3, Vector3};
 use ndarray::{Array3, Axis, Slice, Zip, s};
 use rand::RngExt;
 use voxgan::anatomy::overlap::distance_transform_mm;
@@ -8,9 +8,9 @@ use voxgan::anatomy::quality_check::{Limit, Pair, PairVerdict, QualityCheck, Sid
 use voxgan::anatomy::{STRUCTURES, Segmentation, Structure};
 use voxgan::io::nifti;
 use voxgan::random::{Purpose, stream};
-use voxgan::volume::Volume;
 use voxgan::volume::orientation::to_ras;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::needs;
 
@@ -61,21 +61,17 @@ fn seen(head: &Segmentation, grid: &Grid) -> Segmentation {
 /// A grid of `spacing_mm` over the head, moved by parts of a voxel and turned about its middle.
 fn grid_over(head: &Segmentation, spacing_mm: f64, voxels: f64, turned_deg: f64) -> Grid {
     let mut grid = head.grid().with_spacing([spacing_mm; 3]);
-    let middle = grid.affine
-        * Vector4::from_fn(|axis, _| if axis == 3 { 1.0 } else { (grid.dims[axis] as f64 - 1.0) / 2.0 });
+    let middle = grid.affine.world_mm(grid.dims.map(|length| (length as f64 - 1.0) / 2.0));
     let turn = Rotation3::from_scaled_axis(Vector3::new(0.6, 0.0, 0.8) * turned_deg.to_radians());
-    grid.affine = Matrix4::new_translation(&middle.xyz())
-        * turn.to_homogeneous()
-        * Matrix4::new_translation(&-middle.xyz())
-        * grid.affine
-        * Matrix4::new_translation(&Vector3::repeat(voxels));
+    let first = grid.affine.world_mm([voxels; 3]);
+    let (steps, origin) = (turn * grid.affine.steps_mm(), middle + turn * (first - middle));
+    grid.affine = VoxelToWorld::from_axes(&steps, &origin).unwrap();
     grid
 }
 
 /// Every second voxel along each axis.
 fn at_2_mm(head: &Segmentation) -> Segmentation {
-    let mut affine = head.affine;
-    affine.fixed_view_mut::<3, 3>(0, 0).scale_mut(2.0);
+    let affine = (0..3).fold(head.affine, |affine, axis| affine.stretched(axis, 2.0));
     Segmentation::of_labels(head.labels.slice(s![..;2, ..;2, ..;2]).to_owned(), affine)
 }
 
@@ -105,13 +101,9 @@ fn dilated(head: &Segmentation, share: f64) -> Segmentation {
 fn scaled(head: &Segmentation, volume: f64) -> Segmentation {
     let factor = volume.cbrt();
     let mut grid = head.grid().with_spacing(head.spacing_mm());
-    grid.affine.fixed_view_mut::<3, 3>(0, 0).scale_mut(1.0 / factor);
-    for axis in 0..3 {
-        for place in 0..3 {
-            let middle = (grid.dims[axis] as f64 - 1.0) / 2.0;
-            grid.affine[(place, 3)] += head.affine[(place, axis)] * middle * (1.0 - 1.0 / factor);
-        }
-    }
+    let first = grid.dims.map(|length| (length as f64 - 1.0) / 2.0 * (1.0 - 1.0 / factor));
+    let origin = head.affine.world_mm(first);
+    grid.affine = VoxelToWorld::from_axes(&(head.affine.steps_mm() / factor), &origin).unwrap();
     with(head, head.on(&grid).labels)
 }
 

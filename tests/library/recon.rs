@@ -19,9 +19,10 @@ use voxgan::acquisition::{Complex32, ComplexArray, LinearOperator};
 use voxgan::random::{Purpose, stream, uniform};
 use voxgan::recon::fista::Steps;
 use voxgan::recon::{
-    Acquired, Grappa, Homodyne, L1Wavelet, Pocs, Reconstruct, Reconstruction, Sense, TotalVariation,
-    ZeroFilled,
+    Acquired, CoilSettings, Grappa, Homodyne, L1Wavelet, Maps, Measurement, Pocs, Reconstruct,
+    Reconstruction, Sense, TotalVariation, ZeroFilled,
 };
+use voxgan::volume::{ImageGrid, KSpace, Provenance};
 
 use crate::needs;
 
@@ -468,4 +469,28 @@ fn sparse_methods_with_their_defaults_come_up_to_bart() {
     });
     println!("L1-wavelet, radial_30.png: {found:.2} dB, BART 38.30");
     assert!(found > 38.30, "{found}");
+}
+
+#[test]
+fn maps_of_other_coils_and_absurd_levels_are_refused() {
+    let kspace = KSpace {
+        data: Array4::ones((4, 1, 8, 8)),
+        transformed: [false, true, true],
+        sampled: Array3::from_elem((1, 8, 8), true),
+        noise: Some(ndarray::Array2::from_elem((4, 64), Complex32::new(1.0, 0.0))),
+        image: ImageGrid::upright([8, 8, 1], [1.0; 3]).unwrap(),
+        reference: None,
+        provenance: Provenance::default(),
+    };
+    let maps = Maps::Given(random_maps([3, 1, 8, 8], 1));
+    let settings = CoilSettings { maps, whiten: true, compress: None };
+    let error = Measurement::new(kspace, &settings).unwrap_err().to_string();
+    assert!(error.contains("coil maps") && error.contains("4 coils") && error.contains('3'), "{error}");
+
+    let (kspace, mask) = (random_maps([1, 1, 8, 8], 2), Array3::from_elem((1, 8, 8), true));
+    let maps = Array4::ones((1, 1, 8, 8));
+    let acquired = Acquired::still(kspace.view(), mask.view(), maps.view(), &[2, 3]);
+    let method = L1Wavelet { levels: Some(70), ..Default::default() };
+    let error = acquired.reconstruct(&method).unwrap_err().to_string();
+    assert!(error.contains("levels") && error.contains("70"), "{error}");
 }

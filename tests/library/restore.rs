@@ -14,8 +14,8 @@ use voxgan::pretrained::{TrainedRestorer, restorer};
 use voxgan::random::{Purpose, stream};
 use voxgan::recon::{Acquired, ZeroFilled};
 use voxgan::simulate::phantom::{BrainPhantom, Contrast, centred_grid};
-use voxgan::volume::Volume;
 use voxgan::volume::resample::Interpolation;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 /// The middle of a T1-weighted head at 1 mm, `[1, D, H, W]`, its brightest tissue one.
 fn phantom(shape: [usize; 3]) -> Array4<f32> {
@@ -24,7 +24,7 @@ fn phantom(shape: [usize; 3]) -> Array4<f32> {
 
 fn weighted(shape: [usize; 3], contrast: Contrast) -> Array4<f32> {
     let brain = BrainPhantom { head_scale: 1.0, ventricle_scale: 1.0, seed: 0 };
-    let volume = brain.volume(&centred_grid(shape, [1.0; 3]), contrast).expect("a phantom");
+    let volume = brain.volume(&centred_grid(shape, [1.0; 3]).unwrap(), contrast).expect("a phantom");
     let most = volume.data.iter().copied().fold(0.0, f32::max);
     volume.data.mapv(|x| x / most)
 }
@@ -125,7 +125,7 @@ fn reconstruction_beats_the_zero_filled_image() {
 fn motion_correction_takes_ghosts_away() {
     let trained = open(restorer::MOTION);
     let HeadRecipe::Motion(recipe) = &trained.recipe.head else { panic!("weights of motion") };
-    let truth = Volume::new(phantom([96, 112, 96]), nalgebra::Matrix4::identity());
+    let truth = Volume::new(phantom([96, 112, 96]), VoxelToWorld::identity());
     let (mut before, mut after) = (0.0, 0.0);
     for seed in 0..3 {
         let mut rng = stream(seed, 0, 0, 0, Purpose::Degradation);
@@ -182,15 +182,16 @@ fn brains_lose_tissue_with_the_years() {
 /// A network that is opened once restores volumes in memory as it does cases, in their own values and along their own axes.
 #[test]
 fn a_restorer_takes_volumes() {
-    let grid = centred_grid([32, 36, 40], [1.0, 1.0, 2.0]);
+    let grid = centred_grid([32, 36, 40], [1.0, 1.0, 2.0]).unwrap();
     let (scan, original) = {
         let phantom = BrainPhantom::default().volume(&grid, Contrast::T1).expect("a phantom");
         // Left to right turned round: axes are those of the scan again at the end.
         let mut turned = phantom.clone();
         turned.data.invert_axis(Axis(3));
-        let last = 31.0 * turned.affine[(0, 0)];
-        turned.affine[(0, 3)] += last;
-        turned.affine[(0, 0)] *= -1.0;
+        let mut steps = turned.affine.steps_mm();
+        steps.column_mut(0).neg_mut();
+        let origin = turned.affine.world_mm([31.0, 0.0, 0.0]);
+        turned.affine = VoxelToWorld::from_axes(&steps, &origin).unwrap();
         (turned, phantom)
     };
     let restorer =
@@ -221,7 +222,8 @@ fn opened(name: &str) -> pipeline::Restorer {
 /// A head in the values of a scanner, on voxels of this size.
 fn scan(shape: [usize; 3], spacing_mm: [f64; 3]) -> Volume {
     let brain = BrainPhantom { head_scale: 1.0, ventricle_scale: 1.0, seed: 0 };
-    let mut volume = brain.volume(&centred_grid(shape, spacing_mm), Contrast::T1).expect("a phantom");
+    let mut volume =
+        brain.volume(&centred_grid(shape, spacing_mm).unwrap(), Contrast::T1).expect("a phantom");
     let most = volume.data.iter().copied().fold(0.0, f32::max);
     volume.data.mapv_inplace(|x| 1234.5 * x / most);
     volume
@@ -250,13 +252,13 @@ fn stacks_along_any_axis_become_finer() {
                     / 4.0
             },
         );
-        let mut affine = truth.affine;
-        affine.fixed_view_mut::<3, 1>(0, axis).scale_mut(4.0);
-        affine[(axis, 3)] += 1.5;
+        let mut middle = [0.0; 3];
+        middle[axis] = 1.5;
+        let affine = truth.affine.with_origin_at(middle).stretched(axis, 4.0);
         let thick = Volume::new(coarse, affine);
         let problem = pipeline::restore::Problem::Superres(factor);
         let found = superres.restore(&thick, &problem, 1.0).expect("a restored volume");
-        assert!((found.image.affine - truth.affine).abs().max() < 1e-9);
+        assert!((*found.image.affine - *truth.affine).abs().max() < 1e-9);
         let (cubic, network) =
             (error(&found.baseline.data, &truth.data), error(&found.image.data, &truth.data));
         // By a decibel at least.

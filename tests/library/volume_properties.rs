@@ -3,25 +3,25 @@
 use nalgebra::{Matrix3, Matrix4, Point3, Rotation3, Vector3};
 use ndarray::Array4;
 use proptest::prelude::*;
-use voxgan::volume::Volume;
 use voxgan::volume::crop::{Centre, crop_pad};
 use voxgan::volume::intensity::{IntensityMap, Normalisation};
 use voxgan::volume::orientation::{Orientation, from_ras, orientation, to_ras};
 use voxgan::volume::resample::{Grid, Interpolation, resample, resample_spacing};
+use voxgan::volume::{ImageGrid, Volume, VoxelToWorld};
 
 use crate::needs;
 
 const EVERY: [Interpolation; 3] = [Interpolation::Nearest, Interpolation::Linear, Interpolation::Cubic];
 
 /// A volume of `dims` voxels along `(i, j, k)` whose values are all different: labels.
-fn labelled(dims: [usize; 3], affine: Matrix4<f64>) -> Volume {
+fn labelled(dims: [usize; 3], affine: VoxelToWorld) -> Volume {
     let [w, h, d] = dims;
     let data = Array4::from_shape_fn((1, d, h, w), |(_, k, j, i)| (1 + i + w * (j + h * k)) as f32);
     Volume::new(data, affine)
 }
 
 /// A volume of `dims` voxels whose values are those of `field` at their places in the world.
-fn sampled(dims: [usize; 3], affine: Matrix4<f64>, field: impl Fn(Vector3<f64>) -> f64) -> Volume {
+fn sampled(dims: [usize; 3], affine: VoxelToWorld, field: impl Fn(Vector3<f64>) -> f64) -> Volume {
     let mut volume = Volume::new(Array4::zeros((1, dims[2], dims[1], dims[0])), affine);
     let place = volume.clone();
     for ((_, k, j, i), value) in volume.data.indexed_iter_mut() {
@@ -64,7 +64,7 @@ fn all_orientations() -> Vec<Orientation> {
 }
 
 /// Rotation, shear, voxel sizes and mirroring at will: any invertible affine, from tiny to huge.
-fn odd_affine() -> impl Strategy<Value = Matrix4<f64>> {
+fn odd_affine() -> impl Strategy<Value = VoxelToWorld> {
     let part = |range: std::ops::Range<f64>| prop::array::uniform3(range);
     (part(-3.2..3.2), part(-0.6..0.6), part(0.3..3.0), any::<[bool; 3]>(), part(-100.0..100.0), -12..13_i32)
         .prop_map(|(angles, shear, spacing, mirrored, origin, exponent)| {
@@ -75,15 +75,15 @@ fn odd_affine() -> impl Strategy<Value = Matrix4<f64>> {
             let mut affine = linear.to_homogeneous();
             affine.fixed_view_mut::<3, 1>(0, 3).copy_from(&Vector3::from(origin));
             // The unit may be anything: the whole world is scaled.
-            Matrix4::new_scaling(10_f64.powi(exponent)) * affine
+            VoxelToWorld::new(Matrix4::new_scaling(10_f64.powi(exponent)) * affine).expect("independent axes")
         })
 }
 
 /// An affine of head-like size: as [`odd_affine`], at the scale of millimetres.
-fn head_affine() -> impl Strategy<Value = Matrix4<f64>> {
+fn head_affine() -> impl Strategy<Value = VoxelToWorld> {
     odd_affine().prop_map(|affine| {
         let size = affine.fixed_view::<3, 3>(0, 0).determinant().abs().cbrt();
-        Matrix4::new_scaling(1.0 / size) * affine
+        VoxelToWorld::new(Matrix4::new_scaling(1.0 / size) * *affine).expect("independent axes")
     })
 }
 
@@ -98,17 +98,16 @@ fn extent(volume: &Volume) -> f64 {
 fn inner_grid(volume: &Volume, turn: &Rotation3<f64>, size: f64) -> Grid {
     let middle = Vector3::from(volume.world_mm(volume.dims().map(|n| (n as f64 - 1.0) / 2.0)));
     let least = volume.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
-    let mut affine = (turn.matrix() * least * size).to_homogeneous();
-    let half = affine * Vector3::repeat(1.5).push(0.0);
-    affine.fixed_view_mut::<3, 1>(0, 3).copy_from(&(middle - half.xyz()));
-    Grid { dims: [4; 3], affine }
+    let steps = turn.matrix() * least * size;
+    let origin = middle - steps * Vector3::repeat(1.5);
+    Grid { dims: [4; 3], affine: VoxelToWorld::from_axes(&steps, &origin).expect("a turned grid") }
 }
 
 #[test]
 fn all_48_orientations_go_to_ras_and_back_bit_for_bit() {
     let orientations = all_orientations();
     // Numbers whose sums are exact, so that the translation too must come back bit for bit.
-    let ras = labelled([2, 3, 4], Matrix4::new_translation(&Vector3::new(-90.5, 126.25, -72.0)));
+    let ras = labelled([2, 3, 4], VoxelToWorld::identity().with_origin_at([-90.5, 126.25, -72.0]));
     let mut seen = std::collections::HashSet::new();
     for original in &orientations {
         let turned = from_ras(ras.clone(), original);
@@ -135,7 +134,7 @@ proptest! {
         let back = from_ras(ras, &original);
         prop_assert_eq!(&back.data, &volume.data);
         prop_assert_eq!(back.affine.fixed_view::<4, 3>(0, 0), volume.affine.fixed_view::<4, 3>(0, 0));
-        prop_assert!((back.affine - volume.affine).norm() / extent(&volume) < 1e-15);
+        prop_assert!((*back.affine - *volume.affine).norm() / extent(&volume) < 1e-15);
     }
 
     #[test]
@@ -159,7 +158,7 @@ proptest! {
 
     #[test]
     fn a_crop_undoes_a_pad(dims in prop::array::uniform3(1..6_usize), more in prop::array::uniform3(0..5_usize)) {
-        let volume = labelled(dims, Matrix4::identity());
+        let volume = labelled(dims, VoxelToWorld::identity());
         let padded = crop_pad(&volume, [0, 1, 2].map(|axis| dims[axis] + more[axis]), Centre::Grid, 0.0);
         let back = crop_pad(&padded, dims, Centre::Grid, 0.0);
         prop_assert_eq!((back.data, back.affine), (volume.data, volume.affine));
@@ -189,16 +188,17 @@ proptest! {
         // resample(T·A → T·B) = resample(A → B) for every change T of world coordinates.
         let volume = labelled([5, 6, 4], source);
         let at_middle = Vector3::from(volume.world_mm([2.0, 2.5, 1.5])) - target.fixed_view::<3, 1>(0, 3);
-        let grid = Grid { dims: [3; 3], affine: Matrix4::new_translation(&at_middle) * target };
+        let moved = |matrix: Matrix4<f64>| VoxelToWorld::new(matrix).expect("independent axes");
+        let grid = Grid { dims: [3; 3], affine: moved(Matrix4::new_translation(&at_middle) * *target) };
         // Nearest has jumps, where rounding decides: compare where it does not.
         let interpolation = EVERY[which];
         let here = resample(&volume, &grid, interpolation);
         let there = resample(
-            &Volume::new(volume.data.clone(), world * volume.affine),
-            &Grid { dims: grid.dims, affine: world * grid.affine },
+            &Volume::new(volume.data.clone(), moved(*world * *volume.affine)),
+            &Grid { dims: grid.dims, affine: moved(*world * *grid.affine) },
             interpolation,
         );
-        let to_voxel = volume.affine.try_inverse().expect("invertible") * grid.affine;
+        let to_voxel = volume.affine.inverse() * *grid.affine;
         for ((_, k, j, i), value) in here.data.indexed_iter() {
             let voxel = to_voxel.transform_point(&Point3::new(i as f64, j as f64, k as f64));
             if voxel.iter().all(|x| ((x - 0.5).round() + 0.5 - x).abs() > 1e-4) {
@@ -222,7 +222,7 @@ proptest! {
         let grid = inner_grid(&volume, &turn, size);
         // Shears bring source axes nearer to each other than their spacing: check that the reach of blur, kernel and
         // grid stays inside.
-        let to_voxel = affine.try_inverse().expect("invertible") * grid.affine;
+        let to_voxel = affine.inverse() * *grid.affine;
         let ratio = (0..3).map(|a| to_voxel.fixed_view::<1, 3>(a, 0).norm()).fold(0.0, f64::max);
         let reach = 1.5 * (0..3).map(|a| to_voxel.fixed_view::<1, 3>(a, 0).abs().sum()).fold(0.0, f64::max);
         prop_assume!(reach + 4.0 * ratio / 2.35 + 3.0 < 11.5);
@@ -240,7 +240,7 @@ proptest! {
     fn cubic_reproduces_quadratics(affine in head_affine(), angles in prop::array::uniform3(-3.2..3.2_f64)) {
         // Keys (1981): third-order convergence, so exact for polynomials of degree two along each axis. A finer grid,
         // so that nothing is blurred.
-        let inverse = affine.try_inverse().expect("invertible");
+        let inverse = affine.inverse();
         let quadratic = |world: Vector3<f64>| {
             let x = inverse.transform_point(&Point3::from(world)).coords - Vector3::repeat(7.5);
             1.0 + x.x - 2.0 * x.y + x.x * x.y + 0.5 * x.z * x.z - 0.3 * x.x * x.x
@@ -248,7 +248,7 @@ proptest! {
         let volume = sampled([16; 3], affine, quadratic);
         let turn = Rotation3::from_euler_angles(angles[0], angles[1], angles[2]);
         let grid = inner_grid(&volume, &turn, 0.3);
-        let to_voxel = inverse * grid.affine;
+        let to_voxel = inverse * *grid.affine;
         prop_assume!((0..3).all(|a| to_voxel.fixed_view::<1, 3>(a, 0).norm() < 1.0));
         let expected = sampled(grid.dims, grid.affine, quadratic);
         let found = resample(&volume, &grid, Interpolation::Cubic);
@@ -280,7 +280,7 @@ proptest! {
         values in prop::collection::vec(-5000.0..5000.0_f32, 50..200), low in 0.0..20.0_f64, high in 60.0..100.0_f64,
     ) {
         let data = Array4::from_shape_vec((1, 1, 1, values.len()), values).expect("one line");
-        let volume = Volume::new(data, Matrix4::identity());
+        let volume = Volume::new(data, VoxelToWorld::identity());
         for normalisation in [Normalisation::ZScore, Normalisation::Percentile { low, high }] {
             let map = IntensityMap::fit(&volume, &normalisation).expect("has contrast");
             let normalised = map.apply(volume.clone());
@@ -302,7 +302,7 @@ fn shrinking_keeps_the_mean_of_what_it_can_show() {
     // for whole n and m and a grid k times coarser. For these k the worst is 1 - 3/3.2 = 0.0625 cycles, where the
     // Gaussian has exp(-2 π² 12² 0.0625²) = 1.5e-5 and sinc²(0.9375) = 4e-3. (For k = 2.7 it would be 8e-6 in all.)
     let gaussian = |world: Vector3<f64>| (-world.norm_squared() / 288.0).exp();
-    let affine = Matrix4::new_translation(&Vector3::repeat(-63.7));
+    let affine = VoxelToWorld::identity().with_origin_at([-63.7; 3]);
     let volume = sampled([128; 3], affine, gaussian);
     let integral = (2.0 * std::f64::consts::PI).powf(1.5) * 1728.0;
     for spacing in [[2.0; 3], [3.2, 2.5, 4.0], [1.0, 5.0, 1.0]] {
@@ -326,7 +326,7 @@ fn shrinking_suppresses_what_it_cannot_show() {
     let transfer = (-2.0 * std::f64::consts::PI.powi(2) * sigma_squared * 0.16).exp();
     assert!(transfer < 0.011);
     for axis in 0..3 {
-        let affine = Matrix4::identity();
+        let affine = VoxelToWorld::identity();
         let grating =
             sampled([30; 3], affine, |world| (2.0 * std::f64::consts::PI * 0.4 * world[axis]).cos());
         let aliased = resample_spacing(&grating, [3.0; 3], Interpolation::Nearest);
@@ -342,10 +342,14 @@ fn shrinking_suppresses_what_it_cannot_show() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let volume =
-        sampled([40, 33, 27], Matrix4::new_scaling(0.9), |world| (world.x * 1.7 + world.y * world.z).sin());
+    let volume = sampled([40, 33, 27], ImageGrid::upright([40, 33, 27], [0.9; 3]).unwrap().affine, |world| {
+        (world.x * 1.7 + world.y * world.z).sin()
+    });
     let turn = Rotation3::from_euler_angles(0.3, -0.2, 0.8);
-    let grid = Grid { dims: [9, 8, 7], affine: turn.to_homogeneous() * Matrix4::new_scaling(2.3) };
+    let grid = Grid {
+        dims: [9, 8, 7],
+        affine: VoxelToWorld::from_axes(&(turn.matrix() * 2.3), &Vector3::zeros()).unwrap(),
+    };
     for interpolation in EVERY {
         let [one, three] = [1, 3].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
@@ -365,5 +369,5 @@ fn real_left_handed_scans_go_to_ras_and_back() {
     assert_eq!(ras.data[[0, 90, 100, 287 - 150]], scan.data[[0, 90, 100, 150]]);
     let back = from_ras(ras, &original);
     assert_eq!(back.data, scan.data);
-    assert!((back.affine - scan.affine).norm() < 1e-12);
+    assert!((*back.affine - *scan.affine).norm() < 1e-12);
 }

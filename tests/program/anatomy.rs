@@ -11,7 +11,7 @@ use serde_json::Value;
 use voxgan::anatomy::Structure;
 use voxgan::anatomy::shape::{Connectivity, components, filled};
 use voxgan::io::nifti::{self, DataType, WriteOptions};
-use voxgan::volume::Volume;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 /// Voxels `(i, j, k)` of the phantom heads, 4 mm each.
 const DIMS: [usize; 3] = [48, 52, 46];
@@ -57,7 +57,7 @@ fn head_moved(brain: f64, ventricles: f64, voxels: f64) -> Volume {
     });
     let mut affine = Matrix4::from_diagonal(&[4.0, 4.0, 4.0, 1.0].into());
     (0..3).for_each(|axis| affine[(axis, 3)] = 4.0 * voxels - 2.0 * (DIMS[axis] as f64 - 1.0));
-    Volume::new(data, affine)
+    Volume::new(data, VoxelToWorld::new(affine).unwrap())
 }
 
 fn write(volume: &Volume, path: &Path) {

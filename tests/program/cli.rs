@@ -9,7 +9,7 @@ use crate::program::{printed, refused, voxgan};
 use nalgebra::Matrix4;
 use ndarray::Array4;
 use voxgan::io::nifti::{self, DataType, WriteOptions};
-use voxgan::volume::Volume;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 /// Ellipsoids of several sizes, as scans, in `folder`.
 fn phantoms(folder: &Path) {
@@ -23,7 +23,8 @@ fn phantoms(folder: &Path) {
         (0..3).for_each(|axis| affine[(axis, 3)] = -22.0);
         let options = WriteOptions { data_type: DataType::F32, description: "phantom".into() };
         let path = folder.join(format!("sub-{i:02}_T1w.nii.gz"));
-        nifti::write(&path, &Volume::new(data, affine), &options).expect("written");
+        nifti::write(&path, &Volume::new(data, VoxelToWorld::new(affine).unwrap()), &options)
+            .expect("written");
     }
 }
 
@@ -238,7 +239,7 @@ fn exit_codes_tell_how_it_ended() {
         let file = format!("{maps}/{name}.nii");
         let head = Array4::from_elem((1, 8, 8, 8), 2.0);
         let options = WriteOptions { data_type: DataType::I16, description: "labels".into() };
-        nifti::write(&file, &Volume::new(head, Matrix4::identity()), &options).expect("written");
+        nifti::write(&file, &Volume::new(head, VoxelToWorld::identity()), &options).expect("written");
         if bad {
             fs::write(&file, "damaged").expect("written");
         }
@@ -408,7 +409,7 @@ fn scans_are_brought_to_other_grids() {
         let r = [d, h, w].iter().zip([10.5, 9.5, 8.5]).map(|(&x, c)| (x as f64 - c).powi(2)).sum::<f64>();
         (900.0 * (-r / 40.0).exp()) as f32
     });
-    let scan = Volume::new(data, Matrix4::identity());
+    let scan = Volume::new(data, VoxelToWorld::identity());
     nifti::write(path("scan.nii"), &scan, &WriteOptions::default()).unwrap();
     printed(&["resample", &path("scan.nii"), &path("two.nii"), "--spacing-mm", "2"]);
     let two = nifti::read(path("two.nii")).unwrap();

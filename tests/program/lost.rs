@@ -11,7 +11,7 @@ use serde_json::Value;
 use voxgan::cli::Cli;
 use voxgan::io::lock::FolderLock;
 use voxgan::io::nifti::{self, DataType, WriteOptions};
-use voxgan::volume::Volume;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::program::{printed, refused, voxgan};
 
@@ -30,7 +30,7 @@ fn boxes(filled: bool) -> Volume {
             _ => f32::from(u8::from(filled)),
         }
     });
-    Volume::new(data, Matrix4::from_diagonal(&[2.0, 2.0, 2.0, 1.0].into()))
+    Volume::new(data, VoxelToWorld::new(Matrix4::from_diagonal(&[2.0, 2.0, 2.0, 1.0].into())).unwrap())
 }
 
 fn write(path: &Path, volume: &Volume) {

@@ -9,7 +9,7 @@ use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, Axis};
 use voxgan::correct::n4::{Field, N4Options, correct};
 use voxgan::io::nifti::{self, WriteOptions};
-use voxgan::volume::Volume;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::needs;
 
@@ -53,7 +53,7 @@ fn phantom(dims: [usize; 3], spacing_mm: f64) -> Phantom {
         if inside[place] { (tissue[place] * texture * bias[place].exp()) as f32 } else { 0.0 }
     });
     let affine = Matrix4::from_diagonal(&[spacing_mm, spacing_mm, spacing_mm, 1.0].into());
-    Phantom { volume: Volume::new(data, affine), inside, bias, tissue }
+    Phantom { volume: Volume::new(data, VoxelToWorld::new(affine).unwrap()), inside, bias, tissue }
 }
 
 fn head() -> Phantom {
@@ -231,21 +231,19 @@ fn what_cannot_be_corrected_is_refused_with_a_reason() {
         correct(volume, mask, options).expect_err("refused").to_string()
     };
     let usual = N4Options::default();
-    let constant = Volume::new(Array4::from_elem((1, 8, 8, 8), 3.0), Matrix4::identity());
+    let constant = Volume::new(Array4::from_elem((1, 8, 8, 8), 3.0), VoxelToWorld::identity());
     let everywhere = Array3::from_elem((8, 8, 8), true);
     assert!(refused(&constant, Some(&everywhere), &usual).contains("only 3"));
     assert!(refused(&constant, None, &usual).contains("none among the 0 voxels"));
-    let nan = Volume::new(constant.data.mapv(|_| f32::NAN), Matrix4::identity());
+    let nan = Volume::new(constant.data.mapv(|_| f32::NAN), VoxelToWorld::identity());
     assert!(refused(&nan, Some(&everywhere), &usual).contains("none among the 512 voxels"));
     let nowhere = Array3::from_elem(phantom.inside.dim(), false);
     assert!(refused(&phantom.volume, Some(&nowhere), &usual).contains("none among the 0 voxels"));
     assert!(refused(&phantom.volume, Some(&everywhere), &usual).contains("[D, H, W] = (40, 56, 48)"));
-    let empty = Volume::new(Array4::zeros((1, 0, 4, 4)), Matrix4::identity());
+    let empty = Volume::new(Array4::zeros((1, 0, 4, 4)), VoxelToWorld::identity());
     assert!(refused(&empty, None, &usual).contains("positive intensities"));
-    let colours = Volume::new(Array4::ones((3, 4, 4, 4)), Matrix4::identity());
+    let colours = Volume::new(Array4::ones((3, 4, 4, 4)), VoxelToWorld::identity());
     assert!(refused(&colours, None, &usual).contains("one channel"));
-    let flat = Volume::new(phantom.volume.data.clone(), Matrix4::zeros());
-    assert!(refused(&flat, None, &usual).contains("voxels with a size"));
     for (key, options) in [
         ("n4.shrink", N4Options { shrink: 0, ..usual.clone() }),
         ("n4.iterations", N4Options { iterations: Vec::new(), ..usual.clone() }),
@@ -300,7 +298,7 @@ fn the_command_writes_scan_and_field() {
     assert_eq!(written.affine, phantom.volume.affine);
 
     let mut moved = mask.clone();
-    moved.affine[(0, 3)] += 8.0;
+    moved.affine = moved.affine.with_origin_at([8.0 / moved.spacing_mm()[0], 0.0, 0.0]);
     nifti::write(path("moved.nii.gz"), &moved, &WriteOptions::default()).expect("written");
     for (mask, word) in [("moved.nii.gz", "8.000 mm apart"), ("none.nii.gz", "none.nii.gz")] {
         let output =

@@ -39,7 +39,7 @@ fn distance(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
 /// in closed form for one coil, whose images are weighted and transformed again.
 fn six_coils(folder: &Path) -> Array4<f32> {
     let phantom = Ellipsoids::shepp_logan_2d(192.0);
-    let wide = centred_grid([128, 64, 1], [3.0, 3.0, 3.0]);
+    let wide = centred_grid([128, 64, 1], [3.0, 3.0, 3.0]).unwrap();
     let mut image = phantom.kspace_on(&wide).unwrap().into_dyn();
     ifft(&mut image, &[1, 2]);
     let mut kspace = Birdcage::new(6).maps([1, 64, 128]).unwrap().into_dyn();
@@ -49,7 +49,7 @@ fn six_coils(folder: &Path) -> Array4<f32> {
     // Every second row and the centre.
     let mask = ndarray::Array2::from_shape_fn((64, 128), |(h, _)| h % 2 == 0 || (20..44).contains(&h));
     npy::write_bool(&folder.join("rows.npy"), mask.view().into_dyn()).unwrap();
-    phantom.volume(&centred_grid([64, 64, 1], [3.0; 3])).unwrap().data
+    phantom.volume(&centred_grid([64, 64, 1], [3.0; 3]).unwrap()).unwrap().data
 }
 
 #[test]

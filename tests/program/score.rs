@@ -4,12 +4,11 @@ use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
-use nalgebra::Matrix4;
 use ndarray::{Array3, Axis};
 use serde_json::Value;
 use voxgan::evaluate::{HaarPsi, Plan, Profile, Scores, ms_ssim, score, vif};
 use voxgan::io::nifti::{self, DataType, WriteOptions};
-use voxgan::volume::{Axis as GridAxis, Volume};
+use voxgan::volume::{Axis as GridAxis, Volume, VoxelToWorld};
 
 /// The expected values.
 fn expected() -> Value {
@@ -42,7 +41,7 @@ fn fields(case: &Value) -> [Volume; 3] {
             let [first, second] = [1, 2].map(|stream| noise(seed as u64, stream, voxel));
             value(smooth, away < 4 * area, away < 3 * area, first, second) as f32 * scale
         });
-        Volume::new(data.insert_axis(Axis(0)), Matrix4::identity())
+        Volume::new(data.insert_axis(Axis(0)), VoxelToWorld::identity())
     };
     let strength = 4 + 4 * (seed % 7);
     let target = |smooth, inside: bool, _, first, _| if inside { 32 * smooth + 4 * first } else { 0 };
@@ -194,7 +193,7 @@ fn the_command_scores_files_and_folders() {
 
     // What does not fit is refused, and by name.
     let mut moved = nifti::read(&prediction).expect("a volume");
-    moved.affine[(1, 3)] += 2.0;
+    moved.affine = moved.affine.with_origin_at([0.0, 2.0 / moved.spacing_mm()[1], 0.0]);
     nifti::write(path("moved.nii.gz"), &moved, &options).expect("written");
     let apart = [&target[..], &path("moved.nii.gz"), "--profile", "fastmri"];
     let message = refused(&apart);

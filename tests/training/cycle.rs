@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::Flex;
-use nalgebra::Matrix4;
 use ndarray::Array4;
 use voxgan::config::{AdversarialLoss, AnyRecipe, RestorationRecipe};
 use voxgan::convert::{image_to_tensor, tensor_to_image};
@@ -19,7 +18,7 @@ use voxgan::simulate::synthesis::LabelMap;
 use voxgan::train::Ended;
 use voxgan::train::cycle::{self, Domains, Job};
 use voxgan::train::restorer::{self, Subjects};
-use voxgan::volume::Volume;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::{prepared, program, run_folder};
 
@@ -191,7 +190,7 @@ fn labels(name: &str, radius: f64) -> LabelMap {
             _ => 0.0,
         }
     });
-    LabelMap::new(name, Volume::new(data, Matrix4::identity())).unwrap()
+    LabelMap::new(name, Volume::new(data, VoxelToWorld::identity())).unwrap()
 }
 
 /// Contrasts of label maps are those of pairs, each by itself; their truth is measured by, and pictured.

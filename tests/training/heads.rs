@@ -23,8 +23,8 @@ use voxgan::random::{Purpose, normal, stream};
 use voxgan::simulate::synthesis::LabelMap;
 use voxgan::train::Ended;
 use voxgan::train::restorer::{self, Job, Subjects};
-use voxgan::volume::Volume;
 use voxgan::volume::intensity::Normalisation;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 use crate::{prepared, program, run_folder};
 
@@ -403,7 +403,8 @@ fn commands_restore_files_and_say_what_they_rest_on() {
     affine[(2, 1)] = 3.0;
     affine[(1, 2)] = -1.0;
     affine[(3, 3)] = 1.0;
-    let thick = Volume::new(noise((1, 16, 8, 16), 5).mapv(|x| 500.0 + 90.0 * x), affine);
+    let thick =
+        Volume::new(noise((1, 16, 8, 16), 5).mapv(|x| 500.0 + 90.0 * x), VoxelToWorld::new(affine).unwrap());
     let (input, output) = (place.path("thick.nii"), place.path("out/fine.nii.gz"));
     nifti::write(&input, &thick, &WriteOptions::default()).unwrap();
     let arguments = |factor: &'static str| {
@@ -475,7 +476,7 @@ fn head_of_balls() -> LabelMap {
             _ => 0.0,
         }
     });
-    LabelMap::new("balls", Volume::new(data, Matrix4::identity())).unwrap()
+    LabelMap::new("balls", Volume::new(data, VoxelToWorld::identity())).unwrap()
 }
 
 /// A recipe for images simulated of labels that neither move nor are spoilt.

@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use nalgebra::Matrix4;
 use ndarray::Array4;
 use voxgan::io::dataset::{Dataset, Plan, prepare};
 use voxgan::io::nifti::{self, ReadOptions, WriteOptions};
-use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::resample::Interpolation;
+use voxgan::volume::{Volume, VoxelToWorld};
 
 /// The dataset of `images` `[1, n, n, n]` in `folder`, from their least value to their greatest.
 pub fn dataset(folder: &Path, images: impl Iterator<Item = Array4<f32>>) -> Dataset {
@@ -19,7 +18,7 @@ pub fn dataset(folder: &Path, images: impl Iterator<Item = Array4<f32>>) -> Data
     let mut shape = [0; 3];
     for (number, image) in images.enumerate() {
         shape = [image.shape()[1]; 3];
-        let volume = Volume::new(image, Matrix4::identity());
+        let volume = Volume::new(image, VoxelToWorld::identity());
         nifti::write(scans.join(format!("{number}.nii")), &volume, &WriteOptions::default()).unwrap();
     }
     let plan = Plan {

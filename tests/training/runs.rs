@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::needs;
 use crate::program::{printed, refused};
 use burn::backend::Flex;
-use nalgebra::Matrix4;
 use ndarray::Array4;
 use serde_json::Value;
 use voxgan::config::{BestBy, ClassCondition, Covariate, CoverageRecipe, Encoding, Recipe};
@@ -23,10 +22,10 @@ use voxgan::pretrained::{Model, Weights, export, export_for_training};
 use voxgan::train::generator::{self, Job};
 use voxgan::train::transfer::Source;
 use voxgan::train::{Best, Ended, Event, Reals};
-use voxgan::volume::Volume;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::resample::Interpolation;
+use voxgan::volume::{ImageGrid, Volume};
 
 /// An ellipsoid of 4 mm voxels whose half-axes depend on `number`, brighter inside.
 fn ellipsoid(number: usize) -> Volume {
@@ -36,7 +35,7 @@ fn ellipsoid(number: usize) -> Volume {
             [i, j, k].iter().zip(axes_mm).map(|(&n, a)| ((n as f64 - 3.5) * 4.0 / a).powi(2)).sum::<f64>();
         if radius > 1.0 { 0.0 } else { (100.0 - 40.0 * radius) as f32 }
     });
-    Volume::new(data, Matrix4::new_nonuniform_scaling(&nalgebra::Vector3::new(4.0, 4.0, 4.0)))
+    Volume::new(data, ImageGrid::upright([8; 3], [4.0; 3]).unwrap().affine)
 }
 
 /// A folder with a prepared dataset and runs, removed at the end.

@@ -2,12 +2,12 @@
 
 use std::ops::Range as Span;
 
-use nalgebra::{Matrix4, Vector3, Vector4};
+use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array3, Axis};
 
 use voxgan::error::{Error, Result};
-use voxgan::volume::Volume;
 use voxgan::volume::resample::{Grid, Interpolation, resample};
+use voxgan::volume::{Volume, VoxelToWorld};
 
 /// Voxels of the conformed grid along each axis, of one millimetre.
 const SIDE: usize = 256;
@@ -63,12 +63,9 @@ impl Range {
 pub fn conformed_grid(scan: &Grid) -> Grid {
     let half = |n: usize| n as f64 / 2.0;
     let [i, j, k] = scan.dims.map(half);
-    let centre = scan.affine * Vector4::new(i, j, k, 1.0);
-    let mut affine = Matrix4::zeros();
-    (affine[(0, 0)], affine[(1, 2)], affine[(2, 1)], affine[(3, 3)]) = (-1.0, 1.0, -1.0, 1.0);
-    let first = centre.xyz() - affine.fixed_view::<3, 3>(0, 0) * Vector3::repeat(half(SIDE));
-    affine.fixed_view_mut::<3, 1>(0, 3).copy_from(&first);
-    Grid { dims: [SIDE; 3], affine }
+    let steps = Matrix3::new(-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0);
+    let first = scan.affine.world_mm([i, j, k]) - steps * Vector3::repeat(half(SIDE));
+    Grid { dims: [SIDE; 3], affine: VoxelToWorld::from_axes(&steps, &first).expect("axes at right angles") }
 }
 
 /// A scan on its conformed grid, trilinear, as eight-bit values: `[i, j, k]`, the order of the networks' axes.

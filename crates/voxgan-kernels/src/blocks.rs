@@ -1,4 +1,4 @@
-//! An allocator that keeps the memory of volumes for the next volume of their size.
+//! An allocator that reuses the memory of volumes for the next volume of the same size.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::{Mutex, PoisonError};
@@ -14,11 +14,11 @@ const SPARE: usize = 96 << 20;
 /// Blocks that can wait for reuse at once.
 const SLOTS: usize = 512;
 
-/// The system's allocator, but blocks of 256 KiB and more wait for the next request of their size.
+/// The system's allocator with a cache of freed blocks of 256 KiB and more for the next request of their size.
 ///
-/// A network's volumes are of few sizes and live shortly. Systems hand out memory of that size page by page, zeroed, and
-/// take it back when it is freed: at 64³ that is nearly half of the time that a generator takes. What waits and what is in
-/// use never exceed what was in use at most by more than 96 MiB, or a sixteenth of it if that is more. Programs choose it by
+/// A network's volumes are of few sizes and short-lived. Systems map memory of that size page by page, zeroed, and
+/// unmap it when it is freed: at 64³ that is nearly half of a generator's time. Cached and used blocks together do not
+/// exceed the largest use so far by more than 96 MiB, or a sixteenth of it if that is more. Programs install it by
 ///
 /// ```
 /// #[global_allocator]
@@ -40,7 +40,7 @@ struct Waiting {
 }
 
 impl Blocks {
-    /// With nothing waiting.
+    /// An allocator with an empty cache.
     pub const fn new() -> Self {
         let blocks = [(0, 0); SLOTS];
         Self(Mutex::new(Waiting { blocks, count: 0, waiting: 0, used: 0, most: 0 }))
@@ -87,8 +87,8 @@ impl Waiting {
     }
 }
 
-/// Has the system map each large block by itself, so that one given back leaves the process. (The GNU allocator raises its
-/// threshold as blocks are freed, and then cuts volumes out of a heap that only grows.)
+/// Has the system map each large block by itself, so that one given back leaves the process. (The GNU allocator raises
+/// its threshold as blocks are freed, and then cuts volumes out of a heap that only grows.)
 fn map_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

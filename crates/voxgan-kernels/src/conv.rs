@@ -5,27 +5,28 @@ use crate::lanes::isa;
 use crate::passes::epilogue::Epilogue;
 use crate::shape::Conv3d;
 
-/// How a convolution is computed.
+/// The algorithm of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Every tap of every voxel is a multiplication.
+    /// Direct sums: a multiplication for every tap of every voxel.
     Direct,
-    /// 64 multiplications for the 216 of eight voxels (Lavin & Gray 2016, F(2×2×2, 3×3×3)), where that is faster.
+    /// Winograd's: 64 multiplications in place of 216 for eight voxels (Lavin & Gray 2016, F(2×2×2, 3×3×3)).
     Winograd,
 }
 
 impl Form {
-    /// The form that is faster for a shape.
+    /// The faster form for a shape.
     pub fn of(shape: &Conv3d) -> Self {
         if winograd::suits(shape) { Form::Winograd } else { Form::Direct }
     }
 
     /// Cross-correlates `x` `[N, I, D, H, W]`, its channels times `in_scale` `[N, I]` if given, with `w`
-    /// `[O, I, kd, kh, kw]` into `[N, O, D', H', W']`, zeros around the input; then comes the epilogue.
+    /// `[O, I, kd, kh, kw]` into `[N, O, D', H', W']`, with zeros around the input, and applies the epilogue. `x` and
+    /// the result are in the layouts of `shape`.
     ///
     /// # Panics
-    /// If a slice does not have the number of elements that `shape` asks for; Winograd's, if the kernel is not 3×3×3 with
-    /// stride and padding one between lanes.
+    /// If a slice does not have the number of elements of `shape`; for [`Form::Winograd`], if the kernel is not 3×3×3
+    /// with stride and padding one and both layouts blocked.
     pub fn conv3d(
         self,
         shape: &Conv3d,
@@ -40,8 +41,9 @@ impl Form {
         }
     }
 
-    /// The gradient of [`Form::conv3d`] in its input, `[N, I, D, H, W]`, from `grad_out` `[N, O, D', H', W']`, its channels
-    /// times `in_scale` `[N, O]` if given: the transposed convolution. The epilogue is over the result's channels and grid.
+    /// The gradient of [`Form::conv3d`] in its input, `[N, I, D, H, W]`, from `grad_out` `[N, O, D', H', W']`, its
+    /// channels times `in_scale` `[N, O]` if given: the transposed convolution. The epilogue is over the result's
+    /// channels and grid.
     ///
     /// # Panics
     /// As [`Form::conv3d`].

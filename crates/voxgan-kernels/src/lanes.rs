@@ -1,8 +1,8 @@
-//! Sixteen `f32` in the registers of each instruction set, and the choice among the sets.
+//! Sixteen `f32` in the registers of each instruction set, and the choice of the set.
 
 use std::sync::OnceLock;
 
-/// Channels that are computed together.
+/// Number of channels that are computed together.
 pub const LANES: usize = 16;
 
 /// The instruction sets that the kernels are compiled for.
@@ -14,13 +14,13 @@ pub enum Isa {
     /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// What every processor of the architecture has: SSE2 on x86-64, NEON on AArch64, elsewhere what
-    /// the compiler makes of arrays.
+    /// The baseline of the architecture: SSE2 on x86-64, NEON on AArch64, elsewhere arrays that the compiler
+    /// vectorises.
     Portable,
 }
 
 impl Isa {
-    /// The sets that this processor has, best first.
+    /// The sets of this processor, fastest first.
     pub fn available() -> Vec<Isa> {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -36,7 +36,7 @@ impl Isa {
         found
     }
 
-    /// The name that the environment variable `VOXGAN_ISA` takes.
+    /// The set's value of the environment variable `VOXGAN_ISA`.
     pub fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -48,8 +48,8 @@ impl Isa {
     }
 }
 
-/// The instruction set in use: the best available one, or the available one that `VOXGAN_ISA` names
-/// (`avx512`, `avx2`, `portable`; any other value changes nothing). Chosen at the first call, for the life of the process.
+/// The instruction set in use: the fastest available one, or the available one that `VOXGAN_ISA` names (`avx512`,
+/// `avx2`, `portable`; other values are ignored). It is chosen at the first call, for the life of the process.
 pub fn isa() -> Isa {
     static CHOSEN: OnceLock<Isa> = OnceLock::new();
     *CHOSEN.get_or_init(|| {

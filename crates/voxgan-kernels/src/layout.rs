@@ -1,8 +1,8 @@
-//! The blocked layout, sixteen channels a block, and back: the copies before and after the arithmetic.
+//! The layouts of volumes in memory: plain, and in blocks of sixteen channels.
 
 use crate::lanes::LANES;
 
-/// How the channels of a volume lie in memory.
+/// The layout of a volume's channels in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// `[N, C, D, H, W]`.
@@ -15,12 +15,12 @@ pub enum Layout {
 const BLOCKED_CHANNELS_MIN: usize = 8;
 
 impl Layout {
-    /// The layout that networks give to so many channels.
+    /// The layout of networks for this number of channels.
     pub fn of(channels: usize) -> Self {
         if channels < BLOCKED_CHANNELS_MIN { Layout::Plain } else { Layout::Blocked }
     }
 
-    /// Floats of `batch` volumes of `channels` channels over `voxels` voxels.
+    /// Number of floats of `batch` volumes of `channels` channels and `voxels` voxels.
     pub fn len(self, batch: usize, channels: usize, voxels: usize) -> usize {
         match self {
             Layout::Plain => batch * channels * voxels,

@@ -1,14 +1,13 @@
-//! Convolution, its gradients, the FIR resampler and what stands between them, on plain `f32` slices, at the speed of
-//! the processor.
+//! CPU kernels on plain `f32` slices: 3D convolution and its gradients, the FIR resampler, and pointwise operations.
 //!
 //! - `shape`: the shape of a convolution, `conv`: the choice between its two forms, `direct` and `winograd`;
 //! - `fir`: resampling along up to three axes in one pass over memory;
-//! - `passes`: operations that touch each voxel once;
+//! - `passes`: pointwise operations and sums, in one pass over memory each;
 //! - `lanes`: sixteen numbers in the registers of each instruction set, and the choice among the sets;
-//! - `layout`: how channels lie in memory, `blocks`: an allocator that keeps the memory of volumes.
+//! - `layout`: layouts of channels in memory, `blocks`: an allocator that reuses the memory of volumes.
 //!
-//! Kernels are `[O, I, kd, kh, kw]`, row-major. Every sum has an order that depends on shapes alone, so the number of
-//! threads never changes a bit of a result.
+//! Kernels are `[O, I, kd, kh, kw]`, row-major. Every sum has an order that depends on shapes alone, so that results do
+//! not depend on the number of threads.
 
 mod blocks;
 mod conv;

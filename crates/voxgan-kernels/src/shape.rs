@@ -2,31 +2,31 @@
 
 use crate::layout::Layout;
 
-/// The geometry of a 3D convolution (cross-correlation, as deep-learning frameworks have it).
+/// The geometry of a 3D convolution (cross-correlation, as in deep-learning frameworks).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv3d {
-    /// Volumes in the batch, N.
+    /// Number of volumes in the batch, N.
     pub batch: usize,
-    /// Channels of the input, I.
+    /// Number of channels of the input, I.
     pub in_channels: usize,
-    /// Channels of the output, O.
+    /// Number of channels of the output, O.
     pub out_channels: usize,
-    /// Input voxels along D, H, W.
+    /// Number of input voxels along D, H, W.
     pub input: [usize; 3],
-    /// Kernel taps along D, H, W.
+    /// Number of kernel taps along D, H, W.
     pub kernel: [usize; 3],
     /// Step between output positions along D, H, W, in input voxels; 1 or 2.
     pub stride: [usize; 3],
-    /// Zeros before and after the input along D, H, W.
+    /// Number of zeros before and after the input along D, H, W.
     pub padding: [usize; 3],
-    /// How the input and its gradient lie in memory.
+    /// Layout of the input and its gradient.
     pub in_layout: Layout,
-    /// How the output and its gradient lie in memory.
+    /// Layout of the output and its gradient.
     pub out_layout: Layout,
 }
 
 impl Conv3d {
-    /// Output voxels along D, H, W: `(input + 2·padding − kernel) / stride + 1`, rounded down.
+    /// Number of output voxels along D, H, W: `⌊(input + 2·padding − kernel) / stride⌋ + 1`.
     ///
     /// # Panics
     /// If the kernel is larger than the padded input.
@@ -39,22 +39,25 @@ impl Conv3d {
         })
     }
 
-    /// Taps of one kernel, `kd·kh·kw`.
+    /// Number of taps of a kernel, `kd·kh·kw`.
     pub fn taps(&self) -> usize {
         self.kernel.iter().product()
     }
 
-    /// Floats of the input in its layout.
+    /// Number of floats of the input in its layout.
     pub fn input_len(&self) -> usize {
         self.in_layout.len(self.batch, self.in_channels, self.input.iter().product())
     }
 
-    /// Floats of the output in its layout.
+    /// Number of floats of the output in its layout.
+    ///
+    /// # Panics
+    /// As [`Conv3d::output`].
     pub fn output_len(&self) -> usize {
         self.out_layout.len(self.batch, self.out_channels, self.output().iter().product())
     }
 
-    /// Elements of the weights `[O, I, kd, kh, kw]`.
+    /// Number of weights `[O, I, kd, kh, kw]`.
     pub fn weight_len(&self) -> usize {
         self.out_channels * self.in_channels * self.taps()
     }

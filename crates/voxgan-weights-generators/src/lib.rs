@@ -1,4 +1,5 @@
-//! The generators of voxgan: safetensors in float16. Each network's card lies beside its file, and LICENSES.md says what it was trained on.
+//! The generators of voxgan: safetensors in float16. Each network's card is beside its file; LICENSES.md names the
+//! training data.
 
-/// Skull-stripped T1-weighted brains at 4 mm.
+/// A generator of skull-stripped T1-weighted brains at 4 mm.
 pub const BRAIN_4MM: &[u8] = include_bytes!("../brain-4mm.safetensors");

@@ -1,19 +1,20 @@
-//! The restoration networks of voxgan: safetensors in float16. Each network's card lies beside its file, and LICENSES.md says what it was trained on.
+//! The restoration networks of voxgan: safetensors in float16. Each network's card is beside its file; LICENSES.md
+//! names the training data.
 
-/// A finer grid.
+/// Super-resolution.
 pub const SUPERRES: &[u8] = include_bytes!("../superres.safetensors");
 
-/// Images from undersampled k-space.
+/// Reconstruction of undersampled k-space.
 pub const RECON: &[u8] = include_bytes!("../recon.safetensors");
 
 /// Motion correction.
 pub const MOTION: &[u8] = include_bytes!("../motion.safetensors");
 
-/// Missing voxels.
+/// In-painting of missing voxels.
 pub const INPAINT: &[u8] = include_bytes!("../inpaint.safetensors");
 
-/// T1 to T2 weighting.
+/// Translation from T1 to T2 weighting.
 pub const TRANSLATE: &[u8] = include_bytes!("../translate.safetensors");
 
-/// The same brain some years later.
+/// Progression: the same brain some years later.
 pub const PROGRESS: &[u8] = include_bytes!("../progress.safetensors");

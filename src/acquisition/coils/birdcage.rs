@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::acquisition::Complex32;
 use crate::error::{Error, Result};
 
-/// A birdcage array: sensitivities fall off with the distance from each loop and turn in phase about it.
+/// A birdcage array: the magnitude of a sensitivity falls off with the distance from the loop, its phase turns about
+/// it.
 ///
 /// The same model as sigpy's `birdcage_maps`, from the Michigan image reconstruction toolbox: half the field of view
 /// is 1 along every axis, coil c of a slice sits at the angle 2πc/coils; in a volume `ring_coils` loops make a ring and
@@ -26,15 +27,15 @@ pub struct Birdcage {
 }
 
 impl Birdcage {
-    /// So many coils at 1.5 half fields of view, eight a ring, normalised.
+    /// An array of `coils` loops, 1.5 half fields of view from the centre, eight a ring, normalised.
     pub fn new(coils: usize) -> Self {
         Self { coils, radius: 1.5, ring_coils: 8, normalised: true }
     }
 
-    /// The maps `[coils, D, H, W]` for an image of this shape; `D = 1` is a slice through one ring of all coils.
+    /// The maps `[coils, D, H, W]` for an image of `shape` `[D, H, W]`; with `D = 1` all coils are in one ring.
     ///
     /// # Errors
-    /// If there are no coils, none a ring, no voxels, or the radius is not more than 1.
+    /// [`Error::Value`] if `coils`, `ring_coils` or an extent of `shape` is zero, or the radius is not more than 1.
     pub fn maps(&self, shape: [usize; 3]) -> Result<Array4<Complex32>> {
         self.validate(shape)?;
         let [depth, height, width] = shape;

@@ -1,8 +1,8 @@
-//! The calibration region: where it is, and the subspace in which its patches live.
+//! The calibration region: where it is, and the subspace that its patches span.
 //!
-//! All patches of k-space under a window of the kernel's size lie near a subspace, because every coil sees the same
-//! image through a smooth map. Its projector, summed along its diagonals, is a set of small convolution kernels whose
-//! Fourier transform is a coils × coils matrix at every pixel (Uecker et al. 2014, eqs. 9 to 18).
+//! All patches of k-space under a window of the kernel's size lie near a subspace, because every coil measures the same
+//! image, weighted by a smooth map. The projector onto it, summed along its diagonals, is a set of small convolution
+//! kernels whose Fourier transform is a coils × coils matrix at every pixel (Uecker et al. 2014, eqs. 9 to 18).
 
 use nalgebra::DMatrix;
 use ndarray::{ArrayView4, s};
@@ -13,7 +13,8 @@ use super::eigen::{couples, pairs};
 use crate::acquisition::Complex32;
 use crate::acquisition::linear::double;
 
-/// The central `widths` of `D`, `H` and `W`, all of an axis that is shorter: with DC at ⌊n/2⌋ it has DC at ⌊width/2⌋.
+/// The central `widths` of `D`, `H` and `W` of k-space `[coils, D, H, W]`, all of an axis that is shorter. DC moves
+/// from index ⌊n/2⌋ to ⌊width/2⌋.
 pub fn centre<'a>(kspace: ArrayView4<'a, Complex32>, widths: [usize; 3]) -> ArrayView4<'a, Complex32> {
     let (_, d, h, w) = kspace.dim();
     let range = |n: usize, width: usize| {
@@ -62,8 +63,8 @@ pub(super) struct PatchProjector {
 }
 
 impl PatchProjector {
-    /// Of the patches `kernel` of a fully measured region `[coils, d, h, w]`, with the singular values above `threshold`
-    /// times the largest.
+    /// Of the patches `kernel` of a fully measured region `[coils, d, h, w]`, with the singular values above
+    /// `threshold` times the largest.
     pub fn new(region: ArrayView4<Complex32>, kernel: [usize; 3], threshold: f64) -> Self {
         let coils = region.dim().0;
         let places: usize = kernel.iter().product();
@@ -95,8 +96,8 @@ impl PatchProjector {
 
 /// `Σ x xᴴ` over all patches x of the region, `[coils · kernel, coils · kernel]`.
 ///
-/// Element ((a, k), (b, l)) sums `x_a(p+k)·conj(x_b(p+l))` over the patches p: for one difference k − l it is one product
-/// image summed under a sliding window, so that each product is formed once and not once for every patch.
+/// Element ((a, k), (b, l)) sums `x_a(p+k)·conj(x_b(p+l))` over the patches p: for one difference k − l it is one
+/// product image summed under a sliding window, so that each product is formed once and not once for every patch.
 fn patch_covariance(region: ArrayView4<Complex32>, kernel: [usize; 3]) -> DMatrix<Complex64> {
     let (coils, d, h, w) = region.dim();
     let shape = [d, h, w];

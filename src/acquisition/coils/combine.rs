@@ -18,7 +18,7 @@ pub fn root_sum_of_squares(images: ArrayView4<Complex32>) -> Array3<f32> {
 }
 
 /// `Σ conj(S)·x / Σ|S|²` over the coils: the image of least squared error for these maps and white noise (Roemer et
-/// al. 1990, eq. 29; Pruessmann et al. 1999 at acceleration one). Zero where no coil sees anything.
+/// al. 1990, eq. 29; Pruessmann et al. 1999 at acceleration one). Zero where all maps are zero.
 ///
 /// # Panics
 /// If the images and the maps differ in shape.

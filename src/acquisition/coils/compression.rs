@@ -1,5 +1,5 @@
-//! Coil compression: a few virtual coils that hold nearly all the signal of many (Buehrer et al. 2007; Huang et al.
-//! 2008).
+//! Coil compression: a few virtual coils with nearly all the signal energy of many coils (Buehrer et al. 2007; Huang et
+//! al. 2008).
 
 use ndarray::{Array2, ArrayView4};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub enum Keep {
     /// This many.
     Coils(usize),
-    /// As few as hold this share of the signal's energy, within (0, 1].
+    /// As few as have at least this share of the signal's energy, within (0, 1].
     Energy(f64),
 }
 
@@ -26,7 +26,7 @@ pub struct Compression {
 }
 
 impl Compression {
-    /// Share of the calibration data's energy that the virtual coils hold.
+    /// The virtual coils' share of the calibration data's energy, 0 to 1.
     pub fn energy(&self) -> f64 {
         share(&self.singular_values, self.matrix.nrows())
     }
@@ -37,7 +37,8 @@ impl Compression {
 /// be given; [`super::centre`] cuts out a calibration region.
 ///
 /// # Errors
-/// If the data is not finite or all zero, or more coils are to be kept than there are, or none.
+/// [`Error::Value`] if the data is not finite or all zero, `keep` asks for no coil or more than there are, or its
+/// energy share is not within (0, 1].
 pub fn compression(calibration: ArrayView4<Complex32>, keep: Keep) -> Result<Compression> {
     let coils = calibration.dim().0;
     let wrong = |expected: String, found: String| {

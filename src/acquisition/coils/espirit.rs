@@ -14,16 +14,16 @@ use super::eigen::dominant;
 use crate::acquisition::Complex32;
 use crate::error::{Error, Result};
 
-/// What ESPIRiT does.
+/// Options of [`espirit`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EspiritOptions {
     /// Width of the fully measured calibration region about DC along `D`, `H` and `W`; a shorter axis is used whole.
     pub calibration: [usize; 3],
     /// Width of the kernels along every transformed axis.
     pub kernel: usize,
-    /// Singular values of the calibration matrix are signal above this share of the largest.
+    /// Singular values of the calibration matrix above this share of the largest, within (0, 1), count as signal.
     pub threshold: f64,
-    /// Maps are zero where their eigenvalue is below this.
+    /// Maps are zero where their eigenvalue is below this, within [0, 1).
     pub crop: f32,
     /// Sets of maps: one, or two where the object is larger than the field of view (soft SENSE).
     pub maps: usize,
@@ -35,7 +35,7 @@ impl Default for EspiritOptions {
     }
 }
 
-/// Sensitivity maps and how far they explain the data.
+/// Sensitivity maps and their eigenvalues.
 #[derive(Clone, Debug)]
 pub struct EspiritMaps {
     /// Sets of maps, strongest first, each `[coils, D, H, W]` with a root sum of squares of 1, or 0 where cropped.
@@ -56,7 +56,8 @@ pub struct EspiritMaps {
 /// along the others every place (a slice of a multi-slice scan) is calibrated by itself.
 ///
 /// # Errors
-/// If an option is out of range, the calibration region is not fully measured, or it holds a value that is not finite.
+/// [`Error::Value`] if an option is out of range, or the calibration region is not fully measured or has a value that
+/// is not finite.
 pub fn espirit(
     kspace: ArrayView4<Complex32>,
     transformed: [bool; 3],

@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 pub struct Adaptive {
     /// The image, `[D, H, W]`, with the phase of the virtual coil with the most signal.
     pub image: Array3<Complex32>,
-    /// The coils' relative sensitivities, `[coils, D, H, W]`, with a root sum of squares of 1 (0 where all images are 0).
+    /// The coils' relative sensitivities, `[coils, D, H, W]`, with a root sum of squares of 1 (0 where all images are
+    /// 0).
     pub maps: Array4<Complex32>,
     /// Voxels at which the iteration for the eigenvector has not converged; see [`super::EspiritMaps::unsettled`].
     pub unsettled: usize,
@@ -26,7 +27,7 @@ pub struct Adaptive {
 /// pixel the dominant eigenvector of `Σ x xᴴ` over a `window` of `D × H × W` pixels about it, cut at the image's edge.
 ///
 /// # Errors
-/// If a width of the window is even or zero: it would have no centre.
+/// [`Error::Value`] if a width of the window is even or zero: it would have no centre.
 pub fn adaptive(images: ArrayView4<Complex32>, window: [usize; 3]) -> Result<Adaptive> {
     if window.iter().any(|width| width % 2 == 0) {
         let found = format!("{window:?}");

@@ -13,10 +13,10 @@ use crate::error::{Error, Result};
 /// Samples that must be there for each coil, or the covariance would be noise itself.
 const SAMPLES_PER_COIL: usize = 4;
 
-/// The covariance `Ψ = E[n nᴴ]`, `[coils, coils]`, of noise `[coils, samples]`, whose mean is zero by nature.
+/// The covariance `Ψ = E[n nᴴ]`, `[coils, coils]`, of noise `[coils, samples]`; no mean is subtracted.
 ///
 /// # Errors
-/// If there are fewer than four samples a coil.
+/// [`Error::Value`] if there are fewer than four samples a coil.
 pub fn noise_covariance(noise: ArrayView2<Complex32>) -> Result<Array2<Complex64>> {
     let (coils, samples) = noise.dim();
     if coils == 0 || samples < SAMPLES_PER_COIL * coils {
@@ -37,7 +37,7 @@ pub fn noise_covariance(noise: ArrayView2<Complex32>) -> Result<Array2<Complex64
 /// that is variance ½ each in the real and the imaginary part. [`super::mix`] applies it.
 ///
 /// # Errors
-/// If the covariance is not positive definite: a coil without noise, or one that repeats others.
+/// [`Error::Value`] if the covariance is not positive definite: a coil without noise, or one that repeats others.
 pub fn whitening_matrix(covariance: &Array2<Complex64>) -> Result<Array2<Complex32>> {
     let coils = covariance.nrows();
     let psi = DMatrix::from_fn(coils, covariance.ncols(), |row, column| covariance[[row, column]]);
@@ -61,14 +61,14 @@ pub fn whitening_matrix(covariance: &Array2<Complex64>) -> Result<Array2<Complex
     }))
 }
 
-/// The measured samples farthest from the centre of k-space, `[coils, samples]`: almost pure noise, for scans that
-/// brought no noise scan along.
+/// The measured samples farthest from the centre of k-space `[coils, D, H, W]`, as `[coils, samples]`: almost pure
+/// noise, for data without a noise scan.
 ///
 /// Distance is |k|² with every `transformed` axis (of `D`, `H`, `W`) scaled to ±1, so that corners come first; `share`
 /// of the measured samples is taken. Positions at which all coils are zero count as not measured.
 ///
 /// # Errors
-/// If `share` is not within (0, 1].
+/// [`Error::Value`] if `share` is not within (0, 1].
 pub fn outer_samples(
     kspace: ArrayView4<Complex32>,
     transformed: [bool; 3],

@@ -4,7 +4,10 @@ use ndarray::{Array, Dimension, IntoDimension};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Writes an array as `(shape, values)`.
+/// Serialises an array as `(shape, values)`, values in C order, for serde's `with`.
+///
+/// # Errors
+/// The serialiser's error.
 pub fn serialize<A, D, S>(array: &Array<A, D>, to: S) -> Result<S::Ok, S::Error>
 where
     A: Serialize + Clone,
@@ -14,7 +17,10 @@ where
     (array.shape(), array.iter().cloned().collect::<Vec<_>>()).serialize(to)
 }
 
-/// Reads an array of `(shape, values)`.
+/// Deserialises an array from `(shape, values)`.
+///
+/// # Errors
+/// The deserialiser's error if there are not as many values as the shape has places, or the rank is another.
 pub fn deserialize<'de, A, D, F>(from: F) -> Result<Array<A, D>, F::Error>
 where
     A: DeserializeOwned,

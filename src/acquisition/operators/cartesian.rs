@@ -1,8 +1,8 @@
 //! The Cartesian measurement of one image by several coils as one operator, with a short way through its normal.
 //!
-//! `A = sampling · Fourier · sensitivities`. In `AᴴA` the centring of the two transforms cancels (a filter in k-space is
-//! a convolution, which commutes with shifts), and so does the whole transform along an axis along which the mask does
-//! not vary. What is left passes through memory once where one axis is left, and three times where two are.
+//! `A = sampling · Fourier · sensitivities`. In `AᴴA` the centring of the two transforms cancels (a filter in k-space
+//! is a convolution, which commutes with shifts), and so does the whole transform along an axis along which the mask
+//! does not vary. The rest reads and writes memory once if one axis is left, and three times if two are.
 
 use std::sync::{Arc, Mutex};
 
@@ -39,8 +39,8 @@ struct Transform {
 }
 
 impl Cartesian {
-    /// Of coils with these sensitivities `[coils, D, H, W]`, measured where the mask `[D, H, W]` says, with k-space along
-    /// these of the axes 1, 2 and 3.
+    /// Of coils with these sensitivities `[coils, D, H, W]`, measured where the mask `[D, H, W]` says, with k-space
+    /// along these of the axes 1, 2 and 3.
     ///
     /// # Panics
     /// If the shapes differ.

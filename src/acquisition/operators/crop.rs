@@ -5,8 +5,8 @@ use ndarray::{ArrayD, Axis, Slice};
 use crate::acquisition::ComplexArray;
 use crate::acquisition::linear::LinearOperator;
 
-/// `x` brought to `shape` along every axis: what is too long is cut, what is too short is padded with zeros. Index
-/// ⌊n/2⌋, where DC and the image's centre lie, goes to ⌊m/2⌋.
+/// `x` brought to `shape` along every axis: a longer axis is cut, a shorter one padded with zeros. Index ⌊n/2⌋ of
+/// an axis of length n (DC, or the image's centre) goes to ⌊m/2⌋ of the new length m.
 ///
 /// # Panics
 /// If the ranks differ.
@@ -27,7 +27,8 @@ pub fn centred(mut x: ComplexArray, shape: &[usize]) -> ComplexArray {
     y
 }
 
-/// Where the part that lines of `n` and `m` places with a common centre share starts in either, and its length.
+/// The overlap of lines of `n` and `m` places with a common centre: its start in the first, in the second, and its
+/// length.
 pub fn common(n: usize, m: usize) -> (usize, usize, usize) {
     if n > m { (n / 2 - m / 2, 0, m) } else { (0, m / 2 - n / 2, n) }
 }
@@ -40,7 +41,7 @@ pub struct Crop {
 }
 
 impl Crop {
-    /// From arrays of shape `input` to such of shape `output`.
+    /// The operator from arrays of shape `input` to arrays of shape `output`.
     ///
     /// # Panics
     /// If the ranks differ.

@@ -5,8 +5,8 @@ use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Ix3, Ix4, Slice, 
 use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
-/// An image `[D, H, W]` → its weighted forward differences `[axes, D, H, W]`, `g_a = w_a·(x[i+1] − x[i])` along the a-th
-/// axis and zero at its end (Neumann boundary).
+/// An image `[D, H, W]` → its weighted forward differences `[axes, D, H, W]`, `g_a = w_a·(x[i+1] − x[i])` along the
+/// a-th axis and zero at its end (Neumann boundary).
 #[derive(Clone, Debug)]
 pub struct Gradient {
     image: [usize; 3],
@@ -16,8 +16,8 @@ pub struct Gradient {
 }
 
 impl Gradient {
-    /// Of images of this shape, along every axis of more than one voxel. A weight of one voxel size over another, say
-    /// `min(spacing_mm) / spacing_mm[axis]`, makes the gradient that of the world on an anisotropic grid.
+    /// The differences of images of this shape, along every axis of more than one voxel. Weights such as
+    /// `min(spacing_mm) / spacing_mm[axis]` make the gradient one per distance, not per voxel, on an anisotropic grid.
     pub fn new(image: [usize; 3], weights: [f32; 3]) -> Self {
         let axes: Vec<_> = (0..3).filter(|&axis| image[axis] > 1).map(|axis| (axis, weights[axis])).collect();
         let [d, h, w] = image;

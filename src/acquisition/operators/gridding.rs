@@ -1,8 +1,8 @@
 //! Samples at any points of a grid: interpolation from it, and its transpose, which spreads them onto it.
 //!
 //! Points are sorted into tiles of whole rows. A tile is worked on in a buffer of its own that holds the places beyond
-//! its border too, so that no index wraps in the inner loop. Spread tiles are added to the grid colour by colour, and tiles
-//! of a colour touch different rows: no sum depends on the number of threads.
+//! its border too, so that no index wraps in the inner loop. Spread tiles are added to the grid colour by colour, and
+//! tiles of a colour touch different rows: no sum depends on the number of threads.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -16,16 +16,17 @@ use crate::acquisition::Complex32;
 /// Rows of a tile along H where the grid is flat, and along D and H where it is not.
 const TILE: [usize; 2] = [16, 8];
 
-/// Interpolation between the places of a periodic grid `[D, H, W]`, at points that were given once.
+/// Interpolation between the places of a periodic grid `[D, H, W]` (in C order) at a fixed set of points.
 pub trait Gridding: Send + Sync {
-    /// The value of `grid` at every point.
+    /// The value of `grid` at every point, in the order in which the points were given.
     fn interpolate(&self, grid: &[Complex32]) -> Vec<Complex32>;
 
-    /// The transpose: every sample spread onto an empty grid.
+    /// The transpose of [`Gridding::interpolate`]: every sample spread onto a grid of zeros.
     fn spread(&self, samples: &[Complex32]) -> Vec<Complex32>;
 
-    /// For every point the first place along D, H and W that it is interpolated from, and behind each other the weights of
-    /// that and the following places, a kernel's width of them for D, H and W: those of D are 1, 0, … where the grid is flat.
+    /// For every point the first place along D, H and W that it is interpolated from; and the weights of that and the
+    /// following places, the kernel's width of them for each of D, H and W in turn. Those of D are 1, 0, … where the
+    /// grid is flat.
     fn places(&self) -> (Vec<[usize; 3]>, Vec<f32>);
 }
 

@@ -1,4 +1,5 @@
-//! The Kaiser–Bessel kernel: interpolation between the places of a finer grid, and what undoes its blur in the image.
+//! The Kaiser–Bessel kernel: interpolation between the places of a finer grid, and its Fourier transform, by which the
+//! image is divided.
 //!
 //! Jackson et al. 1991 chose it for gridding; the shape parameter is that of Beatty, Nishimura & Pauly 2005, equation
 //! 5, which keeps it good at small oversampling.
@@ -6,7 +7,7 @@
 /// Rows of the table of weights for one step of the grid: linear interpolation between them is then exact to 10⁻⁶.
 const ROWS: usize = 1024;
 
-/// The kernel of one width and oversampling.
+/// The kernel for one width and oversampling.
 #[derive(Clone, Copy, Debug)]
 pub struct KaiserBessel {
     width: usize,
@@ -57,7 +58,7 @@ impl<const W: usize> Table<W> {
         Self { rows: (0..=ROWS).map(row).collect() }
     }
 
-    /// The weights of the places 0 to W − 1 where the point lies W/2 − `fraction` behind place 0.
+    /// The weights of the places 0 to W − 1 for a point that is W/2 − `fraction` behind place 0.
     #[inline]
     pub fn weights(&self, fraction: f32) -> [f32; W] {
         let at = fraction * ROWS as f32;

@@ -1,7 +1,7 @@
 //! Rigid motion of an image.
 //!
 //! An image is moved by resampling along W, H and D in turn ([`crate::warp`]); a pass adds, transposed, what it read,
-//! so that the adjoint is exact. What lies beyond the field of view is taken to be empty.
+//! so that the adjoint is exact. The image is zero beyond the field of view.
 
 use nalgebra::{Rotation3, Vector3};
 use ndarray::{Array3, Zip};
@@ -16,7 +16,7 @@ use crate::warp::{Affine, WarpPass, passes, warp_slice};
 /// Degrees that a rotation may have in all: beyond them a pass would have to shrink a line to less than half.
 const ANGLE_MAX_DEG: f64 = 60.0;
 
-/// A rigid motion of what is imaged, about the centre of the grid.
+/// A rigid motion of the object about the centre of the grid.
 ///
 /// A point at `p` millimetres from the centre, along the voxel axes `(i, j, k) = (W, H, D)`, goes to `R·p + t` with
 /// `R = R_k·R_j·R_i`: it turns about i first, then about j, then about k, each axis staying where it is, and is shifted
@@ -35,12 +35,12 @@ impl Rigid {
     /// No motion.
     pub const IDENTITY: Self = Self { rotation_deg: [0.0; 3], translation_mm: [0.0; 3] };
 
-    /// The map from a voxel of the moved image to where it lay before, in indices `(d, h, w)` of a grid `[D, H, W]` with
-    /// voxels of `spacing_mm` along `(i, j, k)`.
+    /// The map from a voxel of the moved image to where it lay before, in indices `(d, h, w)` of a grid `[D, H, W]`
+    /// with voxels of `spacing_mm` along `(i, j, k)`.
     ///
     /// # Errors
-    /// [`Error::Value`] if a number is not finite, if the whole turn is more than 60°, or if the motion leaves the plane of
-    /// a grid that is one voxel thick.
+    /// [`Error::Value`] if a number is not finite, if the whole turn is more than 60°, or if the motion leaves the
+    /// plane of a grid that is one voxel thick.
     pub fn source(&self, grid: [usize; 3], spacing_mm: [f64; 3]) -> Result<Affine> {
         let [about_i, about_j, about_k] = self.rotation_deg;
         let numbers = self.rotation_deg.iter().chain(&self.translation_mm);
@@ -76,8 +76,9 @@ impl Rigid {
         Ok(back.after(&Affine::shift([2, 1, 0].map(|axis| -self.translation_mm[axis] / spacing_mm[axis]))))
     }
 
-    /// The same motion for a part of the grid whose centre lies `offset_mm` along `(i, j, k)` from the whole's: it turns about
-    /// the part's centre, and so is shifted by (R − 1)·offset besides.
+    /// The same motion for a part of the grid whose centre is `offset_mm` along `(i, j, k)` from the whole grid's: a
+    /// rotation about the part's centre, with a further shift of (R − 1)·offset.
+    #[must_use]
     pub fn of_part(&self, offset_mm: [f64; 3]) -> Self {
         let radians = self.rotation_deg.map(f64::to_radians);
         let turn = [Vector3::x_axis(), Vector3::y_axis(), Vector3::z_axis()]
@@ -106,11 +107,11 @@ pub fn moved<V: Voxel>(image: &Array3<V>, rigid: &Rigid, spacing_mm: [f64; 3]) -
     Ok(moved.resample(&moved.passes, image.clone()))
 }
 
-/// What an image is made of: real numbers or complex ones, which are moved part by part.
+/// The type of a voxel, real or complex; real and imaginary parts are moved separately.
 pub trait Voxel: Copy + Send + Sync + Default {
-    /// The real parts, and behind them the imaginary ones where there are such.
+    /// The real parts of all voxels, followed by the imaginary parts of complex ones.
     fn parts(image: &[Self]) -> Vec<f32>;
-    /// The image of these parts.
+    /// The inverse of [`Voxel::parts`].
     fn join(parts: &[f32]) -> Vec<Self>;
 }
 
@@ -157,7 +158,7 @@ impl Moved {
         Ok(Self { shape, passes, transposed, inside })
     }
 
-    /// The passes that read the image, in the order of application; none where nothing moves.
+    /// The passes that resample the image, in the order of application; empty without motion.
     pub fn passes(&self) -> &[WarpPass] {
         &self.passes
     }

@@ -1,9 +1,9 @@
 //! The non-uniform Fourier transform: an image's spectrum at any points, by gridding.
 //!
 //! `y_m = N^(−½) Σ_v x_v exp(−2πi Σ_a k_ma (v_a − ⌊n_a/2⌋)/n_a)` over the transformed axes a, of N voxels in all: at
-//! whole-numbered points it is [`super::super::fourier`]. The image is divided by the kernel's transform, padded to a finer
-//! grid, transformed, and interpolated (Fessler & Sutton 2003; Beatty, Nishimura & Pauly 2005). The adjoint is the same
-//! steps transposed, with the same weights.
+//! whole-numbered points it is [`super::super::fourier`]. The image is divided by the kernel's transform, padded to a
+//! finer grid, transformed, and interpolated (Fessler & Sutton 2003; Beatty, Nishimura & Pauly 2005). The adjoint is
+//! the same steps transposed, with the same weights.
 
 use ndarray::{Array2, ArrayD, ArrayView2, ArrayViewD, Axis};
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
 
-/// How finely is gridded.
+/// The accuracy of gridding: kernel width and oversampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
     /// Places that a point is interpolated from along each axis, 3 to 8.
@@ -26,8 +26,8 @@ pub struct Accuracy {
 }
 
 impl Default for Accuracy {
-    /// Errors of 10⁻⁵ of the largest sample, and of some 10⁻⁵ of the largest voxel in the adjoint, whose border is what is
-    /// divided by the smallest numbers.
+    /// Errors of 10⁻⁵ of the largest sample, and of some 10⁻⁵ of the largest voxel in the adjoint, whose border is what
+    /// is divided by the smallest numbers.
     fn default() -> Self {
         Self { width: 7, oversampling: 1.5 }
     }
@@ -35,8 +35,8 @@ impl Default for Accuracy {
 
 /// The non-uniform transform of images `[coils, D, H, W]` at one set of points.
 ///
-/// In a volume all three axes are transformed: `[coils, 1, 1, samples]`. In slices H and W are, and every slice along D is
-/// sampled at the same points: `[coils, D, 1, samples]`.
+/// In a volume all three axes are transformed: `[coils, 1, 1, samples]`. In slices H and W are, and every slice along D
+/// is sampled at the same points: `[coils, D, 1, samples]`.
 pub struct Nufft {
     input: [usize; 4],
     output: [usize; 4],
@@ -49,8 +49,8 @@ pub struct Nufft {
 }
 
 impl Nufft {
-    /// The transform of images of shape `[coils, D, H, W]` at `points` `[samples, 3]`, which are in cycles per field of view
-    /// along (D, H, W), between −n/2 and n/2; in slices (`volume` is false) D's are not looked at.
+    /// The transform of images of shape `[coils, D, H, W]` at `points` `[samples, 3]`, which are in cycles per field of
+    /// view along (D, H, W), between −n/2 and n/2; in slices (`volume` is false) those along D are ignored.
     ///
     /// # Errors
     /// [`Error::Value`] if there is no point, one is not finite, or the accuracy is out of its range.

@@ -1,4 +1,4 @@
-//! The sampling mask as an operator: what was not measured is set to zero.
+//! The sampling mask as an operator: samples that were not measured are set to zero.
 
 use ndarray::{Array3, Axis, Ix3, Zip};
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
-/// k-space `[coils, D, H, W]` → the same with zeros wherever the mask `[D, H, W]` is false; its own adjoint and its own
+/// k-space `[coils, D, H, W]` → k-space with zeros wherever the mask `[D, H, W]` is false; its own adjoint and its own
 /// normal.
 #[derive(Clone, Debug)]
 pub struct Sampled {

@@ -1,4 +1,4 @@
-//! Coil sensitivities as an operator: one image becomes what every coil sees of it.
+//! Coil sensitivities as an operator: one image becomes one image a coil.
 
 use ndarray::{Array3, Array4, ArrayView4, Axis, Ix3, Ix4, Zip};
 use rayon::prelude::*;
@@ -27,7 +27,8 @@ impl Sensitivities {
     }
 }
 
-/// `Σ_c |S_c|²` of maps `[coils, D, H, W]`: what the maps do to an image that they take apart and put together.
+/// `Σ_c |S_c|²` of maps `[coils, D, H, W]`, as `[D, H, W]`: the diagonal of the normal operator `AᴴA` of
+/// [`Sensitivities`].
 pub fn coverage(maps: ArrayView4<'_, Complex32>) -> Array3<f32> {
     let mut sum = Array3::zeros((maps.dim().1, maps.dim().2, maps.dim().3));
     for map in maps.outer_iter() {

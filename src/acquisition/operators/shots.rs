@@ -1,4 +1,4 @@
-//! Motion between the shots of an acquisition: each part of k-space is measured from an image that lies elsewhere.
+//! Motion between the shots of an acquisition: each part of k-space is measured with the image in another position.
 
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::sampled::Sampled;
 use crate::acquisition::linear::{LinearOperator, Operator};
 use crate::error::{Error, Result};
 
-/// Which places of k-space were measured while the image lay where.
+/// The shots of an acquisition: the object's position at each, and the places of k-space that each measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shots {
@@ -21,10 +21,10 @@ pub struct Shots {
 }
 
 impl Shots {
-    /// Whether they tell of every place of a measurement, `places` `[D, H, W]`, a shot that exists.
+    /// Whether every place of a measurement with `places` `[D, H, W]` has a shot that exists.
     ///
     /// # Errors
-    /// [`Error::Value`] with what does not fit.
+    /// [`Error::Value`] if `shot_of` has another shape, or an index beyond `transforms`.
     pub fn check(&self, places: &[usize]) -> Result<()> {
         let advice = "give each place of k-space its shot";
         if self.shot_of.shape() != places {
@@ -46,8 +46,8 @@ impl Shots {
 /// An acquisition during which the object moves: `y = Σ_s P_s·E·M_s·x`, with the motion `M_s` of shot s, any
 /// encoding `E` of an image that stays still, and the selection `P_s` of the places that shot s measured.
 ///
-/// `still` encodes images `[D, H, W]` with voxels of `spacing_mm` along `(i, j, k)`; its output's last three axes are those
-/// of `shots.shot_of`. Shots that measured nothing cost nothing.
+/// `still` encodes images `[D, H, W]` with voxels of `spacing_mm` along `(i, j, k)`; its output's last three axes are
+/// those of `shots.shot_of`. Shots that measured nothing cost nothing.
 ///
 /// # Errors
 /// [`Error::Value`] if a place's shot does not exist, the shapes do not fit, or as [`Rigid::source`].

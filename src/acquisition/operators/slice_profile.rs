@@ -1,4 +1,4 @@
-//! Thick slices: the blur by the profile of a slice-selective pulse, and what is left of it at the slices' distance.
+//! Thick slices: the blur by the profile of a slice-selective pulse, sampled at the slices' distance.
 
 use ndarray::{Array2, ArrayD, Axis, Zip};
 use serde::{Deserialize, Serialize};
@@ -12,15 +12,15 @@ const GAUSSIAN_REACH: f64 = 4.0;
 /// Pieces per voxel that stand for a smooth profile.
 const PIECES: f64 = 32.0;
 
-/// Slices along one axis, each the mean of what its profile covers.
+/// Slices along one axis, each a mean of voxels weighted by the profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SliceProfile {
     /// The axis across the slices: 0, 1 or 2 of `[D, H, W]`.
     pub axis: usize,
-    /// Voxels from one slice to the next.
+    /// Distance of neighbouring slices in voxels.
     pub factor: usize,
-    /// What a slice covers.
+    /// The sensitivity across a slice.
     pub profile: Profile,
 }
 
@@ -28,9 +28,10 @@ pub struct SliceProfile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Profile {
-    /// The same within the slice, nothing outside.
+    /// Constant within the slice, zero outside.
     Boxcar {
-        /// Thickness of a slice in voxels; more than the slices' distance where they overlap, less where there is a gap.
+        /// Thickness of a slice in voxels; more than the slices' distance where they overlap, less where there is a
+        /// gap.
         width_voxels: f64,
     },
     /// A Gaussian.
@@ -71,7 +72,7 @@ impl Profile {
 }
 
 impl SliceProfile {
-    /// The number of slices of an axis of `length` voxels; they lie centred in it.
+    /// The number of slices of an axis of `length` voxels, `⌊length / factor⌋`; they are centred in it.
     pub fn slices(&self, length: usize) -> usize {
         length / self.factor
     }
@@ -82,13 +83,13 @@ impl SliceProfile {
         shape
     }
 
-    /// The position of slice `slice` in an axis of `length` voxels, in voxels from its first one's centre.
+    /// The position of slice `slice` in an axis of `length` voxels, in voxels from the centre of the first voxel.
     pub fn centre_voxels(&self, slice: usize, length: usize) -> f64 {
         let (last, slices) = (length as f64 - 1.0, self.slices(length) as f64);
         0.5 * last + (slice as f64 - 0.5 * (slices - 1.0)) * self.factor as f64
     }
 
-    /// The weight of each voxel in each slice, `[slices, length]`. What a slice covers beyond the image is empty.
+    /// The weight of each voxel in each slice, `[slices, length]`. The profile's part beyond the image counts as empty.
     pub fn matrix(&self, length: usize) -> Array2<f32> {
         let pieces = self.profile.pieces();
         let mut matrix = Array2::<f64>::zeros((self.slices(length), length));

@@ -1,9 +1,9 @@
 //! The discrete wavelet transform as an operator: Daubechies' orthonormal filters, periodic, over one to three axes.
 //!
-//! Coefficients lie as Mallat (1989) places them: each level turns the low corner that the level before has left into
-//! averages and, behind them along every axis, details. The numbers are those of PyWavelets' `periodization`. An axis
-//! whose length does not halve often enough is padded with zeros, so that `WᴴW = I` at any size; where the length is
-//! that of [`Wavelet::padded`] already, the transform is unitary.
+//! The layout of the coefficients is Mallat's (1989): each level splits the approximation that the level before has
+//! left in the low corner into an approximation and, behind it along every axis, details. The numbers are those of
+//! PyWavelets' `periodization`. An axis whose length is not divisible by 2^levels is padded with zeros, so that
+//! `WᴴW = I` at any size; where the length is that of [`Wavelet::padded`] already, the transform is unitary.
 
 use ndarray::{Array3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, Slice, Zip};
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::acquisition::linear::LinearOperator;
 use crate::acquisition::{Complex32, ComplexArray};
 
-/// Daubechies' wavelets (1988) with so many vanishing moments: filters of twice as many taps.
+/// Daubechies' wavelets (1988), by their number of vanishing moments; the filters have twice as many taps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Daubechies {
@@ -52,7 +52,7 @@ pub struct Wavelet {
 }
 
 impl Wavelet {
-    /// Of images of this shape, over those of `axes` that have more than one voxel, in so many levels.
+    /// The transform of images of this shape, over those of `axes` that have more than one voxel.
     ///
     /// # Panics
     /// If an axis is not below three.
@@ -80,18 +80,19 @@ impl Wavelet {
 
     /// The transform of the image rolled back by `shift` voxels (periodic in the padded shape): cycle spinning (Coifman
     /// and Donoho 1995) averages or alternates over such shifts.
+    #[must_use]
     pub fn shifted(&self, shift: [usize; 3]) -> Self {
         Self { shift, ..self.clone() }
     }
 
-    /// The shape of the corner that holds the averages of the last level.
+    /// The shape of the low corner, which contains the approximation coefficients of the last level.
     pub fn averages(&self) -> [usize; 3] {
         let mut shape = self.coefficients;
         self.axes.iter().for_each(|&axis| shape[axis] >>= self.levels);
         shape
     }
 
-    /// Coefficients of an image that has the padded shape, in place.
+    /// Coefficients of an image of the padded shape, in place.
     ///
     /// # Panics
     /// If it has another shape.
@@ -225,7 +226,10 @@ fn scatter(row: &Row, lines: &mut ArrayViewMut2<'_, Complex32>, i: usize) {
     }
 }
 
-/// `x` in the low corner of zeros of a larger shape.
+/// `x` in the low corner of an array of zeros of a larger shape.
+///
+/// # Panics
+/// If `shape` is shorter than `x` along an axis.
 pub fn pad(x: &Array3<Complex32>, shape: [usize; 3]) -> Array3<Complex32> {
     let mut padded = Array3::zeros(shape);
     Zip::from(padded.slice_each_axis_mut(|at| Slice::from(..x.len_of(at.axis))))
@@ -234,7 +238,10 @@ pub fn pad(x: &Array3<Complex32>, shape: [usize; 3]) -> Array3<Complex32> {
     padded
 }
 
-/// The low corner of this shape.
+/// The low corner of `x` of a smaller shape: the adjoint of [`pad`].
+///
+/// # Panics
+/// If `shape` is longer than `x` along an axis.
 pub fn crop(x: &Array3<Complex32>, shape: [usize; 3]) -> Array3<Complex32> {
     x.slice_each_axis(|at| Slice::from(..shape[at.axis.index()])).as_standard_layout().into_owned()
 }

@@ -1,5 +1,6 @@
 //! CAIPIRINHA: a regular lattice in the plane of two phase encodings whose rows are shifted against each other, so that
-//! aliases fall where coils tell them apart (Breuer 2006, "Controlled aliasing in volumetric parallel imaging").
+//! the coils' sensitivities differ more between aliases (Breuer 2006, "Controlled aliasing in volumetric parallel
+//! imaging").
 
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +29,12 @@ fn plane() -> [Axis; 2] {
 }
 
 impl Caipi {
-    /// As [`Pattern::mask`](super::Pattern::mask): with y and z counted from DC, sampled is where y ≡ 0 (mod R₁) and
-    /// z ≡ Δ·y/R₁ (mod R₂).
+    /// The mask of a k-space of `shape` `[D, H, W]`; see [`Pattern::mask`](super::Pattern::mask). With y and z counted
+    /// from DC, a place is sampled where y ≡ 0 (mod R₁) and z ≡ Δ·y/R₁ (mod R₂).
     ///
     /// # Errors
-    /// Also for steps of zero or beyond the axis, and for a shift that is not below the second step.
+    /// [`Error::Value`] as [`Pattern::mask`](super::Pattern::mask), for steps of zero or beyond the axis, and for a
+    /// shift that is not below the second step.
     pub fn mask(&self, shape: [usize; 3]) -> Result<Mask> {
         let plane = Plane::new(shape, &self.axes)?;
         let centre = plane.centre(&self.calibration)?;

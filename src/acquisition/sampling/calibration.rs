@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use ndarray::{ArrayView3, s};
 
-/// The largest fully sampled box about DC of a mask `[D, H, W]`: along the `transformed` axes it grows from DC on both sides,
-/// a place at a time and all axes in turn, as far as everything in it is sampled; the other axes are in it whole. Empty if DC
-/// is not sampled.
+/// The largest fully sampled box about DC of a mask `[D, H, W]`: along the `transformed` axes it grows from DC on both
+/// sides, a place at a time and all axes in turn, as far as everything in it is sampled; the other axes are in it
+/// whole. Empty if DC is not sampled.
 pub fn calibration_region(sampled: ArrayView3<bool>, transformed: [bool; 3]) -> [Range<usize>; 3] {
     let shape: [usize; 3] = sampled.dim().into();
     let full = |[d, h, w]: &[Range<usize>; 3]| {

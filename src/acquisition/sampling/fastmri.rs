@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Columns {
-    /// Each by chance, so that the expected number is N / R (`RandomMaskFunc`).
+    /// Each drawn at random, so that the expected number is N / R (`RandomMaskFunc`).
     Random,
     /// Every R-th (`EquiSpacedMaskFunc`).
     Equispaced,
@@ -22,7 +22,7 @@ pub enum Columns {
     EquispacedFraction,
     /// Every R-th, offset between the halves so that conjugate symmetry fills gaps (`MagicMaskFunc`; Defazio 2019).
     Magic,
-    /// The same with the step that leaves about N / R with the centre (`MagicMaskFractionFunc`).
+    /// As `Magic`, with the step that leaves about N / R columns with the centre (`MagicMaskFractionFunc`).
     MagicFraction,
 }
 
@@ -52,7 +52,7 @@ fn columns_axis() -> Axis {
 }
 
 impl FastMri {
-    /// Columns of one kind with one centre fraction and acceleration, at a drawn offset.
+    /// Columns along W of one kind with one centre fraction and acceleration, at a drawn offset.
     pub fn new(columns: Columns, centre_fraction: f64, acceleration: f64) -> Self {
         Self {
             columns,
@@ -64,11 +64,12 @@ impl FastMri {
         }
     }
 
-    /// As [`Pattern::mask`](super::Pattern::mask).
+    /// The mask of a k-space of `shape` `[D, H, W]`; see [`Pattern::mask`](super::Pattern::mask).
     ///
     /// # Errors
-    /// Also where fastmri fails or leaves its definition: a seed of 2³² or more, an acceleration that is not whole for
-    /// the equispaced and magic kinds, a centre that is all the budget.
+    /// [`Error::Value`] as [`Pattern::mask`](super::Pattern::mask), and where fastmri fails or leaves its definition: a
+    /// seed of 2³² or more, an acceleration that is not whole for the equispaced and magic kinds, a centre that is all
+    /// the budget.
     pub fn mask(&self, shape: [usize; 3], seed: &Seed) -> Result<Mask> {
         let line = Plane::new(shape, &[self.axis])?;
         let n = line.extents[0];

@@ -2,7 +2,7 @@
 //!
 //! Exactly `round(places / R)` places are sampled: the calibration region, and of the rest a draw without replacement
 //! whose chances go with the density. Such a draw is the places with the largest `ln w + G`, G a standard Gumbel number
-//! each (the Gumbel form of Efraimidis & Spirakis 2006, "Weighted random sampling with a reservoir").
+//! for each (the Gumbel form of Efraimidis & Spirakis 2006, "Weighted random sampling with a reservoir").
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -49,10 +49,10 @@ impl Gaussian {
         Self { acceleration, calibration, deviation: usual_deviation(), axes }
     }
 
-    /// As [`Pattern::mask`](super::Pattern::mask).
+    /// The mask of a k-space of `shape` `[D, H, W]`; see [`Pattern::mask`](super::Pattern::mask).
     ///
     /// # Errors
-    /// Also for a deviation that is not above zero.
+    /// [`Error::Value`] as [`Pattern::mask`](super::Pattern::mask), and for a deviation that is not above zero.
     pub fn mask(&self, shape: [usize; 3], seed: &Seed) -> Result<Mask> {
         let plane = Plane::new(shape, &self.axes)?;
         let (budget, centre) = (plane.budget(self.acceleration)?, plane.centre(&self.calibration)?);

@@ -11,7 +11,7 @@ const DISTANCE: usize = 397;
 #[derive(Clone, Debug)]
 pub struct Mersenne {
     state: [u32; WORDS],
-    /// Words of the state that have been given out.
+    /// Number of words of the state that have been drawn.
     used: usize,
 }
 

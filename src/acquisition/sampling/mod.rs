@@ -1,7 +1,7 @@
 //! Sampling: which places of k-space are measured.
 //!
-//! A [`Pattern`] is plain data that a recipe, a sidecar and the command line name; [`Pattern::mask`] makes the same
-//! [`Mask`] of it again for the same shape and [`Seed`], whatever the number of threads.
+//! A [`Pattern`] is plain data for recipes, sidecars and the command line. [`Pattern::mask`] is deterministic: one
+//! shape and [`Seed`] give one [`Mask`], whatever the number of threads.
 //!
 //! | Pattern | Acts on | Acceleration |
 //! |---|---|---|
@@ -83,14 +83,14 @@ fn code_points(name: &str) -> Vec<u32> {
     name.chars().map(u32::from).collect()
 }
 
-/// Draw-sites of this module: the `phase` of their streams, with the axes in the low bits so that two patterns that meet
-/// in an [`Pattern::And`] do not share draws.
+/// Draw-sites of this module: the `phase` of their streams, with the axes in the low bits so that two patterns that
+/// meet in an [`Pattern::And`] do not share draws.
 const GAUSSIAN: u64 = 0x5a00;
 const POISSON: u64 = 0x5a10;
 const RADIAL: u64 = 0x5a20;
 const SPIRAL: u64 = 0x5a30;
 
-/// Which places are measured, and what was asked for.
+/// The measured places of k-space, and the acceleration that was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     /// `[D, H, W]`, DC at ⌊n/2⌋ of every axis.
@@ -100,7 +100,7 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// What the mask really is.
+    /// The mask's figures: real acceleration, calibration region, side lobe.
     pub fn report(&self) -> Report {
         Report { nominal: self.nominal, ..Report::of(&self.sampled) }
     }
@@ -109,6 +109,7 @@ impl Mask {
     ///
     /// # Panics
     /// If the shapes differ.
+    #[must_use]
     pub fn intersect(mut self, other: &Self) -> Self {
         assert_eq!(self.sampled.dim(), other.sampled.dim(), "masks of two shapes");
         self.sampled.zip_mut_with(&other.sampled, |a, b| *a &= b);
@@ -123,6 +124,7 @@ impl Mask {
 /// A way of sampling and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Pattern {
     /// Columns as in the fastMRI challenge.
     #[serde(rename = "fastmri")]
@@ -137,9 +139,9 @@ pub enum Pattern {
     Spiral(Spiral),
     /// A lattice whose rows are shifted.
     Caipi(Caipi),
-    /// One part of an axis.
+    /// A contiguous part of an axis from one end.
     PartialFourier(PartialFourier),
-    /// What all of these measure.
+    /// The intersection of several patterns.
     And {
         /// At least one.
         patterns: Vec<Pattern>,
@@ -150,9 +152,9 @@ impl Pattern {
     /// The mask of a k-space of `shape` `[D, H, W]`.
     ///
     /// # Errors
-    /// [`Error::Value`] naming the parameter that cannot be met: an extent of zero, an acceleration below one, a
-    /// calibration region that needs more samples than there are, an axis named twice; and what the pattern's own
-    /// documentation says.
+    /// [`Error::Value`] with the key of the parameter that is not possible: an extent of zero, an acceleration below
+    /// one, a calibration region that needs more samples than there are, an axis given twice; and as the pattern's own
+    /// `mask`.
     pub fn mask(&self, shape: [usize; 3], seed: &Seed) -> Result<Mask> {
         match self {
             Self::FastMri(pattern) => pattern.mask(shape, seed),

@@ -65,7 +65,8 @@ impl PartialFourier {
         })
     }
 
-    /// The indices about DC whose mirror images (2⌊n/2⌋ − i) are measured too: the part that phase maps are made from.
+    /// The measured indices about DC whose mirror images (2⌊n/2⌋ − i) are measured too, from which phase maps are
+    /// estimated.
     ///
     /// # Errors
     /// As [`PartialFourier::measured`].
@@ -75,10 +76,10 @@ impl PartialFourier {
         Ok(dc - reach..dc + reach + 1)
     }
 
-    /// As [`Pattern::mask`](super::Pattern::mask).
+    /// The mask of a k-space of `shape` `[D, H, W]`; see [`Pattern::mask`](super::Pattern::mask).
     ///
     /// # Errors
-    /// As [`PartialFourier::measured`].
+    /// [`Error::Value`] as [`PartialFourier::measured`], and for a shape with an extent of zero.
     pub fn mask(&self, shape: [usize; 3]) -> Result<Mask> {
         let line = Plane::new(shape, &[self.axis])?;
         let mut sampled = vec![false; line.extents[0]];

@@ -17,7 +17,10 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    /// These axes of this shape.
+    /// The plane of `axes` of a k-space of `shape` `[D, H, W]`.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for an extent of zero, no axes, or an axis that is given twice.
     pub fn new(shape: [usize; 3], axes: &[Axis]) -> Result<Self> {
         if shape.contains(&0) {
             let found = format!("{shape:?}");
@@ -52,7 +55,10 @@ impl Plane {
         self.extents.iter().product()
     }
 
-    /// `round(places / acceleration)`: the samples that an acceleration leaves.
+    /// `round(places / acceleration)`: the number of samples for an acceleration.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for an acceleration below one or above the number of places.
     pub fn budget(&self, acceleration: f64) -> Result<usize> {
         let places = self.places() as f64;
         if !(1.0..=places).contains(&acceleration) {
@@ -63,7 +69,10 @@ impl Plane {
         Ok((places / acceleration).round() as usize)
     }
 
-    /// The centred region of these widths, which holds DC unless a width is zero.
+    /// The centred region of these widths, which includes DC unless a width is zero.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for another number of widths than axes, or a width beyond its axis.
     pub fn centre(&self, widths: &[usize]) -> Result<Vec<Range<usize>>> {
         let fits =
             widths.len() == self.extents.len() && widths.iter().zip(&self.extents).all(|(w, n)| w <= n);
@@ -86,7 +95,7 @@ impl Plane {
         position
     }
 
-    /// Whether a place lies in a region.
+    /// Whether a place is in a region.
     pub fn within(&self, region: &[Range<usize>], place: usize) -> bool {
         self.position(place).iter().zip(region).all(|(index, range)| range.contains(index))
     }

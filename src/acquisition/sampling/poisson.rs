@@ -1,11 +1,11 @@
 //! Poisson-disc sampling of variable density: random, but no two samples close together (Bridson 2007; Lustig 2007), so
-//! that aliases are incoherent and neighbouring samples tell different things.
+//! that aliases are incoherent and neighbouring samples are not redundant.
 //!
-//! The grid's places are tried in one random order; a place that is taken blocks all places nearer than the radius, its
-//! own or theirs. That is dart throwing with every place as a dart, so that it ends with a maximal set after one pass,
-//! each place is blocked a few times only, and nothing is searched. One order serves all radii, so that the scale of the
+//! The grid's places are tried in one random order; a place that is taken blocks all places nearer than its radius or
+//! theirs. That is dart throwing with every place as a dart, so that it ends with a maximal set after one pass, each
+//! place is blocked a few times only, and nothing is searched. One order serves all radii, so that the scale of the
 //! radii which leaves the number of samples asked for is found in a few passes; the last few samples beyond the number
-//! are given up again, which hits the acceleration exactly.
+//! are dropped, which makes the acceleration exact.
 
 use std::ops::Range;
 
@@ -74,10 +74,11 @@ impl Poisson {
         }
     }
 
-    /// As [`Pattern::mask`](super::Pattern::mask).
+    /// The mask of a k-space of `shape` `[D, H, W]`; see [`Pattern::mask`](super::Pattern::mask).
     ///
     /// # Errors
-    /// Also for an acceleration that needs cropped corners, and a falloff that is negative or beyond 100.
+    /// [`Error::Value`] as [`Pattern::mask`](super::Pattern::mask), for an acceleration that needs the cropped corners,
+    /// and for a falloff that is negative or beyond 100.
     pub fn mask(&self, shape: [usize; 3], seed: &Seed) -> Result<Mask> {
         let plane = Plane::new(shape, &self.axes)?;
         let (sampled, _) = self.sample(&plane, seed)?;

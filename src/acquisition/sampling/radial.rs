@@ -21,12 +21,13 @@ const OVERSAMPLING: usize = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Radial {
-    /// How many.
+    /// The number of spokes, or the acceleration that determines it.
     pub spokes: Spokes,
-    /// How they follow each other.
+    /// The angles between spokes.
     #[serde(default = "usual_angles")]
     pub angles: Angles,
-    /// Angle of the first spoke from the second axis towards the first; drawn from the seed where none is given.
+    /// Angle of the first spoke in degrees, from the second axis towards the first; drawn from the seed where none is
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_deg: Option<f64>,
     /// The plane.
@@ -63,10 +64,11 @@ fn plane() -> [Axis; 2] {
 }
 
 impl Radial {
-    /// As [`Pattern::mask`](super::Pattern::mask).
+    /// The mask of a k-space of `shape` `[D, H, W]`; see [`Pattern::mask`](super::Pattern::mask).
     ///
     /// # Errors
-    /// Also for an acceleration that needs the corners, and for no spoke at all.
+    /// [`Error::Value`] as [`Pattern::mask`](super::Pattern::mask), for an acceleration that needs the corners, for no
+    /// spoke, and for a start angle that is not finite.
     pub fn mask(&self, shape: [usize; 3], seed: &Seed) -> Result<Mask> {
         let plane = Plane::new(shape, &self.axes)?;
         let angles = self.choose(&plane, seed)?;
@@ -77,8 +79,8 @@ impl Radial {
         Ok(Mask { sampled: plane.spread(&gridded(&plane, &points(&plane, &angles))), nominal })
     }
 
-    /// The true samples of the spokes that [`Radial::mask`] puts on the grid, spoke after spoke, with a ramp for density:
-    /// each stands for its part of the ring, between half the angles to the neighbouring spokes.
+    /// The true samples of the spokes that [`Radial::mask`] puts on the grid, spoke after spoke, with a ramp for
+    /// density: each sample's area is its part of the ring, between half the angles to the neighbouring spokes.
     ///
     /// # Errors
     /// As [`Radial::mask`].

@@ -1,4 +1,4 @@
-//! What a mask really is: acceleration, calibration region, side lobe of the point spread.
+//! Figures of a mask: real acceleration, calibration region, side lobe of the point spread function.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::calibration::calibration_region;
 use crate::acquisition::fourier::ifft;
 use crate::acquisition::{Complex32, ComplexArray};
 
-/// Figures of a mask, beside what was asked for.
+/// Measured figures of a mask, to compare with the pattern's parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Places over samples; infinite where nothing is sampled.
@@ -18,12 +18,12 @@ pub struct Report {
     pub nominal: Option<f64>,
     /// Samples over places.
     pub sampled_share: f64,
-    /// Widths along D, H and W of the fully sampled box that grows from DC by one place at each face in turn for as long
-    /// as the new face is fully sampled. Of a mask of columns that is, as in fastMRI, the run of columns through DC.
-    /// Zeros where DC is not sampled.
+    /// Widths along D, H and W of the fully sampled box that grows from DC by one place at each face in turn for as
+    /// long as the new face is fully sampled. Of a mask of columns that is, as in fastMRI, the run of columns through
+    /// DC. Zeros where DC is not sampled.
     pub calibration: [usize; 3],
-    /// Largest magnitude of the point spread function away from its centre, relative to the centre (Lustig 2007, eq. 3):
-    /// zero for a full mask, one for a coherent alias.
+    /// Largest magnitude of the point spread function away from its centre, relative to the centre (Lustig 2007, eq.
+    /// 3): zero for a full mask, one for a coherent alias.
     pub point_spread_side_lobe: f64,
 }
 

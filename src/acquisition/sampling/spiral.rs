@@ -1,5 +1,5 @@
-//! Spiral sampling: interleaved spirals whose radius grows with a power of the angle (Kim 2003, "Simple analytic variable
-//! density spiral design", without its limits of gradient and slew rate).
+//! Spiral sampling: interleaved spirals whose radius grows with a power of the angle (Kim 2003, "Simple analytic
+//! variable density spiral design", without its limits of gradient and slew rate).
 
 use std::f64::consts::{PI, TAU};
 
@@ -22,16 +22,16 @@ const STEP: f64 = 0.5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spiral {
-    /// How often each interleaf goes round.
+    /// The turns of each interleaf, or the acceleration that determines them.
     pub turns: Turns,
-    /// Spirals, turned against each other by equal angles.
+    /// The number of spirals, rotated against each other by equal angles.
     #[serde(default = "usual_interleaves")]
     pub interleaves: usize,
     /// α: one is an Archimedean spiral of equal distances, more is denser at the centre.
     #[serde(default = "usual_exponent")]
     pub exponent: f64,
-    /// Angle at which the first interleaf begins, from the second axis towards the first; drawn from the seed where none
-    /// is given.
+    /// Angle in degrees at which the first interleaf begins, from the second axis towards the first; drawn from the
+    /// seed where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_deg: Option<f64>,
     /// The plane.
@@ -39,7 +39,7 @@ pub struct Spiral {
     pub axes: [Axis; 2],
 }
 
-/// The turns of an interleaf; parts of one count.
+/// The turns of an interleaf; fractions are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Turns {
@@ -70,7 +70,7 @@ struct Drawn {
 }
 
 impl Spiral {
-    /// This acceleration with eight interleaves, denser at the centre.
+    /// A spiral in H and W with this acceleration, the default interleaves and exponent, at a drawn angle.
     pub fn new(acceleration: f64) -> Self {
         Self {
             turns: Turns::Acceleration(acceleration),
@@ -81,10 +81,11 @@ impl Spiral {
         }
     }
 
-    /// As [`Pattern::mask`](super::Pattern::mask).
+    /// The mask of a k-space of `shape` `[D, H, W]`; see [`Pattern::mask`](super::Pattern::mask).
     ///
     /// # Errors
-    /// Also for an acceleration that needs the corners, and for interleaves, turns or an exponent of zero.
+    /// [`Error::Value`] as [`Pattern::mask`](super::Pattern::mask), for an acceleration that needs the corners, and for
+    /// interleaves, turns or an exponent of zero.
     pub fn mask(&self, shape: [usize; 3], seed: &Seed) -> Result<Mask> {
         let (spiral, turns) = self.choose(shape, seed)?;
         let nominal = match self.turns {
@@ -95,8 +96,8 @@ impl Spiral {
         Ok(Mask { sampled: spiral.plane.spread(&sampled), nominal })
     }
 
-    /// The true samples of the spirals that [`Spiral::mask`] puts on the grid, interleaf after interleaf; each stands for
-    /// its part of the ring between its neighbours' radii.
+    /// The true samples of the spirals that [`Spiral::mask`] puts on the grid, interleaf after interleaf; each sample's
+    /// area is its part of the ring between its neighbours' radii.
     ///
     /// # Errors
     /// As [`Spiral::mask`].

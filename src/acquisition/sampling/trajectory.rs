@@ -1,4 +1,4 @@
-//! Where a scanner that leaves the grid measures: points of k-space and the area that each stands for.
+//! Non-Cartesian sampling: points of k-space, and the area of each for density compensation.
 
 use ndarray::Array2;
 
@@ -10,8 +10,8 @@ use super::plane::Plane;
 pub struct Trajectory {
     /// `[samples, 3]`, in cycles per field of view along `(D, H, W)`, −n/2…n/2, in the order of measurement.
     pub points: Array2<f32>,
-    /// Density compensation: the area of k-space that each sample stands for, in places of the grid. The areas of all
-    /// samples make up the whole ellipse that is measured.
+    /// Density compensation: the area of k-space of each sample, in places of the grid. They add up to the area of the
+    /// measured ellipse.
     pub density: Vec<f32>,
 }
 

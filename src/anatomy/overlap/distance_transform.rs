@@ -1,4 +1,4 @@
-//! The exact Euclidean distance transform: how far each voxel lies from a set of voxels, and which of them is nearest.
+//! The exact Euclidean distance transform: the distance of each voxel to a set of voxels, and the nearest of them.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{Array3, ArrayView3, ArrayViewMut2, Axis, s};
@@ -116,8 +116,8 @@ struct Envelope {
 }
 
 impl Envelope {
-    /// `heights[x]` becomes the minimum over `y` of `heights[y] + square_mm2·(x − y)²`; `lowest` is told every `x` and its
-    /// `y`, and nothing where all heights are infinite.
+    /// `heights[x]` becomes the minimum over `y` of `heights[y] + square_mm2·(x − y)²`; `lowest` is told every `x` and
+    /// its `y`, and nothing where all heights are infinite.
     fn of(&mut self, heights: &mut [f64], square_mm2: f64, mut lowest: impl FnMut(usize, usize)) {
         self.parts.clear();
         for (place, &height) in heights.iter().enumerate().filter(|(_, height)| height.is_finite()) {

@@ -1,17 +1,18 @@
-//! Which part of every place belongs to a region: its voxels, blurred so far that where they happen to lie shows no more.
+//! The fraction of a region at every place: its voxels, blurred so that the result does not depend on the grid.
 
-use nalgebra::{Matrix4, Vector4};
+use nalgebra::Vector4;
 use ndarray::{Array3, Axis, Slice};
 use rayon::prelude::*;
 
 use crate::anatomy::segmentation::Segmentation;
 use crate::anatomy::structures::{Region, STRUCTURES};
+use crate::volume::VoxelToWorld;
 use crate::volume::resample::{Grid, blur};
-use crate::volume::with_origin_at;
 
 /// Standard deviation of the blur in voxels, those of the coarser grid along each axis. A label says of a border only
-/// which voxels it runs between; over a neighbourhood of this size those errors cancel, while a displacement of the border
-/// by less than the blur is left as it is: two flat borders a distance apart enclose the same volume blurred as sharp.
+/// which voxels it runs between; over a neighbourhood of this size those errors cancel, while a displacement of the
+/// border by less than the blur is left as it is: two flat borders a distance apart enclose the same volume blurred as
+/// sharp.
 const BLUR_VOXELS: f64 = 0.85;
 
 /// First and one past the last voxel of a box along `(i, j, k)`; it may reach beyond its grid.
@@ -24,42 +25,42 @@ pub(super) struct Fraction {
     pub values: Array3<f32>,
     /// The region's own voxels, which are nowhere near the ends of the box, `[D, H, W]`.
     pub mask: Array3<bool>,
-    /// Where the box lies.
+    /// The grid of the box.
     pub grid: Grid,
     /// Standard deviation of the blur along `(i, j, k)`, in millimetres.
     pub sigma_mm: [f64; 3],
 }
 
-/// What the fractions of a segmentation are made of.
+/// The data from which the fractions of a segmentation are computed.
 #[derive(Clone, Debug)]
 pub(super) struct Source<'a> {
     labels: &'a Segmentation,
     /// Where the segmentation is taken to lie.
-    affine: Matrix4<f64>,
+    affine: VoxelToWorld,
     spacing_mm: [f64; 3],
     /// Standard deviation of the blur along `(i, j, k)`, in voxels.
     sigma: [f64; 3],
-    /// The box of each structure's voxels; none without any.
+    /// The box of each structure's voxels; `None` without voxels.
     extents: [Option<Extent>; STRUCTURES],
 }
 
 impl<'a> Source<'a> {
     /// Of a segmentation that lies at `affine` and is compared with one at `other`.
-    pub fn new(labels: &'a Segmentation, affine: Matrix4<f64>, other: Matrix4<f64>) -> Self {
-        let spacing_mm = lengths(&affine);
+    pub fn new(labels: &'a Segmentation, affine: VoxelToWorld, other: VoxelToWorld) -> Self {
+        let spacing_mm = affine.spacing_mm();
         let beside = spacings_along(&affine, &other);
         let sigma = [0, 1, 2].map(|axis| BLUR_VOXELS * (beside[axis] / spacing_mm[axis]).max(1.0));
         Self { labels, affine, spacing_mm, sigma, extents: extents(labels) }
     }
 
-    /// The box of a region's voxels; none without any.
+    /// The box of a region's voxels; `None` without voxels.
     pub fn extent(&self, region: &Region) -> Option<Extent> {
         region.parts.iter().filter_map(|part| self.extents[part.index()]).reduce(union)
     }
 
     /// The smallest box of this grid that holds a box of another at `affine`.
-    pub fn holding(&self, extent: &Extent, affine: &Matrix4<f64>) -> Option<Extent> {
-        let here = self.affine.try_inverse()? * affine;
+    pub fn holding(&self, extent: &Extent, affine: &VoxelToWorld) -> Option<Extent> {
+        let here = self.affine.inverse() * **affine;
         let corners = (0..8).map(|corner: usize| {
             let face = |axis: usize| extent[axis][(corner >> axis) & 1] as f64 - 0.5;
             here * Vector4::new(face(0), face(1), face(2), 1.0)
@@ -70,7 +71,7 @@ impl<'a> Source<'a> {
         corners.map(corner).reduce(union)
     }
 
-    /// The box and so much around it that nothing of the blur is lost at its ends.
+    /// The box with a margin that is wide enough for the blur.
     pub fn padded(&self, extent: &Extent) -> Extent {
         [0, 1, 2].map(|axis| {
             let pad = 2 * (4.0 * self.sigma[axis]).ceil() as i64;
@@ -78,7 +79,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// A region in a padded box that holds it. Beyond the segmentation there is nothing of it.
+    /// The fraction of a region in each voxel of a padded box around it; zero beyond the segmentation.
     pub fn fraction(&self, region: &Region, extent: &Extent) -> Fraction {
         let members = region.members();
         let [w, h, d] = extent.map(|[first, end]| (end - first) as usize);
@@ -99,40 +100,33 @@ impl<'a> Source<'a> {
         Fraction {
             values: blurred.index_axis_move(Axis(0), 0),
             mask,
-            grid: Grid { dims: [w, h, d], affine: with_origin_at(&self.affine, first) },
+            grid: Grid { dims: [w, h, d], affine: self.affine.with_origin_at(first) },
             sigma_mm: [0, 1, 2].map(|axis| self.sigma[axis] * self.spacing_mm[axis]),
         }
     }
 }
 
 /// The grid over a box of the grid at `affine` whose voxels are along no axis larger than those at `other`.
-pub(super) fn finer(grid: &Grid, other: &Matrix4<f64>) -> Grid {
-    let (own, beside) = (lengths(&grid.affine), spacings_along(&grid.affine, other));
+pub(super) fn finer(grid: &Grid, other: &VoxelToWorld) -> Grid {
+    let (own, beside) = (grid.spacing_mm(), spacings_along(&grid.affine, other));
     let mut finer = *grid;
     for axis in 0..3 {
         let ratio = (beside[axis] / own[axis]).min(1.0);
         finer.dims[axis] = ((grid.dims[axis] as f64 - 1.0) / ratio).ceil() as usize + 1;
-        finer.affine.fixed_view_mut::<3, 1>(0, axis).scale_mut(ratio);
+        finer.affine = finer.affine.stretched(axis, ratio);
     }
     finer
 }
 
 /// Along each axis of the grid at `affine` the spacing of the grid at `other`: that of the axis which runs most nearly the
 /// same way, in millimetres.
-fn spacings_along(affine: &Matrix4<f64>, other: &Matrix4<f64>) -> [f64; 3] {
-    let there = lengths(other);
+fn spacings_along(affine: &VoxelToWorld, other: &VoxelToWorld) -> [f64; 3] {
+    let there = other.spacing_mm();
     [0, 1, 2].map(|axis| {
-        let along = |k: usize| {
-            (affine.fixed_view::<3, 1>(0, axis).dot(&other.fixed_view::<3, 1>(0, k)) / there[k]).abs()
-        };
+        let along = |k: usize| (affine.step_mm(axis).dot(&other.step_mm(k)) / there[k]).abs();
         let nearest = (1..3).fold(0, |best, k| if along(k) > along(best) { k } else { best });
         there[nearest]
     })
-}
-
-/// Lengths of the columns: the voxel size along `(i, j, k)`.
-fn lengths(affine: &Matrix4<f64>) -> [f64; 3] {
-    [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm())
 }
 
 /// The smallest box that holds two.

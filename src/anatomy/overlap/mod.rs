@@ -1,4 +1,4 @@
-//! How well two segmentations agree: Dice of structures and regions, distances between their surfaces.
+//! Agreement of two segmentations: Dice of structures and regions, and distances between their surfaces.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ pub use distance_transform::distance_transform_mm;
 pub use regions::{RegionOverlap, region_overlaps};
 pub use surface::SurfaceDistance;
 
-/// Dice's coefficient of two masks, 2|A∩B| / (|A| + |B|) (Dice 1945); none if both are empty, 0 if one is.
+/// Dice's coefficient of two masks, 2|A∩B| / (|A| + |B|) (Dice 1945); `None` if both are empty, 0 if one is.
 ///
 /// # Panics
 /// If the masks differ in shape.
@@ -35,7 +35,7 @@ pub fn dice(one: ArrayView3<bool>, other: ArrayView3<bool>) -> Option<f64> {
     (sum > 0).then(|| 2.0 * both as f64 / sum as f64)
 }
 
-/// How many voxels belong to each structure in one segmentation and to each in another: what every Dice comes from.
+/// The confusion matrix of two segmentations: numbers of voxels by structure in the one and in the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overlap {
     /// Voxels by index of their structure in the first and in the second segmentation.
@@ -43,7 +43,7 @@ pub struct Overlap {
 }
 
 impl Overlap {
-    /// Of two segmentations of one grid.
+    /// The matrix of two segmentations on one grid.
     ///
     /// # Errors
     /// [`Error::Value`] if their grids differ by more than rounding: bring the second to the first's with
@@ -69,7 +69,7 @@ impl Overlap {
         Self { voxels: voxels.reduce(none, add) }
     }
 
-    /// Dice of a region; none if neither segmentation has a voxel of it, 0 if one has not.
+    /// Dice of a region; `None` if neither segmentation has a voxel of it, 0 if only one has.
     pub fn dice(&self, region: &Region) -> Option<f64> {
         let members = region.members();
         self.dice_between(members, members)

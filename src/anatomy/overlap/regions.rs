@@ -1,4 +1,4 @@
-//! Dice and surface distances of regions, on whatever grids the two segmentations lie.
+//! Dice and surface distances of regions in two segmentations, which may be on different grids.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{Array3, ArrayView3, Axis};
@@ -11,23 +11,23 @@ use crate::anatomy::structures::Region;
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
-/// How well a region agrees with itself in two segmentations.
+/// The agreement of a region in two segmentations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RegionOverlap {
-    /// Dice of its fractions a and b, 2 Σ min(a, b) / Σ (a + b); none if neither segmentation has a voxel of it, 0 if one
-    /// has not.
+    /// Dice of its fractions a and b, 2 Σ min(a, b) / Σ (a + b); `None` if neither segmentation has a voxel of it, 0 if
+    /// only one has.
     pub dice: Option<f64>,
-    /// Distance between its surfaces; none if either segmentation has no voxel of it.
+    /// Distance between its surfaces; `None` if either segmentation has no voxel of it.
     pub distance: Option<SurfaceDistance>,
 }
 
 /// The overlap of each of `regions`, in their order.
 ///
-/// A region's fraction of every place is its voxels blurred alike in both segmentations, by 0.85 voxels of the coarser
-/// grid. Segmentations whose grids are the same but for a rounding are compared voxel by voxel; otherwise both
-/// fractions are taken, by cubic interpolation, on a grid over both as fine as either. Labels are nowhere moved to the
-/// nearest voxel: a grid that lies half a voxel away costs a head about what a border's place within its voxels is unknown by.
-/// One region is in memory at a time.
+/// The fraction of a region is its mask, blurred equally in both segmentations, by 0.85 voxels of the coarser grid.
+/// Segmentations on the same grid (up to rounding) are compared voxel by voxel; otherwise both fractions are
+/// interpolated (cubic) on a grid over both as fine as either. Labels are not moved to the nearest voxel, so that a
+/// shift of the grid by half a voxel costs no more than the uncertainty of a border within its voxels. One region is in
+/// memory at a time.
 pub fn region_overlaps(
     before: &Segmentation,
     after: &Segmentation,
@@ -69,8 +69,8 @@ fn on(fraction: Fraction, grid: &Grid) -> Array3<f32> {
     moved
 }
 
-/// Dice of two fractions of one shape, 2 Σ min(a, b) / Σ (a + b) = 1 − Σ |a − b| / Σ (a + b): that of masks where all are 0
-/// or 1; none if both are zero.
+/// Dice of two fractions of one shape, 2 Σ min(a, b) / Σ (a + b) = 1 − Σ |a − b| / Σ (a + b): that of masks where all
+/// are 0 or 1; none if both are zero.
 fn fractions_dice(one: ArrayView3<f32>, other: ArrayView3<f32>) -> Option<f64> {
     let planes = one.axis_iter(Axis(0)).into_par_iter().zip(other.axis_iter(Axis(0)));
     // Plane by plane, so that the sums do not depend on the number of threads.

@@ -1,4 +1,4 @@
-//! How far the surfaces of a region lie apart in two segmentations.
+//! Distances between the surfaces of a region in two segmentations.
 
 use nalgebra::{Matrix4, Vector3};
 use ndarray::Array3;
@@ -14,20 +14,20 @@ use crate::stats::quantile_of;
 const SHARE: f64 = 0.95;
 /// How far around its point a piece of surface is taken to be flat, in voxels: half the diagonal of a voxel's face.
 const FLAT_VOXELS: f64 = 0.71;
-/// Least fall of the fraction over two voxels that gives a surface a direction: at a flat border it is 0.7, amid a sheet as thick
-/// as a voxel it is none.
+/// Least fall of the fraction over two voxels that gives a surface a direction: at a flat border it is 0.7, amid a
+/// sheet as thick as a voxel it is none.
 const FALL_MIN: f64 = 0.2;
 /// Fractions are cut to this far from 0 and 1.
 const FRACTION_MIN: f64 = 1e-4;
 
-/// How far two surfaces lie apart, in millimetres. A region's surface runs through its voxels with a face neighbour
-/// outside it, each taken to where its fraction falls to one half; the edge of the field of view counts as outside, so
-/// that where a region is cut off it has a surface.
+/// Distances between two surfaces, in millimetres. The points of a region's surface are its voxels with a face
+/// neighbour outside it, each moved to where the fraction falls to one half. The outside of the field of view counts as
+/// outside the region, so that a region that is cut off has a surface there.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SurfaceDistance {
-    /// 95 % Hausdorff distance: for each surface, the distance to the other that 95 % of its points lie within
-    /// (linear between order statistics), and of the two the larger one (Maier-Hein, Reinke et al. 2024, "Metrics
-    /// reloaded", and MONAI; medpy takes the percentile of both directions pooled, which is never larger).
+    /// 95 % Hausdorff distance: the 95 % quantile of the distances of one surface's points to the other surface (linear
+    /// between order statistics), the larger of both directions (Maier-Hein, Reinke et al. 2024, "Metrics reloaded",
+    /// and MONAI; medpy takes the percentile of both directions pooled, which is never larger).
     pub hausdorff95_mm: f64,
     /// Mean distance of the points of both surfaces, pooled, to the other surface: the average symmetric surface
     /// distance of Heimann et al. 2009, "Comparison and evaluation of methods for liver segmentation from CT
@@ -73,7 +73,7 @@ struct Surface {
 impl Surface {
     /// Of a region in a box; none without voxels.
     fn of(fraction: &Fraction) -> Option<Self> {
-        let columns = fraction.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+        let columns = fraction.grid.affine.steps_mm();
         let spacing_mm: Vector3<f64> = Vector3::from_fn(|axis, _| columns.column(axis).norm());
         let mut pieces = Vec::new();
         let mut numbers = Array3::from_elem(fraction.mask.raw_dim(), NONE);
@@ -89,13 +89,13 @@ impl Surface {
         Some(Self {
             pieces,
             nearest: nearest(numbers, spacing_mm.into()),
-            to_voxel: fraction.grid.affine.try_inverse()?,
+            to_voxel: fraction.grid.affine.inverse(),
             flat_mm: FLAT_VOXELS * spacing_mm.max(),
         })
     }
 
-    /// Distance of a world point to the surface, in millimetres: to the nearest of the pieces that are nearest to the voxels
-    /// around it.
+    /// Distance of a world point to the surface, in millimetres: to the nearest of the pieces that are nearest to the
+    /// voxels around it.
     fn distance_mm(&self, point: &Vector3<f64>) -> f64 {
         let voxel = self.to_voxel.transform_point(&(*point).into());
         let (d, h, w) = self.nearest.dim();
@@ -129,12 +129,12 @@ fn neighbours(at: [usize; 3]) -> [[[usize; 3]; 2]; 3] {
     })
 }
 
-/// The surface at a voxel `[D, H, W]`: along the fall of the fraction from its middle, as far as a flat border lies from
-/// which the blur leaves this fraction there, and at most the size of the voxel.
+/// The surface at a voxel `[D, H, W]`: along the fall of the fraction from its middle, as far as a flat border lies
+/// from which the blur leaves this fraction there, and at most the size of the voxel.
 fn piece(fraction: &Fraction, at: [usize; 3], spacing_mm: &Vector3<f64>) -> Piece {
-    let directions = fraction.grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+    let directions = fraction.grid.affine.steps_mm();
     let centre = directions * Vector3::new(at[2] as f64, at[1] as f64, at[0] as f64)
-        + fraction.grid.affine.fixed_view::<3, 1>(0, 3);
+        + fraction.grid.affine.origin_mm();
     let around = neighbours(at);
     let fall: Vector3<f64> = Vector3::from_fn(|axis, _| {
         let [before, after] = around[2 - axis].map(|at| f64::from(fraction.values[at]));

@@ -1,11 +1,12 @@
 //! Overlap and surface distances beside MONAI, SciPy and closed forms.
 
-use nalgebra::{Matrix4, Rotation3, Vector3, Vector4};
+use nalgebra::{Matrix3, Rotation3, Vector3};
 use ndarray::Array3;
 use serde::Deserialize;
 
 use super::*;
 use crate::anatomy::structures::REGIONS;
+use crate::volume::VoxelToWorld;
 use crate::volume::resample::Grid;
 
 /// A pair of masks, each a union of balls `[d, h, w, radius]` in voxels, and what MONAI and SciPy say of it.
@@ -20,7 +21,7 @@ struct Case {
 }
 
 /// A mask as a segmentation of one structure.
-fn segmentation(mask: &Array3<bool>, affine: Matrix4<f64>) -> Segmentation {
+fn segmentation(mask: &Array3<bool>, affine: VoxelToWorld) -> Segmentation {
     let label = Structure::BrainStem.index() as u8;
     Segmentation::of_labels(mask.mapv(|inside| if inside { label } else { 0 }), affine)
 }
@@ -30,8 +31,8 @@ fn overlap(before: &Segmentation, after: &Segmentation) -> RegionOverlap {
     region_overlaps(before, after, &[*Region::named("brain_stem").unwrap()])[0]
 }
 
-/// MONAI and SciPy measure between the middles of voxels; here surfaces run between them, so that distances differ by less
-/// than half a voxel.
+/// MONAI and SciPy measure between the middles of voxels; here surfaces run between them, so that distances differ by
+/// less than half a voxel.
 #[test]
 fn distances_are_near_those_of_monai_and_scipy() {
     let text = include_str!("../../../tests/fixtures/anatomy/quality_check/expected.json");
@@ -44,7 +45,8 @@ fn distances_are_near_those_of_monai_and_scipy() {
         });
         assert!((dice(one.view(), other.view()).unwrap() - case.dice).abs() <= 1e-6, "{:?}", case.shape);
         let [d_mm, h_mm, w_mm] = case.spacing_dhw_mm;
-        let affine = Matrix4::new_nonuniform_scaling(&[w_mm, h_mm, d_mm].into());
+        let steps = Matrix3::from_diagonal(&[w_mm, h_mm, d_mm].into());
+        let affine = VoxelToWorld::from_axes(&steps, &Vector3::zeros()).unwrap();
         let [one, other] = [one, other].map(|mask| segmentation(&mask, affine));
         let found = overlap(&one, &other);
         let distance = found.distance.unwrap();
@@ -63,8 +65,8 @@ const CENTRE_MM: [f64; 3] = [28.0, 30.3, 31.1];
 fn ball(grid: &Grid, centre_mm: [f64; 3], radius_mm: f64) -> Segmentation {
     let [w, h, d] = grid.dims;
     let mask = Array3::from_shape_fn((d, h, w), |(z, y, x)| {
-        let at = grid.affine * Vector4::new(x as f64, y as f64, z as f64, 1.0);
-        (at.xyz() - Vector3::from(centre_mm)).norm() <= radius_mm
+        let at = grid.affine.world_mm([x, y, z].map(|n| n as f64));
+        (at - Vector3::from(centre_mm)).norm() <= radius_mm
     });
     segmentation(&mask, grid.affine)
 }
@@ -72,8 +74,7 @@ fn ball(grid: &Grid, centre_mm: [f64; 3], radius_mm: f64) -> Segmentation {
 /// A field of view of 60 mm, moved and turned.
 fn grid(spacing_mm: f64, moved_mm: [f64; 3], turned_deg: f64) -> Grid {
     let turn = Rotation3::from_scaled_axis(Vector3::new(0.4, 0.5, 0.768) * turned_deg.to_radians());
-    let scaling = Matrix4::new_nonuniform_scaling(&Vector3::repeat(spacing_mm));
-    let affine = Matrix4::new_translation(&moved_mm.into()) * turn.to_homogeneous() * scaling;
+    let affine = VoxelToWorld::from_axes(&(turn.into_inner() * spacing_mm), &moved_mm.into()).unwrap();
     Grid { dims: [(60.0 / spacing_mm) as usize; 3], affine }
 }
 
@@ -88,7 +89,8 @@ fn others() -> [Grid; 5] {
     ]
 }
 
-/// Borders that lie d apart all around a ball of radius r cost 1.5 d / r of Dice. Labels by the nearest voxel lose half a voxel.
+/// Borders that lie d apart all around a ball of radius r cost 1.5 d / r of Dice. Labels by the nearest voxel lose half
+/// a voxel.
 #[test]
 fn another_grid_costs_next_to_nothing() {
     for radius_mm in [8.0, 18.0] {
@@ -110,7 +112,8 @@ fn another_grid_costs_next_to_nothing() {
     }
 }
 
-/// A ball grown by a tenth in volume: Dice 2 / 2.1, its surface 18·(1.1^⅓ − 1) = 0.581 mm away, its volume a tenth more.
+/// A ball grown by a tenth in volume: Dice 2 / 2.1, its surface 18·(1.1^⅓ − 1) = 0.581 mm away, its volume a tenth
+/// more.
 #[test]
 fn growth_by_a_tenth_is_found_on_every_grid() {
     let before = ball(&grid(1.0, [0.0; 3], 0.0), CENTRE_MM, 18.0);
@@ -154,23 +157,24 @@ fn shifted_balls_overlap_in_a_lens() {
     assert!((8.0..=9.2).contains(&found.distance.unwrap().hausdorff95_mm), "{found:?}");
 }
 
-/// A sheet as thick as a voxel has a surface although its blurred fraction nowhere reaches one half; a voxel alone has one.
+/// A sheet as thick as a voxel has a surface although its blurred fraction nowhere reaches one half; a voxel alone has
+/// one.
 #[test]
 fn thin_regions_have_surfaces() {
     let sheet = |z: usize| Array3::from_shape_fn((20, 20, 20), |(d, h, w)| d == z && h.min(w) > 4);
-    let [one, other] = [9, 12].map(|z| segmentation(&sheet(z), Matrix4::identity()));
+    let [one, other] = [9, 12].map(|z| segmentation(&sheet(z), VoxelToWorld::identity()));
     let found = overlap(&one, &other).distance.unwrap();
     assert!((found.mean_mm - 3.0).abs() < 0.5, "{found:?}");
     let speck = |z: usize| Array3::from_shape_fn((20, 20, 20), |at| at == (z, 9, 9));
-    let [one, other] = [4, 13].map(|z| segmentation(&speck(z), Matrix4::identity()));
+    let [one, other] = [4, 13].map(|z| segmentation(&speck(z), VoxelToWorld::identity()));
     assert_eq!(overlap(&one, &other).distance.unwrap().mean_mm, 9.0);
 }
 
 #[test]
 fn what_is_empty_has_no_distance() {
-    let none = segmentation(&Array3::from_elem((4, 5, 6), false), Matrix4::identity());
+    let none = segmentation(&Array3::from_elem((4, 5, 6), false), VoxelToWorld::identity());
     let mask = Array3::from_shape_fn((4, 5, 6), |(z, y, x)| z + y + x == 3);
-    let some = segmentation(&mask, Matrix4::identity());
+    let some = segmentation(&mask, VoxelToWorld::identity());
     assert_eq!(overlap(&none, &none), RegionOverlap { dice: None, distance: None });
     for (one, other) in [(&none, &some), (&some, &none)] {
         assert_eq!(overlap(one, other), RegionOverlap { dice: Some(0.0), distance: None });
@@ -194,7 +198,10 @@ fn what_lies_elsewhere_does_not_overlap() {
 #[test]
 fn other_grids_are_refused_where_voxels_are_counted() {
     let one = |mm: f64, n: usize| {
-        Segmentation::of_labels(Array3::zeros((4, 5, n)), Matrix4::new_translation(&[mm, 0.0, 0.0].into()))
+        Segmentation::of_labels(
+            Array3::zeros((4, 5, n)),
+            VoxelToWorld::identity().with_origin_at([mm, 0.0, 0.0]),
+        )
     };
     assert!(Overlap::of(&one(0.0, 6), &one(0.01, 6)).is_ok());
     for other in [one(0.0, 7), one(1.0, 6)] {
@@ -210,7 +217,7 @@ fn regions_are_counted_as_their_masks() {
         let labels = Array3::from_shape_fn((9, 11, 13), |(z, y, x)| {
             ((z * 7 + y * 5 + x * step + z * y * x) % 61).saturating_sub(39) as u8
         });
-        Segmentation::of_labels(labels, Matrix4::new_nonuniform_scaling(&[1.0, 2.0, 0.5].into()))
+        Segmentation::of_labels(labels, VoxelToWorld::identity().stretched(1, 2.0).stretched(2, 0.5))
     };
     let (before, after) = (labels(3), labels(4));
     let counted = Overlap::of(&before, &after).unwrap();

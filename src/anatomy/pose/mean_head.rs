@@ -1,14 +1,14 @@
-//! Where the structures of a mean head lie.
+//! The positions of the structures of a mean head.
 
 use super::super::structures::Structure::{self, *};
 
-/// Centres of structures of a mean head in millimetres along its own axes: right, anterior, superior. The origin lies between
-/// the hemispheres at the centre of the brain's volume.
+/// Centres of structures of a mean head in millimetres along its own axes: right, anterior, superior. The origin lies
+/// between the hemispheres at the centre of the brain's volume.
 ///
-/// From ten label maps of SynthSeg's training set (1, 2, 3, 6, 8, 10, 11, 12, 14, 15): centres of mass, aligned to their mean by
-/// similarities in turns (generalised Procrustes analysis, Gower 1975), with weights against outliers. The mean was made
-/// equal to its mirror image; its pitch is the mean one of those scans, which lie from 15 degrees forwards to 17 backwards
-/// of it. Choroid plexus and temporal horns are left out: they are thin, and may be absent.
+/// From ten label maps of SynthSeg's training set (1, 2, 3, 6, 8, 10, 11, 12, 14, 15): centres of mass, aligned to
+/// their mean by similarities in turns (generalised Procrustes analysis, Gower 1975), with weights against outliers.
+/// The mean was made equal to its mirror image; its pitch is the mean one of those scans, which lie from 15 degrees
+/// forwards to 17 backwards of it. Choroid plexus and temporal horns are left out: they are thin, and may be absent.
 pub(super) const MEAN_HEAD: [(Structure, [f64; 3]); 29] = [
     (LeftLateralVentricle, [-14.1, 8.0, 8.1]),
     (RightLateralVentricle, [14.1, 8.0, 8.1]),

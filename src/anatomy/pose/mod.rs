@@ -1,4 +1,4 @@
-//! How a head lies in the world: the places of its structures, held against those of a mean head.
+//! The pose of a head in the world: the places of its structures, compared with those of a mean head.
 
 mod mean_head;
 
@@ -8,8 +8,8 @@ use super::structures::STRUCTURES;
 use crate::volume::orientation::{Orientation, orientation};
 use mean_head::MEAN_HEAD;
 
-/// How far a structure lies from its place, in millimetres, when it counts half. In 133 heads half of all structures lie
-/// within 3 mm.
+/// How far a structure lies from its place, in millimetres, when it counts half. In 133 heads half of all structures
+/// lie within 3 mm.
 const TOLERANCE_MM: f64 = 4.0;
 /// The tolerance at first, and what is left of it after each round.
 const TOLERANCE_AT_FIRST_MM: f64 = 32.0;
@@ -24,29 +24,29 @@ const STRUCTURES_MIN: usize = 8;
 pub struct Pose {
     /// From the head's axes (right, anterior, superior) to those of the world: a rotation.
     pub rotation: Matrix3<f64>,
-    /// Left structures lie on the head's right, and right ones on its left.
+    /// Whether left structures are on the head's right, and right ones on its left.
     pub mirrored: bool,
-    /// Size of the head in mean heads.
+    /// Size of the head relative to the mean head.
     pub scale: f64,
-    /// Where the centre of its brain lies in the world, in millimetres.
+    /// World coordinates of the centre of its brain, in millimetres.
     pub centre_mm: Vector3<f64>,
-    /// Share of the mean head's structures that are there and in their places, from 0 to 1; one counts half at a distance of
-    /// 4 mm. Label maps of twelve sound heads have 0.73 to 0.89, structures exchanged at random 0.1.
+    /// Share of the mean head's structures that are in their places, from 0 to 1; a structure counts half at a distance
+    /// of 4 mm. Label maps of twelve normal heads have 0.73 to 0.89, structures exchanged at random 0.1.
     pub agreement: f64,
 }
 
 impl Pose {
-    /// Agreement from which on a pose can be relied on.
+    /// The least agreement of a reliable pose.
     pub const AGREEMENT_MIN: f64 = 0.4;
-    /// Heads are tilted by less; a scan in which one is turned by more has wrong axes.
+    /// The largest tilt of a head in degrees; a larger rotation means that the scan's axes are wrong.
     pub const TILT_MAX_DEG: f64 = 50.0;
 
-    /// The pose of a head whose structures have these centres in the world, in millimetres; none of one with fewer than eight
-    /// of the mean head's 29 structures.
+    /// The pose of a head from the centres of its structures in the world, in millimetres; `None` with fewer than eight
+    /// of the mean head's 29 structures, or if their centres have no extent.
     ///
-    /// The similarity of least squares (Umeyama 1991, "Least-squares estimation of transformation parameters between two point
-    /// patterns") with Cauchy's weights, whose width is narrowed round after round, so that structures in a wrong place do
-    /// not count. Unlike there, a head may be mirrored.
+    /// It is the similarity of least squares (Umeyama 1991, "Least-squares estimation of transformation parameters
+    /// between two point patterns") with Cauchy weights whose width is narrowed in each iteration, so that structures
+    /// in a wrong place do not count. Unlike there, reflections are allowed.
     pub fn of(centres_mm: &[Option<[f64; 3]>; STRUCTURES]) -> Option<Self> {
         let pairs: Vec<[Vector3<f64>; 2]> = MEAN_HEAD
             .iter()
@@ -71,20 +71,21 @@ impl Pose {
         Some(Self { agreement, ..pose })
     }
 
-    /// Whether enough structures lie in their places.
+    /// Whether `agreement` is at least [`Pose::AGREEMENT_MIN`].
     pub fn is_reliable(&self) -> bool {
         self.agreement >= Self::AGREEMENT_MIN
     }
 
-    /// By how many degrees the head is turned against these axes, the columns of a rotation; from 0 to 180.
+    /// The angle of the rotation between the head's axes and `axes` (the columns of a rotation), in degrees, from 0 to
+    /// 180.
     pub fn turned_deg(&self, axes: &Matrix3<f64>) -> f64 {
         // The trace of a rotation is 1 + 2 cos θ.
         let trace = (axes.transpose() * self.rotation).trace();
         ((trace - 1.0) / 2.0).clamp(-1.0, 1.0).acos().to_degrees()
     }
 
-    /// Where the world's x, y and z run to in the head: "RAS" of one that lies as it should, "RPI" of one that stands on its
-    /// head and looks back.
+    /// The anatomical directions of the world's x, y and z: "RAS" for a head oriented as the world's axes say, "RPI"
+    /// for one that is upside down and faces backwards.
     pub fn seen(&self) -> Orientation {
         orientation(&self.axes().transpose().to_homogeneous())
     }
@@ -94,7 +95,8 @@ impl Pose {
         if self.mirrored { self.rotation * mirror() } else { self.rotation }
     }
 
-    /// Distance in the mean head's millimetres between a place in it, taken to the world, and where something was found.
+    /// Distance in the mean head's millimetres between a place in it, taken to the world, and where something was
+    /// found.
     fn distance_mm(&self, place: &Vector3<f64>, found: &Vector3<f64>) -> f64 {
         (self.axes() * place - (found - self.centre_mm) / self.scale).norm()
     }

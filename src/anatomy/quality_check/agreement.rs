@@ -24,9 +24,9 @@ pub struct Estimate {
 pub struct BlandAltman {
     /// Number of differences.
     pub n: usize,
-    /// Their mean.
+    /// Mean of the differences.
     pub bias: Estimate,
-    /// Their standard deviation.
+    /// Standard deviation of the differences.
     pub sd: f64,
     /// `bias − 1.96 sd`.
     pub lower_limit: Estimate,
@@ -35,7 +35,7 @@ pub struct BlandAltman {
 }
 
 impl BlandAltman {
-    /// Of differences, one a subject; none with fewer than two of them.
+    /// Bias and limits of `differences`, one a subject; `None` with fewer than two.
     ///
     /// A limit's standard error is `sd·√(1/n + 1.96²/(2(n − 1)))` (Bland & Altman 1999, "Measuring agreement in
     /// method comparison studies", section 2.1); intervals are of Student's t with n − 1 degrees of freedom.
@@ -62,8 +62,8 @@ impl BlandAltman {
     }
 }
 
-/// Intraclass correlation of single measurements in a two-way layout without replication. It compares the subjects'
-/// spread with the error, so it is lower in a cohort of similar subjects.
+/// Intraclass correlation of single measurements in a two-way layout without replication. It relates the error to the
+/// variance between subjects, and so is lower in a cohort of similar subjects.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IntraclassCorrelation {
     /// Absolute agreement, ICC(2,1) of Shrout & Fleiss 1979, "Intraclass correlations: uses in assessing rater
@@ -74,8 +74,8 @@ pub struct IntraclassCorrelation {
 }
 
 impl IntraclassCorrelation {
-    /// Of `rows`, one a subject, of `K` measurements each; none with fewer than two subjects or measurements, and
-    /// none if all measurements are equal.
+    /// The correlation of `rows`, one a subject, of `K` measurements each; `None` with fewer than two subjects or
+    /// measurements, and if all measurements are equal.
     ///
     /// Intervals are those of McGraw & Wong 1996, "Forming inferences about some intraclass correlation
     /// coefficients", table 7; that of absolute agreement is an approximation by Satterthwaite's degrees of freedom.
@@ -133,7 +133,7 @@ fn f_quantile(numerator: f64, denominator: f64) -> Option<f64> {
 
 /// Within-subject coefficient of variation of pairs of measurements: the root of the mean over subjects of `(d²/2) /
 /// m²`, `d` being a subject's difference and `m` its mean (Raunig et al. 2015, "Quantitative imaging biomarkers: a
-/// review of statistical methods for technical performance assessment"). None without pairs, or if a mean is zero.
+/// review of statistical methods for technical performance assessment"). `None` without pairs, or if a mean is zero.
 pub fn within_subject_cv(pairs: &[[f64; 2]]) -> Option<f64> {
     let squared = |[one, other]: &[f64; 2]| 2.0 * ((one - other) / (one + other)).powi(2);
     let mean = pairs.iter().map(squared).sum::<f64>() / pairs.len() as f64;

@@ -1,10 +1,10 @@
-//! Numbers in sentences with as many digits as it takes to see what the sentence says.
+//! Numbers in sentences, with as many digits as their comparison needs.
 
 /// Most digits after the point that a number is given: enough to tell any two numbers apart.
 const MOST: usize = 17;
 
-/// `value` with at least `digits` digits after the point and as many more as make it differ from `bound`, as `value` does.
-/// Where both are equal or either is no number, `digits` of them.
+/// `value` with at least `digits` digits after the point and as many more as make it differ from `bound`, as `value`
+/// does. Where both are equal or either is no number, `digits` of them.
 pub(super) fn beside(value: f64, bound: f64, digits: usize) -> String {
     told_apart(value, digits, |shown| shown.partial_cmp(&bound) == value.partial_cmp(&bound))
 }

@@ -3,8 +3,8 @@
 use crate::anatomy::segmentation::Segmentation;
 use crate::anatomy::structures::{Region, Structure};
 
-/// Least volume of head outside the dura, as a part of the brain's, that a scan with its skull shows: scalp and skull have
-/// about as much as the brain, a stripped scan has a rim of it that was left or is taken for it.
+/// Least volume of head outside the dura, as a part of the brain's, that a scan with its skull shows: scalp and skull
+/// have about as much as the brain, a stripped scan has a rim of it that was left or is taken for it.
 const HEAD_MIN: f64 = 0.1;
 
 /// Whether a region takes in the fluid around the brain, whose outer border is where stripping cut.
@@ -35,10 +35,10 @@ fn is_stripped(segmentation: &Segmentation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array3;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// A brain of 100 voxels with so many voxels of head.
     fn with_head(voxels: usize) -> Segmentation {
@@ -50,7 +50,7 @@ mod tests {
             };
             structure.index() as u8
         });
-        Segmentation::of_labels(labels, Matrix4::identity())
+        Segmentation::of_labels(labels, VoxelToWorld::identity())
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! How the grids of two images differ, in numbers that name it.
+//! Differences between the grids of two images.
 
 use std::fmt;
 use std::path::Path;
 
-use nalgebra::{Matrix3, Vector3, Vector4};
+use nalgebra::{Matrix3, Vector3};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -11,33 +11,33 @@ use crate::volume::orientation::orientation;
 use crate::volume::resample::Grid;
 use crate::volume::{Volume, check_grids};
 
-/// A grid in the words of people.
+/// The shape of a grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GridShape {
     /// Number of voxels along `(i, j, k)`.
     pub dims: [usize; 3],
     /// Size of a voxel along `(i, j, k)` in millimetres.
     pub spacing_mm: [f64; 3],
-    /// Where the voxel axes run to, as in "RAS".
+    /// The anatomical directions of the voxel axes, as in "RAS".
     pub orientation: String,
 }
 
-/// Two grids that differ by more than a rounding.
+/// Two grids that differ by more than rounding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnlikeGrids {
-    /// That of the image before.
+    /// The grid of the image before.
     pub before: GridShape,
-    /// That of the image after.
+    /// The grid of the image after.
     pub after: GridShape,
-    /// How far the middles of both lie apart, in millimetres.
+    /// Distance of the centres of both grids in millimetres.
     pub apart_mm: f64,
     /// The largest angle between an axis of one and the axis of the other that is nearest to it, in degrees.
     pub turned_deg: f64,
 }
 
 impl UnlikeGrids {
-    /// How the grids of two images differ; none where they are the same but for a rounding ([`check_grids`]). Files are
-    /// for the error.
+    /// The difference between the grids of two images; `None` where they are the same up to rounding ([`check_grids`]).
+    /// The paths are for the error.
     ///
     /// # Errors
     /// [`Error::File`] that names both files and grids where the fields of view have no point in common.
@@ -101,9 +101,9 @@ impl fmt::Display for UnlikeGrids {
     }
 }
 
-/// Whether two fields of view, boxes that end at the outer faces of the outermost voxels, have a point in common: no axis
-/// of either and no normal to an axis of each separates them (Gottschalk et al. 1996, "OBBTree: a hierarchical structure
-/// for rapid interference detection").
+/// Whether two fields of view, boxes that end at the outer faces of the outermost voxels, have a point in common: no
+/// axis of either and no normal to an axis of each separates them (Gottschalk et al. 1996, "OBBTree: a hierarchical
+/// structure for rapid interference detection").
 fn fields_of_view_meet(one: &Grid, other: &Grid) -> bool {
     let between = middle(other) - middle(one);
     let halves = [one, other].map(|grid| {
@@ -124,18 +124,18 @@ fn fields_of_view_meet(one: &Grid, other: &Grid) -> bool {
 
 /// The directions of the voxel axes.
 fn axes(grid: &Grid) -> Matrix3<f64> {
-    let columns = grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
+    let columns = grid.affine.steps_mm();
     Matrix3::from_columns(&[0, 1, 2].map(|axis| columns.column(axis).normalize()))
 }
 
 fn spacing_mm(grid: &Grid) -> Vector3<f64> {
-    Vector3::from_fn(|axis, _| grid.affine.fixed_view::<3, 1>(0, axis).norm())
+    grid.spacing_mm().into()
 }
 
 /// The middle of the field of view in world millimetres.
 fn middle(grid: &Grid) -> Vector3<f64> {
     let [i, j, k] = grid.dims.map(|length| (length as f64 - 1.0) / 2.0);
-    (grid.affine * Vector4::new(i, j, k, 1.0)).xyz()
+    grid.affine.world_mm([i, j, k])
 }
 
 #[cfg(test)]
@@ -144,9 +144,10 @@ mod tests {
     use ndarray::Array4;
 
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     fn scan([w, h, d]: [usize; 3], affine: Matrix4<f64>) -> Volume {
-        Volume::new(Array4::zeros((1, d, h, w)), affine)
+        Volume::new(Array4::zeros((1, d, h, w)), VoxelToWorld::new(affine).unwrap())
     }
 
     fn unlike(before: &Volume, after: &Volume) -> Result<Option<UnlikeGrids>> {
@@ -166,8 +167,9 @@ mod tests {
              1 × 1 × 1 mm, RAS; their middles lie 0.50 mm apart"
         );
         // The same field of view in other voxels, seen from the left.
-        let mut coarse = scan([10, 30, 40], Matrix4::new_nonuniform_scaling(&[-2.0, 1.0, 1.0].into()));
-        coarse.affine[(0, 3)] = 18.5;
+        let mut coarse = Matrix4::new_nonuniform_scaling(&[-2.0, 1.0, 1.0].into());
+        coarse[(0, 3)] = 18.5;
+        let coarse = scan([10, 30, 40], coarse);
         let found = unlike(&head, &coarse).unwrap().unwrap();
         assert_eq!(found.after.to_string(), "10 × 30 × 40 voxels of 2 × 1 × 1 mm, LAS");
         assert_eq!(found.apart_mm, 0.0);

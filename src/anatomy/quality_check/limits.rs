@@ -12,42 +12,42 @@ use crate::settings;
 /// The limits inside the program.
 const DEFAULT: &str = include_str!("../../../configs/quality-check.toml");
 
-/// How much of an anatomy may change: the whole of a limits file.
+/// The limits of changes in anatomy: the content of a limits file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QualityCheck {
-    /// Whether left and right may have changed places.
+    /// Whether left and right may be exchanged.
     pub mirrored_allowed: bool,
-    /// Fewest pairs that limits of a cohort are applied to.
+    /// Least number of pairs that limits of a cohort are applied to.
     pub cohort_pairs_min: usize,
-    /// Limits by name of the region; what is not named may do as it likes.
+    /// Limits by name of the region; regions without an entry have no limits.
     pub regions: BTreeMap<String, RegionLimits>,
 }
 
-/// Limits of a region; each that is absent is not applied.
+/// Limits of a region; a limit of `None` is not applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegionLimits {
-    /// Largest change of its volume, either way, in per cent of the volume before.
+    /// Largest absolute change of its volume, in per cent of the volume before.
     pub change_max_percent: Option<f64>,
-    /// Changes up to this many millilitres pass, whatever per cent they are.
+    /// Changes up to this many ml pass, whatever their percentage.
     #[serde(alias = "change_floor_ml")]
     pub change_tolerance_ml: f64,
     /// Smallest Dice.
     pub dice_min: Option<f64>,
     /// Largest 95 % Hausdorff distance in millimetres.
     pub hausdorff95_max_mm: Option<f64>,
-    /// Limits of all pairs together.
+    /// Limits over all pairs.
     pub cohort: CohortLimits,
 }
 
-/// Limits of a region over a cohort of pairs; each that is absent is not applied.
+/// Limits of a region over a cohort of pairs; a limit of `None` is not applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CohortLimits {
-    /// Largest mean change of the volume, either way, in per cent.
+    /// Largest absolute mean change of the volume, in per cent.
     pub bias_max_percent: Option<f64>,
-    /// Largest distance of a 95 % limit of agreement from no change, in per cent.
+    /// Largest absolute value of a 95 % limit of agreement, in per cent.
     pub agreement_max_percent: Option<f64>,
     /// Smallest intraclass correlation for absolute agreement.
     pub icc_min: Option<f64>,
@@ -67,10 +67,10 @@ impl QualityCheck {
     /// Parses and validates `text`; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::File`] with the key's path if it is no valid file of limits.
+    /// [`Error::File`] with the key's path if `text` is not a valid limits file.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let check: Self = settings::parse(text, path)?;
-        check.validate().map_err(|error| settings::in_file(error, path))?;
+        check.validate().map_err(|error| error.in_file(path))?;
         Ok(check)
     }
 

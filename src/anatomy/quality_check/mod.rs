@@ -1,9 +1,8 @@
-//! The quality check that a change of an image must pass: are structures still as large, in the same place and on the same
-//! side?
+//! The quality check of a changed image: whether structures have the same volume, place and side as before.
 //!
 //! A [`Pair`] is measured with [`Pair::record`], one at a time, so that only two segmentations need be in memory.
-//! [`QualityCheck::judge`] holds the records against the limits of `configs/quality-check.toml`, each pair by itself and, where there
-//! are enough of them, all together.
+//! [`QualityCheck::judge`] compares the records with limits such as those of `configs/quality-check.toml`, each pair by
+//! itself and, where there are enough of them, all together.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,58 +27,59 @@ pub use limits::{CohortLimits, QualityCheck, RegionLimits};
 pub use sides::{Sides, SidesCheck};
 pub use verdict::{Failure, Limit, PairVerdict, RegionAgreement, RegionVerdict, Verdict};
 
-/// The same head before and after something was done to its image.
+/// The segmentations of one head before and after a change of its image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
     /// Its name in tables.
     pub name: String,
-    /// The segmentation that should be preserved.
+    /// The segmentation of the original image.
     pub before: Segmentation,
-    /// That of the changed image, on any grid.
+    /// The segmentation of the changed image, on any grid.
     pub after: Segmentation,
-    /// How the grids of the two images differ, where they do.
+    /// The difference between the grids of the two images, where there is one.
     pub grids: Option<UnlikeGrids>,
 }
 
-/// What a change did to a pair.
+/// The measured changes of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairRecord {
     /// The pair's name.
     pub name: String,
-    /// What became of left and right.
+    /// The check of left and right.
     pub sides: SidesCheck,
-    /// How the grids of the two images differ, where they do.
+    /// The difference between the grids of the two images, where there is one.
     pub grids: Option<UnlikeGrids>,
     /// Each region, in the order of [`REGIONS`].
     pub regions: Vec<RegionChange>,
 }
 
-/// What a change did to a region.
+/// The measured changes of a region.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionChange {
     /// The region's name.
     pub region: String,
-    /// Its volume before, with partial volumes.
+    /// Its volume before in ml, with partial volumes.
     pub before_ml: f64,
-    /// Its volume after, with partial volumes.
+    /// Its volume after in ml, with partial volumes.
     pub after_ml: f64,
     /// `after_ml − before_ml`.
     pub change_ml: f64,
-    /// The change as a percentage of `before_ml`; none of nothing.
+    /// The change in per cent of `before_ml`; `None` if that is zero.
     pub change_percent: Option<f64>,
-    /// Dice of its fractions ([`RegionOverlap::dice`]); none if neither has any, 0 if one has none.
+    /// Dice of its fractions ([`RegionOverlap::dice`]); `None` if neither segmentation has a voxel of it, 0 if only one
+    /// has.
     pub dice: Option<f64>,
-    /// 95 % Hausdorff distance of its surfaces; none if either has no voxels.
+    /// 95 % Hausdorff distance of its surfaces in mm; `None` if either segmentation has no voxel of it.
     pub hausdorff95_mm: Option<f64>,
-    /// Average symmetric distance of its surfaces; none if either has no voxels.
+    /// Average symmetric distance of its surfaces in mm; `None` if either segmentation has no voxel of it.
     pub surface_distance_mm: Option<f64>,
-    /// Why its change says nothing of the anatomy, where it does not: no limit is held against it.
+    /// The reason why no limit is applied to it: its change is not one of the anatomy.
     pub not_judged: Option<String>,
 }
 
 impl Pair {
-    /// Measures the pair: volumes, Dice and surface distances of every region, and its sides. Each volume is measured on its
-    /// own grid.
+    /// Measures the pair: volumes, Dice and surface distances of every region, and its sides. Each volume is measured
+    /// on its own grid.
     pub fn record(&self) -> PairRecord {
         let Self { name, before, after, grids } = self;
         let fluid = fluid::not_judged(before, after);

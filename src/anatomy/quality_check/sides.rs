@@ -1,4 +1,4 @@
-//! Whether left and right are where they were.
+//! The check of left and right.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use crate::anatomy::overlap::{BRAIN, Overlap, check_same_grid};
 use crate::anatomy::segmentation::Segmentation;
 use crate::volume::orientation::orientation;
 
-/// What became of left and right.
+/// The relation of left and right before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sides {
-    /// They are where they were.
+    /// Unchanged.
     Kept,
-    /// AFTER is the mirror image of BEFORE, and what shows on the left is called left: what a segmenter makes of an
-    /// image that was flipped while its header stayed.
+    /// AFTER is the mirror image of BEFORE, with left structures on the left: the segmentation of an image that was
+    /// flipped without its header.
     Mirrored,
-    /// Nothing moved, but left is called right: labels of a wrong table, or of a wrong header read from the image.
+    /// The structures are in place, but left ones are labelled right: labels by a wrong table, or a wrong header.
     Exchanged,
-    /// AFTER is the mirror image of BEFORE, names and all: a label map that was flipped while its header stayed.
+    /// AFTER is the mirror image of BEFORE including its labels: a label map that was flipped without its header.
     Flipped,
 }
 
@@ -35,26 +35,27 @@ impl fmt::Display for Sides {
     }
 }
 
-/// How well AFTER agrees with BEFORE as it is and with left and right changed: the mean Dice over the structures of
-/// the brain that either has, after BEFORE has been moved from left to right by whole voxels until the centres of
-/// both brains lie together. So neither a shift nor the place of the mirror in the field of view decides.
+/// Agreement of AFTER with BEFORE as it is and with left and right changed: the mean Dice over the structures of the
+/// brain that either has, after BEFORE was shifted from left to right by whole voxels to align the centres of both
+/// brains. So the result does not depend on a shift or on the place of the mirror plane in the field of view.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SidesCheck {
-    /// The best agreement; [`Sides::Kept`] where nothing agrees better than BEFORE itself.
+    /// The relation with the best agreement; [`Sides::Kept`] where none agrees better than BEFORE itself.
     pub found: Sides,
     /// Agreement with BEFORE itself.
     pub kept: f64,
-    /// With BEFORE flipped from left to right, sides exchanged.
+    /// Agreement with BEFORE flipped from left to right, sides exchanged.
     pub mirrored: f64,
-    /// With BEFORE, sides exchanged.
+    /// Agreement with BEFORE, sides exchanged.
     pub exchanged: f64,
-    /// With BEFORE flipped from left to right.
+    /// Agreement with BEFORE flipped from left to right.
     pub flipped: f64,
 }
 
 impl SidesCheck {
-    /// Of two segmentations. The axis that is flipped is the one of BEFORE nearest to the body's left–right axis; AFTER on
-    /// another grid is taken on that of BEFORE by the nearest voxel, which lowers all agreements alike.
+    /// The check of two segmentations. The axis that is flipped is the one of BEFORE nearest to the body's left–right
+    /// axis. AFTER on another grid is brought to that of BEFORE first ([`Segmentation::on`]), which lowers all
+    /// agreements equally.
     pub fn of(before: &Segmentation, after: &Segmentation) -> Self {
         let moved = check_same_grid(before, after).is_err().then(|| after.on(&before.grid()));
         let after = moved.as_ref().unwrap_or(after);
@@ -101,11 +102,12 @@ fn brain_centre(labels: &ArrayView3<u8>, axis: Axis) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
+    use nalgebra::{Matrix3, Vector3};
     use ndarray::Array3;
 
     use super::*;
     use crate::anatomy::structures::Structure;
+    use crate::volume::VoxelToWorld;
 
     /// A lopsided brain, away from the middle of its field of view.
     fn brain() -> Array3<u8> {
@@ -121,7 +123,7 @@ mod tests {
         })
     }
 
-    fn found(after: Array3<u8>, affine: Matrix4<f64>) -> SidesCheck {
+    fn found(after: Array3<u8>, affine: VoxelToWorld) -> SidesCheck {
         let before = Segmentation::of_labels(brain(), affine);
         SidesCheck::of(&before, &Segmentation::of_labels(after, affine))
     }
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn each_change_of_sides_is_told_by_its_name() {
-        let ras = Matrix4::identity();
+        let ras = VoxelToWorld::identity();
         for (after, expected) in [
             (brain(), Sides::Kept),
             (exchanged(&flipped(&brain())), Sides::Mirrored),
@@ -157,15 +159,15 @@ mod tests {
         let shifted = |labels: &Array3<u8>| {
             Array3::from_shape_fn(labels.dim(), |(z, y, x)| if x >= 5 { labels[[z, y, x - 5]] } else { 0 })
         };
-        assert_eq!(found(shifted(&brain()), Matrix4::identity()).found, Sides::Kept);
-        let check = found(shifted(&exchanged(&flipped(&brain()))), Matrix4::identity());
+        assert_eq!(found(shifted(&brain()), VoxelToWorld::identity()).found, Sides::Kept);
+        let check = found(shifted(&exchanged(&flipped(&brain()))), VoxelToWorld::identity());
         assert_eq!((check.found, check.mirrored), (Sides::Mirrored, 1.0));
     }
 
     #[test]
     fn another_grid_neither_hides_a_mirror_nor_makes_one() {
-        let before = Segmentation::of_labels(brain(), Matrix4::identity());
-        let half = Matrix4::new_translation(&[0.5; 3].into());
+        let before = Segmentation::of_labels(brain(), VoxelToWorld::identity());
+        let half = VoxelToWorld::identity().with_origin_at([0.5; 3]);
         for (after, expected) in [(brain(), Sides::Kept), (exchanged(&flipped(&brain())), Sides::Mirrored)] {
             let check = SidesCheck::of(&before, &Segmentation::of_labels(after, half));
             assert_eq!(check.found, expected, "{check:?}");
@@ -175,7 +177,8 @@ mod tests {
     #[test]
     fn the_axis_from_left_to_right_is_read_from_the_affine() {
         // Voxel axis j = H runs from left to right here, i to the front.
-        let turned = Matrix4::new(0., 1., 0., 0., 1., 0., 0., 0., 0., 0., 1., 0., 0., 0., 0., 1.);
+        let steps = Matrix3::new(0., 1., 0., 1., 0., 0., 0., 0., 1.);
+        let turned = VoxelToWorld::from_axes(&steps, &Vector3::zeros()).unwrap();
         let turn = |labels: Array3<u8>| labels.permuted_axes([0, 2, 1]).as_standard_layout().into_owned();
         let before = Segmentation::of_labels(turn(brain()), turned);
         let after = Segmentation::of_labels(turn(exchanged(&flipped(&brain()))), turned);

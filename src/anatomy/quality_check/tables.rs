@@ -1,4 +1,4 @@
-//! A verdict as text: CSV for programs, aligned columns for people.
+//! A verdict as text: as CSV, and in aligned columns.
 
 use super::agreement::BlandAltman;
 use super::verdict::{Failure, PairVerdict, Verdict};
@@ -10,8 +10,9 @@ const NOTHING: &str = "–";
 const NOT_JUDGED: &str = "not judged";
 
 impl Verdict {
-    /// One row a pair and region: sides, volumes, changes, Dice, surface distances, whether limits are held against it, whether
-    /// every limit is kept and the names of those that are not, with `;` between them. Cells without a value are empty.
+    /// CSV with a row for each pair and region: sides, volumes, changes, Dice, surface distances, whether limits are
+    /// applied, whether all are met and the names of those that are not, separated by `;`. Cells without a value are
+    /// empty.
     pub fn pairs_csv(&self) -> String {
         let mut csv = "pair,sides,region,before_ml,after_ml,change_ml,change_percent,dice,hausdorff95_mm,\
                        surface_distance_mm,judged,passed,failures\n"
@@ -37,7 +38,7 @@ impl Verdict {
         csv
     }
 
-    /// One row a region: Bland–Altman in millilitres and per cent, intraclass correlations and the within-subject
+    /// CSV with a row for each region: Bland–Altman in ml and per cent, intraclass correlations and the within-subject
     /// coefficient of variation, each with the ends of its 95 % interval where it has one. No rows for fewer than two
     /// pairs.
     pub fn cohort_csv(&self) -> String {
@@ -79,8 +80,8 @@ impl Verdict {
         csv
     }
 
-    /// The regions with limits, pair by pair and over all pairs, then what is to be known of a pair (unlike grids, what is not
-    /// judged and why), a sentence for each limit that is not kept, and the verdict.
+    /// A table of the regions with limits, pair by pair and over all pairs, then the notes on pairs
+    /// ([`PairVerdict::notes`]), a sentence for each limit that is not met, and the verdict.
     pub fn table(&self) -> String {
         let number = |value: Option<f64>, digits: usize| {
             value.map_or(NOTHING.to_string(), |value| format!("{value:.digits$}"))
@@ -153,8 +154,8 @@ impl Verdict {
 }
 
 impl PairVerdict {
-    /// What is to be known of the pair, in sentences: how its grids differ, and which of the regions that have limits are not
-    /// judged and why.
+    /// Notes on the pair as sentences: the difference between its grids, and the regions with limits that are not
+    /// judged, with the reason.
     pub fn notes(&self) -> Vec<String> {
         let limited = || self.regions.iter().filter(|region| region.limited).map(|region| &region.change);
         let mut reasons: Vec<&String> = limited().filter_map(|change| change.not_judged.as_ref()).collect();

@@ -1,4 +1,4 @@
-//! What the quality check says of pairs and of a cohort of them.
+//! The verdict of the quality check on pairs and on their cohort.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::sides::{Sides, SidesCheck};
 use super::{PairRecord, RegionChange};
 use crate::anatomy::structures::{REGIONS, Region};
 
-/// What a [`Failure`] is a failure of.
+/// The kind of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
@@ -32,56 +32,56 @@ pub enum Limit {
     IntraclassCorrelation,
 }
 
-/// A limit that was not kept.
+/// A limit that is not met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which one.
+    /// Its kind.
     pub limit: Limit,
-    /// What was found; none where it cannot be measured because the region is missing.
+    /// The measured value; `None` where it cannot be measured because the region is missing.
     pub value: Option<f64>,
-    /// What was asked for.
+    /// The limit's value.
     pub bound: f64,
-    /// Both in a sentence.
+    /// A sentence with both.
     pub sentence: String,
 }
 
-/// What the quality check says of all pairs.
+/// The verdict on all pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Whether there are pairs, and every pair and the cohort keep every limit.
+    /// Whether there are pairs, and every pair and the cohort meet every limit.
     pub passed: bool,
-    /// Each pair.
+    /// The verdict on each pair.
     pub pairs: Vec<PairVerdict>,
-    /// Each region over all pairs; empty for fewer than two of them.
+    /// The agreement of each region over all pairs; empty for fewer than two pairs.
     pub cohort: Vec<RegionAgreement>,
 }
 
-/// What the quality check says of a pair.
+/// The verdict on a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairVerdict {
     /// The pair's name.
     pub name: String,
-    /// Whether it keeps every limit.
+    /// Whether it meets every limit.
     pub passed: bool,
-    /// What became of left and right.
+    /// The check of left and right.
     pub sides: SidesCheck,
-    /// What is wrong with left and right.
+    /// The failure of that check, unless the limits allow it.
     pub sides_failure: Option<Failure>,
-    /// How the grids of the two images differ, where they do.
+    /// The difference between the grids of the two images, where there is one.
     pub grids: Option<UnlikeGrids>,
-    /// Each region.
+    /// The verdict on each region.
     pub regions: Vec<RegionVerdict>,
 }
 
-/// What the quality check says of a region of a pair.
+/// The verdict on a region of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionVerdict {
-    /// What became of it.
+    /// The measured changes.
     #[serde(flatten)]
     pub change: RegionChange,
-    /// Whether any limit is set on it; it is held against them unless [`RegionChange::not_judged`] says why not.
+    /// Whether it has limits; they are applied unless [`RegionChange::not_judged`] has a reason.
     pub limited: bool,
-    /// The limits that it does not keep.
+    /// The limits that it does not meet.
     pub failures: Vec<Failure>,
 }
 
@@ -90,22 +90,22 @@ pub struct RegionVerdict {
 pub struct RegionAgreement {
     /// The region's name.
     pub region: String,
-    /// Changes in millilitres.
+    /// Changes in ml; `None` with fewer than two pairs.
     pub change_ml: Option<BlandAltman>,
-    /// Changes in per cent of the volumes before, of pairs that had it.
+    /// Changes in per cent of the volumes before, of pairs that had it before; `None` with fewer than two of them.
     pub change_percent: Option<BlandAltman>,
-    /// Intraclass correlation of the volumes before and after; none if all are equal.
+    /// Intraclass correlation of the volumes before and after; `None` if all are equal or with fewer than two pairs.
     pub icc: Option<IntraclassCorrelation>,
-    /// Within-subject coefficient of variation in per cent; none if a pair lacks the region.
+    /// Within-subject coefficient of variation in per cent; `None` if both volumes of a pair are zero.
     pub within_subject_cv_percent: Option<f64>,
-    /// Whether limits of a cohort were applied: it has some, and there are enough pairs that it is judged in.
+    /// Whether limits of a cohort were applied: the region has some, and is judged in enough pairs.
     pub judged: bool,
-    /// The limits of a cohort that it does not keep; none are applied to fewer pairs than the quality check asks for.
+    /// The limits of a cohort that it does not meet; none are applied below [`QualityCheck::cohort_pairs_min`] pairs.
     pub failures: Vec<Failure>,
 }
 
 impl QualityCheck {
-    /// Holds measured pairs against the limits. No pairs do not pass.
+    /// Compares measured pairs with the limits. An empty list does not pass.
     pub fn judge(&self, records: Vec<PairRecord>) -> Verdict {
         let cohort = if records.len() < 2 { Vec::new() } else { self.judge_cohort(&records) };
         let pairs: Vec<PairVerdict> = records.into_iter().map(|record| self.judge_pair(record)).collect();

@@ -1,4 +1,4 @@
-//! Connected components of masks and of label maps, by runs and union–find.
+//! Connected components of masks and label maps, by runs and union–find.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -21,11 +21,11 @@ pub enum Connectivity {
 pub struct Component<T> {
     /// The value of its voxels.
     pub value: T,
-    /// How many they are.
+    /// Number of its voxels.
     pub voxels: usize,
 }
 
-/// The connected components of a mask or a label map: voxels of equal value that hang together.
+/// The connected components of a mask or a label map: sets of connected voxels of equal value.
 #[derive(Clone, Debug)]
 pub struct Components<T> {
     /// The components, the largest first; equally large ones in the order of their first voxels.
@@ -44,7 +44,7 @@ struct Run<T> {
     component: u32,
 }
 
-/// The components of equal value in `values`, `[D, H, W]`. The default value (`false`, zero) is background and belongs to none.
+/// The components of equal value in `values`, `[D, H, W]`. The default value (`false`, zero) is background.
 ///
 /// # Panics
 /// If an axis, or the number of rows, is beyond `u32`.
@@ -163,7 +163,7 @@ fn gather<T: Copy>(
 }
 
 impl<T: Copy + PartialEq> Components<T> {
-    /// Voxels of each component of this value, the largest first.
+    /// Numbers of voxels of the components of this value, the largest first.
     pub fn sizes_of(&self, value: T) -> Vec<usize> {
         self.components
             .iter()
@@ -172,8 +172,8 @@ impl<T: Copy + PartialEq> Components<T> {
             .collect()
     }
 
-    /// The voxels of the component at this place among [`Components::components`], `[D, H, W]`; none of a component that is not
-    /// there. The first is the largest.
+    /// The mask `[D, H, W]` of the component with this index in [`Components::components`], 0 being the largest; empty
+    /// for an index beyond them.
     pub fn mask(&self, component: usize) -> Array3<bool> {
         self.painted(|number| number == component)
     }

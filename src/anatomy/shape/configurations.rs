@@ -1,4 +1,4 @@
-//! The 2×2×2 neighbourhoods of a mask, from which follow its Euler number and the area of its surface.
+//! The 2×2×2 neighbourhoods of a mask, from which its Euler number and its surface area are computed.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -6,10 +6,10 @@ use nalgebra::Vector3;
 use ndarray::Array3;
 use rayon::prelude::*;
 
-/// How often each pattern of 2×2×2 voxels occurs in a mask that is surrounded by background.
+/// The numbers of occurrences of each pattern of 2×2×2 voxels in a mask, which is padded with background.
 ///
-/// The integral measures of a mask are sums over such patterns, so one pass serves all of them, and counts of whole
-/// numbers come out the same for any number of threads.
+/// Integral measures of a mask are sums over these patterns, so that one pass is enough for all of them. The counts are
+/// integers and do not depend on the number of threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configurations {
     /// By pattern: bit `a + 2 b + 4 c` is the voxel at `(i + a, j + b, k + c)`.
@@ -57,9 +57,8 @@ impl Configurations {
         Self { counts }
     }
 
-    /// The Euler number: components minus tunnels plus cavities, where voxels of the mask hang together by corners (26) and
-    /// those of the background by faces (6). That is the vertices less the edges plus the faces less the cubes of the
-    /// union of closed voxels.
+    /// The Euler number: components minus tunnels plus cavities, with 26 neighbours for voxels of the mask and 6 for
+    /// those of the background. That is the number of vertices − edges + faces − cubes of the union of closed voxels.
     pub fn euler_number(&self) -> i64 {
         // Around the vertex in the middle of a pattern lie halves of 6 edges, each inside 4 voxels, quarters of 12
         // faces, each between 2, and eighths of 8 cubes.
@@ -78,15 +77,15 @@ impl Configurations {
         eighths / 8
     }
 
-    /// The area of the surface in mm², of voxels of `spacing_mm` along `(i, j, k)`, by Crofton's formula: the area is four
-    /// times the mean number of components that lines of all directions cut from the body, per area across them. Here 13
-    /// directions, each weighted with its part of the sphere of directions (Legland, Kiêu & Devaux 2007, "Computation of
-    /// Minkowski measures on 2D and 3D binary images"; Lehmann & Legland 2012, "Efficient N-dimensional surface estimation
-    /// using Crofton formula and run-length encoding").
+    /// The area of the surface in mm², of voxels of `spacing_mm` along `(i, j, k)`, by Crofton's formula: the area is
+    /// four times the mean number of components that lines of all directions cut from the body, per area across them.
+    /// Here 13 directions, each weighted with its part of the sphere of directions (Legland, Kiêu & Devaux 2007,
+    /// "Computation of Minkowski measures on 2D and 3D binary images"; Lehmann & Legland 2012, "Efficient N-dimensional
+    /// surface estimation using Crofton formula and run-length encoding").
     ///
-    /// Of cubic voxels, smooth surfaces come out within 1 % when several voxels across; planes between 7 % too small
-    /// (along the axes) and 2 % too large, by their direction, 1.6 % root mean square. Of voxels three times as long as
-    /// wide, between 15 % too small and 10 % too large.
+    /// For cubic voxels, the error of smooth bodies several voxels across is below 1 %; that of planes is between −7 %
+    /// (along the axes) and +2 % by their direction, 1.6 % root mean square. For voxels three times as long as wide it
+    /// is between −15 % and +10 %.
     pub fn surface_area_mm2(&self, spacing_mm: [f64; 3]) -> f64 {
         let voxel_mm3: f64 = spacing_mm.iter().product();
         let shares = direction_shares(spacing_mm);
@@ -173,7 +172,8 @@ pub(super) mod tests {
         })
     }
 
-    /// A solid body where `inside` of the position from the middle in millimetres, `spacing` and position along D, H, W.
+    /// A solid body where `inside` of the position from the middle in millimetres, `spacing` and position along D, H,
+    /// W.
     fn body(shape: [usize; 3], spacing: [f64; 3], inside: impl Fn([f64; 3]) -> bool) -> Array3<bool> {
         Array3::from_shape_fn(shape, |(z, y, x)| {
             let at = [z, y, x];

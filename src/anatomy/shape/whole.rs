@@ -1,16 +1,17 @@
-//! Masks made whole: one component, without holes.
+//! Largest components and filled holes of masks.
 
 use ndarray::Array3;
 
 use super::{Connectivity, components};
 
-/// The largest component of a mask `[D, H, W]` (voxels that share faces) with its holes filled: what of the rest cannot be reached
-/// from the border of the grid through faces. Nothing of an empty one.
+/// The largest connected component of a mask `[D, H, W]` (6 neighbours) with its holes filled ([`filled`]); empty for
+/// an empty mask.
 pub fn whole(mask: &Array3<bool>) -> Array3<bool> {
     filled(&components(mask, Connectivity::Faces).mask(0))
 }
 
-/// A mask with its holes filled, as [`whole`] does.
+/// A mask `[D, H, W]` with its holes filled: the background (6 neighbours) that is not connected to the border of the
+/// grid.
 pub fn filled(mask: &Array3<bool>) -> Array3<bool> {
     let outside = components(&mask.mapv(|inside| !inside), Connectivity::Faces);
     let components = outside.labels();

@@ -1,16 +1,16 @@
-//! The names of a scan's derivatives as in BIDS, and the tables that say what the numbers of a label map mean.
+//! The names of a scan's BIDS derivatives, and the lookup tables of label maps.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use super::super::structures::Structure;
 
-/// Names of what is derived from one scan (BIDS derivatives: entities of the source, `space`, `desc`, suffix).
+/// File names of the derivatives of one scan (BIDS derivatives: entities of the source, `space`, `desc`, suffix).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivativeNames {
     /// The label map, `…_space-orig_desc-voxgan_dseg.nii.gz`.
     pub labels: String,
-    /// What its numbers mean, `…_space-orig_desc-voxgan_dseg.tsv` ([`label_table`]).
+    /// The names of its labels, `…_space-orig_desc-voxgan_dseg.tsv` ([`label_table`]).
     pub label_table: String,
     /// The brain mask, `…_space-orig_desc-brain_mask.nii.gz`.
     pub brain_mask: String,
@@ -19,9 +19,9 @@ pub struct DerivativeNames {
 }
 
 impl DerivativeNames {
-    /// The names for the scan at `path`, of which only the file name counts. Its suffix (`T1w`) is left out where it has
-    /// entities (`sub-01`), its own `desc` gives way, and its `space`, if it has one, stays. A name that is not of BIDS is
-    /// kept whole, without its extension.
+    /// The names for the scan at `path`, from its file name. Its suffix (`T1w`) is left out where it has entities
+    /// (`sub-01`), its `desc` is replaced, and its `space`, if it has one, stays. Of a name that is not of BIDS only
+    /// the extension is left out.
     pub fn of(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -44,8 +44,8 @@ impl DerivativeNames {
     }
 }
 
-/// The structures as a lookup table in FreeSurfer's form (`FreeSurferColorLUT.txt`), which Freeview, FSLeyes and ITK-SNAP
-/// read: number, name, red, green, blue, and an alpha of 0, which there means opaque.
+/// The structures as a lookup table in FreeSurfer's form (`FreeSurferColorLUT.txt`), which Freeview, FSLeyes and
+/// ITK-SNAP read: number, name, red, green, blue, and an alpha of 0, which there means opaque.
 pub fn lookup_table() -> String {
     let mut text = "#No. Label Name:                          R   G   B   A\n".to_string();
     for structure in in_order() {

@@ -1,4 +1,4 @@
-//! Reasons to doubt that a segmentation is one of a whole, sound brain that lies as its header says.
+//! Reasons to doubt that a segmentation is of a complete, intact brain whose orientation is that of the header.
 
 use std::fmt;
 
@@ -19,9 +19,10 @@ pub enum Direction {
     Superior,
 }
 
-/// A reason for doubt, with the numbers that it rests on. Displayed as a sentence.
+/// A reason for doubt, with its numbers (ml, mm, degrees, shares from 0 to 1). Displayed as a sentence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "flag", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Flag {
     /// No voxel of brain.
     NoBrain,
@@ -31,31 +32,31 @@ pub enum Flag {
     Missing { structure: Structure },
     /// A region's volume is not that of an adult human ([`super::LIMITS`]).
     OutOfRange { region: String, volume_ml: f64, min_ml: f64, max_ml: f64 },
-    /// A structure that should hang together is scattered.
+    /// A structure that should be connected has several components.
     Scattered { structure: Structure, components: usize, largest_fraction: f64 },
-    /// The brain falls into components.
+    /// The brain has several components.
     BrainDisconnected { components: usize, second_ml: f64 },
     /// Several structures occur twice.
     TwoBrains { structures: Vec<Structure> },
     /// The brain ends in a flat face, at the border of the field of view or inside it.
     CutOff { towards: Direction, area_mm2: f64, at_border: bool },
-    /// Left structures lie on the right in the world.
+    /// Left structures are on the right in the world.
     Mirrored { pairs: usize, reversed: usize, left_of_right_mm: f64 },
-    /// Some structures do not lie on their side.
+    /// Some structures are not on their side.
     SidesCrossed { structures: Vec<Structure> },
-    /// The head lies in no way that heads do: the axes in the header are not those of the anatomy, which runs along `seen`
-    /// where the header says RAS ([`seen`](super::super::pose::Pose::seen)). Left and right are not told apart by that: a brain and its mirror image
-    /// look alike.
+    /// The head's orientation is implausible: the axes in the header are not those of the anatomy, which has the
+    /// directions `seen` where the header says RAS ([`seen`](super::super::pose::Pose::seen)). This does not
+    /// distinguish left from right, as a brain resembles its mirror image.
     WrongAxes { turned_deg: f64, seen: Orientation },
-    /// Cerebellum and brain stem do not lie below the cerebrum.
+    /// Cerebellum and brain stem are not below the cerebrum.
     UpsideDown { cerebellum_below_mm: f64 },
-    /// The cerebellum does not lie behind the brain stem.
+    /// The cerebellum is not behind the brain stem.
     BackToFront { cerebellum_behind_mm: f64 },
-    /// Lateral ventricles lie where there is no brain around them.
+    /// A part of the lateral ventricles is not surrounded by brain.
     VentriclesOutside { fraction: f64 },
     /// The hemispheres differ too much in volume.
     Lopsided { left_ml: f64, right_ml: f64, asymmetry: f64 },
-    /// The network was not sure about a structure.
+    /// The network's confidence in a structure is low.
     Unsure { structure: Structure, confidence: f64 },
 }
 
@@ -82,8 +83,8 @@ impl Flag {
         }
     }
 
-    /// The share of the quality that it takes away: all without a brain, half where the whole is wrong, less where a part
-    /// is, nothing where a fact is only noted.
+    /// The factor of the quality that it removes ([`Volumes::quality`](super::Volumes::quality)): 1 without a brain,
+    /// 0.5 where the whole is wrong, 0.25 or 0.1 where a part is, 0 for [`Flag::NoOuterFluid`].
     pub fn penalty(&self) -> f64 {
         match self {
             Self::NoBrain => 1.0,

@@ -1,23 +1,23 @@
-//! Where numbers of adult human brains stop being plausible: one table, and the thresholds of the flags.
+//! Plausible ranges of volumes of adult human brains, and the thresholds of the flags.
 
-/// The range in which the volume of a region is plausible.
+/// The plausible range of the volume of a region.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
     /// The region, by its name in [`super::super::REGIONS`].
     pub region: &'static str,
-    /// Less is implausible.
+    /// Smallest plausible volume in ml.
     pub min_ml: f64,
-    /// More is implausible.
+    /// Largest plausible volume in ml.
     pub max_ml: f64,
-    /// What the range rests on.
+    /// The source of the range.
     pub source: &'static str,
 }
 
 macro_rules! limits {
     ($($region:ident: $min_ml:literal to $max_ml:literal, $source:literal;)+) => {
-        /// Volumes of adults, healthy or ill. They are limits of the plausible, not norms: about four standard deviations or more
-        /// from the published mean where there is one, and far beyond the sixteen label maps of SynthSeg's training set,
-        /// of young and of atrophic brains.
+        /// Plausible volumes of adults, healthy or ill. They are no norms: the limits are about four standard
+        /// deviations or more from the published mean where there is one, and far beyond the sixteen label maps of
+        /// SynthSeg's training set, of young and of atrophic brains.
         pub const LIMITS: [Limit; [$(stringify!($region)),+].len()] =
             [$(Limit { region: stringify!($region), min_ml: $min_ml, max_ml: $max_ml, source: $source }),+];
     };
@@ -46,8 +46,8 @@ limits! {
     brain_stem: 8.0 to 50.0, "Caviness 1996: about 20 ml; sixteen label maps 15 to 26 ml";
 }
 
-/// Less fluid around the brain than this share of the intracranial volume: it is not in the scan. Matsumae 1996 finds 11 %
-/// of fluid in all, most of it outside the ventricles, and more with age.
+/// Less fluid around the brain than this share of the intracranial volume: it is not in the scan. Matsumae 1996 finds
+/// 11 % of fluid in all, most of it outside the ventricles, and more with age.
 pub(super) const OUTER_FLUID_FRACTION: f64 = 0.03;
 /// The largest component of a compact structure holds at least this share of it.
 pub(super) const LARGEST_PIECE_FRACTION: f64 = 0.8;
@@ -61,8 +61,8 @@ pub(super) const TWINS: usize = 3;
 /// that is looked at, which a curved surface fills in proportion to its thickness; in sixteen whole heads the outermost
 /// millimetre has up to 212 mm².
 pub(super) const BORDER_AREA_MM2_PER_MM: f64 = 500.0;
-/// The outermost two layers inside the field of view may each have this area for each millimetre; in sixteen heads up to
-/// 660 mm².
+/// The outermost two layers inside the field of view may each have this area for each millimetre; in sixteen heads up
+/// to 660 mm².
 pub(super) const FLAT_AREA_MM2_PER_MM: f64 = 2000.0;
 /// Centres of left and right structures are at least this far apart, left to right; in sixteen heads 21 mm.
 pub(super) const SIDES_APART_MM: f64 = 5.0;

@@ -1,6 +1,6 @@
-//! What a segmentation measures of one subject: volumes, ratios, shape, whether it can be true, how good it is.
+//! Measurements of one subject's segmentation: volumes, ratios, shape, plausibility and quality.
 //!
-//! Every number carries its definition, because "the ventricles" of two programs are seldom the same voxels.
+//! Every number has its definition with it, because programs differ in the extent of, say, "the ventricles".
 
 mod files;
 mod flags;
@@ -25,20 +25,20 @@ pub use tables::{csv, definitions_csv};
 /// The measurements of one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Volumes {
-    /// Whose they are; the first column of tables.
+    /// Name of the subject; the first column of tables.
     pub subject: String,
-    /// Voxels of the label map along `(i, j, k)`.
+    /// Number of voxels of the label map along `(i, j, k)`.
     pub dims: [usize; 3],
     /// Size of its voxels along `(i, j, k)` in millimetres.
     pub spacing_mm: [f64; 3],
-    /// Every one of [`REGIONS`], in that order.
+    /// The volumes of [`REGIONS`], in that order.
     pub regions: Vec<RegionVolume>,
-    /// Ratios, asymmetries and shape, always the same in the same order.
+    /// Ratios, asymmetries and shape, in a fixed order.
     pub measures: Vec<Measure>,
-    /// Why this may not be a brain as it should be; none of a sound one.
+    /// Reasons to doubt the segmentation; empty for a plausible one.
     pub flags: Vec<Flag>,
-    /// From 0 to 1: the mean confidence of the structures of the brain that are there, times `1 − penalty` of every flag
-    /// ([`Flag::penalty`]); 0 without a brain. A ranking of segmentations, not a probability.
+    /// From 0 to 1: the mean confidence of the structures of the brain that are there, times `1 − penalty` of every
+    /// flag ([`Flag::penalty`]); 0 without a brain. A ranking of segmentations, not a probability.
     pub quality: f64,
 }
 
@@ -47,25 +47,25 @@ pub struct Volumes {
 pub struct RegionVolume {
     /// Its name, as in [`REGIONS`].
     pub name: String,
-    /// What belongs to it.
+    /// Its definition.
     pub definition: String,
-    /// Volume with partial volumes: the sum over voxels of the part of each that its structures fill.
+    /// Volume in ml with partial volumes: the sum over voxels of the part of each that its structures fill.
     pub volume_ml: f64,
-    /// `volume_ml` over that of the intracranial region; none where the fluid around the brain is not in the scan
-    /// ([`Flag::NoOuterFluid`]), so that the intracranial volume is unknown.
+    /// `volume_ml` divided by the intracranial volume; `None` where that is unknown because the fluid around the brain
+    /// is not in the scan ([`Flag::NoOuterFluid`]).
     pub intracranial_fraction: Option<f64>,
 }
 
-/// A number, what it is and its unit.
+/// A measure with its definition and unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// The column of a table.
+    /// Its name, the column of a table.
     pub name: String,
-    /// What it is of.
+    /// Its definition.
     pub definition: String,
     /// `ml`, `mm2`, or 1 for numbers without a unit.
     pub unit: String,
-    /// The number; none where it is undefined (a ratio to nothing).
+    /// Its value; `None` where it is undefined (a ratio to zero).
     pub value: Option<f64>,
 }
 
@@ -88,14 +88,16 @@ const RATIOS: [(&str, &[&str], &str); 3] = [
 const SHAPES: [&str; 2] = ["brain", "ventricles"];
 
 impl Volumes {
-    /// Measures `segmentation`.
+    /// Measures `segmentation` of the subject `subject`.
     ///
-    /// `field_of_view` is the grid of the scan where the labels lie on another one, such as the 1 mm grid of the segmenter:
-    /// a brain that is cut off ends at the border of the scan. Labels are looked at in world coordinates and need no
-    /// particular orientation; a volume that lies far off its anatomy (a header that is wrong by a quarter turn) is flagged.
+    /// `field_of_view` is the grid of the scan where the labels are on another one, such as the 1 mm grid of the
+    /// segmenter: a brain that is cut off ends at the border of the scan. Positions are in world coordinates, so that
+    /// labels can have any orientation; a header whose orientation is far from that of the anatomy (by a quarter turn)
+    /// is flagged.
     ///
-    /// An image that was mirrored with its header unchanged is not seen here when the labels come from a network that
-    /// goes by position: both halves of a brain look alike to it. The quality check compares the two sides of before and after.
+    /// An image that was mirrored without its header is not detected where the labels come from a network that labels
+    /// sides by position, as both halves of a brain are similar. The quality check compares the two sides before and
+    /// after.
     ///
     /// # Panics
     /// If the affine of `field_of_view` cannot be inverted.
@@ -114,12 +116,12 @@ impl Volumes {
         Self { subject, dims: grid.dims, spacing_mm, regions, measures, flags, quality }
     }
 
-    /// The volume of a region by its name.
+    /// The volume of a region by its name; `None` for another name.
     pub fn region(&self, name: &str) -> Option<&RegionVolume> {
         self.regions.iter().find(|region| region.name == name)
     }
 
-    /// The value of a measure by its name; none where it is undefined or unknown.
+    /// The value of a measure by its name; `None` where it is undefined, and for another name.
     pub fn measure(&self, name: &str) -> Option<f64> {
         self.measures.iter().find(|measure| measure.name == name)?.value
     }

@@ -1,4 +1,4 @@
-//! From the facts of a survey to flags, and from flags and confidence to one number of quality.
+//! Flags from a survey, and the quality from flags and confidence.
 
 use nalgebra::Matrix3;
 
@@ -15,8 +15,8 @@ use Structure::*;
 /// Structures that may be absent: a temporal horn can be collapsed, and thinner than a voxel.
 const MAY_BE_ABSENT: [Structure; 2] = [LeftInferiorLateralVentricle, RightInferiorLateralVentricle];
 
-/// Structures that hang together in every brain; the others occur in several components (choroid plexus, temporal horns), or
-/// did so in sound label maps (amygdala).
+/// Structures that hang together in every brain; the others occur in several components (choroid plexus, temporal
+/// horns), or did so in sound label maps (amygdala).
 const COMPACT: [Structure; 17] = [
     LeftLateralVentricle,
     RightLateralVentricle,

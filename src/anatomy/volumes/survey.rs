@@ -1,5 +1,4 @@
-//! Where the structures of a segmentation lie, in which components, and where the brain ends: the facts that plausibility is
-//! judged by.
+//! Places and components of the structures of a segmentation, and faces of the brain: the facts for the flags.
 
 use nalgebra::{Matrix4, Vector4};
 use ndarray::{Array2, Array3};
@@ -27,9 +26,9 @@ pub(super) struct End {
 
 pub(super) struct Survey {
     voxels: [u64; STRUCTURES],
-    /// Centre of each structure in the world; none of one without voxels.
+    /// Centre of each structure in the world, in millimetres; `None` without voxels.
     centres_mm: [Option<[f64; 3]>; STRUCTURES],
-    /// How the head lies; none where its structures are not in the places of a head's.
+    /// The head's pose; `None` if it is not reliable ([`Pose::is_reliable`]).
     pub pose: Option<Pose>,
     /// Voxels of each structure's components, the largest first.
     components: [Vec<usize>; STRUCTURES],
@@ -42,6 +41,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Measures a segmentation; `field_of_view` is the grid of the scan.
     pub fn of(segmentation: &Segmentation, field_of_view: &Grid) -> Self {
         let (voxels, centres_mm) = centres(segmentation);
         let found = components(&segmentation.labels, Connectivity::Corners);
@@ -57,15 +57,17 @@ impl Survey {
         }
     }
 
+    /// Number of a structure's voxels.
     pub fn voxels(&self, structure: Structure) -> u64 {
         self.voxels[structure.index()]
     }
 
+    /// Voxels of a structure's components, the largest first.
     pub fn components(&self, structure: Structure) -> &[usize] {
         &self.components[structure.index()]
     }
 
-    /// Centre of all voxels of the structures in the world; none without voxels.
+    /// Centre of all voxels of the structures in the world, in millimetres; `None` without voxels.
     pub fn centre_mm(&self, structures: &[Structure]) -> Option<[f64; 3]> {
         let (mut total, mut sum) = (0.0, [0.0; 3]);
         for structure in structures {
@@ -89,7 +91,7 @@ fn centres(segmentation: &Segmentation) -> ([u64; STRUCTURES], [Option<[f64; 3]>
     }
     let centre = |[count, i, j, k]: [u64; 4]| {
         let place =
-            segmentation.affine * Vector4::new(i as f64, j as f64, k as f64, count as f64) / count as f64;
+            *segmentation.affine * Vector4::new(i as f64, j as f64, k as f64, count as f64) / count as f64;
         (count > 0).then(|| place.xyz().into())
     };
     (sums.map(|sum| sum[0]), sums.map(centre))
@@ -97,8 +99,7 @@ fn centres(segmentation: &Segmentation) -> ([u64; STRUCTURES], [Option<[f64; 3]>
 
 /// The ends of the brain along the axes of the field of view, by layers as thick as a voxel of the labels.
 fn ends(segmentation: &Segmentation, field_of_view: &Grid) -> Vec<End> {
-    let seen =
-        field_of_view.affine.try_inverse().expect("an affine that can be inverted") * segmentation.affine;
+    let seen = field_of_view.affine.inverse() * *segmentation.affine;
     // Thickness of a layer in voxels of the field of view: what one voxel of the labels spans there.
     let thickness = [0, 1, 2].map(|axis| seen.fixed_view::<1, 3>(axis, 0).abs().sum());
     let layers = layers(segmentation, field_of_view.dims, &seen, thickness);
@@ -108,7 +109,7 @@ fn ends(segmentation: &Segmentation, field_of_view: &Grid) -> Vec<End> {
     let mut ends = Vec::new();
     for (world, directions) in DIRECTIONS.into_iter().enumerate() {
         let axis = facing.voxel_axis(world);
-        let layer_mm = thickness[axis] * field_of_view.affine.fixed_view::<3, 1>(0, axis).norm();
+        let layer_mm = thickness[axis] * field_of_view.spacing_mm()[axis];
         for (high, counts) in layers[axis].iter().enumerate() {
             let Some(first) = counts.iter().position(|&count| count > 0) else { continue };
             // The first layer of labels that lie across the grid of the scan may be one in part.

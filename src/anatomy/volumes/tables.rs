@@ -1,4 +1,4 @@
-//! Measurements as text: one row a subject, the definitions of the columns, and a table to read.
+//! Measurements as text: CSV with a row for each subject, the definitions of its columns, and a table for reading.
 
 use std::fmt::{self, Write};
 
@@ -52,8 +52,8 @@ impl Volumes {
     }
 }
 
-/// One row a subject below a row of column names, which end in their units; `n/a` where a number is undefined. Columns are
-/// the same in every table. Without subjects there is nothing to write.
+/// CSV with a row for each subject below a row of column names, which end in their units; `n/a` where a number is
+/// undefined. Columns are the same in every table. Empty without subjects.
 pub fn csv(subjects: &[Volumes]) -> String {
     let mut text = String::new();
     if let Some(first) = subjects.first() {
@@ -65,7 +65,7 @@ pub fn csv(subjects: &[Volumes]) -> String {
     text
 }
 
-/// What each column of [`csv()`] is: its name, unit and definition.
+/// CSV with name, unit and definition of each column of [`csv()`].
 pub fn definitions_csv(volumes: &Volumes) -> String {
     let mut text = "column,unit,definition\n".to_string();
     for column in volumes.columns() {

@@ -1,10 +1,11 @@
 //! A head of simple shapes whose volumes are known, whole and broken in many ways.
 
-use nalgebra::{Matrix4, Rotation3, Vector3};
+use nalgebra::{Matrix3, Matrix4, Rotation3, Vector3};
 use ndarray::Array3;
 
 use super::*;
 use crate::anatomy::structures::{STRUCTURES, Structure};
+use crate::volume::VoxelToWorld;
 
 use Structure::*;
 
@@ -15,8 +16,8 @@ fn head() -> Segmentation {
         let at = [2.0 * i as f64 - 95.0, 2.0 * j as f64 - 111.0, 2.0 * k as f64 - 95.0];
         label([at[0], at[1], at[2]]) as u8
     });
-    let affine = Matrix4::new_translation(&Vector3::new(-95.0, -111.0, -95.0))
-        * Matrix4::new_nonuniform_scaling(&Vector3::new(2.0, 2.0, 2.0));
+    let origin = Vector3::new(-95.0, -111.0, -95.0);
+    let affine = VoxelToWorld::from_axes(&(Matrix3::identity() * 2.0), &origin).unwrap();
     Segmentation::of_labels(labels, affine)
 }
 
@@ -164,10 +165,12 @@ fn mirrored_and_turned_heads_are_seen() {
     let mut turned = head();
     turned.labels.invert_axis(ndarray::Axis(2));
     turned.labels = turned.labels.as_standard_layout().into_owned();
-    turned.affine *= Matrix4::new_translation(&Vector3::new(95.0, 0.0, 0.0))
-        * Matrix4::new_nonuniform_scaling(&Vector3::new(-1.0, 1.0, 1.0));
+    let mut steps = turned.affine.steps_mm();
+    steps.column_mut(0).neg_mut();
+    turned.affine = VoxelToWorld::from_axes(&steps, &turned.affine.world_mm([95.0, 0.0, 0.0])).unwrap();
     assert_eq!(flags(&turned), Vec::<&str>::new());
-    turned.affine = Rotation3::from_euler_angles(0.3, -0.2, 0.4).to_homogeneous() * turned.affine;
+    let rotation = Rotation3::from_euler_angles(0.3, -0.2, 0.4).to_homogeneous();
+    turned.affine = VoxelToWorld::new(rotation * *turned.affine).unwrap();
     assert_eq!(flags(&turned), Vec::<&str>::new());
 }
 
@@ -228,7 +231,7 @@ fn cuts_are_seen_at_the_border_and_inside() {
         -1.0, 0.0, 0.0, 47.5, //
         0.0, 0.0, 0.0, 1.0,
     );
-    let scan = Grid { dims: [144, 128, 90], affine };
+    let scan = Grid { dims: [144, 128, 90], affine: VoxelToWorld::new(affine).unwrap() };
     let found = Volumes::of("s", &padded, Some(&scan));
     let [Flag::CutOff { towards: Direction::Superior, area_mm2, at_border: true }] = found.flags[..] else {
         panic!("{found}");

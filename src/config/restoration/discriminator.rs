@@ -1,34 +1,35 @@
-//! The discriminator that a restoration network is trained against.
+//! The discriminator in the training of a restoration network.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ADVICE, above_zero, at_least_one, not_below_zero, within};
 use crate::error::{Error, Result};
 
-/// A discriminator, and what it and the network make of each other.
+/// A discriminator, and the adversarial losses of it and the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscriminatorRecipe {
-    /// Which.
+    /// The kind of discriminator.
     #[serde(alias = "critic")]
     pub kind: DiscriminatorKind,
-    /// Channels on the finest grid; twice as many on each coarser one, up to four times.
+    /// Number of channels on the finest grid, doubled on each coarser one, up to four times.
     pub channels: usize,
-    /// How often the grid is halved.
+    /// Number of times that the grid is halved.
     pub levels: usize,
-    /// What the two minimise; where images are unpaired, least squares by default.
+    /// The adversarial loss; least squares by default for unpaired images.
     pub loss: AdversarialLoss,
-    /// Weight of the network's adversarial term beside its other losses; where images are unpaired, 1 by default.
+    /// Weight of the network's adversarial term beside its other losses; 1 by default for unpaired images.
     pub weight: f64,
-    /// Steps before it acts on the network; the discriminator learns from the first.
+    /// Number of steps before the adversarial term is part of the network's loss; the discriminator is trained from the
+    /// first.
     pub begins: u64,
-    /// Weight of the penalty on the discriminator's gradient: half of it on the squared norm at true images (R1: Mescheder et al.
-    /// 2018), or, with the Wasserstein loss, on the squared distance of the norm from one between true and restored images
-    /// (Gulrajani et al. 2017). Where images are unpaired, none by default.
+    /// Weight of the penalty on the discriminator's gradient: half of it on the squared norm at true images (R1:
+    /// Mescheder et al. 2018), or, with the Wasserstein loss, on the squared distance of the norm from one between true
+    /// and restored images (Gulrajani et al. 2017). Zero by default for unpaired images.
     pub penalty: f64,
-    /// Steps from one penalty to the next; each counts that often.
+    /// Steps from one penalty to the next; each is multiplied by this number.
     pub penalty_interval: u64,
-    /// The discriminator's step size at its height; it follows the network's schedule.
+    /// The discriminator's largest step size; it follows the network's schedule.
     pub learning_rate: f64,
 }
 
@@ -48,7 +49,7 @@ impl Default for DiscriminatorRecipe {
     }
 }
 
-/// Kinds of discriminators.
+/// The kind of a discriminator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiscriminatorKind {

@@ -1,4 +1,4 @@
-//! What is restored, and how true images are degraded.
+//! The tasks of restoration heads, and the degradation of true images.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,26 +11,27 @@ use crate::simulate::degrade::{ProfileShape, RandomMotion};
 /// Times a grid may become finer along an axis.
 const FACTOR_MAX: usize = 8;
 
-/// What is restored.
+/// The task of a restoration head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum HeadRecipe {
-    /// A finer grid.
+    /// Super-resolution.
     Superres(SuperresRecipe),
-    /// Voxels that are missing.
+    /// In-painting of missing voxels.
     Inpaint(InpaintRecipe),
-    /// k-space that was measured in part.
+    /// Reconstruction of undersampled k-space.
     Recon(ReconRecipe),
-    /// A head that moved.
+    /// Motion correction.
     Motion(MotionRecipe),
-    /// Another contrast.
+    /// Translation to another contrast.
     Translate(TranslateRecipe),
-    /// The same brain some years later.
+    /// Progression: the same brain some years later.
     Progress(ProgressRecipe),
 }
 
 impl HeadRecipe {
-    /// Its name.
+    /// The name of the task, as in the recipe.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Superres(_) => "superres",
@@ -43,31 +44,31 @@ impl HeadRecipe {
     }
 }
 
-/// Translation between contrasts, learned from pairs that are simulated of label maps.
+/// Translation between contrasts, trained on pairs that are simulated from label maps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TranslateRecipe {
     /// The contrast that T1-weighted images are translated to.
     pub to: Weighting,
-    /// How heads and their images are drawn; voxels stay at 1 mm, and contrasts are T1-like.
+    /// The synthesis of heads and images; voxels stay at 1 mm, and contrasts are T1-like.
     pub synthesis: SynthesisRecipe,
-    /// Label maps whose names contain one of these are kept out, for testing.
+    /// Label maps whose names contain one of these are held out, for testing.
     pub held_out: Vec<String>,
 }
 
-/// Progression, learned from visits that are simulated of label maps.
+/// Progression, trained on visits that are simulated from label maps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProgressRecipe {
-    /// Most years between the visits.
+    /// Largest number of years between the visits.
     pub years: f64,
-    /// Groups of people, of which each example has one.
+    /// Groups of people; each example is of one of them.
     pub groups: Vec<AgeingGroup>,
-    /// Standard deviation of the logarithm of how fast a person is beside the group.
+    /// Standard deviation of the logarithm of a person's rate of change relative to the group's.
     pub spread: f64,
-    /// How heads and their images are drawn; voxels stay at 1 mm, and contrasts are T1-like.
+    /// The synthesis of heads and images; voxels stay at 1 mm, and contrasts are T1-like.
     pub synthesis: SynthesisRecipe,
-    /// Label maps whose names contain one of these are kept out, for testing.
+    /// Label maps whose names contain one of these are held out, for testing.
     pub held_out: Vec<String>,
 }
 
@@ -78,34 +79,34 @@ impl Default for ProgressRecipe {
     }
 }
 
-/// People whose brains change alike.
+/// A group of people with the same mean rate of change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgeingGroup {
-    /// What the group is called.
+    /// Name of the group.
     pub name: String,
-    /// Change of the lateral ventricles' volume in a year, as a part of it.
+    /// Relative change of the lateral ventricles' volume in a year.
     pub ventricles: f64,
-    /// Change of the cerebral cortex's volume in a year, as a part of it.
+    /// Relative change of the cerebral cortex's volume in a year.
     pub cortex: f64,
 }
 
-/// Super-resolution: how coarse the measured voxels are.
+/// Super-resolution: the measured voxels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SuperresRecipe {
-    /// Voxels of the result for each measured one along `[D, H, W]`; of several, one is drawn for each example, and the
-    /// network is told which.
+    /// Voxels of the result for each measured one along `[D, H, W]`; of several factors, one is drawn for each example,
+    /// and is the network's condition.
     pub factors: Vec<[usize; 3]>,
-    /// What a measured voxel weighs along an axis that becomes finer.
+    /// The slice profile of a measured voxel along an axis whose factor is above one.
     pub profile: ProfileShape,
-    /// Width of the profile in measured voxels: a boxcar's whole, a Gaussian's full width at half maximum; below one there
-    /// are gaps.
+    /// Width of the profile in measured voxels: the width of a boxcar, the full width at half maximum of a Gaussian;
+    /// below one there are gaps.
     pub width: f64,
-    /// Greatest standard deviation of the noise that is added to what is measured, as a part of the brightest tissue.
+    /// Greatest standard deviation of the noise that is added to the measurement, as a part of the brightest tissue.
     pub noise: f64,
-    /// The network is given the measured voxels themselves, and enlarges them, instead of their interpolation. Only with one
-    /// factor.
+    /// Whether the network's input is the measured voxels, which it upsamples, rather than their interpolation. Only
+    /// with one factor.
     pub measured: bool,
 }
 
@@ -116,18 +117,18 @@ impl Default for SuperresRecipe {
     }
 }
 
-/// In-painting: what is missing.
+/// In-painting: the missing voxels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InpaintRecipe {
-    /// Greatest number of ellipsoids that are missing, as of lesions.
+    /// Greatest number of missing ellipsoids, such as lesions.
     pub holes: usize,
     /// Their half axes in voxels, `[minimum, maximum]`.
     #[serde(alias = "radius")]
     pub radius_voxels: [f64; 2],
     /// Part of the examples in which slices are missing instead.
     pub slices: f64,
-    /// Greatest number of missing slices beside each other.
+    /// Greatest number of adjacent missing slices.
     pub slices_max: usize,
 }
 
@@ -137,15 +138,15 @@ impl Default for InpaintRecipe {
     }
 }
 
-/// Reconstruction: how much of k-space is measured, and by what.
+/// Reconstruction: sampling, coils and noise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReconRecipe {
-    /// Patterns of sampling; of several, one is drawn for each example, and the network is told its acceleration.
+    /// Sampling patterns; of several, one is drawn for each example, and its acceleration is the network's condition.
     pub patterns: Vec<Pattern>,
-    /// Simulated receive coils of an example.
+    /// Number of simulated receive coils of an example.
     pub coils: usize,
-    /// Standard deviation of the coefficients of the smooth phase that true images are given, in radians.
+    /// Standard deviation of the coefficients of the smooth phase of true images, in radians.
     #[serde(alias = "phase")]
     pub phase_rad: f64,
     /// Greatest standard deviation of the noise of each sample, as a part of the brightest tissue.
@@ -153,12 +154,12 @@ pub struct ReconRecipe {
     /// The initial estimate.
     #[serde(alias = "start")]
     pub initial: InitialEstimate,
-    /// Other images that the network sees besides.
+    /// Further inputs of the network, beside the initial estimate.
     #[serde(alias = "beside")]
     pub extra_inputs: Vec<InitialEstimate>,
 }
 
-/// A classical image of what was measured.
+/// The image of a classical method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InitialEstimate {
@@ -167,7 +168,7 @@ pub enum InitialEstimate {
     ZeroFilled,
     /// The image of minimum total variation, after few iterations.
     TotalVariation,
-    /// The image that is sparsest in wavelets, after few iterations; of a head that lay still.
+    /// The image by [`L1Wavelet`](crate::recon::L1Wavelet), after few iterations; only without motion.
     L1Wavelet,
 }
 
@@ -178,19 +179,19 @@ impl Default for ReconRecipe {
     }
 }
 
-/// Motion correction: how heads move, and whether it is known.
+/// Motion correction: the motion, and whether it is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MotionRecipe {
-    /// How the head moves between the shots of an example.
+    /// The motion between the shots of an example.
     pub motion: RandomMotion,
-    /// What was measured at each shot, and where the head lay then, is known: the initial estimate is the
-    /// least-squares image, consistent with the samples. Else only the image is known.
+    /// Whether the samples and the head's position of each shot are known: then the initial estimate is the
+    /// least-squares image, and the result is consistent with the samples. Otherwise only the image is known.
     pub known: bool,
 }
 
 impl HeadRecipe {
-    /// Label maps that are kept out of training; none where a head learns from images.
+    /// Names of label maps that are held out of training; `None` for tasks that are trained on images.
     pub fn held_out(&self) -> Option<&[String]> {
         match self {
             Self::Translate(translate) => Some(&translate.held_out),

@@ -18,7 +18,7 @@ pub use network::{Between, CascadeRecipe, RestorerRecipe, Upsampling};
 pub use unpaired::UnpairedRecipe;
 
 use super::validation::{above_zero, adam_betas, at_least_one, not_below_zero, probability, within};
-use super::{in_file, parse, to_toml};
+use super::{parse, to_toml};
 use crate::error::{Error, Result};
 
 /// Most networks of a cascade.
@@ -27,21 +27,21 @@ const STAGES_MAX: usize = 64;
 /// What errors of this file advise.
 const ADVICE: &str = "change this key";
 
-/// A restoration head and how it is trained: the whole of a recipe file that has a table `[head]`.
+/// The recipe of a restoration head and its training: a file with a table `[head]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RestorationRecipe {
-    /// What is restored, and how training examples are degraded.
+    /// The task, and the degradation of training examples.
     pub head: HeadRecipe,
     /// The network.
     pub network: RestorerRecipe,
-    /// Several networks, one after the other.
+    /// The cascade of networks.
     #[serde(default, alias = "chain")]
     pub cascade: CascadeRecipe,
-    /// What the network is asked for.
+    /// The losses.
     #[serde(default)]
     pub loss: RestorationLoss,
-    /// A discriminator that tells restored images from true ones; none by default.
+    /// A discriminator between restored and true images; none by default.
     #[serde(default, alias = "adversary", skip_serializing_if = "Option::is_none")]
     pub discriminator: Option<DiscriminatorRecipe>,
     /// Translation without pairs; with pairs by default.
@@ -64,12 +64,13 @@ pub struct RestorationLoss {
     pub gradient: f64,
     /// Mean absolute difference of the spectra.
     pub spectrum: f64,
-    /// Mean absolute difference of what the segmenter's encoder sees, an own perceptual loss (after Johnson et al. 2016).
+    /// Mean absolute difference of the features of the segmenter's encoder, a perceptual loss (after Johnson et al.
+    /// 2016).
     pub perceptual: f64,
-    /// What is measured replaces what the network says of it before the loss is taken.
+    /// Whether data consistency is applied to the network's output before the loss.
     pub consistent: bool,
-    /// Each example's loss is divided by the mean absolute error of its initial estimate, so that easy examples count as much as hard
-    /// ones.
+    /// Whether each example's loss is divided by the mean absolute error of its initial estimate, so that easy examples
+    /// count as much as hard ones.
     pub relative: bool,
 }
 
@@ -84,19 +85,19 @@ impl Default for RestorationLoss {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestorationTraining {
-    /// Steps in all.
+    /// Number of steps.
     pub steps: u64,
-    /// Examples of a step.
+    /// Number of examples of a step.
     pub batch: usize,
     /// Grid `[D, H, W]` of an example.
     pub patch: [usize; 3],
-    /// Adam's step at its height; it rises over the first steps and falls to nothing as a cosine.
+    /// Adam's largest step size; it rises over the first steps and falls to zero as a cosine.
     pub learning_rate: f64,
     /// Steps over which the step size rises.
     pub warm_up: u64,
     /// Adam's decay of the first and second moment.
     pub adam_betas: [f64; 2],
-    /// Half-life of the network's average, in steps.
+    /// Half-life of the network's running average, in steps.
     #[serde(alias = "average_steps")]
     pub ema_half_life_steps: f64,
     /// Steps from one line of the log to the next.
@@ -131,11 +132,11 @@ impl RestorationRecipe {
     /// Parses and validates `text`; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::File`] with the key's path if it is no valid recipe.
+    /// [`Error::File`] with the key's path if it is not a valid recipe.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let mut recipe: Self = parse(text, path)?;
         recipe.complete_discriminator(text);
-        recipe.validate().map_err(|e| in_file(e, path))?;
+        recipe.validate().map_err(|e| e.in_file(path))?;
         Ok(recipe)
     }
 
@@ -151,15 +152,15 @@ impl RestorationRecipe {
         matches!(&self.head, HeadRecipe::Superres(superres) if superres.measured)
     }
 
-    /// Whether patches are slices.
+    /// Whether patches are slices, of depth one.
     pub fn flat(&self) -> bool {
         self.training.patch[0] == 1
     }
 
-    /// Checks that the numbers make sense together.
+    /// Checks ranges and the consistency of keys.
     ///
     /// # Errors
-    /// [`Error::Value`] with the path of the first key that does not.
+    /// [`Error::Value`] with the path of the first key that is invalid.
     pub fn validate(&self) -> Result<()> {
         self.head.validate()?;
         self.network.validate(&self.head)?;
@@ -211,7 +212,8 @@ impl RestorationRecipe {
         Ok(())
     }
 
-    /// The fewest numbers of a network of this recipe: those of its convolutions that keep their width.
+    /// A lower bound of the number of parameters of a network of this recipe: those of its convolutions with equal
+    /// numbers of input and output channels.
     pub fn least_parameters(&self) -> u128 {
         let taps = if self.flat() { 9 } else { 27 };
         let square = |n: usize| taps * (n as u128).pow(2);
@@ -222,7 +224,7 @@ impl RestorationRecipe {
         self.cascade.stages as u128 * stage
     }
 
-    /// What the axes `[D, H, W]` of a grid that the network sees as a whole must be multiples of.
+    /// The numbers that the lengths `[D, H, W]` of the network's input grid must be multiples of.
     pub fn multiple(&self) -> [usize; 3] {
         let network = match &self.network {
             RestorerRecipe::Residual { space_to_depth, .. } => *space_to_depth,

@@ -11,11 +11,11 @@ const BLOCKS_MAX: usize = 256;
 const LEVELS_MAX: usize = 8;
 const FOLD_MAX: usize = 16;
 
-/// Several networks of one shape, one after the other.
+/// A cascade: several networks of one shape, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CascadeRecipe {
-    /// How many.
+    /// Number of networks.
     pub stages: usize,
     /// Data consistency between the stages.
     pub between: Between,
@@ -34,29 +34,30 @@ pub enum Between {
     /// Each result is made consistent with the measurement exactly (RefineGAN: Quan et al. 2018).
     #[serde(alias = "project")]
     DataConsistency,
-    /// Each stage takes a step of learned size towards the measurement beside what its network says (variational network:
-    /// Hammernik et al. 2018; Sriram et al. 2020).
+    /// Each stage takes a gradient step of learned size towards the measurement, beside its network's output
+    /// (variational network: Hammernik et al. 2018; Sriram et al. 2020).
     Step,
 }
 
 /// A restoration network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum RestorerRecipe {
-    /// Residual blocks at one scale.
+    /// A residual network at one scale.
     Residual {
-        /// Channels within.
+        /// Number of channels.
         channels: usize,
-        /// Residual blocks of two convolutions.
+        /// Number of residual blocks of two convolutions.
         blocks: usize,
         /// Factors `[D, H, W]` of the space-to-depth transform before the network, and of its inverse after it.
         #[serde(default = "one", alias = "fold")]
         space_to_depth: [usize; 3],
-        /// How the grid becomes finer.
+        /// The method of upsampling.
         #[serde(default)]
         upsampling: Upsampling,
     },
-    /// Several scales.
+    /// A U-Net.
     UNet {
         /// Channels of each level, finest first.
         widths: Vec<usize>,
@@ -70,14 +71,14 @@ fn one() -> [usize; 3] {
     [1; 3]
 }
 
-/// How a grid becomes finer.
+/// The method of upsampling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Upsampling {
-    /// Channels become voxels (Shi et al. 2016): any factor.
+    /// Sub-pixel convolution: channels become voxels (Shi et al. 2016), by any factor.
     #[default]
     SubPixel,
-    /// Filtered enlargement and a convolution, by two at a time.
+    /// Filtered upsampling and a convolution, by two at a time.
     Resize,
     /// Transposed convolution, by two at a time.
     Transposed,

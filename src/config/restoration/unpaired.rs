@@ -1,4 +1,4 @@
-//! Translation that is learned without pairs.
+//! Translation without pairs.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,19 +10,19 @@ use crate::error::{Error, Result};
 /// The name of the table `[discriminator]` in earlier recipes.
 const FORMERLY: &str = "adversary";
 
-/// Translation between two sets of images that show different heads (CycleGAN: Zhu et al. 2017, "Unpaired image-to-image
-/// translation using cycle-consistent adversarial networks"): weights of what asks a network for more than images that its discriminator
-/// takes for true ones.
+/// Translation between two sets of images of different heads (CycleGAN: Zhu et al. 2017, "Unpaired image-to-image
+/// translation using cycle-consistent adversarial networks"): weights of the terms beside the adversarial loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnpairedRecipe {
-    /// Mean absolute difference between an image and what comes back of it through both networks (the paper's λ).
+    /// Weight of the mean absolute difference between an image and its translation by both networks in turn (the
+    /// paper's λ).
     pub cycle: f64,
-    /// Mean absolute difference between an image of the contrast that a network translates to and what the network makes of it
-    /// (the paper's section 5.2: half of λ).
+    /// Weight of the mean absolute difference between an image of a network's target contrast and the network's output
+    /// for it (the paper's section 5.2: half of λ).
     pub identity: f64,
-    /// Steps over which both weights rise from nothing. Networks begin by leaving images as they are, which costs neither of the
-    /// two anything: at full weight from the first step, no discriminator moves them from there.
+    /// Number of steps over which both weights rise from zero. Networks start as the identity, which minimises both
+    /// terms: at full weight from the first step, the adversarial loss would not move them from there.
     pub rise: u64,
 }
 
@@ -62,8 +62,8 @@ impl UnpairedRecipe {
 }
 
 impl RestorationRecipe {
-    /// Where images are unpaired, a discriminator has other defaults: the paper's least squares, at weight 1 and without a penalty. They
-    /// are put in place of what `text`, of which this recipe was read, does not say.
+    /// Where images are unpaired, a discriminator has other defaults: the paper's least squares, at weight 1 and
+    /// without a penalty. They are put in place of what `text`, of which this recipe was read, does not say.
     pub(super) fn complete_discriminator(&mut self, text: &str) {
         if self.unpaired.is_none() {
             return;

@@ -1,10 +1,10 @@
 //! Cubic B-splines on a lattice of control points: approximation of scattered samples, refinement, evaluation.
 //!
 //! Lee, Wolberg and Shin 1997, "Scattered data interpolation with multilevel B-splines", IEEE TVCG 3:228. A sample of
-//! value z that control point c reaches with weight `w_c` asks for `φ_c = w_c z / Σ w²` there (their equation 3), and the
-//! control point takes the mean of what is asked, weighted by `w_c²`: `P_c = Σ w_c² φ_c / Σ w_c²` (equation 5). On a
-//! regular grid each weight is a product over the axes and so is `Σ w²`: both sums are then three contractions along
-//! one axis each, with `w³ / Σ w²` and with `w²`, in place of 64 updates a sample.
+//! value z in the support of control point c with weight `w_c` gives the estimate `φ_c = w_c z / Σ w²` (their equation
+//! 3), and the control point is the mean of the estimates, weighted by `w_c²`: `P_c = Σ w_c² φ_c / Σ w_c²` (equation
+//! 5). On a regular grid each weight is a product over the axes and so is `Σ w²`: both sums are then three contractions
+//! along one axis each, with `w³ / Σ w²` and with `w²`, in place of 64 updates a sample.
 
 use ndarray::{Array2, Array3, ArrayView1, Axis, Zip};
 use rayon::prelude::*;
@@ -15,9 +15,9 @@ use super::samples::{Samples, Slab};
 /// Control points beyond the number of spans: a cubic reaches four.
 const ORDER: usize = 3;
 
-/// Control points `[D, H, W]` of a tensor product of uniform cubic B-splines; a span lies between every four.
+/// Control points `[D, H, W]` of a tensor product of uniform cubic B-splines; a span depends on four along each axis.
 ///
-/// Position u, in spans from the lattice's start, is reached by control points ⌊u⌋ to ⌊u⌋ + 3.
+/// Position u, in spans from the lattice's start, is in the support of control points ⌊u⌋ to ⌊u⌋ + 3.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Flat", into = "Flat")]
 pub struct Lattice(pub(super) Array3<f64>);
@@ -55,7 +55,7 @@ impl TryFrom<Flat> for Lattice {
 }
 
 impl Lattice {
-    /// Zeros, with this number of spans along `(D, H, W)`.
+    /// Control points of zero, for this number of spans along `(D, H, W)`.
     pub fn zeros(spans: [usize; 3]) -> Self {
         Self(Array3::zeros(spans.map(|spans| spans + ORDER)))
     }
@@ -65,7 +65,8 @@ impl Lattice {
         <[usize; 3]>::from(self.0.dim()).map(|points| points - ORDER)
     }
 
-    /// The same function on spans of half the length: knots are inserted in the middle of every span.
+    /// The lattice of the same function with spans of half the length: knots are inserted in the middle of every span.
+    #[must_use]
     pub fn refined(&self) -> Self {
         Self((0..3).fold(self.0.clone(), |coarse, axis| {
             let mut shape = coarse.raw_dim();
@@ -110,7 +111,7 @@ impl Lattice {
     }
 }
 
-/// For each position along an axis: the first of the four control points that reach it, and a weight for each.
+/// For each position along an axis: the first of the four control points that support it, and the weight of each.
 #[derive(Clone, Debug)]
 pub struct Taps {
     first: Vec<usize>,
@@ -171,7 +172,7 @@ struct Spread {
     squares: f64,
 }
 
-/// The approximation of samples at fixed places by lattices of a fixed size.
+/// The approximation of samples at fixed positions by lattices of a fixed size.
 pub struct Approximation {
     /// Along (D, H, W): the B-splines.
     taps: [Taps; 3],
@@ -182,7 +183,8 @@ pub struct Approximation {
 }
 
 impl Approximation {
-    /// For the places of `samples`, whose shrunk grid the `taps` along `(D, H, W)` belong to, and `spans` of a lattice.
+    /// The approximation for the positions of `samples`, with the `taps` of their shrunk grid along `(D, H, W)` and the
+    /// `spans` of a lattice.
     pub fn new(samples: &Samples, taps: [Taps; 3], spans: [usize; 3]) -> Self {
         let squared = taps.each_ref().map(|taps| taps.map(|w| w.map(|w| w * w)));
         let asking = taps.each_ref().map(|taps| {
@@ -195,7 +197,8 @@ impl Approximation {
         Self { taps, asking, trust }
     }
 
-    /// The lattice that approximates `of(value)` at the samples; zero where no sample reaches.
+    /// The lattice that approximates `of(value)` at the samples; zero for control points without a sample in their
+    /// support.
     pub fn fit(&self, samples: &Samples, of: impl Fn(f64) -> f64 + Sync) -> Lattice {
         let spans = <[usize; 3]>::from(self.trust.dim()).map(|points| points - ORDER);
         let mut points = gather(samples, &self.asking, spans, of);
@@ -205,7 +208,7 @@ impl Approximation {
         Lattice(points)
     }
 
-    /// Takes the spline away from the samples' values; returns the coefficient of variation of its exponential there,
+    /// Subtracts the spline from the samples' values; returns the coefficient of variation of its exponential there,
     /// which measures convergence (Tustison 2010, equation 9).
     pub fn subtract(&self, samples: &mut Samples, lattice: &Lattice) -> f64 {
         let [td, th, tw] = &self.taps;

@@ -1,4 +1,4 @@
-//! The fitted field: a record that can be stored, replayed and evaluated on any grid over the same field of view.
+//! The fitted field: a record that can be stored, and evaluated on any grid over the same field of view.
 
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
@@ -10,17 +10,17 @@ use crate::volume::Volume;
 
 /// A bias field: the exponential of a cubic B-spline over the image's field of view.
 ///
-/// Plain data: written as JSON, say, and read back, it corrects the same image to the same bits ([`Field::remove`]).
+/// It is plain data: after serialisation (such as JSON) it corrects an image to the same bits ([`Field::remove`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
-    /// What it was fitted with.
+    /// The options of the fit.
     pub options: N4Options,
-    /// Iterations that each level took.
+    /// Number of iterations of each level.
     pub iterations: Vec<usize>,
-    /// The field of view, from edge to edge, along the voxel axes `(i, j, k)`.
+    /// The field of view in millimetres, from edge to edge, along the voxel axes `(i, j, k)`.
     pub extent_mm: [f64; 3],
-    /// Length of the finest level's spans; they are centred on the field of view.
+    /// Length of the finest level's spans in millimetres; they are centred on the field of view.
     pub span_mm: f64,
     /// Control points of the field's logarithm, `[D, H, W]`.
     pub log_lattice: Lattice,
@@ -66,10 +66,10 @@ impl Field {
         Taps::new(voxels.map(|voxel| spans as f64 / 2.0 + from_middle(voxel) * extent), spans)
     }
 
-    /// The factor by which the field multiplied each voxel of a grid of `dims` = `(i, j, k)` voxels over the same field
-    /// of view, as `[D, H, W]`.
+    /// The field `[D, H, W]`, which multiplied the image, on a grid of `dims` = `(i, j, k)` voxels over the same field
+    /// of view.
     ///
-    /// With the image's own [`Volume::dims`] it belongs to its voxels.
+    /// With the image's [`Volume::dims`] it is the field at its voxels.
     pub fn evaluate(&self, dims: [usize; 3]) -> Array3<f32> {
         let [w, h, d] = dims;
         let mut field = Array3::zeros((d, h, w));
@@ -77,7 +77,7 @@ impl Field {
         field
     }
 
-    /// `volume` without the field: every voxel divided by the field there, air as well.
+    /// `volume` with every voxel, air included, divided by the field.
     pub fn remove(&self, mut volume: Volume) -> Volume {
         if !volume.data.is_standard_layout() {
             volume.data = volume.data.as_standard_layout().into_owned();

@@ -1,9 +1,10 @@
-//! Sharpening: what an intensity would be if its histogram had not been blurred by the bias field.
+//! Sharpening of the histogram: the expected intensity without the blur of the histogram by the bias field.
 //!
 //! Sled, Zijdenbos and Evans 1998, "A nonparametric method for automatic correction of intensity nonuniformity in MRI
-//! data", IEEE TMI 17:87. A smooth field adds to the logarithm v of an intensity something like Gaussian noise of known
-//! width F, so that the histogram V is U ∗ F. A Wiener filter (equation 12) gives U back, and with it the expectation of
-//! the true value u where v was seen (equation 13): `E(u|v) = ∫ u F(v − u) U(u) du / ∫ F(v − u) U(u) du`.
+//! data", IEEE TMI 17:87. A smooth field adds to the logarithm v of an intensity a value whose distribution F is
+//! modelled as a Gaussian of known width, so that the histogram V is U ∗ F. A Wiener filter (equation 12) recovers U,
+//! from which follows the expectation of the true value u given v (equation 13):
+//! `E(u|v) = ∫ u F(v − u) U(u) du / ∫ F(v − u) U(u) du`.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::samples::Samples;
 /// Below this share of the greatest denominator, E is the transform's rounding and not data.
 const NEGLIGIBLE: f64 = 1e-12;
 
-/// The sharpening of histograms of one number of bins.
+/// The sharpening of histograms with a fixed number of bins.
 pub struct Sharpening {
     bins: usize,
     fwhm: f64,
@@ -34,8 +35,8 @@ pub struct Expectation {
 }
 
 impl Sharpening {
-    /// For `bins` bins (two or more), a field whose histogram has this full width at half maximum (in logarithms), and
-    /// this noise term of the Wiener filter.
+    /// The sharpening for `bins` bins (two or more), a field whose histogram has the full width at half maximum `fwhm`
+    /// (in logarithms), and the noise term of the Wiener filter.
     pub fn new(bins: usize, fwhm: f64, wiener_noise: f64) -> Self {
         // Zeros on both sides keep the cyclic convolution from reaching round.
         let padded = 2 * bins.next_power_of_two();
@@ -44,8 +45,8 @@ impl Sharpening {
         Self { bins, fwhm, wiener_noise, forward, inverse }
     }
 
-    /// The expectation for the samples' histogram, each sample shared by the two bins nearest to it; `None` where all
-    /// are the same.
+    /// The expectation for the samples' histogram, each sample divided between the two bins nearest to it; `None` where
+    /// all samples are equal.
     pub fn of(&self, samples: &Samples) -> Option<Expectation> {
         let [minimum, maximum] = samples.range();
         if minimum >= maximum {
@@ -118,7 +119,7 @@ impl Sharpening {
 }
 
 impl Expectation {
-    /// E for the logarithm `value`, linear between bins; beyond the histogram its last two bins are continued.
+    /// E for the logarithm `value`, linear between bins; beyond the histogram extrapolated from the last two bins.
     pub fn at(&self, value: f64) -> f64 {
         let position = (value - self.minimum) * self.bins_per_unit;
         let bin = (position as usize).min(self.table.len() - 2);

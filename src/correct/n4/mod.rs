@@ -1,13 +1,13 @@
-//! N4: the bias field of an image, estimated and removed.
+//! N4: estimation and removal of the bias field of an image.
 //!
 //! Tustison et al. 2010, "N4ITK: improved N3 bias correction", IEEE TMI 29:1310. The logarithm of an image is that of
-//! the true one plus a smooth field. Each iteration sharpens the histogram of what the field so far leaves
-//! (`histogram`), takes what sharpening removed for the field that is still there, approximates it by B-splines
-//! (`bspline`) and adds them to the field. Levels go from stiff to supple: each halves the spline's spans.
+//! the true one plus a smooth field. Each iteration sharpens the histogram of the image corrected so far (`histogram`),
+//! takes the difference as an estimate of the remaining field, approximates it by B-splines (`bspline`) and adds them
+//! to the field. Each level halves the spline's spans.
 //!
 //! Differences from the program of ANTs: shrunk voxels keep their place in the field of view (there the shrunk grid is
-//! stretched over the whole of it), thin stacks keep a plane, and voxels of a mask that are zero, negative or not finite are left out (there they
-//! take part, as if their logarithm were the value itself).
+//! stretched over the whole of it), thin stacks keep a plane, and voxels of a mask that are zero, negative or not
+//! finite are left out (there their value is taken as their logarithm).
 
 mod bspline;
 mod field;
@@ -25,21 +25,21 @@ use self::samples::Samples;
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
-/// How the field is estimated; the defaults are those of ANTs.
+/// Options of the estimation; the defaults are those of ANTs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct N4Options {
-    /// The fit takes every n-th voxel along each axis.
+    /// The fit takes every n-th voxel along each axis; this is n.
     pub shrink: usize,
-    /// The most iterations of each level.
+    /// Largest number of iterations of each level.
     pub iterations: Vec<usize>,
     /// A level ends when the coefficient of variation of the last step's factor, over the samples, is at most this.
     pub tolerance: f64,
-    /// Length of the first level's spans; each further level halves it.
+    /// Length of the first level's spans in millimetres; each further level halves it.
     pub spline_mm: f64,
     /// Full width at half maximum of the field's histogram, in natural logarithms.
     pub fwhm: f64,
-    /// Bins of the histogram.
+    /// Number of bins of the histogram.
     pub bins: usize,
     /// Noise term of the Wiener filter that sharpens the histogram.
     pub wiener: f64,
@@ -86,15 +86,6 @@ impl N4Options {
             let advice = "correct the channels one by one";
             return refuse("image", "one channel", volume.channels().to_string(), advice);
         }
-        let spacing = volume.spacing_mm();
-        if !spacing.iter().all(|mm| mm.is_finite() && *mm > 0.0) {
-            return refuse(
-                "image",
-                "voxels with a size",
-                format!("{spacing:?} mm"),
-                "repair the image's affine",
-            );
-        }
         if self.shrink == 0 {
             return refuse("shrink", "1 or more", "0".into(), "1 takes every voxel, 4 is usual");
         }
@@ -118,8 +109,9 @@ impl N4Options {
             }
         }
         let finest_mm = self.spline_mm / 2_f64.powi(self.iterations.len().min(1000) as i32 - 1);
-        let points: f64 =
-            (0..3).map(|axis| volume.dims()[axis] as f64 * spacing[axis] / finest_mm + 4.0).product();
+        let points: f64 = (0..3)
+            .map(|axis| volume.dims()[axis] as f64 * volume.spacing_mm()[axis] / finest_mm + 4.0)
+            .product();
         if points > CONTROL_POINTS_MAX {
             let found = format!("{} levels down to {finest_mm} mm", self.iterations.len());
             return refuse("spline_mm", "a smooth field", found, "give longer spans or fewer levels");
@@ -130,15 +122,15 @@ impl N4Options {
 
 /// `volume` divided by its bias field, and the field.
 ///
-/// The field is fitted to the positive finite voxels of `mask`, `[D, H, W]`; without one, to those of
-/// the head or brain: above zero where the air was set to zero, else brighter than Otsu's threshold
-/// ([`foreground`](crate::volume::intensity::foreground)). All voxels are divided by it. The field is
-/// known but for a factor, which is left as the iterations end, as in ANTs: expect the image's scale to change. A
-/// slice, of depth one, gets a field in its plane. The number of threads changes nothing.
+/// The field is fitted to the positive finite voxels of `mask`, `[D, H, W]`; without one, to those of the head or
+/// brain: above zero where the air was set to zero, or else brighter than Otsu's threshold
+/// ([`foreground`](crate::volume::intensity::foreground)). All voxels are divided by it. The field is determined up to
+/// a factor, which is not normalised, as in ANTs, so that the image's scale can change. A slice, of depth one, gets a
+/// field in its plane. The result does not depend on the number of threads.
 ///
 /// # Errors
-/// [`Error::Value`] for options that cannot be used, for several channels, a mask of another shape, and fewer than two
-/// different positive values in the mask. The caller knows the file and adds it.
+/// [`Error::Value`] for options out of range, for several channels, a mask of another shape, and fewer than two
+/// different positive values in the mask.
 pub fn correct(volume: &Volume, mask: Option<&Array3<bool>>, options: &N4Options) -> Result<(Volume, Field)> {
     options.validate(volume)?;
     let flat = Field::flat(volume, options);

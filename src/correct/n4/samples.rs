@@ -1,4 +1,4 @@
-//! What the fit sees: the logarithm of every n-th voxel inside the mask, plane by plane.
+//! The samples of the fit: the logarithms of every n-th voxel inside the mask, plane by plane.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub struct Samples {
 
 /// The samples of one plane, row after row.
 pub struct Slab {
-    /// For each row of the shrunk grid, where its samples stand in `columns` and `values`.
+    /// For each row of the shrunk grid, the range of its samples in `columns` and `values`.
     pub rows: Vec<Range<usize>>,
     /// Each sample's column in the shrunk grid.
     pub columns: Vec<u32>,
@@ -78,7 +78,7 @@ impl Samples {
         Err(Error::value("mask", "positive intensities that differ inside it", found, advice))
     }
 
-    /// Least and greatest value; infinities in the wrong order where there is none.
+    /// Least and greatest value; `[∞, −∞]` where there is none.
     pub fn range(&self) -> [f64; 2] {
         let none = [f64::INFINITY, f64::NEG_INFINITY];
         let wider = |[low, high]: [f64; 2], other: [f64; 2]| [low.min(other[0]), high.max(other[1])];
@@ -87,8 +87,8 @@ impl Samples {
     }
 }
 
-/// Where there is tissue in a volume of one channel: its Otsu [`foreground`], or, where the air was set to zero (most of
-/// what is not zero is bright then), all that is above zero, dark fluid included.
+/// Where there is tissue in a volume of one channel: its Otsu [`foreground`], or, where the air was set to zero (most
+/// of what is not zero is bright then), all that is above zero, dark fluid included.
 fn tissue(volume: &Volume) -> Array3<bool> {
     /// Air that was measured is above zero and outweighs the bright voxels.
     const BRIGHT: f64 = 0.6;
@@ -100,8 +100,9 @@ fn tissue(volume: &Volume) -> Array3<bool> {
     if cleared { above_zero } else { bright }
 }
 
-/// Every `shrink`-th index of an axis, as near the middle as whole indices go of the axis with `padding` more voxels, of
-/// which the lesser half stands before it: the voxels that ANTs takes. The middle one where that misses a short axis.
+/// Every `shrink`-th index of an axis, as near the middle as whole indices go of the axis with `padding` more voxels,
+/// of which the lesser half stands before it: the voxels that ANTs takes. The middle one where that misses a short
+/// axis.
 fn shrunk(length: usize, padding: usize, shrink: usize) -> Vec<usize> {
     let (padded, before) = (length + padding, padding / 2);
     let count = (padded / shrink).max(1);

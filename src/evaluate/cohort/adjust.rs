@@ -1,4 +1,4 @@
-//! Accounting for head size and covariates: from two cohorts to what [`Adjusted`] says.
+//! The comparison of two cohorts adjusted for head size and covariates.
 
 use super::adjusted::{Adjusted, AdjustedQuantity, Contrast, Dropped, GroupEffect};
 use super::compare::{LeftOut, Matched};
@@ -21,12 +21,12 @@ struct Counted {
     columns: Vec<Vec<f64>>,
 }
 
-/// Compares the cohorts with head size and covariates accounted for. Both must be in the order of the cohorts'
-/// subjects. A subject without head size or a covariate does not count.
+/// Compares the cohorts adjusted for head size and covariates, both in the order of the cohorts' subjects. Subjects
+/// without head size or a covariate are left out.
 ///
 /// # Errors
-/// [`Error::Value`] as [`compare`](super::compare()); for covariates that are constant or follow from one another or from
-/// the cohort, and for fewer subjects than the model needs.
+/// [`Error::Value`] if no quantity can be compared or units differ; for covariates that are constant or linearly
+/// dependent on one another or on the cohort, and for fewer subjects than the model needs.
 pub fn adjust(
     real: &Cohort,
     synthetic: &Cohort,

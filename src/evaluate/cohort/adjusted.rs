@@ -1,9 +1,9 @@
-//! Differences of the cohorts with head size and covariates accounted for.
+//! Differences of the cohorts adjusted for head size and covariates.
 //!
-//! Three answers for each volume. The *model* asks for the cohort's effect beside head size and covariates. The *ratio*
-//! divides by head size. The *residual* takes from each volume what the head's size makes of it in real people (the
-//! residual method of Buckner and colleagues 2004, doi 10.1016/j.neuroimage.2004.06.018): V − b (H − H̄), with b and H̄
-//! of the real cohort; where there are covariates, what they make of it too, by one regression in the real cohort.
+//! Three analyses of each volume. The *model* estimates the cohort's effect beside head size and covariates. The
+//! *ratio* divides by head size. The *residual* subtracts from each volume its regression on head size in the real
+//! cohort (the residual method of Buckner and colleagues 2004, doi 10.1016/j.neuroimage.2004.06.018): V − b (H − H̄),
+//! with b and H̄ of the real cohort; covariates enter the same regression.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,39 +15,39 @@ use super::hypothesis::{PValue, Welch, means};
 use super::wasserstein::Transport;
 use crate::stats::{Interval, Sample, cohens_d, hedges_factor};
 
-/// The comparison with head size and covariates accounted for.
+/// The comparison adjusted for head size and covariates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adjusted {
-    /// What stands for the size of the head.
+    /// The measure of head size.
     pub head: HeadMeasure,
-    /// Its mean in the real subjects, in ml; none if no subject counts.
+    /// Mean head size of the counted real subjects in ml; `None` without any.
     pub head_real_mean_ml: Option<f64>,
-    /// Its mean in the synthetic subjects, in ml; none if no subject counts.
+    /// Mean head size of the counted synthetic subjects in ml; `None` without any.
     pub head_synthetic_mean_ml: Option<f64>,
     /// The covariates.
     pub covariates: Vec<Covariate>,
-    /// Real subjects that are counted.
+    /// Number of real subjects with head size and all covariates.
     pub real_subjects: usize,
-    /// Synthetic subjects that are counted.
+    /// Number of synthetic subjects with head size and all covariates.
     pub synthetic_subjects: usize,
-    /// Subjects that are not.
+    /// Subjects that were left out.
     pub dropped: Vec<Dropped>,
-    /// Quantities of which something can be accounted for.
+    /// The adjusted quantities.
     pub quantities: Vec<AdjustedQuantity>,
-    /// What could not be adjusted.
+    /// Quantities that could not be adjusted, or without a residual.
     pub left_out: Vec<LeftOut>,
-    /// The Wasserstein distance of the volumes over head size; `None` if fewer than four subjects of either cohort have
-    /// them all, or there is only one volume.
+    /// The Wasserstein distance of the volumes divided by head size; `None` if fewer than four subjects of either
+    /// cohort have them all, or there is only one volume.
     pub wasserstein: Option<Transport>,
 }
 
-/// A subject that does not count.
+/// A subject that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// Whether of the synthetic cohort.
+    /// Whether it is of the synthetic cohort.
     pub synthetic: bool,
     pub subject: String,
-    /// What it lacks.
+    /// The measures and covariates that it lacks.
     pub lacks: Vec<String>,
 }
 
@@ -55,19 +55,19 @@ pub struct Dropped {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdjustedQuantity {
     pub quantity: Quantity,
-    /// Whether the model has head size: of volumes, but for the one that stands for it. Else covariates alone.
+    /// Whether the model has head size: for all volumes but head size itself. Otherwise it has covariates alone.
     pub by_head_size: bool,
     pub model: GroupEffect,
-    /// Parts of head size; `None` without it.
+    /// The volume divided by head size; `None` without head size.
     pub ratio: Option<Contrast>,
-    /// Residuals of head size and covariates, about the real means, in the unit; `None` where the real cohort alone cannot
-    /// tell what they make of it.
+    /// Residuals of the regression on head size and covariates, about the real means, in the unit; `None` where the
+    /// real cohort alone does not determine the regression.
     pub residual: Option<Contrast>,
-    /// The slope b of the residual: millilitres by millilitre of head size, in the real cohort; `None` without head size.
+    /// The slope b of the residual: ml per ml of head size, in the real cohort; `None` without head size.
     pub slope: Option<f64>,
 }
 
-/// What being synthetic makes of a quantity, by a linear model with one residual spread for both cohorts.
+/// The effect of the cohort on a quantity, by a linear model with one residual variance for both cohorts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupEffect {
     /// Synthetic minus real at equal head size and covariates, in the unit, with its interval.
@@ -77,20 +77,20 @@ pub struct GroupEffect {
     pub df: f64,
     /// Two-sided.
     pub p: PValue,
-    /// Share of what head size and covariates leave unexplained that the cohort explains: t² / (t² + df).
+    /// Partial R² of the cohort beside head size and covariates: t² / (t² + df).
     pub partial_r2: f64,
     /// The difference in standard deviations of the residuals.
     pub standardised: f64,
 }
 
-/// Two cohorts by a derived value.
+/// The two cohorts compared by a derived value (ratio or residual).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contrast {
     pub real_mean: f64,
     pub real_sd: f64,
     pub synthetic_mean: f64,
     pub synthetic_sd: f64,
-    /// Difference of the means in pooled standard deviations without the bias of small samples (Hedges 1981).
+    /// Difference of the means in pooled standard deviations, corrected for small samples (Hedges 1981).
     pub hedges_g: f64,
     pub welch: Welch,
 }

@@ -9,7 +9,7 @@ use super::table::{Fields, Rows, aligned, csv, interval_fields, number, p_fields
 use crate::stats::Interval;
 
 impl Adjusted {
-    /// The adjusted comparison as aligned tables: who counts, the model, ratios and residuals.
+    /// The adjusted comparison as aligned tables: numbers of subjects, the model, ratios and residuals.
     pub fn to_table(&self, confidence: f64) -> String {
         let mut text = format!("\n{}\n{}\n", self.terms(), self.counts());
         for dropped in &self.dropped {
@@ -35,7 +35,7 @@ impl Adjusted {
         text
     }
 
-    /// What is accounted for, as a sentence.
+    /// The terms of the model, as a sentence.
     pub fn terms(&self) -> String {
         let mut text = match self.head {
             HeadMeasure::Intracranial => "Adjusted for head size (intracranial volume".to_string(),
@@ -59,7 +59,7 @@ impl Adjusted {
         text + "."
     }
 
-    /// How many count, as a sentence.
+    /// The numbers of subjects that count and that were left out, as a sentence.
     pub fn counts(&self) -> String {
         let dropped = |synthetic: bool| self.dropped.iter().filter(|one| one.synthetic == synthetic).count();
         format!(
@@ -71,7 +71,7 @@ impl Adjusted {
         )
     }
 
-    /// The Wasserstein distance of the volumes over head size, as a sentence.
+    /// The Wasserstein distance of the volumes divided by head size, as a sentence; `None` without it.
     pub fn wasserstein_words(&self) -> Option<String> {
         let found = self.wasserstein.as_ref()?;
         let reference = found.reference.map_or_else(String::new, |reference| {
@@ -93,7 +93,7 @@ impl Adjusted {
         ))
     }
 
-    /// The model of each quantity, in words and digits for reading.
+    /// The model of each quantity, formatted for reading.
     pub fn models(&self) -> Rows {
         let head =
             vec!["quantity", "unit", "head size", "difference", "df", "partial R²", "SD of residuals", "p"];
@@ -113,7 +113,7 @@ impl Adjusted {
         Rows { head, rows: self.quantities.iter().map(row).collect() }
     }
 
-    /// Ratio and residual of each volume, in words and digits for reading.
+    /// Ratio and residual of each volume, formatted for reading.
     pub fn contrasts(&self) -> Rows {
         let head = vec![
             "quantity",
@@ -143,7 +143,7 @@ impl Adjusted {
         Rows { head, rows: self.quantities.iter().map(row).collect() }
     }
 
-    /// The adjusted quantities as CSV, one a line.
+    /// The adjusted quantities as CSV, one line each.
     pub fn to_csv(&self) -> String {
         let rows: Vec<Fields> = self.quantities.iter().map(|one| self.csv_fields(one)).collect();
         csv(&rows)
@@ -184,7 +184,7 @@ impl Adjusted {
 }
 
 impl Dropped {
-    /// Who, and what they lack.
+    /// The subject, its cohort and what it lacks, in words.
     pub fn to_words(&self) -> String {
         let cohort = if self.synthetic { "synthetic" } else { "real" };
         format!("{} ({cohort}), without {}", self.subject, self.lacks.join(", "))

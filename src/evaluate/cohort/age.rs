@@ -1,4 +1,4 @@
-//! A volume against age: how it runs in the real cohort, and whether the synthetic subjects lie there too.
+//! A quantity against age: the curve of the real cohort, and the synthetic subjects within its prediction interval.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ const BENDS: f64 = 0.05;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aged {
     pub subject: String,
-    /// In years; none where it is not known.
+    /// Age in years; `None` where it is not known.
     pub age: Option<f64>,
     pub value: f64,
 }
@@ -25,16 +25,16 @@ pub struct Aged {
 /// The curve at one age.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrendPoint {
-    /// In years.
+    /// Age in years.
     pub age: f64,
-    /// The median, and the interval that holds a further real subject.
+    /// The median, and the prediction interval of a further real subject.
     pub value: Interval,
 }
 
-/// A quantity against age. The curve is a parabola of the logarithm of the value, or a line where the square of age says
-/// nothing (p ≥ 0.05): volumes are positive, skewed, and spread more as they grow. Leaving out each of 155 adults of IXI
-/// (20 to 82 years), the 95 % interval of the lateral ventricles held 94.8 %; that of a parabola of the value itself held
-/// as many and began below zero.
+/// A quantity against age. The curve is a parabola of the logarithm of the value, or a line where the coefficient of
+/// age² is not significant (p ≥ 0.05): volumes are positive, skewed, and vary more as they grow. In leave-one-out
+/// prediction of 155 adults of IXI (20 to 82 years), the 95 % interval of the lateral ventricles contained 94.8 %; that
+/// of a parabola of the value itself contained as many and began below zero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgeTrend {
     pub quantity: Quantity,
@@ -42,20 +42,21 @@ pub struct AgeTrend {
     pub real: Vec<Aged>,
     /// Synthetic subjects with a positive value.
     pub synthetic: Vec<Aged>,
-    /// Over the real cohort's ages, ascending.
+    /// The curve over the range of the real cohort's ages, ascending.
     pub curve: Vec<TrendPoint>,
-    /// Whether the curve is a parabola.
+    /// Whether the curve is a parabola rather than a line.
     pub bends: bool,
-    /// Of the prediction interval.
+    /// Probability of the prediction interval, 0 to 1.
     pub confidence: f64,
-    /// Synthetic subjects of the real cohort's ages.
+    /// Number of synthetic subjects within the range of the real cohort's ages.
     pub synthetic_within_ages: usize,
-    /// Those of them that lie in the prediction interval of their age.
+    /// Number of those within the prediction interval of their age.
     pub synthetic_inside: usize,
 }
 
 impl AgeTrend {
-    /// `None` for fewer than eight real subjects of known age, or of one age.
+    /// The trend of `quantity`; `None` for fewer than eight real subjects of known age with a positive value, or if all
+    /// have one age. `confidence` is the probability of the prediction interval, 0 to 1.
     pub fn of(quantity: Quantity, real: Vec<Aged>, synthetic: Vec<Aged>, confidence: f64) -> Option<Self> {
         let positive = |list: Vec<Aged>| list.into_iter().filter(|one| one.value > 0.0).collect::<Vec<_>>();
         let (real, synthetic) = (positive(real), positive(synthetic));
@@ -92,7 +93,7 @@ impl AgeTrend {
 }
 
 impl AgeTrend {
-    /// What was found, as sentences.
+    /// The result, as sentences.
     pub fn to_words(&self) -> String {
         let without = |list: &[Aged]| list.iter().filter(|one| one.age.is_none()).count();
         let name = self.quantity.name.replace('_', " ");
@@ -163,8 +164,8 @@ mod tests {
     }
 
     /// statsmodels 0.15, `X = np.vander(age - age.mean(), 3)` (2 for the line), `sm.OLS(np.log(v), X).fit()`,
-    /// `get_prediction(np.vander([30.2 - age.mean()], 3)).summary_frame(alpha=0.05)`: `mean`, `obs_ci_lower`, `obs_ci_upper`
-    /// of age 30.2; the square has p = 0.0013 in the one and 0.77 in the other.
+    /// `get_prediction(np.vander([30.2 - age.mean()], 3)).summary_frame(alpha=0.05)`: `mean`, `obs_ci_lower`,
+    /// `obs_ci_upper` of age 30.2; the square has p = 0.0013 in the one and 0.77 in the other.
     #[test]
     fn curves_and_intervals_agree_with_statsmodels() {
         let of_30_years =

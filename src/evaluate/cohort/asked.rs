@@ -1,4 +1,4 @@
-//! What a conditional generator was asked for beside what its samples measure.
+//! The conditions given to a generator against the measured values of its samples.
 
 use std::fmt::{self, Display};
 
@@ -7,25 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::linear::Design;
 use crate::stats::Interval;
 
-/// How a measured quantity follows the one asked for.
+/// The relation of a measured quantity to the condition that was given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     /// The condition ("lateral_ventricles_ml").
     pub label: String,
     /// Number of samples.
     pub samples: usize,
-    /// Pearson's correlation of measured and asked.
+    /// Pearson's correlation of the measured values with the condition; 0 where all measured values are equal.
     pub correlation: f64,
-    /// Slope of measured on asked, 1 where they agree, with its 95 % interval.
+    /// Slope of the measured values on the condition, 1 where they agree, with its 95 % interval.
     pub slope: Interval,
-    /// Mean of measured minus asked, in the condition's unit.
+    /// Mean of measured value minus condition, in the condition's unit.
     pub mean_difference: f64,
-    /// Mean of what was asked for.
+    /// Mean of the condition.
     pub mean_asked: f64,
 }
 
 impl Asked {
-    /// Of pairs of what was asked for and what was measured; none of fewer than three or where all was asked alike.
+    /// The relation over pairs of condition and measured value; `None` for fewer than three pairs, or where all
+    /// conditions are equal.
     pub fn of(label: impl Into<String>, pairs: &[[f64; 2]]) -> Option<Self> {
         let column = |at: usize| pairs.iter().map(|pair| pair[at]).collect::<Vec<f64>>();
         let (asked, measured) = (column(0), column(1));

@@ -1,4 +1,4 @@
-//! The comparison of two cohorts, whole.
+//! The comparison of two cohorts.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,15 +18,15 @@ use crate::stats::{Bootstrap, Draws, Interval, Sample, Summary, hedges_factor};
 /// Fewest values of a quantity, in either cohort.
 const FEWEST: usize = 4;
 
-/// Two cohorts side by side. Differences are synthetic minus real, ratios synthetic over real.
+/// The comparison of two cohorts. Differences are synthetic minus real, ratios synthetic over real.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     pub settings: Settings,
-    /// Rows of the real cohort.
+    /// Number of subjects of the real cohort.
     pub real_subjects: usize,
-    /// Rows of the synthetic cohort.
+    /// Number of subjects of the synthetic cohort.
     pub synthetic_subjects: usize,
-    /// The quantities that both have, in the real cohort's order.
+    /// The quantities that both cohorts have, in the real cohort's order.
     pub quantities: Vec<QuantityComparison>,
     /// All quantities together; `None` if fewer than four subjects of either cohort have them all.
     pub joint: Option<Joint>,
@@ -34,17 +34,18 @@ pub struct Comparison {
     pub joint_reference: JointReference,
     /// The Wasserstein distance of all quantities together, with its reference; `None` as for `joint`.
     pub wasserstein: Option<Transport>,
-    /// Subjects in each group of the quantities' references (fewer where values are missing).
+    /// Number of subjects in each group of the quantities' references (fewer where values are missing).
     pub reference_subjects: usize,
-    /// The same with head size and covariates accounted for, where [`adjust`](super::adjust()) added it.
+    /// The comparison adjusted for head size and covariates, where [`adjust`](super::adjust()) was added.
     pub adjusted: Option<Adjusted>,
-    /// A quantity against age, where [`AgeTrend::of`] added it.
+    /// A quantity against age, where [`AgeTrend::of`] was added.
     pub age: Option<AgeTrend>,
-    /// p of no difference at all: four times the smallest of Welch's and the Kolmogorov–Smirnov p (each after Holm over
-    /// the quantities), that of the correlations and that of the energy distance. The Wasserstein distance asks what the
-    /// energy distance asks, and does not count again.
+    /// p of no difference at all (Bonferroni): four times the smallest of the p of Welch's test and of the
+    /// Kolmogorov–Smirnov test (each after Holm over the quantities), of the correlations and of the energy distance;
+    /// two times the smallest of the first two without `joint`; at most 1. The Wasserstein distance is not among them,
+    /// as it tests the hypothesis of the energy distance.
     pub p: f64,
-    /// What could not be compared.
+    /// Quantities that could not be compared.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -57,21 +58,21 @@ pub struct QuantityComparison {
     /// Difference of the means in pooled standard deviations (Cohen 1988), with its bootstrap interval (bias-corrected
     /// and accelerated).
     pub cohens_d: Interval,
-    /// The same without the bias of small samples (Hedges 1981).
+    /// Cohen's d corrected for small samples (Hedges 1981).
     pub hedges_g: Interval,
-    /// 1-Wasserstein distance in the unit, with its bootstrap interval: above by percentile, below by the triangle
-    /// inequality, so that it holds zero where both distributions are one.
+    /// 1-Wasserstein distance in the unit, with its bootstrap interval: the upper end by percentile, the lower one by
+    /// the triangle inequality, so that it contains zero where both distributions are equal.
     pub wasserstein: Interval,
-    /// The same in real standard deviations.
+    /// The 1-Wasserstein distance in real standard deviations.
     pub wasserstein_sds: Interval,
-    /// Ratio of the standard deviations, below 1 where the synthetic vary less, with its bootstrap interval
+    /// Ratio of the standard deviations, below 1 where the synthetic subjects vary less, with its bootstrap interval
     /// (bias-corrected and accelerated, of the logarithm).
     pub sd_ratio: Interval,
     pub welch: Welch,
     pub kolmogorov_smirnov: KolmogorovSmirnov,
     pub equivalence: Equivalence,
     pub verdict: Verdict,
-    /// What halves of the real cohort differ by.
+    /// The distances between halves of the real cohort.
     pub reference: QuantityReference,
 }
 
@@ -143,10 +144,12 @@ impl Matched {
         real.iter().zip(synthetic).map(|(real, synthetic)| (sample(real), sample(synthetic))).collect()
     }
 
+    /// The quantities' names.
     pub fn names(&self) -> Vec<&str> {
         self.quantities.iter().map(|quantity| quantity.name.as_str()).collect()
     }
 
+    /// The quantities' margins of equivalence.
     pub fn margins(&self, settings: &Settings) -> Vec<Margin> {
         self.quantities.iter().map(|quantity| settings.margin_of(quantity)).collect()
     }

@@ -1,4 +1,4 @@
-//! Covariates of subjects, from words in a table to columns of a linear model.
+//! Covariates of subjects: from texts in a table to columns of a linear model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What is known of a subject: texts by the names of their columns. What is missing is left out.
+/// The columns of a table for one subject: texts by column name, without missing values.
 pub type Known = BTreeMap<String, String>;
 
-/// A covariate, as the model has it.
+/// A covariate of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covariate {
-    /// Its column in the table.
+    /// Name of its column in the table.
     pub name: String,
-    /// What its values are.
+    /// The kind of its values.
     pub values: CovariateValues,
 }
 
-/// What the values of a covariate are.
+/// The kind of a covariate's values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CovariateValues {
     Numbers,
-    /// Words, ascending. The first is the one that the others are held against, each by a column of zeros and ones.
+    /// Categories, ascending. The first is the reference; each of the others has a column of zeros and ones.
     Levels(Vec<String>),
 }
 
 /// Covariates of all subjects, the real ones first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Covariates {
-    /// In the order in which they were asked for.
+    /// The covariates in the order of [`Covariates::of`]'s names.
     pub list: Vec<Covariate>,
     /// The columns of the model and their names; NaN where missing.
     pub(super) columns: Vec<(String, Vec<f64>)>,
@@ -39,11 +39,12 @@ pub struct Covariates {
 }
 
 impl Covariates {
-    /// The covariates of these names, of the subjects of both cohorts in their order. One whose values are all numbers is
-    /// a number; one whose values are all words is a category.
+    /// The covariates `names` of the subjects of both cohorts, in their order. Texts that are all numbers make a
+    /// numeric covariate, texts that are all words a category.
     ///
     /// # Errors
-    /// [`Error::Value`] for a covariate that nobody has, a category of one word, or a covariate of numbers and words.
+    /// [`Error::Value`] for a covariate without a value, a category of one word, or a covariate of both numbers and
+    /// words.
     pub fn of(names: &[String], real: &[Known], synthetic: &[Known]) -> Result<Self> {
         let subjects: Vec<&Known> = real.iter().chain(synthetic).collect();
         let mut covariates = Self { list: Vec::new(), columns: Vec::new(), missing: Vec::new() };

@@ -1,21 +1,21 @@
-//! What stands for the size of a head.
+//! Measures of head size.
 
 use serde::{Deserialize, Serialize};
 
 use crate::anatomy::volumes::Volumes;
 
-/// A region that stands for the size of the head.
+/// A region whose volume is the measure of head size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeadMeasure {
-    /// Brain and the fluid around it: what the skull holds, whatever became of the brain.
+    /// Brain and the fluid around it: the intracranial volume, which atrophy does not change.
     Intracranial,
-    /// The brain, where the fluid around it is not in the scans: it shrinks with age and illness.
+    /// The brain, for scans without the fluid around it. It shrinks with age and disease.
     Brain,
 }
 
 impl HeadMeasure {
-    /// The region's name.
+    /// The region's name: `intracranial` or `brain`.
     pub fn region(self) -> &'static str {
         match self {
             Self::Intracranial => "intracranial",
@@ -24,19 +24,19 @@ impl HeadMeasure {
     }
 }
 
-/// The sizes of both cohorts' heads.
+/// The head sizes of both cohorts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadSize {
     pub measure: HeadMeasure,
-    /// In ml, one a subject; none where it cannot be told.
+    /// Head size of each real subject in ml; `None` where it is not known.
     pub real: Vec<Option<f64>>,
-    /// In ml, one a subject; none where it cannot be told.
+    /// Head size of each synthetic subject in ml; `None` where it is not known.
     pub synthetic: Vec<Option<f64>>,
 }
 
 impl HeadSize {
-    /// The sizes by `measure`; without one, by intracranial volume if every scan of both cohorts has the fluid around the
-    /// brain, and else by brain volume for all.
+    /// The head sizes by `measure`; without one, by intracranial volume if every scan of both cohorts has the fluid
+    /// around the brain, or else by brain volume for all.
     pub fn of(real: &[Volumes], synthetic: &[Volumes], measure: Option<HeadMeasure>) -> Self {
         let sizes = |cohort: &[Volumes], measure: HeadMeasure| -> Vec<Option<f64>> {
             cohort.iter().map(|volumes| size(volumes, measure)).collect()

@@ -10,14 +10,14 @@ use crate::stats::{Interval, Sample, largest_gap, steps};
 /// Above this product of the sample sizes the Kolmogorov–Smirnov p is asymptotic.
 const EXACT_PAIRS: usize = 10_000_000;
 
-/// A probability under the null hypothesis, and what it becomes among those of the other quantities.
+/// A p value, and its corrections for the number of quantities.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PValue {
-    /// Of this test alone.
+    /// p of this test alone.
     pub p: f64,
-    /// After Holm (1979): at most α of all families with no difference anywhere show one below α.
+    /// After Holm (1979), which controls the family-wise error rate.
     pub holm: f64,
-    /// After Benjamini and Hochberg (1995): of those below α, at most that share is expected to be false.
+    /// After Benjamini and Hochberg (1995), which controls the false discovery rate.
     pub benjamini_hochberg: f64,
 }
 
@@ -31,8 +31,8 @@ impl PValue {
 /// Welch's t-test (1947) of equal means.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Welch {
-    /// Synthetic minus real mean, in the unit, with its interval of confidence 1 − 2α: the samples are equivalent at α
-    /// where it lies within the margin.
+    /// Synthetic minus real mean, in the unit, with its interval of confidence 1 − 2α; the samples are equivalent at α
+    /// if the interval is within the margin.
     pub difference: Interval,
     pub t: f64,
     /// Degrees of freedom after Satterthwaite.
@@ -44,27 +44,27 @@ pub struct Welch {
 /// The two-sample Kolmogorov–Smirnov test of equal distributions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KolmogorovSmirnov {
-    /// The largest gap between the cumulative distributions.
+    /// The largest difference of the cumulative distributions, 0 to 1.
     pub distance: f64,
     /// Two-sided.
     pub p: PValue,
     /// Whether p is exact, given the ties among the values (Schröer and Trenkler 1995), or, above ten million pairs
-    /// of subjects, Kolmogorov's limit.
+    /// of subjects, asymptotic (Kolmogorov's limit).
     pub exact: bool,
 }
 
 /// The equivalence test: two one-sided Welch tests (TOST; Schuirmann 1987, Lakens 2017).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Equivalence {
-    /// Differences of the means smaller than this count as none, in the unit. Where it was stated in real standard
-    /// deviations, that of this cohort is taken as if it were known.
+    /// Differences of the means smaller than this count as none, in the unit. A margin in real standard deviations
+    /// takes the real cohort's standard deviation as exact.
     pub margin: f64,
     /// The larger of both one-sided p.
     pub p: PValue,
 }
 
-/// What the means say, at α after Holm. They say nothing of the spread: a generator that makes the mean brain again and
-/// again is equivalent in it, and shows in the ratio of standard deviations and the Kolmogorov–Smirnov test.
+/// The verdict on the means, at α after Holm. It does not include the spread: a generator that always makes the mean
+/// brain is equivalent by it, and is detected by the ratio of standard deviations and the Kolmogorov–Smirnov test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -72,7 +72,7 @@ pub enum Verdict {
     Equivalent,
     /// Welch's test shows a difference, and nothing shows it to be within the margin.
     Different,
-    /// Neither: there are too few subjects to tell.
+    /// Neither: too few subjects to decide.
     Undecided,
 }
 

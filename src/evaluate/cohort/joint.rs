@@ -1,4 +1,4 @@
-//! All quantities together: do they go with one another as in real people, and is the whole distribution the same?
+//! All quantities together: tests of their correlations and of their joint distribution.
 
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ pub(super) const FEWEST: usize = 4;
 /// Pairs of quantities that are reported.
 const PAIRS: usize = 10;
 
-/// Comparison of the cohorts over all quantities, by the subjects that have them all.
+/// Comparison of the cohorts over all quantities, by the subjects without missing values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Joint {
-    /// Subjects without missing values.
+    /// Number of real subjects without missing values.
     pub real_subjects: usize,
-    /// Subjects without missing values.
+    /// Number of synthetic subjects without missing values.
     pub synthetic_subjects: usize,
     pub correlations: Correlations,
     pub energy: Energy,
@@ -25,20 +25,20 @@ pub struct Joint {
 /// Pearson correlations between the quantities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Correlations {
-    /// Rows of the real matrix. A quantity that does not vary correlates with nothing: 0.
+    /// Rows of the real cohort's matrix; 0 for a quantity that does not vary.
     pub real: Vec<Vec<f64>>,
-    /// Rows of the synthetic matrix.
+    /// Rows of the synthetic cohort's matrix.
     pub synthetic: Vec<Vec<f64>>,
     /// Frobenius norm of the difference of the matrices.
     pub distance: f64,
-    /// Permutation p of the distance: subjects change cohorts after each cohort was brought to mean 0 and standard
-    /// deviation 1, so that differences of the means and of the spread do not count.
+    /// Permutation p of the distance. Subjects are permuted between cohorts after each cohort was standardised to mean
+    /// 0 and standard deviation 1, so that differences of the means and of the spread do not count.
     pub p: f64,
     /// The pairs that differ most, the first ten.
     pub largest: Vec<PairDiscrepancy>,
 }
 
-/// Two quantities that go with one another otherwise than in real people.
+/// A pair of quantities whose correlations differ between the cohorts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairDiscrepancy {
     pub first: String,
@@ -51,11 +51,11 @@ pub struct PairDiscrepancy {
     pub p: f64,
 }
 
-/// The energy distance (Székely and Rizzo 2004) between the cohorts, of quantities in real means and standard
-/// deviations: zero for equal distributions only. It sees differences of means, spread and dependence at once.
+/// The energy distance (Székely and Rizzo 2004) between the cohorts, of quantities standardised by the real means and
+/// standard deviations: zero for equal distributions only. It depends on differences of means, spread and dependence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Energy {
-    /// 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ over all pairs, those of a subject with itself too.
+    /// 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ over all pairs, including those of a subject with itself.
     pub distance: f64,
     /// Permutation p.
     pub p: f64,
@@ -183,6 +183,7 @@ pub(super) fn correlation_distance(
 pub(super) struct Distances(DMatrix<f64>);
 
 impl Distances {
+    /// Distances of the subjects of both cohorts, whose values are `[quantity][subject]`.
     pub fn of(real: &[Vec<f64>], synthetic: &[Vec<f64>]) -> Self {
         // Subjects become columns, which lie together in memory.
         let subjects = pool([real, real], [synthetic, real]).transpose();

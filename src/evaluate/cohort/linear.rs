@@ -44,6 +44,9 @@ pub(super) enum Unsolvable {
 
 impl Design {
     /// The model with these columns and a constant.
+    ///
+    /// # Errors
+    /// [`Unsolvable`] for too few subjects or dependent columns.
     pub fn of(columns: &[Vec<f64>]) -> Result<Self, Unsolvable> {
         let (n, count) = (columns.first().map_or(0, Vec::len), columns.len());
         if n <= count + 1 {
@@ -109,8 +112,8 @@ impl Design {
         inverse
     }
 
-    /// The outcome of a further subject with these values of the columns, and the interval that holds it with this
-    /// probability where residuals are normal.
+    /// The predicted outcome of a further subject with these values of the columns, and its prediction interval of this
+    /// confidence, for normal residuals.
     pub fn predict(&self, fit: &Fit, at: &[f64], confidence: f64) -> Interval {
         let n = self.left.nrows() as f64;
         let offsets = at.iter().zip(&self.scales).map(|(value, (mean, _))| value - mean);

@@ -1,9 +1,9 @@
-//! Cohorts: do two groups of brains, real and synthetic, have the same anatomy?
+//! Comparison of the anatomy of two groups of brains, real and synthetic.
 //!
-//! A [`Cohort`] is a table of what was measured (volumes, ratios) of whom. [`compare`] sets two of them side by side:
-//! quantity by quantity, jointly, and against what two halves of the real cohort differ by. [`power`] says what such a
-//! comparison can see at all with that many subjects. Differences are always synthetic minus real. Same seed, same
-//! result, for any number of threads.
+//! A [`Cohort`] is a table of measured quantities (volumes, ratios) of subjects. [`compare`] compares two cohorts:
+//! quantity by quantity, jointly, and against the differences between halves of the real cohort. [`power`] estimates
+//! the power of such a comparison for a number of subjects. Differences are always synthetic minus real. The result
+//! depends on the seed and not on the number of threads.
 
 mod adjust;
 mod adjusted;
@@ -59,8 +59,8 @@ enum Kind {
     TransportSplit = 7,
 }
 
-/// What cohorts are compared by, where nothing else is asked for: the volumes of structures without their sides, and the
-/// ventricle-to-brain ratio. The fluid around the brain is not among them, as stripped scans do not show it all.
+/// The default quantities of a comparison: the volumes of structures, both sides together, and the ventricle-to-brain
+/// ratio. The fluid around the brain is not among them, as skull-stripped scans do not contain all of it.
 pub const QUANTITIES: [&str; 12] = [
     "brain",
     "lateral_ventricles",
@@ -76,7 +76,7 @@ pub const QUANTITIES: [&str; 12] = [
     "lateral_ventricle_asymmetry",
 ];
 
-/// Something measured: its name and unit (`"ml"`, `"mm"`, or nothing for ratios and counts).
+/// A measured quantity: its name and unit (`"ml"`, `"mm"`, or `""` for ratios and counts).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quantity {
     pub name: String,
@@ -90,8 +90,8 @@ impl Quantity {
     }
 }
 
-/// A table of subjects × quantities. A value that is missing (the structure was not found, the ratio has no
-/// denominator) is NaN: each quantity is judged by the subjects that have it, the joint tests by those that have all.
+/// A table of subjects × quantities. A missing value (the structure was not found, the ratio has no denominator) is
+/// NaN: each quantity is compared by the subjects that have it, the joint tests by those that have all.
 #[derive(Clone, Debug)]
 pub struct Cohort {
     subjects: Vec<String>,
@@ -101,7 +101,7 @@ pub struct Cohort {
 }
 
 impl Cohort {
-    /// The table of these quantities, with a row of values in their order for each subject.
+    /// The table of `quantities`, with a row of values in their order for each subject.
     ///
     /// # Errors
     /// [`Error::Value`] for a row of another length, an infinite value, or two quantities of one name.
@@ -129,10 +129,10 @@ impl Cohort {
         Ok(Self { subjects: rows.into_iter().map(|(subject, _)| subject).collect(), quantities, columns })
     }
 
-    /// The regions and measures of these names, of each subject.
+    /// The regions and measures `names` of each subject.
     ///
     /// # Errors
-    /// [`Error::Value`] for a name that is neither.
+    /// [`Error::Value`] for a name that is neither a region nor a measure.
     pub fn of_volumes(subjects: &[Volumes], names: &[&str]) -> Result<Self> {
         let unit = |name: &str| {
             let Some(first) = subjects.first() else { return Some(String::new()) };
@@ -156,22 +156,22 @@ impl Cohort {
         Self::new(quantities, subjects.iter().map(|one| (one.subject.clone(), row(one))).collect())
     }
 
-    /// Who was measured.
+    /// The names of the subjects.
     pub fn subjects(&self) -> &[String] {
         &self.subjects
     }
 
-    /// What was measured.
+    /// The quantities, in the order of the columns.
     pub fn quantities(&self) -> &[Quantity] {
         &self.quantities
     }
 
-    /// The values of the quantity of this name, one for each subject; NaN where missing.
+    /// The values of the quantity `name`, one for each subject, NaN where missing; `None` for another name.
     pub fn values(&self, name: &str) -> Option<&[f64]> {
         self.quantities.iter().position(|quantity| quantity.name == name).map(|i| &self.columns[i][..])
     }
 
-    /// The quantities of these names alone, in this order.
+    /// The cohort with the quantities `names` alone, in this order.
     ///
     /// # Errors
     /// [`Error::Value`] for a name that the cohort does not have.
@@ -190,8 +190,9 @@ impl Cohort {
         Ok(selected)
     }
 
-    /// The same subjects with each value changed: what an alteration (ventricles × 1.2) would make of the cohort. A
-    /// change that makes a value infinite makes it missing.
+    /// The cohort with each value changed, as for an alteration (ventricles × 1.2). Values that become infinite are
+    /// missing.
+    #[must_use]
     pub fn altered(&self, change: impl Fn(&Quantity, f64) -> f64) -> Self {
         let mut altered = self.clone();
         for (quantity, column) in altered.quantities.iter().zip(&mut altered.columns) {

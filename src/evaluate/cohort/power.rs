@@ -1,4 +1,4 @@
-//! What a comparison with that many subjects can see: power by resampling.
+//! Power of a comparison by resampling.
 
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -17,29 +17,29 @@ use crate::stats::{Draws, Interval, Sample, with_replacement};
 /// power against more is small (Davison and Hinkley 1997, section 4.2.5).
 const PERMUTATIONS: usize = 199;
 
-/// How often an alteration shows, at the settings' α; shares of the repeats with their 95 % (Wilson) intervals.
+/// The power to detect an alteration, at the settings' α: shares of the repeats with their 95 % (Wilson) intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Power {
-    /// What was done to the synthetic cohort; the first is `unaltered`, whose shares are false alarms.
+    /// Name of the alteration of the synthetic cohort; the first is `unaltered`, whose shares are false alarms.
     pub alteration: String,
     pub real_subjects: usize,
     pub synthetic_subjects: usize,
     pub repeats: usize,
     /// The comparison's overall p shows a difference.
     pub any: Interval,
-    /// Welch's test shows one in any quantity, after Holm.
+    /// Welch's test shows a difference in any quantity, after Holm.
     pub welch: Interval,
-    /// The Kolmogorov–Smirnov test shows one in any quantity, after Holm.
+    /// The Kolmogorov–Smirnov test shows a difference in any quantity, after Holm.
     pub kolmogorov_smirnov: Interval,
-    /// The correlations differ.
+    /// The correlations show a difference.
     pub correlations: Interval,
     /// The energy distance shows a difference.
     pub energy: Interval,
-    /// Each quantity.
+    /// The power for each quantity.
     pub quantities: Vec<QuantityPower>,
 }
 
-/// How often an alteration shows in one quantity, after Holm over all of them.
+/// The power to detect an alteration in one quantity, after Holm over all of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuantityPower {
     pub quantity: String,
@@ -61,14 +61,13 @@ struct Repeat {
     quantities: Vec<[bool; 4]>,
 }
 
-/// Power of the comparison of `real` with `synthetic_subjects` subjects of an altered population, for each named
-/// alteration (the real cohort as [`Cohort::altered`] makes it, or as it was measured after a real alteration), after
-/// the false alarms without one.
+/// Power of the comparison of `real` with `synthetic_subjects` subjects of an altered population: first the false
+/// alarms without an alteration, then the power for each named one (the cohort by [`Cohort::altered`], or measured
+/// after an alteration of the images).
 ///
-/// In each repeat both cohorts are drawn anew, whole subjects, the real one too and at its own size, so that what a draw
-/// of real people varies by is counted. The draws are smoothed: as no subject of a population comes twice, resampling
-/// alone makes the Kolmogorov–Smirnov test see the gaps between the subjects and so look better than it is, by 0.1 to
-/// 0.2. The real cohort stands for its population: no power is known better than that is.
+/// In each repeat both cohorts are drawn anew by whole subjects, the real one at its own size, so that the variation of
+/// the real sample is included. The draws are smoothed: resampling repeats subjects, which would overestimate the power
+/// of the Kolmogorov–Smirnov test by 0.1 to 0.2. The real cohort is taken as its population, which limits the accuracy.
 ///
 /// # Errors
 /// As [`compare`](super::compare()) of the real cohort with each altered one; [`Error::Value`] for no repeat or fewer
@@ -140,8 +139,8 @@ fn power_of(
 }
 
 /// `count` subjects of the population that these columns stand for, by the smoothed bootstrap that keeps means and
-/// covariances (Silverman and Young 1987): each is one subject plus, in the width of Silverman's rule, the difference of
-/// two others, drawn towards the mean. A value is left as it is where one of the others misses it.
+/// covariances (Silverman and Young 1987): each is one subject plus, in the width of Silverman's rule, the difference
+/// of two others, drawn towards the mean. A value is left as it is where one of the others misses it.
 fn smoothed(columns: &[Vec<f64>], count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
     let n = columns[0].len();
     let width = (4.0 / 3.0 / n as f64).powf(0.2);

@@ -1,8 +1,9 @@
-//! The reference: what two groups of real people differ by. No synthetic cohort can be asked for less.
+//! The reference: the distances between two groups of real people, the least that can be expected of a synthetic
+//! cohort.
 //!
-//! The real cohort is split into random halves, again and again, and each half is set against the other and against as
-//! many synthetic subjects. All distances grow as groups shrink, roughly with 1/√n, and so are compared at one size
-//! only: those of the halves are larger than those of the whole cohorts, for real and synthetic alike.
+//! The real cohort is split repeatedly into random halves, and each half is compared with the other and with as many
+//! synthetic subjects. All distances grow as groups shrink, roughly with 1/√n, and so are compared at one size only:
+//! those of the halves are larger than those of the whole cohorts, for real and synthetic alike.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,17 +14,17 @@ use super::{at, complete};
 use crate::random::permutation;
 use crate::stats::{self, Draws, Sample, quantile};
 
-/// A distance between groups of real subjects, beside that to as many synthetic ones.
+/// A distance between halves of the real cohort, beside that to as many synthetic subjects.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
     /// Real half against real half: the median over the splits.
     pub median: f64,
-    /// Real half against real half: 95 % of the splits stay below.
+    /// Real half against real half: the 95 % quantile over the splits.
     pub p95: f64,
-    /// Real half against as many synthetic subjects: the median.
+    /// Real half against as many synthetic subjects: the median over the splits.
     pub synthetic: f64,
-    /// Share of the splits in which the synthetic subjects are farther from the one half than the other half is. Where
-    /// they come from the same distribution, about one half.
+    /// Share of the splits in which the synthetic subjects are farther from one half than the other half is, ties
+    /// counting half. About one half where they come from the same distribution.
     pub farther: f64,
 }
 
@@ -48,10 +49,10 @@ impl Reference {
     }
 }
 
-/// The references of one quantity. `None` where the halves are too small, or do not vary.
+/// The references of one quantity; `None` where the halves are too small or do not vary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuantityReference {
-    /// Of the size of Cohen's d.
+    /// Of the absolute value of Cohen's d.
     pub cohens_d: Option<Reference>,
     /// Of the Kolmogorov–Smirnov distance.
     pub kolmogorov_smirnov: Option<Reference>,
@@ -62,7 +63,7 @@ pub struct QuantityReference {
 /// The references of the joint distances, among the subjects without missing values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JointReference {
-    /// Subjects in each group.
+    /// Number of subjects in each group.
     pub subjects: usize,
     /// Of the distance of the correlation matrices.
     pub correlations: Option<Reference>,

@@ -1,4 +1,4 @@
-//! How cohorts are compared.
+//! Settings of the comparison of cohorts.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{Cohort, Quantity};
 use crate::error::{Error, Result};
 use crate::stats::Sample;
 
-/// Which difference of the means still counts as none.
+/// The margin of equivalence: the largest difference of the means that counts as none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Margin {
@@ -28,25 +28,25 @@ impl Margin {
     }
 }
 
-/// How cohorts are compared.
+/// Settings of the comparison of cohorts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Of all draws.
+    /// Seed of all draws.
     pub seed: u64,
-    /// The error probability of the tests.
+    /// The significance level of the tests, between 0 and 0.5.
     pub alpha: f64,
-    /// Of the bootstrap intervals.
+    /// Probability of the bootstrap intervals, between 0 and 1.
     pub confidence: f64,
-    /// Of the equivalence tests: half a real standard deviation, a medium effect, unless anatomy says better.
+    /// Margin of the equivalence tests; half a real standard deviation by default, a medium effect.
     pub margin: Margin,
     /// Margins of single quantities, by name, instead of `margin`.
     pub margins: BTreeMap<String, Margin>,
-    /// Bootstrap resamples of each quantity.
+    /// Number of bootstrap resamples of each quantity, at least 99.
     pub resamples: usize,
-    /// Permutations of each joint test.
+    /// Number of permutations of each joint test, at least 99.
     pub permutations: usize,
-    /// Splits of the real cohort into halves.
+    /// Number of splits of the real cohort into halves.
     pub splits: usize,
 }
 
@@ -73,7 +73,7 @@ impl Settings {
 
     /// # Errors
     /// [`Error::Value`] for a probability outside 0 to 1, a margin that is not positive, too few draws, or a margin
-    /// for a quantity that neither cohort has.
+    /// for a quantity that the real cohort does not have.
     pub(super) fn check(&self, real: &Cohort) -> Result<()> {
         for (key, share, most) in [("alpha", self.alpha, 0.5), ("confidence", self.confidence, 1.0)] {
             if !(share > 0.0 && share < most) {

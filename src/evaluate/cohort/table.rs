@@ -11,17 +11,17 @@ use super::wasserstein::Transport;
 use crate::csv::push_row;
 use crate::stats::{Interval, Summary};
 
-/// A table for reading.
+/// A table of texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
     /// Names of the columns.
     pub head: Vec<&'static str>,
-    /// A cell for each column.
+    /// The rows, each with a cell for each column.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Comparison {
-    /// The comparison as aligned tables: the tests, the references, the joint tests, what was left out.
+    /// The comparison as aligned tables: the tests, the references, the joint tests, the quantities left out.
     pub fn to_table(&self) -> String {
         let settings = &self.settings;
         let mut text = format!(
@@ -60,7 +60,7 @@ impl Comparison {
         text
     }
 
-    /// The tests of each quantity, in words and digits for reading.
+    /// The tests of each quantity, formatted for reading.
     pub fn tests(&self) -> Rows {
         let head = vec![
             "quantity",
@@ -79,7 +79,7 @@ impl Comparison {
         Rows { head, rows: self.quantities.iter().map(tested).collect() }
     }
 
-    /// Every distance beside what two halves of the real cohort differ by, in words and digits for reading.
+    /// Every distance beside that between halves of the real cohort, formatted for reading.
     pub fn reference_rows(&self) -> Rows {
         let head = vec!["distance", "synthetic median", "real median", "real 95 %", "synthetic farther in"];
         Rows {
@@ -91,7 +91,7 @@ impl Comparison {
         }
     }
 
-    /// The comparison of the quantities as CSV, one a line.
+    /// The comparison of the quantities as CSV, one line each.
     pub fn to_csv(&self) -> String {
         let rows: Vec<_> = self.quantities.iter().map(csv_fields).collect();
         csv(&rows)
@@ -116,7 +116,7 @@ impl Comparison {
     }
 }
 
-/// What [`power`](super::power()) found, as aligned tables.
+/// The results of [`power`](super::power()) as aligned tables.
 pub fn power_table(powers: &[Power]) -> String {
     let Some(first) = powers.first() else { return String::new() };
     let mut text = format!(
@@ -146,8 +146,8 @@ pub fn power_table(powers: &[Power]) -> String {
     text + &aligned(&head, rows)
 }
 
-/// What [`power`](super::power()) found, as CSV: a line for each alteration and quantity, and one for each alteration
-/// with no quantity for the tests of all of them.
+/// The results of [`power`](super::power()) as CSV: a line for each alteration and quantity, and one for each
+/// alteration without a quantity for the tests over all of them.
 pub fn power_csv(powers: &[Power]) -> String {
     let row = |power: &Power, quantity: &str, shares: [Option<&Interval>; 7]| {
         let names =

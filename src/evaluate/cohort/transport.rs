@@ -1,11 +1,11 @@
 //! Exact optimal transport between two groups: the least total cost of moving the subjects of one onto those of the
 //! other, by the simplex method on trees (Dantzig 1951; Ahuja, Magnanti and Orlin 1993, chapter 11).
 //!
-//! Groups of unequal size share out their mass: each of `n` subjects holds `m / g` units and each of `m` takes `n / g`,
-//! with `g` their greatest common divisor. A plan is a tree of pairs. One that is not best has a pair outside it that is
-//! cheaper than the way through the tree; it takes the place of another, until there is none. Entropic transport
-//! (Sinkhorn) would be inexact; the Rust crates that solve this problem count costs in whole numbers or are under the
-//! GPL, and linear assignment alone knows no groups of unequal size.
+//! For groups of unequal size, each of `n` subjects has a mass of `m / g` units and each of `m` takes `n / g`, with `g`
+//! their greatest common divisor. A plan is a spanning tree of pairs. A plan that is not optimal has a pair outside the
+//! tree that is cheaper than the path through the tree; it replaces another pair, until there is none. Entropic
+//! transport (Sinkhorn) would be inexact; the Rust crates that solve this problem have integer costs or are under the
+//! GPL, and linear assignment alone needs groups of equal size.
 
 use nalgebra::DMatrix;
 
@@ -56,9 +56,9 @@ pub(super) fn least_cost(costs: &DMatrix<f64>) -> f64 {
 impl Tree {
     /// The plan that uses the cheapest pairs first.
     ///
-    /// Where the masses of some sources and some targets are equal, a plan is no whole tree, and the method could turn in
-    /// circles. So `n + 1` small units make one, each source has one of them more, and the last target takes them (Orden
-    /// 1956). They are too few to change which tree is best.
+    /// Where the masses of some sources and some targets are equal, a plan is no whole tree, and the method could turn
+    /// in circles. So `n + 1` small units make one, each source has one of them more, and the last target takes them
+    /// (Orden 1956). They are too few to change which tree is best.
     fn cheapest_first(costs: &DMatrix<f64>) -> Self {
         let (n, m) = costs.shape();
         let divisor = greatest_common_divisor(n, m);

@@ -10,28 +10,28 @@ use super::settings::Settings;
 use super::transport::least_cost;
 use crate::stats::{Draws, permutation_p, permuted};
 
-/// The 2-Wasserstein distance between the cohorts over several quantities in real means and standard deviations: the
-/// root of the least mean squared distance that moves the real subjects onto the synthetic ones, by exact transport.
+/// The 2-Wasserstein distance between the cohorts over several quantities, standardised by the real means and standard
+/// deviations: the root of the least mean squared distance of a transport of the real subjects to the synthetic ones.
 ///
-/// Of regional volumes over head size, this is the index of Jafrasteh and colleagues (2025, WASABI,
-/// doi 10.48550/arXiv.2504.21771), but for its root and for standard deviations, without which the largest region counts
-/// alone. Finite samples of one distribution have a distance too, the larger the more quantities there are: read it
-/// beside its reference.
+/// For regional volumes divided by head size, this is the index of Jafrasteh and colleagues (2025, WASABI,
+/// doi 10.48550/arXiv.2504.21771), except for the root and the standardisation, without which the largest region
+/// dominates. Finite samples of one distribution have a distance above zero too, the larger the more quantities there
+/// are: read it beside its reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transport {
     /// The quantities.
     pub quantities: Vec<String>,
-    /// Subjects that have them all.
+    /// Number of real subjects that have all quantities.
     pub real_subjects: usize,
-    /// Subjects that have them all.
+    /// Number of synthetic subjects that have all quantities.
     pub synthetic_subjects: usize,
     /// The distance in real standard deviations.
     pub distance: f64,
     /// Permutation p.
     pub p: f64,
-    /// Subjects in each group of the reference.
+    /// Number of subjects in each group of the reference.
     pub reference_subjects: usize,
-    /// What halves of the real cohort differ by.
+    /// The distances between halves of the real cohort.
     pub reference: Option<Reference>,
 }
 
@@ -93,8 +93,8 @@ mod tests {
     }
 
     /// W₂ of a cloud and itself shifted by v is |v|, here in standard deviations of each column; of a cloud and itself
-    /// about its mean c times as wide, |c − 1| times its root mean squared distance from the mean: √(k (n − 1) / n) for k
-    /// standardised columns.
+    /// about its mean c times as wide, |c − 1| times its root mean squared distance from the mean: √(k (n − 1) / n) for
+    /// k standardised columns.
     #[test]
     fn shifts_and_widths_have_their_closed_forms() {
         let mut real = columns(0, 25);

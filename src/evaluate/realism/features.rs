@@ -1,4 +1,4 @@
-//! Features: what a named network sees in each volume of a set, and the refusal to compare those of two networks.
+//! Features of the volumes of a set by a named network.
 
 use ndarray::{Array2, Axis};
 
@@ -9,8 +9,8 @@ const SUM_TOLERANCE: f64 = 1e-3;
 
 /// Features of the volumes of a set by one extractor, a row each.
 ///
-/// Distances between features depend on the network that made them as much as on the volumes. So the network's name is
-/// part of the features, and nothing here compares features of two extractors.
+/// Distances between features depend on the network as much as on the volumes. So the network's name is part of the
+/// features, and the measures refuse features of two extractors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
     extractor: String,
@@ -23,8 +23,8 @@ impl Features {
     /// `class_probabilities` `[N, K]` where it classifies.
     ///
     /// # Errors
-    /// [`Error::Value`] for no name, fewer than two volumes, no feature, a number that is not finite, or probabilities
-    /// that are of other volumes, negative or do not sum to one.
+    /// [`Error::Value`] for an empty name, fewer than two volumes, no feature, a number that is not finite, or
+    /// probabilities that are of another number of volumes, are negative or do not sum to one.
     pub fn new(
         extractor: impl Into<String>,
         values: Array2<f64>,
@@ -69,12 +69,12 @@ impl Features {
         &self.extractor
     }
 
-    /// `[N, F]`, a row for each volume.
+    /// The features, `[N, F]`, a row for each volume.
     pub fn values(&self) -> &Array2<f64> {
         &self.values
     }
 
-    /// `[N, K]`, a row for each volume, where the extractor classifies.
+    /// The class probabilities, `[N, K]`, a row for each volume; `None` if the extractor does not classify.
     pub fn class_probabilities(&self) -> Option<&Array2<f64>> {
         self.class_probabilities.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Fréchet distance between the normal distributions that two sets of features have the moments of.
+//! Fréchet distance between the normal distributions with the moments of two sets of features.
 
 use nalgebra::{DMatrix, RowDVector};
 
@@ -10,8 +10,8 @@ use crate::error::Result;
 ///
 /// It is biased upwards for small sets, by about c/N where c depends on the sets (Chong and Forsyth 2020,
 /// <https://arxiv.org/abs/1911.07023>); below as many volumes as features, both covariances are singular and the bias
-/// can be most of the number. So it is to be read beside a real–real distance of as many volumes a side, which
-/// [`Realism`](super::Realism) gives, and never compared across numbers of volumes.
+/// can be most of the number. Read it beside a real–real distance of as many volumes a side, which
+/// [`Realism`](super::Realism) has, and do not compare it across numbers of volumes.
 ///
 /// # Errors
 /// [`Error::Value`](crate::error::Error::Value) if different extractors made the features.

@@ -1,4 +1,4 @@
-//! Inception score, of a set of volumes by itself.
+//! Inception score of a set of volumes.
 
 use ndarray::Array2;
 
@@ -7,12 +7,12 @@ use crate::error::{Error, Result};
 
 /// Inception score (Salimans 2016, <https://arxiv.org/abs/1606.03498>, section 4): exp of the mean Kullback–Leibler
 /// divergence of each volume's class probabilities from the set's mean ones; its mean and its standard deviation (1/n)
-/// over `splits` runs of consecutive volumes, each with its own mean (10 in the paper). From 1 to the number of classes,
-/// more for volumes that are each clear and together varied. It knows nothing of real volumes: compare it with theirs.
-/// It falls with the volumes a split has.
+/// over `splits` runs of consecutive volumes, each with its own mean (10 in the paper). From 1 to the number of
+/// classes, higher where each volume has a clear class and the classes vary. It does not depend on real volumes:
+/// compare it with their score. It depends on the number of volumes in a split.
 ///
 /// # Errors
-/// [`Error::Value`] if the extractor does not classify, or there are no two volumes for each split.
+/// [`Error::Value`] if the extractor does not classify, or there are fewer than two volumes for each split.
 pub fn inception_score(features: &Features, splits: usize) -> Result<[f64; 2]> {
     let Some(probabilities) = features.class_probabilities() else {
         let advice = "take an extractor that classifies";

@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::stats::median;
 
 /// Kernel distance (KID where the extractor is Inception; Bińkowski 2018, <https://arxiv.org/abs/1801.01401>): the
-/// squared maximum mean discrepancy under (x·y/F + 1)³. Unbiased, so that it can be negative. The paper averages it over
-/// random subsets; [`Realism`](super::Realism) gives that average with its deviation beside the value of all volumes.
+/// squared maximum mean discrepancy under (x·y/F + 1)³. Unbiased, so that it can be negative. The paper averages it
+/// over random subsets; [`Realism`](super::Realism) has that average with its deviation beside the value of all
+/// volumes.
 ///
 /// # Errors
 /// [`Error::Value`] if different extractors made the features.
@@ -18,12 +19,12 @@ pub fn kernel_distance(synthetic: &Features, real: &Features) -> Result<f64> {
     Ok(between(&polynomial_kernel(values.view()), synthetic, real))
 }
 
-/// Squared maximum mean discrepancy under the Gaussian kernel exp(−‖x − y‖²/2σ²), and its σ: the median distance between
-/// two volumes of both sets together (Gretton 2012, <https://jmlr.org/papers/v13/gretton12a.html>, equation 3 and
-/// section 8). Unbiased, so that it can be negative.
+/// Squared maximum mean discrepancy under the Gaussian kernel exp(−‖x − y‖²/2σ²), and its σ: the median distance
+/// between two volumes of both sets together (Gretton 2012, <https://jmlr.org/papers/v13/gretton12a.html>, equation 3
+/// and section 8). Unbiased, so that it can be negative.
 ///
 /// # Errors
-/// [`Error::Value`] if different extractors made the features, or half of all pairs of volumes have equal ones.
+/// [`Error::Value`] if different extractors made the features, or half of all pairs of volumes have equal features.
 pub fn gaussian_discrepancy(synthetic: &Features, real: &Features) -> Result<(f64, f64)> {
     let squared = squared_distances(pooled(synthetic, real)?.view());
     let bandwidth = median_distance(&squared)?;

@@ -1,6 +1,7 @@
-//! Precision and recall, density and coverage: which volumes lie where the other set's are.
+//! Precision and recall, density and coverage: overlap of the sets' manifolds in feature space.
 //!
-//! Each volume's ball reaches to its k-th nearest neighbour of its own set; the balls of a set stand for its manifold.
+//! Each volume's ball reaches to its k-th nearest neighbour of its own set; the union of the balls approximates the
+//! set's manifold.
 
 use ndarray::Array2;
 
@@ -8,8 +9,8 @@ use super::Features;
 use super::kernel::{pooled, squared_distances};
 use crate::error::{Error, Result};
 
-/// Improved precision and recall (Kynkäänniemi 2019, <https://arxiv.org/abs/1904.06991>, equations 1 and 2; k = 3 there):
-/// the share of synthetic volumes in a real one's ball, and of real volumes in a synthetic one's.
+/// Improved precision and recall (Kynkäänniemi 2019, <https://arxiv.org/abs/1904.06991>, equations 1 and 2; k = 3
+/// there): the share of synthetic volumes in a real one's ball, and of real volumes in a synthetic one's.
 ///
 /// # Errors
 /// [`Error::Value`] if different extractors made the features, or a set has no k neighbours.
@@ -17,9 +18,9 @@ pub fn precision_recall(synthetic: &Features, real: &Features, k: usize) -> Resu
     all_of(synthetic, real, k).map(|[precision, recall, _, _]| [precision, recall])
 }
 
-/// Density and coverage (Naeem 2020, <https://arxiv.org/abs/2002.09797>, equations 3 and 4; k = 5 there): the mean number
-/// of real balls about a synthetic volume, over k (it may exceed one), and the share of real volumes with a synthetic one
-/// in their ball.
+/// Density and coverage (Naeem 2020, <https://arxiv.org/abs/2002.09797>, equations 3 and 4; k = 5 there): the mean
+/// number of real balls about a synthetic volume, over k (it may exceed one), and the share of real volumes with a
+/// synthetic one in their ball.
 ///
 /// # Errors
 /// As [`precision_recall`].

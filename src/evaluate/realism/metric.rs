@@ -1,10 +1,11 @@
-//! The measures of realism by name, and how each is to be read.
+//! The measures of realism by name, and which values are better.
 
 use serde::{Deserialize, Serialize};
 
 /// A measure of realism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Metric {
     /// [`frechet_distance`](super::frechet_distance).
     FrechetDistance,
@@ -26,15 +27,15 @@ pub enum Metric {
     MsSsimDiversity,
 }
 
-/// What a measure should be.
+/// Which values of a measure are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
-    /// As low as the reference.
+    /// Lower values, down to the reference.
     Lower,
-    /// As high as the reference.
+    /// Higher values, up to the reference.
     Higher,
-    /// As the real volumes have it.
+    /// Values near that of the real volumes.
     AsReal,
 }
 
@@ -69,7 +70,7 @@ impl Metric {
         }
     }
 
-    /// What it should be.
+    /// Which of its values are better.
     pub const fn better(self) -> Better {
         match self {
             Self::FrechetDistance | Self::KernelDistance | Self::GaussianMmd => Better::Lower,

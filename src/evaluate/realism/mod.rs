@@ -1,4 +1,4 @@
-//! Realism: how near the distribution of synthetic volumes comes to that of real ones, in what a named network sees.
+//! Realism: distances between the distributions of synthetic and real volumes, in the features of a named network.
 //!
 //! | Measure | Source | Better |
 //! |---|---|---|
@@ -10,9 +10,9 @@
 //! | Inception score, [`inception_score`] | Salimans 2016 | as the reals' |
 //! | MS-SSIM over pairs, [`diversity`](super::diversity) | Wang 2003 | as the reals' |
 //!
-//! [`Realism`] has them all, each with an interval and beside its reference: the same measure between real volumes, of as many
-//! a side as the synthetic–real value that it is to be compared with. It holds numbers of one extractor, which it is made
-//! for; features of another are refused.
+//! [`Realism`] has them all, each with an interval and a reference: the same measure between two sets of real volumes,
+//! with as many a side as the synthetic–real value that it is compared with. It is of one extractor; features of
+//! another are refused.
 
 mod features;
 mod frechet;
@@ -50,7 +50,7 @@ pub struct Realism {
 /// One measure in one view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What the extractor saw: the whole volume, or a plane of it.
+    /// The extractor's input: the whole volume, or a plane of it.
     pub view: String,
     /// The measure.
     pub metric: Metric,
@@ -63,12 +63,12 @@ pub struct Row {
     /// Value, interval and reference.
     #[serde(flatten)]
     pub estimate: Estimate,
-    /// Where it is a measure of one set by itself, that of all real volumes.
+    /// For a measure of one set, its value for all real volumes.
     pub of_real: Option<f64>,
 }
 
 impl Realism {
-    /// No measure yet, for features of `extractor` (its name with the SHA-256 of its weights).
+    /// An empty list of measures, for features of `extractor` (its name with the SHA-256 of its weights).
     pub fn new(extractor: impl Into<String>, protocol: Protocol) -> Self {
         Self { extractor: extractor.into(), protocol, rows: Vec::new() }
     }
@@ -78,7 +78,7 @@ impl Realism {
         &self.extractor
     }
 
-    /// How the measures were resampled.
+    /// The protocol of resampling.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
@@ -88,12 +88,12 @@ impl Realism {
         &self.rows
     }
 
-    /// Adds all measures of features, seen in `view` ("volume", "axial" and so on); the Inception score where both sets
-    /// have class probabilities. The Gaussian kernel's width is that of all volumes, in every draw.
+    /// Adds all measures of features in `view` ("volume", "axial" and so on); the Inception score where both sets have
+    /// class probabilities. The Gaussian kernel's width is that of all volumes, in every draw.
     ///
     /// # Errors
-    /// [`Error::Value`] if another extractor made one of them, they are of different sizes, or there are too few volumes
-    /// for the protocol.
+    /// [`Error::Value`] if another extractor made one of them, they are of different sizes, or there are too few
+    /// volumes for the protocol.
     pub fn compare(&mut self, view: &str, synthetic: &Features, real: &Features) -> Result<()> {
         synthetic.check_extractor(&self.extractor)?;
         real.check_extractor(&self.extractor)?;
@@ -151,8 +151,8 @@ impl Realism {
         Ok(())
     }
 
-    /// Adds the diversity of volumes, of one grid and intensity scale: their mean MS-SSIM over pairs, beside that of the
-    /// real ones. It needs no extractor. Its time goes with the squares of both numbers of volumes.
+    /// Adds the diversity of volumes of one grid and intensity scale: their mean MS-SSIM over pairs, beside that of the
+    /// real ones. It needs no extractor. Its time is quadratic in the numbers of volumes.
     ///
     /// # Errors
     /// As [`diversity`](super::diversity), and for fewer than four volumes in a set.
@@ -201,11 +201,11 @@ impl Realism {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::{Array2, Array4};
 
     use super::golden::golden;
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     fn fast() -> Protocol {
         Protocol { repeats: 20, ..Protocol::default() }
@@ -302,7 +302,7 @@ mod tests {
             let data = Array4::from_shape_fn((1, 12, 13, 12), |(_, d, h, w)| {
                 ((d * 31 + h * 17 + w * 7 + d * h * w * k) % 13) as f32 / 13.0
             });
-            Volume::new(data, Matrix4::identity())
+            Volume::new(data, VoxelToWorld::identity())
         };
         let reals: Vec<Volume> = (1..9).map(volume).collect();
         let synthetic = [3, 3, 3, 4].map(volume);

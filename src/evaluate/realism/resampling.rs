@@ -1,16 +1,16 @@
-//! How sure a measure of two sets is, and what it is between two sets of real volumes.
+//! Resampling of the measures: intervals, and references between two sets of real volumes.
 //!
-//! Two volumes that are one and the same are no sample of anything: drawn with replacement, as in the ordinary bootstrap,
-//! they shrink the balls of nearest neighbours to nothing, add k(x, x) to what should be a mean over different volumes, and
-//! count as a pair without diversity. So no volume is ever drawn twice. Intervals come from random three quarters of the
-//! volumes of each set (the delete-d jackknife by random draws; Shao and Wu 1989, <https://doi.org/10.1214/aos/1176347263>,
-//! who show it right for statistics that are not smooth as well). A mean of b of n volumes varies about that of all n by
-//! σ²/b · (1 − b/n), a third of the mean's own variance σ²/n; so deviations count √3 times.
+//! In the ordinary bootstrap a volume can be drawn twice. Such duplicates shrink the balls of nearest neighbours to
+//! zero, add k(x, x) to what should be a mean over different volumes, and count as a pair without diversity. So volumes
+//! are drawn without replacement. Intervals come from random three quarters of the volumes of each set (the delete-d
+//! jackknife by random draws; Shao and Wu 1989, <https://doi.org/10.1214/aos/1176347263>, who show it right for
+//! statistics that are not smooth as well). A mean of b of n volumes varies about that of all n by σ²/b · (1 − b/n), a
+//! third of the mean's own variance σ²/n; so deviations count √3 times.
 //!
-//! An interval lies about the value of all volumes as the draws lie about their mean. What fewer volumes bias a measure by
-//! is thereby left out: it is an interval for what as many volumes give on average, with whatever bias that has. For
-//! squared discrepancies of sets that are alike, which have no linear part, it is too wide, by 1.5 at most. For coverage
-//! near one, of sets of fewer than about forty volumes, it is too narrow.
+//! An interval lies about the value of all volumes as the draws lie about their mean, so that the bias of fewer volumes
+//! drops out: it is an interval for the expected value with as many volumes, including its bias. For squared
+//! discrepancies of equal distributions, which have no linear part, it is too wide by a factor of 1.5 at most. For
+//! coverage near one, of sets of fewer than about forty volumes, it is too narrow.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -19,17 +19,17 @@ use crate::error::{Error, Result};
 use crate::random::permutation;
 use crate::stats::{Draws, quantile};
 
-/// How measures are resampled and which parameters they have.
+/// The number of draws and the parameters of the measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protocol {
-    /// Random draws behind each interval, each matched value and each reference.
+    /// Number of random draws for each interval, each matched value and each reference.
     pub repeats: usize,
-    /// Nearest neighbour that bounds the balls of precision and recall.
+    /// k of precision and recall: the balls reach to the k-th nearest neighbour.
     pub precision_neighbours: usize,
-    /// Nearest neighbour that bounds the balls of density and coverage.
+    /// k of density and coverage: the balls reach to the k-th nearest neighbour.
     pub density_neighbours: usize,
-    /// Splits of the Inception score.
+    /// Number of splits of the Inception score.
     pub splits: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -42,7 +42,8 @@ impl Default for Protocol {
     }
 }
 
-/// A measure over random draws of volumes. Draws share volumes, so that the deviation over √draws is no standard error.
+/// A measure over random draws of volumes. Draws share volumes, so that the standard deviation divided by √draws is not
+/// a standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Mean over the draws.
@@ -55,19 +56,20 @@ pub struct Spread {
     pub high: f64,
 }
 
-/// A measure of two sets, how sure it is, and the same of two real ones.
+/// A measure of two sets with its interval, and its reference between real sets.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Of all volumes.
+    /// The measure over all volumes.
     pub value: f64,
     /// 95 % interval of `value`.
     pub interval: [f64; 2],
-    /// Volumes a side in `matched` and `reference`: half of the real ones, or all synthetic ones if those are fewer.
+    /// Number of volumes a side in `matched` and `reference`: half of the real ones, or all synthetic ones if those are
+    /// fewer.
     pub volumes_a_side: usize,
-    /// Of random synthetic volumes against random real ones, `volumes_a_side` each. Of the kernel distance, this is KID
+    /// Random synthetic volumes against random real ones, `volumes_a_side` each. For the kernel distance, this is KID
     /// as published: mean and deviation over random subsets.
     pub matched: Spread,
-    /// Of random real volumes against random other real ones, `volumes_a_side` each: what `matched` would be if the
+    /// Random real volumes against other random real ones, `volumes_a_side` each: the value of `matched` if the
     /// synthetic volumes were real.
     pub reference: Spread,
 }
@@ -103,8 +105,8 @@ impl Protocol {
         Err(Error::value("volumes", expected, found, "give more volumes, or fewer neighbours"))
     }
 
-    /// Estimates of the `measures` that a function gives of volumes `a` against volumes `b`, of `[synthetic, real]` volumes
-    /// numbered one set after the other. Draws are the same for all measures, whatever the threads.
+    /// Estimates of the `measures` that a function gives of volumes `a` against volumes `b`, of `[synthetic, real]`
+    /// volumes numbered one set after the other. Draws are the same for all measures, whatever the threads.
     pub(super) fn estimate<const N: usize>(
         &self,
         [synthetic, real]: [usize; 2],

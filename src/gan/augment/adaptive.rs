@@ -1,4 +1,4 @@
-//! The strength of augmentation, steered by how far the discriminator has overfitted (ADA, section 3).
+//! The probability of augmentation, controlled by the discriminator's overfitting (ADA, section 3).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,10 @@ use crate::config::{AugmentationPolicy, AugmentationRecipe};
 ///
 /// Every operation here leaves the identity some probability while p < 1, so that none leaks in principle; in practice
 /// generators start to copy the augmentations between 0.8 (ADA, section 2.2) and 0.9. A run that stays at this limit
-/// has too little data for its network: it says so itself, which a p of 1 would hide.
+/// has too little data for its network.
 pub const ADAPTIVE_P_MAX: f64 = 0.85;
 
-/// The probability of augmentation and what it adapts by: plain data, a part of a checkpoint.
+/// The probability of augmentation and the statistics that it is adapted by: plain data, a part of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveP {
@@ -30,8 +30,8 @@ impl AdaptiveP {
         Self { p: recipe.initial_p, sign_sum: 0.0, images: 0, steps: 0 }
     }
 
-    /// The probability to augment with now: 0 if augmentation is off, 1 with DiffAugment, the recipe's `fixed_p` where it
-    /// has one.
+    /// The probability to augment with now: 0 if augmentation is off, 1 with DiffAugment, the recipe's `fixed_p` where
+    /// it has one.
     pub fn p(&self, recipe: &AugmentationRecipe) -> f64 {
         match recipe.policy {
             _ if !recipe.enabled => 0.0,
@@ -40,17 +40,18 @@ impl AdaptiveP {
         }
     }
 
-    /// Notes the discriminator's logits on reals, `[N]`; any number of times a step. A NaN counts as sign 0.
+    /// Records the discriminator's logits on reals, `[N]`; any number of times a step. A NaN counts as sign 0.
     pub fn observe(&mut self, real_logits: &[f32]) {
         let sign = |&logit: &f32| f64::from(i8::from(logit > 0.0) - i8::from(logit < 0.0));
         self.sign_sum += real_logits.iter().map(sign).sum::<f64>();
         self.images += real_logits.len() as u64;
     }
 
-    /// Ends a step. Every `interval` steps p moves by `sign(r_t − target)·images/(adjust_kimg·1000)`, images being those
-    /// observed meanwhile (`batch·interval`), within `[0, ADAPTIVE_P_MAX]`; r_t, the mean sign, is returned then.
+    /// Ends a step. Every `interval` steps p moves by `sign(r_t − target)·images/(adjust_kimg·1000)`, with the number
+    /// of images observed since the last move (`batch·interval`), within `[0, ADAPTIVE_P_MAX]`; r_t, the mean sign, is
+    /// returned then.
     ///
-    /// With `fixed_p`, DiffAugment, or augmentation off, r_t is measured all the same and p stays as it is.
+    /// With `fixed_p`, DiffAugment, or augmentation off, r_t is returned too and p does not change.
     pub fn end_step(&mut self, recipe: &AugmentationRecipe) -> Option<f64> {
         self.steps += 1;
         if self.steps < recipe.interval as u64 || self.images == 0 {

@@ -1,12 +1,12 @@
 //! Filters that amplify octaves of spatial frequency (ADA, appendix B, "image-space filtering").
 //!
-//! The bands are those of the wavelet that ADA takes (Daubechies' with two vanishing moments, sym2): its low pass has the
-//! power response `P(ω) = cos⁴(ω/2)·(1 + 2 sin²(ω/2))`, and `P(ω) + P(ω + π) = 1` (it is orthogonal). So, from high to low,
-//! `1 − P(ω)`, `P(ω)(1 − P(2ω))`, `P(ω)P(2ω)(1 − P(4ω))` and `P(ω)P(2ω)P(4ω)` add up to one. A filter is a sum of these with
-//! positive factors, symmetric and separable: the same along each axis.
+//! The bands are those of the wavelet that ADA takes (Daubechies' with two vanishing moments, sym2): its low pass has
+//! the power response `P(ω) = cos⁴(ω/2)·(1 + 2 sin²(ω/2))`, and `P(ω) + P(ω + π) = 1` (it is orthogonal). So, from high
+//! to low, `1 − P(ω)`, `P(ω)(1 − P(2ω))`, `P(ω)P(2ω)(1 − P(4ω))` and `P(ω)P(2ω)P(4ω)` add up to one. A filter is a sum
+//! of these with positive factors, symmetric and separable: the same along each axis.
 //!
-//! Where borders are reflected about the outer faces of the outer voxels, a symmetric filter is diagonal in the basis of
-//! the discrete cosine transform (DCT-II). It is kept as the matrix over an axis, which is symmetric, and so its own
+//! Where borders are reflected about the outer faces of the outer voxels, a symmetric filter is diagonal in the basis
+//! of the discrete cosine transform (DCT-II). It is kept as the matrix over an axis, which is symmetric, and so its own
 //! adjoint, for any length.
 
 use std::f64::consts::PI;
@@ -16,7 +16,8 @@ pub(super) const BANDS: usize = 4;
 /// Power that images are expected to have in each (ADA, appendix B).
 const POWER: [f64; BANDS] = [10.0 / 13.0, 1.0 / 13.0, 1.0 / 13.0, 1.0 / 13.0];
 
-/// Factors of the bands when band `i` is amplified by `factors[i]`, one band after the other, the expected power being kept.
+/// Factors of the bands when band `i` is amplified by `factors[i]`, one band after the other, the expected power being
+/// kept.
 pub(super) fn amplification(factors: [f64; BANDS]) -> [f64; BANDS] {
     let mut gains = [1.0; BANDS];
     for (band, factor) in factors.into_iter().enumerate() {
@@ -71,8 +72,8 @@ pub(super) fn identity(length: usize) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// The filters by their taps: the autocorrelation of the wavelet's, `[−1, 0, 9, 16, 9, 0, −1]/32`, spread by two from
-    /// one octave to the next.
+    /// The filters by their taps: the autocorrelation of the wavelet's, `[−1, 0, 9, 16, 9, 0, −1]/32`, spread by two
+    /// from one octave to the next.
     #[test]
     fn the_matrix_is_the_filter_with_reflected_borders() {
         let gains = [0.7, 1.9, 0.4, 1.3];

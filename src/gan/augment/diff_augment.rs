@@ -1,5 +1,5 @@
-//! DiffAugment (Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN training", arXiv 2006.10738) in three
-//! dimensions: every sample, always, with the strengths of the paper.
+//! DiffAugment (Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN training", arXiv 2006.10738) in
+//! three dimensions: every sample, always, with the strengths of the paper.
 //!
 //! | operation | parameter |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | translation | whole voxels, uniform up to an eighth of each axis; air comes in |
 //! | cut-out | a box of half of each axis at a uniform place becomes air |
 //!
-//! The paper's zero, outside and in the box, is middle grey; here it is air, −1. Saturation has no counterpart. There is no
-//! probability, and so nothing to adapt.
+//! The paper's zero, outside and in the box, is middle grey; here it is air, −1. Saturation has no counterpart. There
+//! is no probability, and so nothing to adapt.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What is done to the samples of a batch, and its application.
+//! The drawn operations for the samples of a batch, and their application.
 
 use burn::tensor::{Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +9,7 @@ use crate::ops::{VolumeOps, warp};
 use crate::random::normal_field;
 use crate::warp::{WarpPass, passes};
 
-/// What is done to the samples of a batch: plain data, the same for reals and the gradient in them.
+/// The drawn operations for the samples of a batch: plain data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Draw {
     /// Samples it is for; any number if nothing is done.
@@ -62,7 +62,7 @@ impl Draw {
         draw
     }
 
-    /// Whether nothing is done to any sample.
+    /// Whether there is no operation for any sample.
     pub fn is_identity(&self) -> bool {
         let Self { batch: _, passes, intensities, filters, constant: _, noise, mask } = self;
         passes.is_empty()
@@ -72,10 +72,10 @@ impl Draw {
             && mask.is_empty()
     }
 
-    /// The augmented batch `[N, C, D, H, W]`, differentiable in `x` to any order; `x` itself if nothing is done.
+    /// The augmented batch `[N, C, D, H, W]`, differentiable in `x` to any order; `x` itself for the identity.
     ///
     /// # Panics
-    /// If the batch or the grid is not the one that was drawn for.
+    /// If the batch's size or the grid differs from that of [`Augmentation::draw`](super::Augmentation::draw).
     pub fn apply<B: VolumeOps>(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let [n, c, d, h, w] = x.dims();
         assert!(self.batch.is_none_or(|batch| batch == n), "draw for {:?} samples, batch of {n}", self.batch);

@@ -1,8 +1,8 @@
 //! Smooth elastic deformation: displacements along D, H and W that are cubic B-splines over a lattice of control points
 //! (free-form deformation, Rueckert et al. 1999).
 //!
-//! The deformation is made of three, each along one axis, whose composition is the displacement to first order and, unlike
-//! it, is one to one wherever each is. So it takes three one-dimensional passes and is linear in the image.
+//! The deformation is the composition of three, each along one axis. It equals the displacement to first order and is
+//! one to one wherever each of the three is. It takes three one-dimensional passes and is linear in the image.
 
 use std::sync::Arc;
 

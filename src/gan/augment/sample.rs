@@ -1,4 +1,4 @@
-//! The draw of one sample's operations.
+//! The random draw of one sample's operations.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ pub(super) struct Sample {
     pub bends: [Option<Arc<[f32]>>; 3],
     /// Maps of indices; the first is applied to the volume first.
     pub stages: [Affine; 2],
-    /// `gain·x + mean·(mean of the volume) + offset`.
+    /// Factor of the intensities x: they become `gain·x + mean·(mean of the volume) + offset`.
     pub gain: f64,
-    /// See `gain`.
+    /// Factor of the volume's mean; see `gain`.
     pub mean: f64,
-    /// See `gain`.
+    /// Constant that is added; see `gain`.
     pub offset: f64,
     /// Factors of the octaves of spatial frequency along an axis, lowest first, as ADA has them in two dimensions.
     pub bands: [f64; bands::BANDS],

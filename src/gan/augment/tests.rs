@@ -291,11 +291,12 @@ fn check_gradients(name: &str, draw: &Draw) {
     }
 }
 
-/// A smooth volume turned, and turned back: a Gaussian of σ 4 voxels along the longest of their edges, round in millimetres,
-/// off the centre, compared with itself where a sphere about the centre keeps the kernel clear of the borders.
+/// A smooth volume turned, and turned back: a Gaussian of σ 4 voxels along the longest of their edges, round in
+/// millimetres, off the centre, compared with itself where a sphere about the centre keeps the kernel clear of the
+/// borders.
 ///
-/// Keys' interpolation misses by up to 0.016 of the third derivative (slopes off by f‴/6) and 3/128 of the fourth; here,
-/// 1.38/σ³ and 3/σ⁴, by 6·10⁻⁴ a pass: 1.8·10⁻³ a turn.
+/// Keys' interpolation misses by up to 0.016 of the third derivative (slopes off by f‴/6) and 3/128 of the fourth;
+/// here, 1.38/σ³ and 3/σ⁴, by 6·10⁻⁴ a pass: 1.8·10⁻³ a turn.
 #[test]
 fn turning_is_turning_in_millimetres_and_turning_back_undoes_it() {
     for spacing_mm in [[1.0; 3], [2.0, 1.0, 1.5]] {

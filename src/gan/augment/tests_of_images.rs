@@ -89,8 +89,8 @@ fn noise_is_white_of_the_drawn_deviation_and_every_samples_own() {
     }
 }
 
-/// A box of half of each axis about a uniform place holds a voxel at `u` with the probability that the place is within a
-/// quarter: a half well inside, a quarter and its own half at an end.
+/// A box of half of each axis about a uniform place holds a voxel at `u` with the probability that the place is within
+/// a quarter: a half well inside, a quarter and its own half at an end.
 #[test]
 fn boxes_are_cut_out_at_uniform_places() {
     let (n, voxels) = (4000, GRID.iter().product::<usize>());

@@ -21,13 +21,20 @@ pub struct Restorer<B: Backend> {
     pub stages: Vec<Stage<B>>,
 }
 
-/// A network of either kind; the other field is empty.
+/// A network, and how far it goes towards the measurement.
 #[derive(Module, Debug)]
 pub struct Stage<B: Backend> {
-    residual: Option<ResidualNet<B>>,
-    unet: Option<UNet<B>>,
+    network: Network<B>,
     /// `[1]`: how far the stage goes towards the measurement, as a part of the way; none where data consistency is exact.
     step: Option<Param<Tensor<B, 1>>>,
+}
+
+/// A network of either kind.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few in a program")]
+enum Network<B: Backend> {
+    Residual(ResidualNet<B>),
+    UNet(UNet<B>),
 }
 
 impl<B: Backend> Restorer<B> {
@@ -38,7 +45,7 @@ impl<B: Backend> Restorer<B> {
         let (inputs, outputs, condition) = (channels.input, channels.image, channels.condition);
         let soft = recipe.cascade.stages > 1 && recipe.cascade.between == Between::Step;
         let stages = (0..recipe.cascade.stages).map(|_| {
-            let (residual, unet) = match &recipe.network {
+            let network = match &recipe.network {
                 RestorerRecipe::Residual { channels, blocks, space_to_depth, upsampling } => {
                     let config = ResidualNetConfig {
                         inputs,
@@ -51,7 +58,7 @@ impl<B: Backend> Restorer<B> {
                         condition,
                         flat,
                     };
-                    (Some(config.init(init, device)), None)
+                    Network::Residual(config.init(init, device))
                 }
                 RestorerRecipe::UNet { widths, space_to_depth } => {
                     let config = UNetConfig {
@@ -62,10 +69,10 @@ impl<B: Backend> Restorer<B> {
                         condition,
                         flat,
                     };
-                    (None, Some(config.init(init, device)))
+                    Network::UNet(config.init(init, device))
                 }
             };
-            Stage { residual, unet, step: soft.then(|| init.constant([1], 1.0, device)) }
+            Stage { network, step: soft.then(|| init.constant([1], 1.0, device)) }
         });
         Self { stages: stages.collect() }
     }
@@ -100,10 +107,9 @@ impl<B: VolumeOps> Stage<B> {
     }
 
     fn forward(&self, input: Tensor<B, 5>, condition: Option<&Tensor<B, 2>>) -> Tensor<B, 5> {
-        match (&self.residual, &self.unet) {
-            (Some(network), _) => network.forward(input, condition),
-            (_, Some(network)) => network.forward(input, condition),
-            _ => unreachable!("a stage has a network"),
+        match &self.network {
+            Network::Residual(network) => network.forward(input, condition),
+            Network::UNet(network) => network.forward(input, condition),
         }
     }
 }

@@ -24,22 +24,22 @@ const WARM_UP: f64 = 0.05;
 const STEPS: u64 = 0;
 const SAMPLES: u64 = 1;
 
-/// How w is fitted to a measurement.
+/// Settings of the fit of w to a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FitSettings {
-    /// Steps to the mode; and as many again to the posterior about it.
+    /// Steps to the mode; with more than one sample, as many again to the posterior about it.
     pub steps: u64,
-    /// Step size of Adam, in deviations of the prior.
+    /// Step size of Adam, in standard deviations of the prior.
     pub learning_rate: f64,
-    /// Standard deviation of what is measured about what the generator would give, the brightest tissue being one: noise, and
-    /// what the generator cannot show.
+    /// Standard deviation of the measurement about the generator's, the brightest tissue being one: noise, and what the
+    /// generator cannot represent.
     pub sigma: f64,
-    /// κ: how much the w's of layers agree.
+    /// κ: weight of the agreement between the w's of layers.
     pub kappa: f64,
-    /// The noise inputs of the generator are fitted too, each from N(0, 1); they stay at their mode.
+    /// Whether the noise inputs of the generator are fitted too, with the prior N(0, 1); they stay at their mode.
     pub noise: bool,
-    /// Draws from the posterior; with one, the mode stands for it.
+    /// Number of draws from the posterior; with one, the mode is taken.
     pub samples: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -52,10 +52,10 @@ impl Default for FitSettings {
 }
 
 impl FitSettings {
-    /// Whether a fit can be made by them.
+    /// Whether all settings are within their ranges.
     ///
     /// # Errors
-    /// [`Error::Value`] that names the first that cannot be used.
+    /// [`Error::Value`] that names the first that is out of its range.
     pub fn check(&self) -> Result<()> {
         let refused = |key: &str, expected: &str, found: String| {
             Err(Error::value(key, expected, found, "choose another value"))
@@ -80,30 +80,30 @@ impl FitSettings {
     }
 }
 
-/// A step that was made.
+/// Progress of the fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FitStep {
-    /// Its number, from 1, of both parts together.
+    /// Number of the step, from 1, counted over both parts.
     pub number: u64,
-    /// Of so many.
+    /// Number of steps of both parts.
     pub of: u64,
-    /// `‖A·G(w) − y‖²` before it.
+    /// `‖A·G(w) − y‖²` before the step.
     pub misfit: f64,
 }
 
 /// The posterior of standardised w's (see [`super::LatentPrior`]).
 #[derive(Clone, Debug)]
 pub struct Posterior<B: Backend> {
-    /// The mode, or the mean of q, `[1, layers, w_dim]`.
+    /// The mode, or the mean of the Gaussian q, `[1, layers, w_dim]`.
     pub mean: Tensor<B, 3>,
-    /// The deviation of q, `[1, layers, w_dim]`; none where the mode stands for it.
+    /// The standard deviation of q, `[1, layers, w_dim]`; `None` where only the mode was fitted.
     pub deviation: Option<Tensor<B, 3>>,
     /// The noise inputs by layer, `[D, H, W]` each; empty for none.
     pub noise: Vec<Tensor<B, 3>>,
 }
 
 impl<B: Backend> Posterior<B> {
-    /// Draw number `number`, `[1, layers, w_dim]`; always the mode where that stands for the posterior.
+    /// Draw number `number`, `[1, layers, w_dim]`; the mode where only that was fitted.
     pub fn draw(&self, seed: u64, number: u64) -> Tensor<B, 3> {
         match &self.deviation {
             None => self.mean.clone(),
@@ -130,16 +130,19 @@ struct Unknowns<B: Backend> {
     noise: Vec<Param<Tensor<B, 3>>>,
 }
 
-/// Fits w to what was measured on the prior's grid, from the prior's mean on, and tells of every step; an error of `tell` ends
-/// it.
+/// Fits w to a measurement on the prior's grid, starting at the prior's mean. `tell` is called for every step; its
+/// error ends the fit.
 ///
-/// The mode is that of `‖A·G(w) − y‖²/2σ² − log p(w)`. About it, q(v) = N(m, diag s²) minimises the negative evidence lower
-/// bound, `E_q[‖A·G − y‖²/2σ² − κ Σ cos] + KL(q ‖ N(0, 1))`, its expectation by one draw `m + s·ε` a step (Kingma & Welling
-/// 2014, arXiv 1312.6114, section 2.4 and appendix B). As q knows no covariances, it is narrower than the posterior where
-/// dimensions can stand for each other.
+/// The mode is that of `‖A·G(w) − y‖²/2σ² − log p(w)`. About it, q(v) = N(m, diag s²) minimises the negative evidence
+/// lower bound, `E_q[‖A·G − y‖²/2σ² − κ Σ cos] + KL(q ‖ N(0, 1))`, its expectation by one draw `m + s·ε` a step (Kingma
+/// & Welling 2014, arXiv 1312.6114, section 2.4 and appendix B). As q has no covariances, it is narrower than the
+/// posterior where dimensions are correlated.
 ///
 /// # Errors
-/// As [`FitSettings::check`] and [`super::super::Measured::new`]; [`Error::Value`] where the misfit is no number.
+/// As [`FitSettings::check`] and [`super::super::Measured::new`]; [`Error::Value`] if the misfit is not finite.
+///
+/// # Panics
+/// If this thread holds the [`tape`], which every step takes (a deadlock is also possible; see there).
 pub fn fit<B: VolumeOps>(
     prior: &Prior<B>,
     measurement: &Measurement,

@@ -1,4 +1,4 @@
-//! What is known of w before anything is measured: where the mapping network puts it, and that layers agree.
+//! The prior of w: the distribution of the mapping network's output, and the agreement between layers.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -12,7 +12,7 @@ const LENGTH_EPSILON: f64 = 1e-8;
 /// dimensions by itself, and the angle between the w's of any two layers has von Mises' distribution about zero:
 /// `−log p(w₁ … w_L) = ½ Σ_l ‖(w_l − μ)/σ‖² − κ Σ_{l<m} cos(w_l, w_m) + constant`.
 ///
-/// What is fitted is in units of its deviation, `v = (w − μ)/σ`, so that a step is as far in every dimension.
+/// The fit is of `v = (w − μ)/σ`, so that a step has the same length in every dimension.
 #[derive(Clone, Debug)]
 pub struct LatentPrior<B: Backend> {
     /// μ, `[1, 1, w_dim]`.
@@ -22,7 +22,7 @@ pub struct LatentPrior<B: Backend> {
 }
 
 impl<B: Backend> LatentPrior<B> {
-    /// Mean and deviation of what the mapping network makes of latents.
+    /// Mean and standard deviation of the mapping network's w's of latents `z`.
     ///
     /// # Shapes
     /// - `z`: `[N, z_dim]`, draws from N(0, 1); `condition`: `[1, condition_dim]`, the same for all
@@ -39,7 +39,7 @@ impl<B: Backend> LatentPrior<B> {
         Self { mean: mean.reshape([1, 1, dim]), deviation: deviation.reshape([1, 1, dim]) }
     }
 
-    /// w's of standardised ones, `[N, layers, w_dim]`.
+    /// The w's `[N, layers, w_dim]` of standardised `v` `[N, layers, w_dim]`.
     pub fn styles(&self, v: Tensor<B, 3>) -> Tensor<B, 3> {
         self.mean.clone() + self.deviation.clone() * v
     }
@@ -54,7 +54,7 @@ pub fn collinearity<B: Backend>(ws: Tensor<B, 3>) -> Tensor<B, 1> {
     (square - (samples * layers) as f64) * 0.5
 }
 
-/// `½ Σ x²`: a standard Gaussian's −log p but for its constant, `[1]`.
+/// `½ Σ x²`, `[1]`: −log p of a standard Gaussian without its constant.
 pub fn half_square<B: Backend, const R: usize>(x: Tensor<B, R>) -> Tensor<B, 1> {
     x.powi_scalar(2).sum() * 0.5
 }

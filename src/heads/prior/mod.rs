@@ -1,8 +1,8 @@
-//! A trained generator as prior: no network is trained for the task, whatever was measured.
+//! A trained generator as prior: no network is trained for the task.
 //!
-//! An image is G(w), of which `y = A·G(w) + noise` was measured; what w can be is fitted to that by Bayes' theorem (Bayesian
-//! reconstruction through generative models: Marinescu, Moyer & Golland 2020, arXiv 2012.04567). A step of data
-//! consistency follows, as for any other head.
+//! An image is G(w), of which `y = A·G(w) + noise` was measured; the posterior of w is fitted (Bayesian reconstruction
+//! through generative models: Marinescu, Moyer & Golland 2020, arXiv 2012.04567). A step of data consistency follows,
+//! as for the other heads.
 //!
 //! ```text
 //! Operator ──case──▶ Case ──fit──▶ Posterior of w ──draw, G──▶ images ──data consistency──▶ mean, deviation, samples
@@ -36,21 +36,21 @@ use crate::random::{Purpose, normal, stream};
 const LATENTS: usize = 8192;
 const LATENT_PHASE: u64 = 2;
 
-/// A generator of images of one channel, and where its w's lie.
+/// A generator of images of one channel, and the prior of its w's.
 #[derive(Clone, Debug)]
 pub struct Prior<B: Backend> {
-    /// w to image, values from −1 to 1.
+    /// The synthesis network, whose images are about −1 to 1.
     pub synthesis: Synthesis<B>,
     /// The prior of w.
     pub latent: LatentPrior<B>,
 }
 
 impl<B: VolumeOps> Prior<B> {
-    /// The prior of a generator with latents of length `z_dim` under a condition `[1, condition_dim]`, its w's statistics from
-    /// 8192 latents.
+    /// The prior of a generator with latents of length `z_dim` under a condition `[1, condition_dim]`, its w's
+    /// statistics from 8192 latents.
     ///
     /// # Panics
-    /// If the generator needs a condition and there is none, or the other way round.
+    /// If the generator is conditional and `condition` is `None`, or not conditional and it is not.
     pub fn of(
         generator: &Generator<B>,
         z_dim: usize,
@@ -63,7 +63,7 @@ impl<B: VolumeOps> Prior<B> {
         Self { synthesis: generator.synthesis.clone(), latent }
     }
 
-    /// w's a sample.
+    /// Number of w's a sample.
     pub fn num_ws(&self) -> usize {
         self.synthesis.num_ws()
     }
@@ -78,11 +78,10 @@ impl<B: VolumeOps> Prior<B> {
         layers(&mut self.synthesis.clone()).map(|layer| layer.noise_const.val().dims()).collect()
     }
 
-    /// The images of w's, the brightest tissue of the training set's scans one: the generator's values from 0 to 1 instead of
-    /// −1 to 1.
+    /// The images of w's, scaled from −1…1 to 0…1, so that the brightest tissue of the training set's scans is one.
     ///
     /// # Shapes
-    /// - `ws`: `[N, num_ws, w_dim]`; `noise`: `[D, H, W]` a layer, or nothing for none
+    /// - `ws`: `[N, num_ws, w_dim]`; `noise`: `[D, H, W]` for each layer, or empty for no noise
     /// - output: `[N, 1, D, H, W]`
     pub fn image(&self, ws: Tensor<B, 3>, noise: &[Tensor<B, 3>]) -> Tensor<B, 5> {
         let image = if noise.is_empty() {
@@ -112,19 +111,19 @@ fn layers<B: Backend>(synthesis: &mut Synthesis<B>) -> impl Iterator<Item = &mut
     synthesis.blocks.iter_mut().flat_map(|block| block.conv0.iter_mut().chain([&mut block.conv1]))
 }
 
-/// What a prior makes of a measurement.
+/// A reconstruction by a prior: samples of the posterior and their mean.
 #[derive(Clone, Debug)]
 pub struct Reconstructed {
     /// The mean of the samples, with the residuals of the classical baseline, of G(w) and of the result.
     pub restored: Restored,
-    /// The samples' standard deviation, `[1, D, H, W]`; none with one sample.
+    /// The samples' standard deviation, `[1, D, H, W]`; `None` with one sample.
     pub deviation: Option<Array4<f32>>,
     /// The samples, `[1, D, H, W]` each.
     pub samples: Vec<Array4<f32>>,
 }
 
-/// Restores a case of [`Operator::case`]: samples of the posterior, of which `weight` of the way to the measurement is gone at
-/// last (see [`super::Measured::data_consistency`]), and their mean.
+/// Restores a case of [`Operator::case`]: samples of the posterior after data consistency with `weight` (see
+/// [`super::Measured::data_consistency`]), and their mean.
 ///
 /// # Errors
 /// [`Error::Value`] for a case on another grid than the prior's; as [`fit`].

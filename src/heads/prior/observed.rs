@@ -1,4 +1,4 @@
-//! A measurement as a generator sees it: of real images of one channel.
+//! A measurement of a generator's images, which are real and have one channel.
 
 use burn::tensor::Tensor;
 
@@ -6,11 +6,11 @@ use super::super::{Measured, Measurement};
 use crate::error::Result;
 use crate::ops::VolumeOps;
 
-/// Alternations between consistency with the samples and with a real image. A sample whose mirror image about the centre of k-space was
-/// not measured binds both, and each time halves what is left of their difference.
+/// Alternations between consistency with the samples and with a real image. A sample whose mirror image about the
+/// centre of k-space was not measured binds both, and each time halves what is left of their difference.
 const ALTERNATIONS: usize = 24;
 
-/// What was measured of an image `[1, 1, D, H, W]`; in k-space, of one whose imaginary part is zero.
+/// A measurement of an image `[1, 1, D, H, W]`; in k-space, of a complex image whose imaginary part is zero.
 #[derive(Clone, Debug)]
 pub struct Observed<B: VolumeOps> {
     measured: Measured<B>,
@@ -26,7 +26,7 @@ impl<B: VolumeOps> Observed<B> {
         Ok(Self { measured: Measured::new(measurement, (channels, d, h, w), device)? })
     }
 
-    /// See [`Measured::misfit`]; zero where nothing was measured.
+    /// See [`Measured::misfit`]; zero without a measurement.
     pub fn misfit(&self, x: Tensor<B, 5>) -> Tensor<B, 1> {
         let device = x.device();
         self.measured.misfit(self.lifted(x)).unwrap_or_else(|| Tensor::zeros([1], &device))
@@ -37,7 +37,8 @@ impl<B: VolumeOps> Observed<B> {
         self.measured.residual(self.lifted(x))
     }
 
-    /// See [`Measured::data_consistency`]: the nearest real image that gives the measurement, with weight one.
+    /// See [`Measured::data_consistency`]: with weight one the nearest real image that is consistent with the
+    /// measurement, for k-space by alternating projections.
     pub fn data_consistency(&self, x: Tensor<B, 5>, weight: f64) -> Tensor<B, 5> {
         if !self.is_complex() {
             return self.measured.data_consistency(x, weight);

@@ -1,4 +1,4 @@
-//! What can be measured of an image whose prior is a generator.
+//! The forward operators for reconstruction by a generator.
 
 use ndarray::{Array3, Array4, Axis};
 
@@ -16,13 +16,13 @@ pub enum Operator {
     Superres([usize; 3]),
     /// The voxels that are known, `[D, H, W]`.
     Inpaint(Array3<bool>),
-    /// The places of k-space that are measured, `[D, H, W]` with DC in the centre, of all axes longer than one; by one coil
-    /// that sees all alike, of an image without phase.
+    /// The places of k-space that are measured, `[D, H, W]` with DC in the centre, of all axes longer than one: by one
+    /// coil with sensitivity one, of an image without phase.
     Kspace(Array3<bool>),
 }
 
 impl Operator {
-    /// Its name.
+    /// The operator's name: `superres`, `inpaint` or `kspace`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Superres(_) => "superres",
@@ -31,12 +31,13 @@ impl Operator {
         }
     }
 
-    /// The case of an image `[1, D, H, W]`, its brightest tissue one, with the classical baseline as initial estimate: what was measured
-    /// for super-resolution and in-painting; the image that the samples are simulated of for k-space.
+    /// The case of an image `[1, D, H, W]` whose brightest tissue is one, with the classical baseline as initial
+    /// estimate. For super-resolution and in-painting `image` is the measurement; for k-space, samples are simulated of
+    /// it.
     ///
     /// # Errors
-    /// [`Error::Value`] for a factor of zero or of nothing but ones, for a mask of another shape, and for one by which
-    /// nothing is known.
+    /// [`Error::Value`] for a factor with a zero or of ones only, for a mask of another shape, and for a mask without a
+    /// measured voxel.
     pub fn case(&self, image: &Array4<f32>) -> Result<Case> {
         match self {
             Self::Superres(factor) if factor.contains(&0) || *factor == [1; 3] => {

@@ -1,9 +1,8 @@
-//! The manifest of a prepared dataset: how it was prepared, and what each volume is.
+//! The manifest of a prepared dataset: settings of the preparation, and the volumes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nalgebra::Matrix4;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -11,18 +10,19 @@ use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
 use crate::io::nifti::ReadOptions;
 use crate::text::read_text;
+use crate::volume::VoxelToWorld;
 use crate::volume::crop::Centre;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::Orientation;
 use crate::volume::resample::Interpolation;
 
-/// The manifest's place in the dataset's folder.
+/// Name of the manifest in the dataset's folder.
 pub const FILE: &str = "manifest.json";
 
-/// What `format` says in a manifest that this version writes and reads.
+/// [`Manifest::format`] of the manifests that this version writes and reads.
 pub const FORMAT: &str = "voxgan-dataset-1";
 
-/// Counts the changes of how volumes are prepared; entries of another revision are prepared again.
+/// Revision of the preparation; entries of another revision are prepared again.
 pub const REVISION: u32 = 2;
 
 /// The content of `manifest.json`.
@@ -32,9 +32,9 @@ pub struct Manifest {
     pub format: String,
     /// The version of voxgan that wrote it.
     pub voxgan: String,
-    /// How the volumes were prepared.
+    /// The settings of the preparation.
     pub settings: Settings,
-    /// Channels of every volume.
+    /// Number of channels of every volume.
     pub channels: usize,
     /// The volumes, in the order of the input.
     pub entries: Vec<Entry>,
@@ -43,27 +43,27 @@ pub struct Manifest {
     pub failures: Vec<Failure>,
 }
 
-/// How volumes were prepared: what changes their voxels, and nothing else.
+/// The settings of a preparation that change voxels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// [`REVISION`] at the time.
     pub revision: u32,
-    /// Voxels along `(i, j, k)`, that is `(W, H, D)`: right, anterior, superior.
+    /// Number of voxels along `(i, j, k) = (W, H, D)`: right, anterior, superior.
     pub shape: [usize; 3],
-    /// The voxel sizes along `(i, j, k)`, if volumes were resampled to them.
+    /// The voxel size along `(i, j, k)` that volumes were resampled to; `None` without resampling.
     pub spacing_mm: Option<[f64; 3]>,
-    /// Between voxels.
+    /// Interpolation of the resampling.
     pub interpolation: Interpolation,
-    /// From raw to normalised values.
+    /// Normalisation of intensities.
     pub normalisation: Normalisation,
-    /// What lies in the middle of the grid.
+    /// The point at the centre of the grid.
     pub centre: Centre,
-    /// The frame taken from time series.
+    /// The frame that was read of time series.
     pub frame: Option<usize>,
     /// Whether voxels that are not finite were read as zero.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nan_to_zero: bool,
-    /// What was done to every scan before it was resampled, if anything.
+    /// The correction of every scan before resampling, with its settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correction: Option<serde_json::Value>,
 }
@@ -71,23 +71,23 @@ pub struct Settings {
 /// One prepared volume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Unique in the dataset; the volume lies in `volumes/<name>.safetensors`.
+    /// Name, unique in the dataset; the volume is in `volumes/<name>.safetensors`.
     pub name: String,
-    /// The file it was made from.
+    /// The source file.
     pub source: String,
     /// SHA-256 of that file, of header and voxels for a pair.
     pub sha256: String,
     /// SHA-256 of the prepared voxels as stored.
     pub voxels_sha256: String,
-    /// Voxel to world of the prepared grid, by rows.
-    pub affine: [[f64; 4]; 4],
+    /// Where the voxels of the prepared grid lie.
+    pub affine: VoxelToWorld,
     /// The grid of the source.
     pub original: Original,
-    /// From raw to normalised values.
+    /// The map from raw to normalised values.
     pub intensity: IntensityMap,
-    /// What was done, in order.
+    /// The steps of the preparation, in order.
     pub steps: Vec<String>,
-    /// Labels from the participants table; those that are missing there are missing here.
+    /// Labels from the participants table; values missing there are left out.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
@@ -95,11 +95,11 @@ pub struct Entry {
 /// The grid of a source file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Original {
-    /// Voxels along `(i, j, k)`.
+    /// Number of voxels along `(i, j, k)`.
     pub dims: [usize; 3],
-    /// Voxel to world, by rows.
-    pub affine: [[f64; 4]; 4],
-    /// Where its axes point.
+    /// Where they lie.
+    pub affine: VoxelToWorld,
+    /// The anatomical directions of its axes.
     pub orientation: Orientation,
 }
 
@@ -108,46 +108,23 @@ pub struct Original {
 pub struct Failure {
     /// The file.
     pub source: String,
-    /// Why.
+    /// The error.
     pub reason: String,
 }
 
 impl Settings {
-    /// How the scans were read.
+    /// The options by which the scans were read.
     pub fn read(&self) -> ReadOptions {
         ReadOptions { frame: self.frame, nan_to_zero: self.nan_to_zero }
     }
-}
-
-impl Entry {
-    /// Voxel to world of the prepared grid.
-    pub fn affine(&self) -> Matrix4<f64> {
-        from_rows(&self.affine)
-    }
-}
-
-impl Original {
-    /// Voxel to world of the source.
-    pub fn affine(&self) -> Matrix4<f64> {
-        from_rows(&self.affine)
-    }
-}
-
-/// A matrix by rows, as the manifest holds it.
-pub(super) fn rows(matrix: &Matrix4<f64>) -> [[f64; 4]; 4] {
-    std::array::from_fn(|row| std::array::from_fn(|column| matrix[(row, column)]))
-}
-
-fn from_rows(rows: &[[f64; 4]; 4]) -> Matrix4<f64> {
-    Matrix4::from_fn(|row, column| rows[row][column])
 }
 
 impl Manifest {
     /// Reads the manifest in `folder`.
     ///
     /// # Errors
-    /// [`Error::Io`] where there is none or it cannot be read; [`Error::File`] for one that is damaged or of
-    /// another version.
+    /// [`Error::File`] where there is none, or it is damaged or of another version; [`Error::Io`] where it cannot be
+    /// read as text.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         if folder.is_dir() && !path.exists() {
@@ -170,7 +147,7 @@ impl Manifest {
     /// Writes the manifest into `folder`.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] where it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         atomic_write(&folder.join(FILE), |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;
@@ -178,8 +155,8 @@ impl Manifest {
         })
     }
 
-    /// SHA-256 of what a network sees of the dataset: settings, names, voxels and labels, but no paths. The same
-    /// scans prepared the same way elsewhere have the same hash.
+    /// SHA-256 of settings, names, voxels and labels, without paths: the same scans prepared in the same way elsewhere
+    /// have the same hash.
     pub fn content_sha256(&self) -> String {
         let volumes: Vec<_> = self.entries.iter().map(|e| (&e.name, &e.voxels_sha256, &e.labels)).collect();
         let content = serde_json::json!([self.format, self.settings, self.channels, volumes]);

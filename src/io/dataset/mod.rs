@@ -13,7 +13,7 @@ mod stored;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nalgebra::Matrix4;
+use nalgebra::{Matrix3, Vector3};
 
 pub use manifest::{Entry, Failure, Manifest, Original, Settings};
 pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare};
@@ -21,14 +21,14 @@ pub use sources::scan_sha256;
 
 use crate::error::{Error, Result};
 use crate::stats::upper_median;
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 use stored::Stamp;
 
 /// By what part voxels of two sets that are compared may differ in size.
 const SIZE_TOLERANCE: f64 = 0.05;
 
-/// A prepared dataset, open for reading. Volumes are read when asked for; the hash of a file is checked the first time, and
-/// again if its size or its time of modification has changed since.
+/// A prepared dataset, open for reading. Volumes are read on demand; the hash of a file is checked at the first read,
+/// and again if its size or its time of modification has changed.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// The folder.
@@ -43,7 +43,7 @@ impl Dataset {
     /// Opens the dataset that `voxgan prepare` made in `folder`.
     ///
     /// # Errors
-    /// As [`Manifest::read`]; also a dataset without volumes.
+    /// As [`Manifest::read`], and [`Error::File`] for a dataset without volumes.
     pub fn open(folder: &Path) -> Result<Self> {
         let manifest = Manifest::read(folder)?;
         if manifest.entries.is_empty() {
@@ -70,16 +70,22 @@ impl Dataset {
         [self.manifest.channels, d, h, w]
     }
 
-    /// What is known of volume `index`, which must be less than [`len`](Self::len).
+    /// The manifest's entry of volume `index`.
+    ///
+    /// # Panics
+    /// If `index` is not less than [`len`](Self::len).
     pub fn entry(&self, index: usize) -> &Entry {
         &self.manifest.entries[index]
     }
 
-    /// Reads volume `index` (less than [`len`](Self::len)): normalised values, on its prepared grid.
+    /// Reads volume `index`: normalised values on the prepared grid.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that has vanished, [`Error::File`] for one that is damaged or has other voxels than
     /// the manifest says; each names the file.
+    ///
+    /// # Panics
+    /// If `index` is not less than [`len`](Self::len).
     pub fn volume(&self, index: usize) -> Result<Volume> {
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         let before = checked()[index];
@@ -98,24 +104,23 @@ impl Dataset {
 
     /// The affine for volumes made by a network that learned from this dataset: axes along RAS+, the dataset's
     /// voxel size (where volumes kept their own, the median of them), world origin at the grid's centre.
-    pub fn affine(&self) -> Matrix4<f64> {
+    pub fn affine(&self) -> VoxelToWorld {
         let spacing = self.spacing_mm();
-        let mut affine = Matrix4::from_diagonal(&[spacing[0], spacing[1], spacing[2], 1.0].into());
-        for (axis, size) in spacing.iter().enumerate() {
-            affine[(axis, 3)] = -size * (self.manifest.settings.shape[axis] as f64 - 1.0) / 2.0;
-        }
-        affine
+        let shape = self.manifest.settings.shape;
+        let origin = Vector3::from_fn(|axis, _| -spacing[axis] * (shape[axis] as f64 - 1.0) / 2.0);
+        VoxelToWorld::derived(&Matrix3::from_diagonal(&spacing.into()), &origin)
     }
 
-    /// Size of the voxels along (i, j, k): the dataset's, or where volumes kept their own the median of them.
+    /// Size of the voxels along `(i, j, k)` in millimetres; the median of the volumes' sizes where they were not
+    /// resampled.
     pub fn spacing_mm(&self) -> [f64; 3] {
         self.manifest.settings.spacing_mm.unwrap_or_else(|| self.median_spacing_mm())
     }
 
-    /// Whether a network that sees both datasets sees voxels of one size and values of one range.
+    /// Whether both datasets have the same voxel size and normalisation, so that one network can be trained on both.
     ///
     /// # Errors
-    /// [`Error::Value`] with the key `key`, which this dataset was given by.
+    /// [`Error::Value`] with the key `key`, which names this dataset.
     pub fn check_prepared_as(&self, other: &Self, key: &str) -> Result<()> {
         self.check_spacing(other.spacing_mm(), key)?;
         let [own, others] = [self, other].map(|dataset| dataset.manifest.settings.normalisation);
@@ -127,10 +132,10 @@ impl Dataset {
         Ok(())
     }
 
-    /// Whether voxels are of `spacing_mm` along (i, j, k), to a twentieth.
+    /// Whether voxels are of `spacing_mm` along `(i, j, k)`, within 5 %.
     ///
     /// # Errors
-    /// [`Error::Value`] with the key `key`, which this dataset was given by.
+    /// [`Error::Value`] with the key `key`, which names this dataset.
     pub fn check_spacing(&self, spacing_mm: [f64; 3], key: &str) -> Result<()> {
         let own = self.spacing_mm();
         if (0..3).any(|axis| (own[axis] / spacing_mm[axis] - 1.0).abs() > SIZE_TOLERANCE) {
@@ -142,14 +147,14 @@ impl Dataset {
         Ok(())
     }
 
-    /// SHA-256 of settings, voxels and labels, for the provenance of what is made from them.
+    /// SHA-256 of settings, names, voxels and labels, for provenance; see [`Manifest::content_sha256`].
     pub fn content_sha256(&self) -> String {
         self.manifest.content_sha256()
     }
 
     fn median_spacing_mm(&self) -> [f64; 3] {
         [0, 1, 2].map(|axis| {
-            let norm = |entry: &Entry| entry.affine().fixed_view::<3, 1>(0, axis).norm();
+            let norm = |entry: &Entry| entry.affine.spacing_mm()[axis];
             upper_median(self.manifest.entries.iter().map(norm).collect()).unwrap_or(1.0)
         })
     }

@@ -1,4 +1,4 @@
-//! Preparing: every scan read, turned to RAS+, resampled, cropped, normalised and stored.
+//! Preparation of a dataset: every scan is read, reoriented to RAS+, resampled, cropped, normalised and stored.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, rows};
+use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings};
 use super::sources::{Scan, Sources, scan_sha256};
 use super::stored;
 use crate::error::{Error, Result};
@@ -23,21 +23,21 @@ use crate::volume::orientation::to_ras;
 use crate::volume::outliers::without_outliers;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
-/// What to prepare, and how.
+/// The plan of a preparation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
     /// Scans, folders of them, BIDS trees, or `.txt` lists with a path a line (relative to the list's folder).
     pub inputs: Vec<PathBuf>,
-    /// Voxels along `(i, j, k)`, that is right, anterior, superior; `[w, h, 1]` for slices.
+    /// Number of voxels along `(i, j, k)`: right, anterior, superior; `[w, h, 1]` for slices.
     pub shape: [usize; 3],
-    /// The voxel sizes to resample to; `None` keeps each scan's own.
+    /// The voxel size along `(i, j, k)` to resample to; `None` for no resampling.
     pub spacing_mm: Option<[f64; 3]>,
-    /// Between voxels.
+    /// Interpolation of the resampling.
     pub interpolation: Interpolation,
-    /// From raw to normalised values.
+    /// Normalisation of intensities.
     pub normalisation: Normalisation,
-    /// What lies in the middle of the grid.
+    /// The point at the centre of the grid.
     pub centre: Centre,
     /// Tables with labels, joined by participant; by default the `participants.tsv` of a BIDS tree.
     pub participants: Vec<PathBuf>,
@@ -45,7 +45,7 @@ pub struct Plan {
     pub labels: Vec<String>,
     /// How scans are read.
     pub read: ReadOptions,
-    /// Stop at the first scan (in the order of the input) that cannot be prepared.
+    /// Whether to stop at the first scan (in the order of the input) that cannot be prepared.
     pub strict: bool,
 }
 
@@ -67,68 +67,68 @@ impl Default for Plan {
     }
 }
 
-/// What is done to every scan before it is resampled: a correction from another module, such as that of a bias field.
+/// A correction of every scan before resampling, such as bias correction.
 pub struct Correction<'a> {
-    /// What it is and its settings, as the manifest records them; volumes of other settings are prepared again.
+    /// Its name and settings for the manifest; volumes of other settings are prepared again.
     pub settings: serde_json::Value,
-    /// From a volume in RAS+ to the corrected one.
+    /// The function from a volume in RAS+ to the corrected one.
     pub apply: &'a (dyn Fn(Volume) -> Result<Volume> + Sync),
 }
 
-/// One scan is done.
+/// Progress of a preparation: a finished scan.
 #[derive(Clone, Debug)]
 pub struct Progress<'a> {
-    /// How many are done, with this one.
+    /// Number of finished scans, including this one.
     pub done: usize,
-    /// How many there are.
+    /// Number of all scans.
     pub total: usize,
     /// The scan's file.
     pub source: &'a Path,
-    /// What became of it.
+    /// The outcome for this scan.
     pub outcome: Outcome,
 }
 
-/// What became of a scan.
+/// The outcome of the preparation of a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Prepared and stored.
     Prepared,
-    /// There already, from the same content with the same settings.
+    /// Already in the dataset, from the same content with the same settings.
     Kept,
-    /// Not prepared, for this reason.
+    /// Not prepared, with the error.
     Failed(String),
 }
 
-/// What became of all scans.
+/// The outcomes for all scans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Prepared and stored.
+    /// Number of scans that were prepared and stored.
     pub prepared: usize,
-    /// There already.
+    /// Number of scans that were in the dataset already.
     pub kept: usize,
-    /// Not prepared.
+    /// The scans that could not be prepared.
     pub failures: Vec<Failure>,
-    /// Names of volumes without a value for a label that was asked for, by label.
+    /// Names of volumes without a value, for each requested label.
     pub missing_labels: BTreeMap<String, Vec<String>>,
-    /// Volumes that are copies, each with what it is a copy of: a network would see one person as two.
+    /// Pairs of a volume and an earlier one that it is a copy of.
     pub copies: Vec<[String; 2]>,
 }
 
 /// The most voxels that a scan may be resampled to: 4 GiB of float32.
 const MOST_VOXELS: u64 = 1 << 30;
 
-/// Prepares the dataset that `plan` describes in the folder `out`, every scan going through `correction` if there is
-/// one, and tells `progress` of each scan, in parallel.
+/// Prepares the dataset of `plan` in the folder `out`, with `correction` of every scan if there is one. `progress` is
+/// called for each scan, from several threads.
 ///
-/// A volume that is there already, from a scan of the same content with the same settings, is kept, also one of a
-/// run that was stopped. Scans that fail are listed in the report and the manifest; the others go on. At most one
-/// scan a thread is in memory.
+/// A volume that is in the dataset already, from a scan of the same content with the same settings, is not prepared
+/// again, also after an interrupted run. Scans that fail are listed in the report and the manifest, and the others
+/// continue. At most one scan for each thread is in memory.
 ///
 /// # Errors
 /// [`Error::Value`] for a plan that cannot be carried out; [`Error::File`] or [`Error::Io`] for inputs that cannot be
-/// found or that name a scan twice, an output folder inside the input, a bad participants table, an output that
-/// cannot be written, and with `strict` the first scan that fails. Without any scan prepared the report says why,
-/// and no manifest is written.
+/// found or that name a scan twice, an output folder inside the input, an invalid participants table, an output that
+/// cannot be written, another run in `out`, and with `strict` the first scan that fails. If no scan can be prepared the
+/// report has the reasons, and no manifest is written.
 pub fn prepare(
     plan: &Plan,
     correction: Option<&Correction>,
@@ -295,7 +295,7 @@ fn prepare_scan(scan: &Scan, settings: &Settings, correction: Option<&Correction
         source: scan.path.display().to_string(),
         sha256,
         voxels_sha256: stored::voxels_sha256(&volume),
-        affine: rows(&volume.affine),
+        affine: volume.affine,
         original,
         intensity,
         steps: volume.provenance.steps.clone(),
@@ -312,10 +312,7 @@ fn prepared(
     correction: Option<&Correction>,
 ) -> Result<(Volume, Original, IntensityMap)> {
     // A volume knows no file; say which it is.
-    let of_file = |error| match error {
-        Error::Value { key, expected, found, advice } => Error::file(path, key, expected, found, advice),
-        other => other,
-    };
+    let of_file = |error: Error| error.in_file(path);
     let volume = if slices::is_slice(path) {
         slices::read(path, Colour::Keep)?
     } else {
@@ -324,7 +321,7 @@ fn prepared(
     // Before it is resampled, which would spread what is no signal.
     let volume = without_outliers(volume);
     let background = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
-    let (dims, affine) = (volume.dims(), rows(&volume.affine));
+    let (dims, affine) = (volume.dims(), volume.affine);
     let (mut volume, orientation) = to_ras(volume);
     let original = Original { dims, affine, orientation };
     if let Some(correction) = correction {
@@ -335,11 +332,11 @@ fn prepared(
     Ok((intensity.apply(volume), original, intensity))
 }
 
-/// `volume`, along RAS+, on the grid of `settings`, with `background` beyond its field of view: resampled, then cropped and
-/// padded. Its intensities stay.
+/// `volume` in RAS+ on the grid of `settings`, with `background` beyond its field of view: resampled, then cropped and
+/// padded, without normalisation.
 ///
 /// # Errors
-/// [`Error::File`] that names `path` where so many voxels cannot be.
+/// [`Error::File`] that names `path` where the resampled grid has too many voxels.
 pub fn on_grid(path: &Path, mut volume: Volume, settings: &Settings, background: f32) -> Result<Volume> {
     if let Some(spacing_mm) = settings.spacing_mm {
         volume = resample(&volume, &grid(path, &volume, settings, spacing_mm)?, settings.interpolation);

@@ -1,4 +1,4 @@
-//! From what the user names (a scan, a folder, a BIDS tree, a list) to scans with unique names.
+//! The scans of a user's inputs (a scan, a folder, a BIDS tree, a list), with unique names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -29,7 +29,11 @@ pub(super) struct Scan {
 }
 
 impl Sources {
-    /// The scans that `inputs` name, for a dataset in the folder `out`.
+    /// The scans of `inputs` (folders, BIDS trees, lists and files), for a dataset in the folder `out`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for inputs that cannot be read; [`Error::File`] for a folder that cannot be used, a
+    /// scan that is given twice, or if there are no scans.
     pub fn find(inputs: &[PathBuf], out: &Path) -> Result<Self> {
         let mut paths = Vec::new();
         let mut participants = None;
@@ -182,7 +186,7 @@ fn name(path: &Path, level: usize) -> String {
     name.trim_start_matches('.').to_string()
 }
 
-/// SHA-256 of a scan's file; of both, for a pair.
+/// SHA-256 of a scan's file, of both files for a `.hdr`/`.img` pair, in hexadecimal.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read, [`Error::File`] for a folder.

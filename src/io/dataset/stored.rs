@@ -107,8 +107,8 @@ impl Stamp {
     }
 }
 
-/// Reads the volume of `entry`, which must have `shape` `[C, D, H, W]` and the voxels that the entry says; their hash is not
-/// computed if the file is as it was when it was `checked` last. Returns the stamp of the file too.
+/// Reads the volume of `entry`, which must have `shape` `[C, D, H, W]` and the voxels that the entry says; their hash
+/// is not computed if the file is as it was when it was `checked` last. Returns the stamp of the file too.
 pub(super) fn read(
     folder: &Path,
     entry: &Entry,
@@ -144,7 +144,7 @@ pub(super) fn read(
     let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let data = Array4::from_shape_vec(shape, values)
         .map_err(|error| damaged(TENSOR, format!("{shape:?}"), error.to_string()))?;
-    let mut volume = Volume::new(data, entry.affine());
+    let mut volume = Volume::new(data, entry.affine);
     volume.provenance.source.clone_from(&entry.source);
     volume.provenance.steps.clone_from(&entry.steps);
     Ok((volume, stamp))

@@ -6,14 +6,14 @@ use nalgebra::Vector3;
 use crate::error::Result;
 use crate::io::hdf5::{Member, Records, Sequence, Table};
 
-/// What kind of readout it is (ISMRMRD's flags, bits counted from 1), as far as it matters for an image.
+/// The kind of a readout (ISMRMRD's flags, bits counted from 1), as far as it matters for an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Belongs to the image.
+    /// A readout of the image.
     Imaging,
     /// Noise without signal (19).
     Noise,
-    /// A calibration line that is said to be no part of the image (20 without 21).
+    /// A calibration line that is not part of the image (20 without 21).
     Calibration,
     /// Anything else, by the name of its kind.
     Other(&'static str),
@@ -34,29 +34,29 @@ const NOT_IMAGING: [(u32, &str); 8] = [
 /// The header of one readout.
 #[derive(Clone, Debug)]
 pub struct Readout {
-    /// Its place in the table.
+    /// Its index in the table.
     pub record: usize,
-    /// What it is for.
+    /// Its kind.
     pub role: Role,
-    /// Samples run backwards in k-space (22).
+    /// Whether samples are in reverse order in k-space (22).
     pub reversed: bool,
-    /// Samples of each channel.
+    /// Number of samples of each channel.
     pub samples: usize,
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
-    /// Samples to leave out at the start and at the end.
+    /// Number of samples to leave out at the start and at the end.
     pub discard: [usize; 2],
-    /// The sample at DC.
+    /// Index of the sample at DC.
     pub centre: usize,
-    /// Which of the header's encodings it belongs to.
+    /// Index of its encoding in the header.
     pub encoding: usize,
-    /// Numbers of the encoding steps 1 and 2.
+    /// Counters of the encoding steps 1 and 2.
     pub step: [usize; 2],
     /// Counter of slices (of slabs, in 3D).
     pub slice: usize,
     /// Counters by which images differ: contrast, phase, repetition, set.
     pub counters: [usize; 4],
-    /// Where the slice (the slab) is: its centre in millimetres, LPS.
+    /// Centre of the slice (the slab) in millimetres, LPS.
     pub position_mm: Vector3<f64>,
     /// Unit vectors along readout, phase encoding and slice, LPS.
     pub directions: [Vector3<f64>; 3],
@@ -86,10 +86,10 @@ impl<'a> Acquisitions<'a> {
         Ok(Self { readouts, records, samples })
     }
 
-    /// Samples of a readout as real and imaginary parts in turn, channel by channel.
+    /// Samples of a readout, channel by channel, each as its real and its imaginary part.
     ///
     /// # Errors
-    /// [`Error::File`](crate::error::Error::File) where the file does not hold them.
+    /// [`Error::File`](crate::error::Error::File) where the file does not have them.
     pub fn samples(&self, readout: &Readout) -> Result<Vec<f32>> {
         self.records.numbers(readout.record, &self.samples)
     }

@@ -1,18 +1,19 @@
-//! Where an ISMRMRD image lies in the world, from the positions and directions of its readouts.
+//! The affine of an ISMRMRD image, from the positions and directions of its readouts.
 
-use nalgebra::{Matrix4, Vector3};
+use nalgebra::{Matrix3, Vector3};
 
 use super::acquisitions::Readout;
 use super::xml::Encoding;
-use crate::volume::ImageGrid;
+use crate::error::Result;
+use crate::volume::{ImageGrid, VoxelToWorld};
 
-/// Slices in the order in which they lie along the slice direction, and the grid of their image.
+/// Slices in their order along the slice direction, and the grid of their image.
 pub struct Placed {
     /// The counters of the slices, one for each place along `D`; one for a slab.
     pub slices: Vec<usize>,
     /// The grid.
     pub image: ImageGrid,
-    /// What the reader should know of it, one line each.
+    /// Notes on the geometry, one line each.
     pub notes: Vec<String>,
 }
 
@@ -23,12 +24,13 @@ const TOLERANCE: f64 = 1e-3;
 /// Positions beyond this, or that are no numbers, are not believed.
 const FARTHEST_MM: f64 = 1e5;
 
-/// Places the image of `readouts` (all of it imaging, at least one), of a slab if `three_d`, of slices otherwise.
+/// The grid of the image of `readouts` (all of [`Role::Imaging`](super::acquisitions::Role::Imaging), at least one), of
+/// a slab if `three_d`, of slices otherwise.
 ///
 /// ISMRMRD gives the centre of each slice or slab and the directions of its axes in LPS. That centre is the point
 /// which the gradients do not turn, so it is voxel ⌊n/2⌋ along a transformed axis. Slices are sorted by where they
 /// lie; their spacing is that of their positions.
-pub fn place(readouts: &[&Readout], encoding: &Encoding, three_d: bool) -> Placed {
+pub fn place(readouts: &[&Readout], encoding: &Encoding, three_d: bool) -> Result<Placed> {
     let mut slices: Vec<(usize, Vector3<f64>)> = Vec::new();
     for readout in readouts {
         if !slices.iter().any(|(slice, _)| *slice == readout.slice) {
@@ -46,7 +48,7 @@ pub fn place(readouts: &[&Readout], encoding: &Encoding, three_d: bool) -> Place
         [along(0), along(1), if three_d { along(2) } else { recon.fov_mm[2] }]
     };
     let mut notes = Vec::new();
-    let mut image = ImageGrid::upright(dims, spacing_mm);
+    let mut image = ImageGrid::upright(dims, spacing_mm)?;
     let placed = slices.iter().all(|(_, place)| place.iter().all(|mm| mm.abs() < FARTHEST_MM));
     match axes(readouts[0]).filter(|_| placed) {
         None => notes.push("no geometry in the file: upright about the world's origin".to_string()),
@@ -62,19 +64,17 @@ pub fn place(readouts: &[&Readout], encoding: &Encoding, three_d: bool) -> Place
             let columns = [x * spacing_mm[0], y * spacing_mm[1], step];
             let middle = [dims[0] / 2, dims[1] / 2, if three_d { dims[2] / 2 } else { 0 }];
             let mut origin = slices[0].1;
-            image.affine = Matrix4::identity();
-            for (axis, (column, middle)) in columns.iter().zip(middle).enumerate() {
-                image.affine.fixed_view_mut::<3, 1>(0, axis).copy_from(column);
+            for (column, middle) in columns.iter().zip(middle) {
                 origin -= column * middle as f64;
             }
-            image.affine.fixed_view_mut::<3, 1>(0, 3).copy_from(&origin);
+            image.affine = VoxelToWorld::from_axes(&Matrix3::from_columns(&columns), &origin)?;
         }
     }
-    let depth_mm = image.affine.fixed_view::<3, 1>(0, 2).norm() * dims[2] as f64;
+    let depth_mm = image.affine.spacing_mm()[2] * dims[2] as f64;
     image.fov_mm = [recon.fov_mm[0], recon.fov_mm[1], depth_mm];
     image.encoded_fov_mm =
         [encoded.fov_mm[0], encoded.fov_mm[1], if three_d { encoded.fov_mm[2] } else { depth_mm }];
-    Placed { slices: slices.into_iter().map(|(slice, _)| slice).collect(), image, notes }
+    Ok(Placed { slices: slices.into_iter().map(|(slice, _)| slice).collect(), image, notes })
 }
 
 /// The step from slice to slice: that of the first to the last, shared out evenly; `None` if they coincide.

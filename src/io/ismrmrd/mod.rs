@@ -1,9 +1,8 @@
 //! ISMRMRD raw data (Inati et al. 2017) in HDF5: Cartesian readouts put onto the grid of their k-space.
 //!
-//! Read are files of the C library and of Python's package. Of the readouts only those of the image are used: noise
-//! goes to [`KSpace::noise`]; navigators and the like are left out, and so are calibration lines that are no part of
-//! the image, unless the header says that they are embedded or [`RawOptions::calibration`] asks for them. What lies at
-//! one place of k-space is averaged.
+//! Files of the C library and of Python's package are read. Noise goes to [`KSpace::noise`]; navigators and the like
+//! are left out, and so are calibration lines that are not part of the image, unless the header says that they are
+//! embedded or [`RawOptions::calibration`] includes them. Readouts of the same place of k-space are averaged.
 
 pub mod acquisitions;
 pub mod geometry;
@@ -73,7 +72,7 @@ pub(crate) fn read(path: &Path, file: &Hdf5, group: &str, options: &RawOptions) 
     let calibration = options.calibration.unwrap_or(encoding.embedded_calibration);
     let imaging = imaging(&all.readouts, number, calibration, &mut steps);
     let readouts = select(path, imaging, three_d, options, &mut steps)?;
-    let placed = geometry::place(&readouts, encoding, three_d);
+    let placed = geometry::place(&readouts, encoding, three_d).map_err(|error| error.in_file(path))?;
     steps.extend(placed.notes);
 
     let grid = Grid { path, table: &table, encoding, three_d, slices: &placed.slices };

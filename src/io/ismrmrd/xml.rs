@@ -6,18 +6,18 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::error::{Error, Result};
 
-/// How one k-space was encoded and what image it is meant to become.
+/// The encoding of a k-space, and the grid of its image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoding {
     /// The grid of k-space.
     pub encoded: Space,
     /// The grid of the image.
     pub recon: Space,
-    /// Where DC is among the numbers of encoding steps 1 and 2, where the header says it.
+    /// Counters of the encoding steps 1 and 2 at DC; `None` where the header does not have them.
     pub centre: [Option<usize>; 2],
     /// `cartesian`, `epi`, `radial`, `goldenangle`, `spiral` or `other`.
     pub trajectory: String,
-    /// Whether calibration lines were measured as part of the image (`calibrationMode` is `embedded`).
+    /// Whether calibration lines are part of the image (`calibrationMode` is `embedded`).
     pub embedded_calibration: bool,
 }
 
@@ -39,10 +39,10 @@ const LONGEST_AXIS: usize = 65_536;
 /// No real header has more elements; this bounds the tree that is built of it.
 const MOST_NODES: u32 = 1_000_000;
 
-/// Reads the encodings of the header `text` that `field` of `path` holds; there is at least one.
+/// Reads the encodings, at least one, of the header `text`; `path` and its `field` are named in errors.
 ///
 /// # Errors
-/// [`Error::File`] for text that is no XML, no `ismrmrdHeader`, or says nothing sensible of the grid.
+/// [`Error::File`] for text that is no XML or no `ismrmrdHeader`, and for missing or invalid grids.
 pub fn parse(path: &Path, field: &str, text: &str) -> Result<Vec<Encoding>> {
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     // The C library keeps the terminating zero in some files.

@@ -6,10 +6,10 @@ use nalgebra::{Matrix4, Quaternion, UnitQuaternion, Vector4};
 use nifti::NiftiHeader;
 
 use crate::error::{Error, Result};
-use crate::volume::{World, right_angled};
+use crate::volume::{VoxelToWorld, World};
 
-/// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms may lie
-/// apart: more than rounding makes.
+/// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms
+/// may lie apart: more than rounding makes.
 const TOLERANCE: f64 = 0.01;
 const APART: f64 = 0.05;
 
@@ -49,7 +49,10 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header at the start of `bytes` (the first [`SIZE_2`] of the file, or all there are).
+    /// The header at the start of `bytes` (the first [`SIZE_2`] of the file, or all of a shorter file).
+    ///
+    /// # Errors
+    /// [`Error::File`] with the field of a header that is not NIfTI's.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let advice = "give a NIfTI file (.nii, .nii.gz, .hdr/.img); convert other formats first, DICOM with dcm2niix, .mgz with mri_convert";
         let Some(first) = bytes.first_chunk::<4>() else {
@@ -129,6 +132,9 @@ impl Header {
     }
 
     /// The extents `(i, j, k)` and the number of frames.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the entry of `dim` that is not possible, or is of a fifth or later axis.
     pub fn extents(&self, path: &Path) -> Result<([usize; 3], usize)> {
         check_dim_0(path, self.dim[0])?;
         let mut extents = [1; 8];
@@ -156,6 +162,9 @@ impl Header {
     }
 
     /// Where the voxels begin in their file, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::File`] for an offset within the header, or one that is not a whole number.
     pub fn voxel_offset(&self, path: &Path) -> Result<u64> {
         // The four bytes after the header say whether extensions follow.
         let least = match (self.single_file, self.version) {
@@ -177,6 +186,9 @@ impl Header {
     }
 
     /// Slope and intercept of the stored values, if they are to be applied.
+    ///
+    /// # Errors
+    /// [`Error::File`] for an intercept that is not finite with a slope in use.
     pub fn scaling(&self, path: &Path) -> Result<Option<(f64, f64)>> {
         if self.scl_slope == 0.0 || !self.scl_slope.is_finite() {
             return Ok(None);
@@ -193,11 +205,11 @@ impl Header {
         Ok((self.scl_slope != 1.0 || self.scl_inter != 0.0).then_some((self.scl_slope, self.scl_inter)))
     }
 
-    /// Voxel `(i, j, k, 1)` to world millimetres, and the name of what it was taken from.
+    /// Voxel `(i, j, k, 1)` to world millimetres, and the name of its source in the header.
     ///
     /// The sform if its code is set, else the qform, else voxel sizes about the grid's centre with x to the left:
     /// the convention of ANALYZE, which the tools of the field share for files that say nothing.
-    pub fn affine(&self, path: &Path) -> Result<(Matrix4<f64>, &'static str)> {
+    pub fn affine(&self, path: &Path) -> Result<(VoxelToWorld, &'static str)> {
         let (affine, from, field) = if self.sform_code > 0 {
             (self.sform(path)?, "sform", "srow_x, srow_y, srow_z")
         } else if self.qform_code > 0 {
@@ -207,27 +219,30 @@ impl Header {
         };
         let mut affine = affine * self.millimetres(path)?;
         affine[(3, 3)] = 1.0;
-        if let Some(problem) = singular(&affine) {
-            let advice = "set a valid orientation, for instance with fslorient, nibabel or 3D Slicer";
-            return Err(Error::file(path, field, "three independent voxel axes", problem, advice));
-        }
+        let affine = VoxelToWorld::new(affine).map_err(|error| match error {
+            Error::Value { expected, found, .. } => {
+                let advice = "set a valid orientation, for instance with fslorient, nibabel or 3D Slicer";
+                Error::file(path, field, expected, found, advice)
+            }
+            other => other,
+        })?;
         Ok((affine, from))
     }
 
-    /// What the voxels' world is that of.
+    /// The world of the affine, from its code.
     pub fn world(&self) -> World {
         World::of_code(if self.sform_code > 0 { self.sform_code } else { self.qform_code })
     }
 
     /// What in the header contradicts itself or cannot be used, and what was made of it, a line each; `affine` is in use, and the
     /// values are of a type that is scaled.
-    pub fn doubts(&self, path: &Path, affine: &Matrix4<f64>, scaled: bool) -> Vec<String> {
+    pub fn doubts(&self, path: &Path, affine: &VoxelToWorld, scaled: bool) -> Vec<String> {
         let mut doubts = Vec::new();
         if scaled && !self.scl_slope.is_finite() {
             doubts.push(format!("scl_slope is {}: values are taken as they are stored", self.scl_slope));
         }
         let (Ok((extents, _)), Ok(mm)) = (self.extents(path), self.millimetres(path)) else { return doubts };
-        let sizes = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
+        let sizes = affine.spacing_mm();
         if self.sform_code > 0 {
             let pixdim = [1, 2, 3].map(|axis| self.pixdim[axis].abs() * mm);
             let differs = |axis: usize| {
@@ -252,7 +267,7 @@ impl Header {
                     |axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((at >> axis) & 1) as f64 },
                 )
             };
-            let apart = (0..8).map(|at| ((affine - other) * corner(at)).norm()).fold(0.0, f64::max);
+            let apart = (0..8).map(|at| ((**affine - other) * corner(at)).norm()).fold(0.0, f64::max);
             let mirrored = |m: &Matrix4<f64>| m.fixed_view::<3, 3>(0, 0).determinant() < 0.0;
             // Forms of two worlds may well differ; not in which side is left.
             let one_world = self.sform_code == self.qform_code || self.sform_code.max(self.qform_code) <= 2;
@@ -263,7 +278,7 @@ impl Header {
                 doubts.push(format!("sform and qform disagree by up to {apart:.1} mm: the sform is used"));
             }
         }
-        if !right_angled(affine) {
+        if !affine.right_angled() {
             doubts.push("voxel axes are not at right angles: a sheared grid, which is straightened where it is resampled".into());
         }
         doubts
@@ -348,24 +363,6 @@ impl Header {
             )),
         }
     }
-}
-
-/// What makes `affine` useless as a grid's axes, if anything.
-pub(super) fn singular(affine: &Matrix4<f64>) -> Option<String> {
-    if affine.iter().any(|value| !value.is_finite()) {
-        return Some("a matrix with values that are not finite".into());
-    }
-    let axes = affine.fixed_view::<3, 3>(0, 0);
-    let sizes = [0, 1, 2].map(|axis| axes.column(axis).norm());
-    let volume = sizes.iter().product::<f64>();
-    // Relative to the volume of a box with these sides, so that small voxels are not called singular.
-    if !volume.is_normal() || axes.determinant().abs() < 1e-6 * volume {
-        return Some(format!(
-            "a singular matrix (axes of {:.3}, {:.3}, {:.3} mm that do not span a volume)",
-            sizes[0], sizes[1], sizes[2]
-        ));
-    }
-    None
 }
 
 /// Whether the voxels are in the same file, from the magic.

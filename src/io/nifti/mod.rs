@@ -8,12 +8,12 @@
 //! | Reals | float32, float64, float128 (IEEE 754 binary128) | float32 |
 //! | Complex | complex64, complex128, complex256, as magnitude | – |
 //! | Colours | RGB24 and RGBA32, as 3 and 4 channels | RGB24 |
-//! | Place | sform, else qform, else voxel sizes about the centre (x to the left, as ANALYZE has it) | sform and qform |
+//! | Place | sform, else qform, else voxel sizes about the centre (x to the left, as in ANALYZE) | sform and qform |
 //! | Units | metres, millimetres, micrometres (unknown counts as millimetres) | millimetres |
 //! | Time series | one frame, chosen | 4D |
 //!
-//! A file without NIfTI's magic is ANALYZE 7.5 at best. Those are refused: that format leaves open which side of the
-//! head is which, and a guess would silently mirror brains.
+//! Files without NIfTI's magic, such as ANALYZE 7.5, are refused: ANALYZE does not define left and right, and a guess
+//! could mirror brains without notice.
 //!
 //! The formats: <https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h>,
 //! <https://nifti.nimh.nih.gov/pub/dist/doc/nifti2.h>.

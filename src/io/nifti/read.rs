@@ -1,4 +1,4 @@
-//! Reading: a stream that is plain or gzipped, the header, then the voxels in chunks as far as the file really goes.
+//! Reading: a plain or gzipped stream, the header, then the voxels in chunks up to the actual end of the file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,27 +13,27 @@ use super::voxels::{Decoder, Layout};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
-/// How to read a NIfTI file.
+/// Options for reading a NIfTI file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadOptions {
-    /// The frame of a time series, from 0. Without one, a file with several frames is an error; a file with one volume is taken
-    /// as it is.
+    /// The frame of a time series, from 0. With `None`, a file with several frames is an error. Ignored for files with
+    /// one volume.
     pub frame: Option<usize>,
-    /// Replace voxels that are NaN, infinite or beyond float32 by zero (noted in the provenance); they are an error
-    /// otherwise, but for NaN all around a masked head, which is always read as zero.
+    /// Whether to replace voxels that are NaN, infinite or beyond float32 by zero (noted in the provenance). Otherwise
+    /// they are an error, except for NaN all around a masked head, which is always read as zero.
     pub nan_to_zero: bool,
 }
 
 /// Reads a volume, `[C, D, H, W]` with the file's fastest axis last, world coordinates in millimetres.
 ///
 /// `path` is a `.nii`, `.nii.gz` or either half of a `.hdr`/`.img` pair; gzip is recognised by content. C is 1, or
-/// 3 and 4 for RGB24 and RGBA32; complex voxels come as their magnitude. See the [module](super) for all formats.
+/// 3 and 4 for RGB24 and RGBA32; of complex voxels the magnitude is read. See the [module](super) for all formats.
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be opened, [`Error::File`] naming the field where its content is wrong: a
-/// bad magic, size, dimension, type, offset or orientation, several frames, fewer voxels than the header promises, a
-/// damaged gzip stream, voxels that are not finite. Memory stays in proportion to what the file holds.
+/// bad magic, size, dimension, type, offset or orientation, several frames, fewer voxels than the header states, a
+/// damaged gzip stream, voxels that are not finite. Memory is bounded by the file's content, not by its header.
 pub fn read(path: impl AsRef<Path>) -> Result<Volume> {
     read_with(path, &ReadOptions::default())
 }
@@ -41,12 +41,12 @@ pub fn read(path: impl AsRef<Path>) -> Result<Volume> {
 /// Reads one `frame` (from 0) of a time series; as [`read`] when `None`.
 ///
 /// # Errors
-/// As [`read`]; also a frame that is not there.
+/// As [`read`], and [`Error::File`] for a frame beyond the last.
 pub fn read_frame(path: impl AsRef<Path>, frame: Option<usize>) -> Result<Volume> {
     read_with(path, &ReadOptions { frame, ..ReadOptions::default() })
 }
 
-/// Reads a volume as `options` say.
+/// Reads a volume with `options`; see [`read`].
 ///
 /// # Errors
 /// As [`read`].
@@ -65,7 +65,7 @@ pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume
     Ok(volume)
 }
 
-/// Reads a volume from the content of a `.nii` or `.nii.gz` in memory; `name` stands for the path in errors.
+/// Reads a volume from the content of a `.nii` or `.nii.gz` in memory; `name` is the path in errors.
 ///
 /// # Errors
 /// As [`read`].
@@ -79,15 +79,15 @@ pub fn read_bytes(name: &Path, bytes: &[u8], options: &ReadOptions) -> Result<Vo
     volume(name, &header, name, stream, options)
 }
 
-/// Whether the name ends as that of a NIfTI volume does: `.nii`, `.hdr`, either with `.gz`. A pair's `.img` does not
-/// count, so that a pair found in a folder counts once.
+/// Whether the name is that of a NIfTI volume: `.nii` or `.hdr`, either with `.gz`. `.img` is not included, so that a
+/// pair in a folder counts once.
 pub fn is_nifti(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     name.ends_with(".nii") || name.ends_with(".hdr")
 }
 
-/// The files that hold the volume `path`: itself, or header and voxels of a pair.
+/// The files of the volume `path`: itself, or header and voxels of a pair.
 pub fn files(path: &Path) -> Vec<PathBuf> {
     let header = header_half(path).unwrap_or_else(|| path.to_path_buf());
     match voxel_half(&header) {
@@ -194,8 +194,8 @@ fn volume(
     Ok(volume)
 }
 
-/// Whether values that are not finite are what lies around a masked head: NaN, in every corner of the grid, and hanging together
-/// with them.
+/// Whether values that are not finite are what lies around a masked head: NaN, in every corner of the grid, and hanging
+/// together with them.
 fn nan_is_background(values: &[f32], [d, h, w]: [usize; 3]) -> bool {
     if values.len() != d * h * w {
         return false;

@@ -1,4 +1,4 @@
-//! Voxels: how each NIfTI data type lies in the file, and its values as float32.
+//! Voxels: the layout of each NIfTI data type in the file, and its values as float32.
 
 use std::path::Path;
 
@@ -40,6 +40,9 @@ enum Kind {
 
 impl Layout {
     /// The layout of NIfTI's `datatype` code.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a code that is not supported.
     pub fn of(path: &Path, datatype: i16) -> Result<Self> {
         let (number, kind) = match datatype {
             2 => (Number::U8, Kind::Real),
@@ -76,7 +79,7 @@ impl Layout {
         self.number.bytes() * self.numbers()
     }
 
-    /// Channels of the volume that is made of it.
+    /// Channels of the volume that is read from it.
     pub fn channels(self) -> usize {
         match self.kind {
             Kind::Colour(channels) => channels,
@@ -89,7 +92,7 @@ impl Layout {
         !matches!(self.kind, Kind::Colour(_))
     }
 
-    /// What it is, for the provenance.
+    /// Its name, for the provenance.
     pub fn name(self) -> String {
         match self.kind {
             Kind::Real => self.number.name().into(),
@@ -151,12 +154,16 @@ pub(super) struct Decoder {
 const CHUNK_BYTES: usize = 1 << 16;
 
 impl Decoder {
+    /// A decoder without values yet; `scaling` is slope and intercept.
     pub fn new(layout: Layout, order: Order, scaling: Option<(f64, f64)>) -> Self {
         Self { layout, order, scaling, values: Vec::new(), not_finite: 0 }
     }
 
-    /// Decodes `voxels` voxels that `fill` delivers; memory grows with what has come, never ahead of it by more
-    /// than its double.
+    /// Decodes `voxels` voxels that `fill` reads. Memory grows with the voxels that were read, to twice their size at
+    /// most.
+    ///
+    /// # Errors
+    /// Those of `fill`.
     pub fn read(&mut self, voxels: usize, mut fill: impl FnMut(&mut [u8]) -> Result<()>) -> Result<()> {
         let bytes = self.layout.bytes();
         let mut buffer = vec![0; CHUNK_BYTES / bytes * bytes];

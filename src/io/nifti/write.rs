@@ -1,4 +1,4 @@
-//! Writing NIfTI-1: header, place and scaled voxels, complete or not at all.
+//! Writing NIfTI-1: header, affine and scaled voxels, completely or not at all.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -9,15 +9,16 @@ use flate2::write::GzEncoder;
 use nalgebra::{Matrix3, Matrix4, Rotation3, UnitQuaternion};
 use nifti::{Endianness, NiftiHeader};
 
-use super::header::{SIZE_1, singular};
+use super::header::SIZE_1;
 use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
 use crate::volume::Volume;
 
-/// How voxels are stored.
+/// The stored type of voxels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DataType {
-    /// float32, the values as they are.
+    /// float32, without scaling.
     #[default]
     F32,
     /// int16 with slope and intercept.
@@ -26,27 +27,26 @@ pub enum DataType {
     U8,
 }
 
-/// How to write a NIfTI file.
+/// Options for writing a NIfTI file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// How voxels are stored.
+    /// The stored type of voxels.
     pub data_type: DataType,
-    /// Goes into `descrip`: what this is and where from, at most 79 bytes.
+    /// The header's `descrip`, at most 79 bytes.
     pub description: String,
 }
 
 /// Writes `volume` to `path`, a `.nii` or `.nii.gz`.
 ///
-/// sform and qform hold the affine (the qform only where voxel axes are at right angles) with the code of the volume's world, the unit
-/// is the millimetre. For integers, values that are integers of the type already are stored unchanged; others get the
-/// slope and intercept that spread them over the type's range, with zero kept exact where it lies among them, and
-/// a volume of one value gets that value back. NaN becomes zero, or the nearest value there is; infinities become
-/// the volume's extremes. float32 holds what the volume holds. Three channels within 0–255 can be written as uint8
-/// (RGB24).
+/// sform and qform are set to the affine (the qform only for orthogonal voxel axes) with the code of the volume's
+/// world; the unit is the millimetre. As integers, values that are integers of the type already are stored unchanged;
+/// others get the slope and intercept that map them to the type's range, with zero exact where it is in the range of
+/// values; a constant volume is exact. NaN becomes zero, or the nearest value to it in the volume; infinities become
+/// the volume's extremes. float32 is stored unchanged. Three channels within 0–255 can be written as uint8 (RGB24).
 ///
 /// # Errors
-/// [`Error::Value`] or [`Error::File`] for a name, description, affine, extent or number of channels that NIfTI-1
-/// does not hold; [`Error::Io`] where the file cannot be written. Nothing is left behind then.
+/// [`Error::Value`] or [`Error::File`] for a name, description, affine, extent or number of channels that NIfTI-1 does
+/// not allow; [`Error::Io`] where the file cannot be written, and none is left.
 pub fn write(path: impl AsRef<Path>, volume: &Volume, options: &WriteOptions) -> Result<()> {
     write_frames(path.as_ref(), std::slice::from_ref(volume), options)
 }
@@ -54,7 +54,7 @@ pub fn write(path: impl AsRef<Path>, volume: &Volume, options: &WriteOptions) ->
 /// The bytes of `volume` as a `.nii.gz`, called `name` in errors.
 ///
 /// # Errors
-/// As [`write()`], but for the file.
+/// As [`write()`], without those of the file system.
 pub fn to_bytes(name: &Path, volume: &Volume, options: &WriteOptions) -> Result<Vec<u8>> {
     let frames = std::slice::from_ref(volume);
     let code = Code::choose(name, frames, options.data_type)?;
@@ -65,7 +65,7 @@ pub fn to_bytes(name: &Path, volume: &Volume, options: &WriteOptions) -> Result<
 /// Writes volumes of one grid as the frames of a 4D file, with one slope and intercept for all.
 ///
 /// # Errors
-/// As [`write()`]; also an empty series, or volumes whose grids differ.
+/// As [`write()`], and [`Error::File`] for an empty series, or volumes with different grids.
 pub fn write_series(path: impl AsRef<Path>, volumes: &[Volume], options: &WriteOptions) -> Result<()> {
     let path = path.as_ref();
     let Some(first) = volumes.first() else {
@@ -219,10 +219,6 @@ fn header(path: &Path, frames: &[Volume], options: &WriteOptions, code: Code) ->
                 let advice = "crop or resample the volume";
                 Error::file(path, format!("dim[{}]", n + 1), "1 to 32767", extent.to_string(), advice)
             })?;
-    }
-    if let Some(problem) = singular(&volume.affine) {
-        let advice = "give the volume a valid affine";
-        return Err(Error::file(path, "affine", "three independent voxel axes", problem, advice));
     }
     if options.description.len() > 79 {
         let found = format!("{} bytes", options.description.len());

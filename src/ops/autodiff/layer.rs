@@ -1,4 +1,4 @@
-//! What a layer computes backwards, from its operands and its output.
+//! The backward step of a layer, from its operands and its output.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;

@@ -1,4 +1,4 @@
-//! Each operation registered once for every `Autodiff<B>`: the derivative of each is made of the others, so that
+//! The operations for every `Autodiff<B>`: the derivative of each is composed of the others, so that
 //! `Autodiff<Autodiff<B>>` differentiates twice.
 
 mod layer;
@@ -23,11 +23,12 @@ use steps::{
     Filter, Join, LreluMaskStep, Split, TransposeWeight, Warp, binary, linear,
 };
 
-/// Held while a graph is recorded and differentiated.
+/// Locks the recording and differentiation of graphs for this thread, until the returned [`Tape`] is dropped.
 ///
-/// burn-autodiff 0.21 keeps the graphs of all threads in one place and frees what looks unused there after every backward
-/// pass: a pass in one thread can take nodes from a graph that another is still recording, whose gradients are then
-/// missing without an error. Whatever differentiates holds this lock meanwhile.
+/// burn-autodiff 0.21 keeps the graphs of all threads in one place and frees what looks unused there after every
+/// backward pass: a pass in one thread can take nodes from a graph that another is still recording, whose gradients are
+/// then missing without an error. Whatever differentiates must hold this lock from the first recorded operation to the
+/// last gradient. A thread must not call this while it holds a [`Tape`]: it deadlocks or panics.
 pub fn tape() -> Tape {
     static TAPE: Mutex<()> = Mutex::new(());
     let guard = TAPE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +41,7 @@ thread_local! {
     static HELD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What [`tape`] gives: the right to differentiate in this thread until it is dropped.
+/// The lock that [`tape`] returns; dropping it releases the lock.
 #[derive(Debug)]
 pub struct Tape {
     _guard: MutexGuard<'static, ()>,
@@ -52,11 +53,11 @@ impl Drop for Tape {
     }
 }
 
-/// The gradients of `x`, summed, in what it was made of. burn's own `backward` is not to be called: without the lock, gradients go
-/// missing without an error.
+/// The gradients of the sum of `x` in the tensors that it was computed from. Use this in place of burn's `backward`,
+/// which loses gradients without an error where the lock is not held.
 ///
 /// # Panics
-/// Unless this thread holds the [`tape`].
+/// If this thread does not hold the [`tape`].
 pub fn backward<B: AutodiffBackend, const D: usize>(x: &Tensor<B, D>) -> B::Gradients {
     assert!(HELD.get(), "backward() in a thread that does not hold ops::tape()");
     #[expect(clippy::disallowed_methods, reason = "the one place that holds the tape to account")]

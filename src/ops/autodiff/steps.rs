@@ -1,4 +1,4 @@
-//! What each operation computes backwards, made of the operations.
+//! The backward steps of the operations, composed of the operations.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;

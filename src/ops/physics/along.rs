@@ -1,4 +1,4 @@
-//! A matrix along one axis: the Fourier transform, a slice profile.
+//! A matrix along one axis, such as the Fourier transform or a slice profile.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -6,13 +6,13 @@ use burn::tensor::{Tensor, TensorData};
 /// A complex matrix on the host, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
-    /// Places of the output.
+    /// Length of the output.
     pub rows: usize,
-    /// Places of the input.
+    /// Length of the input.
     pub columns: usize,
     /// Real parts, `[rows, columns]`.
     pub re: Vec<f64>,
-    /// Imaginary parts `[rows, columns]`, or nothing where the matrix is real.
+    /// Imaginary parts `[rows, columns]`; empty where the matrix is real.
     pub im: Vec<f64>,
 }
 
@@ -22,8 +22,8 @@ impl Matrix {
         Self::padded_fourier(length, &vec![1.0; length])
     }
 
-    /// The same after a line of `scales.len()` places has been multiplied by `scales` and padded with zeros about its
-    /// centre to `length` places: `exp(−2πi (k − ⌊m/2⌋)(v − ⌊n/2⌋)/m)·scale_v/√m`.
+    /// The centred, orthonormal Fourier transform of a line of n = `scales.len()` places that is multiplied by `scales`
+    /// and padded with zeros about its centre to m = `length` places: `exp(−2πi (k − ⌊m/2⌋)(v − ⌊n/2⌋)/m)·scale_v/√m`.
     pub fn padded_fourier(length: usize, scales: &[f32]) -> Self {
         let (m, n) = (length, scales.len());
         let wave = |at: usize| {
@@ -38,14 +38,14 @@ impl Matrix {
         Self { rows: m, columns: n, re, im }
     }
 
-    /// A real matrix of rows of `columns` numbers.
+    /// A real matrix of `values` `[rows, columns]` in C order.
     pub fn real(values: &[f32], columns: usize) -> Self {
         let re = values.iter().map(|&value| f64::from(value)).collect();
         Self { rows: values.len() / columns, columns, re, im: Vec::new() }
     }
 
-    /// The transposed matrix as a tensor, `[columns, rows]`, or `[columns, 2·rows]` with the imaginary parts behind the real
-    /// ones; of the conjugate transpose for the adjoint.
+    /// The transposed matrix as a tensor, `[columns, rows]`, or `[columns, 2·rows]` with the imaginary parts behind the
+    /// real ones; of the conjugate transpose for the adjoint.
     fn tensor<B: Backend>(&self, adjoint: bool, device: &B::Device) -> Tensor<B, 2> {
         let (rows, columns, sign) =
             if adjoint { (self.columns, self.rows, -1.0) } else { (self.rows, self.columns, 1.0) };
@@ -74,7 +74,7 @@ pub struct Along<B: Backend> {
 }
 
 impl<B: Backend> Along<B> {
-    /// `matrix` along `axis`: 2, 3 or 4 for D, H or W.
+    /// `matrix` along `axis` of the tensor: 2, 3 or 4 for D, H or W.
     pub fn new(matrix: &Matrix, axis: usize, device: &B::Device) -> Self {
         let [forward, adjoint] = [false, true].map(|adjoint| matrix.tensor(adjoint, device));
         Self { axis, complex: !matrix.im.is_empty(), forward, adjoint }

@@ -31,14 +31,14 @@ impl<B: Backend> Coils<B> {
         Self { maps }
     }
 
-    /// What every coil sees of an image: `[N, 2, D, H, W]` → `[N, 2·C, D, H, W]`.
+    /// The image times the sensitivity of every coil: `[N, 2, D, H, W]` → `[N, 2·C, D, H, W]`.
     pub fn apply(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let [s_re, s_im] = self.maps.clone().map(|map| map.cast(x.dtype()));
         let [re, im] = split(x);
         join([s_re.clone() * re.clone() - s_im.clone() * im.clone(), s_re * im + s_im * re])
     }
 
-    /// The sum of what the coils see, weighted by the conjugate maps: `[N, 2·C, D, H, W]` → `[N, 2, D, H, W]`.
+    /// The sum of the coil images times the conjugate maps: `[N, 2·C, D, H, W]` → `[N, 2, D, H, W]`.
     pub fn adjoint(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         let [s_re, s_im] = self.maps.clone().map(|map| map.cast(y.dtype()));
         let [re, im] = split(y);

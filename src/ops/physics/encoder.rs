@@ -1,4 +1,4 @@
-//! A measurement in plain data as tensor operations: [`Encoding::operator`] on a device.
+//! [`Encoding::operator`] as tensor operations on a device.
 
 use burn::tensor::Tensor;
 
@@ -25,7 +25,7 @@ pub struct Encoder<B: VolumeOps> {
 }
 
 impl<B: VolumeOps> Encoder<B> {
-    /// The operator on `device`.
+    /// The operator of `encoding` on `device`.
     ///
     /// # Errors
     /// As [`Encoding::operator`].
@@ -77,8 +77,8 @@ impl<B: VolumeOps> Encoder<B> {
         Ok(Self { image, sliced, grid, shots, slice_profile, coils, transforms, mask, trajectory })
     }
 
-    /// Whether `A·Aᴴ` leaves samples as they are: Cartesian, of one coil, of an image that stays still on its own grid. Then
-    /// `Aᴴ` is the pseudo-inverse.
+    /// Whether `A·Aᴴ` leaves samples unchanged, so that `Aᴴ` is the pseudo-inverse: Cartesian sampling by one coil,
+    /// without motion, slice profile and padding.
     pub fn is_isometric(&self) -> bool {
         self.shots.is_empty()
             && self.slice_profile.is_none()
@@ -87,11 +87,11 @@ impl<B: VolumeOps> Encoder<B> {
             && self.grid == self.image
     }
 
-    /// `A·x`: `[N, 2, D, H, W]` → `[N, 2·C, D, H, W]`; along a trajectory `[N, 2·C, 1, 1, samples]`, or `[N, 2·C, D, 1, samples]`
-    /// where D is not transformed.
+    /// `A·x`: `[N, 2, D, H, W]` → `[N, 2·C, D, H, W]`; along a trajectory `[N, 2·C, 1, 1, samples]`, or
+    /// `[N, 2·C, D, 1, samples]` where D is not transformed.
     ///
     /// # Panics
-    /// If the image is not of the encoding's shape.
+    /// If `x` has another shape than `[N, 2, D, H, W]` with the encoding's `[D, H, W]`.
     pub fn apply(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         assert_eq!((x.dims()[1], &x.dims()[2..]), (2, &self.image[..]), "the image to encode");
         let shot =
@@ -102,7 +102,7 @@ impl<B: VolumeOps> Encoder<B> {
         }
     }
 
-    /// `Aᴴ·y`: what [`Encoder::apply`] gives to `[N, 2, D, H, W]`.
+    /// `Aᴴ·y`: measurements in the shape of [`Encoder::apply`]'s output → `[N, 2, D, H, W]`.
     pub fn adjoint(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         let shot = |(motion, places): &(Motion<B>, Selection<B>)| {
             motion.adjoint(self.still_adjoint(places.apply(y.clone())))

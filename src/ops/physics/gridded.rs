@@ -1,10 +1,10 @@
-//! Interpolation between the places of a periodic grid, and its transpose: what is left of the non-uniform Fourier
-//! transform after the transform of the finer grid.
+//! Interpolation between the places of a periodic grid, and its transpose: the second part of the non-uniform Fourier
+//! transform, after the Fourier transform on the finer grid.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
-/// Samples at any points of a grid `[D, H, W]`, on a device.
+/// Interpolation of a grid `[D, H, W]` at arbitrary points, on a device.
 #[derive(Clone, Debug)]
 pub struct Gridded<B: Backend> {
     grid: [usize; 3],
@@ -17,8 +17,8 @@ pub struct Gridded<B: Backend> {
 }
 
 impl<B: Backend> Gridded<B> {
-    /// Points that are interpolated from `width` places along each axis: from `firsts` on along (D, H, W), with `weights`
-    /// `[samples, 3, width]`. A `grid` with one place along D is that of planes, whose points these are.
+    /// Points that are interpolated from `width` places along each axis, starting at `firsts` along (D, H, W), with
+    /// `weights` `[samples, 3, width]`. With one place of `grid` along D, the points are those of every plane.
     pub fn new(grid: [usize; 3], firsts: &[[usize; 3]], weights: &[f32], device: &B::Device) -> Self {
         let samples = firsts.len();
         let width = weights.len() / (3 * samples);
@@ -52,7 +52,7 @@ impl<B: Backend> Gridded<B> {
         (places.flatten(0, 1), weights.unsqueeze_dim(0).cast(like.dtype()))
     }
 
-    /// The grids `[N, C, D, H, W]` at the points: `[N, C, 1, 1, samples]`, or `[N, C, D, 1, samples]` of planes.
+    /// The grids `x` `[N, C, D, H, W]` at the points: `[N, C, 1, 1, samples]`, or `[N, C, D, 1, samples]` for planes.
     pub fn apply(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let [n, c, d, h, w] = x.dims();
         let planes = if self.deep { 1 } else { d };
@@ -68,7 +68,7 @@ impl<B: Backend> Gridded<B> {
         sum.expect("a kernel has rows").reshape([n, c, planes, 1, samples])
     }
 
-    /// The transpose: `[N, C, planes, 1, samples]` spread onto empty grids.
+    /// The transpose of [`Gridded::apply`]: samples `[N, C, planes, 1, samples]` spread onto grids of zeros.
     pub fn adjoint(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         let [n, c, planes, _, samples] = y.dims();
         let width = self.places[2].dims()[1];

@@ -1,25 +1,25 @@
-//! What is where: selected places, the common centre of two grids, rigid motion.
+//! Selected places of a grid, cutting and padding about the centre, rigid motion.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use super::super::{VolumeOps, WarpPass, warp};
 
-/// Places of a grid `[D, H, W]`, on a device: a sampling mask, a shot, what lies within the field of view.
+/// A selection of places of a grid `[D, H, W]`, on a device: a sampling mask, a shot, the inside of a field of view.
 #[derive(Clone, Debug)]
 pub struct Selection<B: Backend> {
     selected: Tensor<B, 5>,
 }
 
 impl<B: Backend> Selection<B> {
-    /// The places that are true, in C order.
+    /// The places of `shape` `[D, H, W]` that are true, in C order.
     pub fn new(places: impl IntoIterator<Item = bool>, shape: [usize; 3], device: &B::Device) -> Self {
         let [d, h, w] = shape;
         let values: Vec<f32> = places.into_iter().map(|place| f32::from(u8::from(place))).collect();
         Self { selected: Tensor::from_data(TensorData::new(values, [1, 1, d, h, w]), device) }
     }
 
-    /// `x` `[N, C, D, H, W]` with zeros everywhere else; its own adjoint.
+    /// `x` `[N, C, D, H, W]` with zeros outside the selection; self-adjoint.
     pub fn apply(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let selected = self.selected.clone().cast(x.dtype());
         x * selected
@@ -32,8 +32,8 @@ impl<B: Backend> Selection<B> {
     }
 }
 
-/// `x` `[N, C, D, H, W]` cut, or padded with zeros, to the grid `shape` about the centres ⌊n/2⌋; from grid a to grid b it is
-/// the adjoint of that from b to a.
+/// `x` `[N, C, D, H, W]` cut, or padded with zeros, to the grid `shape` about the centres ⌊n/2⌋. From grid a to grid b
+/// it is the adjoint of that from b to a.
 pub fn centred<B: Backend>(mut x: Tensor<B, 5>, shape: [usize; 3]) -> Tensor<B, 5> {
     for axis in 2..5 {
         let (n, m) = (x.dims()[axis], shape[axis - 2]);
@@ -57,7 +57,7 @@ pub fn centred<B: Backend>(mut x: Tensor<B, 5>, shape: [usize; 3]) -> Tensor<B, 
     x
 }
 
-/// A motion of images by resampling along one axis after the other, on a device.
+/// A rigid motion of images by resampling along one axis after the other, on a device.
 #[derive(Clone, Debug)]
 pub struct Motion<B: Backend> {
     passes: Vec<WarpPass>,
@@ -65,8 +65,9 @@ pub struct Motion<B: Backend> {
 }
 
 impl<B: VolumeOps> Motion<B> {
-    /// The passes, each with the row of one sample, in the order of application; what does not come from `inside` the field
-    /// of view is left empty.
+    /// The motion of `passes`, each with the row of one sample, in the order of application; voxels outside `inside`
+    /// are zero. See [`Moved::passes`](crate::acquisition::operators::motion::Moved::passes) and
+    /// [`Moved::inside`](crate::acquisition::operators::motion::Moved::inside).
     pub fn new(passes: &[WarpPass], inside: Option<Selection<B>>) -> Self {
         Self { passes: passes.to_vec(), inside }
     }
@@ -77,7 +78,7 @@ impl<B: VolumeOps> Motion<B> {
         self.within(x)
     }
 
-    /// The transpose of that.
+    /// The transpose of [`Motion::apply`].
     pub fn adjoint(&self, y: Tensor<B, 5>) -> Tensor<B, 5> {
         let y = self.within(y);
         self.passes.iter().rev().fold(y, |y, pass| resampled(y, pass.transposed()))

@@ -1,5 +1,5 @@
-//! Tensors as the vectors of conjugate gradients; the scalars stay on the device, so that the iterations can be differentiated and
-//! none waits for the device.
+//! Tensors as the vectors of conjugate gradients. The scalars stay on the device, so that the iterations can be
+//! differentiated and do not wait for the device.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;

@@ -1,4 +1,4 @@
-//! Sections of a comparison with head size, covariates and age accounted for.
+//! Sections of a comparison adjusted for head size, covariates and age.
 
 use super::{figure, readable, table};
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::report::Series;
 use crate::report::page::{Block, Cell};
 use crate::report::plots::Trend;
 
-/// The model, ratios and residuals, and who does not count.
+/// The model, ratios and residuals, and the subjects that were left out.
 pub fn adjusted(found: &Adjusted, confidence: f64) -> Vec<Block> {
     let named = |rows: Vec<Vec<String>>| {
         rows.into_iter().map(|row| {

@@ -1,4 +1,4 @@
-//! The report of a check: what `voxgan anatomy check --out` wrote.
+//! The report of a quality check, the file of `voxgan anatomy check --out`.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::pipeline::difference::{IN_WORDS, Shown};
 use crate::report::page::{Block, Cell, Page, Picture, Section};
 use crate::report::plots::{BlandAltman, Level};
 
-/// Its page, with the pictures of `count` pairs.
+/// The page of the check at `path`, with the pictures of `count` pairs.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// As [`read_json`], and those of its plots.
 pub fn page(path: &Path, count: usize) -> Result<Page> {
     let verdict: Verdict = read_json(path)?;
     let failed = verdict.pairs.iter().filter(|pair| !pair.passed).count();

@@ -1,4 +1,4 @@
-//! The report of a cohort: what `voxgan anatomy volumes` wrote.
+//! The report of a cohort, the folder of `voxgan anatomy volumes`.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::report::plots::{Panel, Sample, violins};
 const SHOWN: [&str; 6] =
     ["intracranial", "brain", "lateral_ventricles", "cerebral_cortex", "cerebral_white_matter", "cerebellum"];
 
-/// Its page.
+/// The page of the cohort in `folder`, with `scans` scans in the viewer.
 ///
 /// # Errors
-/// What is wrong with the folder.
+/// As [`derived`], and those of scans, label maps and plots.
 pub fn page(folder: &Path, scans: usize) -> Result<Page> {
     let derived = derived(folder)?;
     let volumes: Vec<Volumes> = derived.iter().map(|one| one.volumes.clone()).collect();
@@ -68,7 +68,7 @@ fn of_scans(volumes: &[Volumes]) -> Block {
     table("Every scan; the column of quality is marked where a flag was raised", &head, 1, rows)
 }
 
-/// Violins of the usual quantities of each cohort; nothing for cohorts without scans.
+/// Violin plots of [`QUANTITIES`] for each cohort; empty for cohorts without scans.
 ///
 /// # Errors
 /// As [`violins`].
@@ -102,7 +102,7 @@ pub fn distributions(cohorts: &[(&str, &[Volumes])]) -> Result<Vec<Block>> {
     Ok(vec![figure(violins(&panels)?, caption)])
 }
 
-/// What each volume is of.
+/// The definitions of the volumes.
 pub fn definitions(volumes: &[Volumes]) -> Block {
     let rows = volumes.first().into_iter().flat_map(|first| {
         let regions = first

@@ -1,4 +1,4 @@
-//! The report of two cohorts: what `voxgan anatomy compare` wrote.
+//! The report of two cohorts, the folder of `voxgan anatomy compare`.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::pipeline::derivatives::{derived, read_json};
 use crate::report::page::{Block, Cell, Mark, Page};
 use crate::report::plots::{Sample, ecdf, heat_map};
 
-/// Its page.
+/// The page of the comparison in `folder`, with `scans` scans of each cohort in the viewer.
 ///
 /// # Errors
-/// What is wrong with the folder.
+/// As [`read_json`] and [`derived`], and those of scans, label maps and plots.
 pub fn page(folder: &Path, scans: usize) -> Result<Page> {
     let comparison: Comparison = read_json(&folder.join(COMPARISON))?;
     let folders = COHORTS.map(|name| folder.join(name));

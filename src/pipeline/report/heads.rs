@@ -6,7 +6,6 @@ use ndarray::{Array3, Axis};
 
 use super::section;
 use crate::anatomy::{Region, Segmentation, Structure};
-use crate::config::in_file;
 use crate::error::Result;
 use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::pipeline::derivatives::Derived;
@@ -26,11 +25,11 @@ struct Head {
     structures: Segmentation,
 }
 
-/// Outlines and a viewer of `count` of the scans of each folder, at equal steps of quality from the lowest on; none of
-/// scans that are no longer where they were.
+/// Outlines and a viewer of `count` of the scans of each folder, at equal steps of quality from the lowest on, without
+/// scans that no longer exist.
 ///
 /// # Errors
-/// What is wrong with a label map or a scan.
+/// Those of reading a label map or a scan.
 pub fn sections(cohorts: &[(&str, &Path, &[Derived])], count: usize) -> Result<Vec<Section>> {
     let mut heads = Vec::new();
     let mut missing = Vec::new();
@@ -70,7 +69,7 @@ fn spread(scans: &[Derived], count: usize) -> Vec<&Derived> {
 impl Head {
     fn open(name: String, derived: &Derived, labels: &Path) -> Result<Self> {
         let (map, _) = to_ras(nifti::read(labels)?);
-        let structures = Segmentation::of_numbers(&map).map_err(|e| in_file(e, labels))?;
+        let structures = Segmentation::of_numbers(&map).map_err(|e| e.in_file(labels))?;
         let scan = resample(
             &nifti::read_with(&derived.scan, &derived.read)?,
             &structures.grid(),
@@ -156,16 +155,16 @@ fn viewer(heads: &[Head]) -> Result<Viewer> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array3;
 
     use super::*;
     use crate::anatomy::volumes::Volumes;
     use crate::io::nifti::ReadOptions;
+    use crate::volume::VoxelToWorld;
 
     #[test]
     fn scans_are_chosen_from_the_lowest_quality_to_the_highest() {
-        let empty = Segmentation::of_labels(Array3::zeros((4, 4, 4)), Matrix4::identity());
+        let empty = Segmentation::of_labels(Array3::zeros((4, 4, 4)), VoxelToWorld::identity());
         let derived = |at: usize| {
             let mut volumes = Volumes::of(format!("{at}"), &empty, None);
             volumes.quality = [0.5, 0.1, 0.9, 0.7, 0.3][at];

@@ -1,4 +1,4 @@
-//! What other jobs left in a folder, as one HTML file that needs nothing but a browser.
+//! Reports of other jobs' results as one self-contained HTML file.
 
 mod adjusted;
 mod check;
@@ -20,15 +20,16 @@ use crate::error::{Error, Result};
 use crate::io::atomic_write;
 use crate::report::page::{Block, Cell, Column, Figure, Mark, Page, Section, Table};
 
-/// What is reported.
+/// The input and output of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The folder of a cohort, of a comparison or of a training run, or the .json of a check.
     pub input: PathBuf,
-    /// The file.
+    /// The HTML file.
     pub out: PathBuf,
-    /// Scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB. Of a check, pairs that are drawn.
+    /// Number of scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB. Of a check, the
+    /// number of pairs that are drawn.
     pub scans: usize,
 }
 
@@ -44,10 +45,11 @@ impl Writes for Options {
     }
 }
 
-/// Folder → page → file; the bytes of it.
+/// Folder → page → file; returns the file's size in bytes.
 ///
 /// # Errors
-/// What is wrong with the folder or the disk.
+/// [`Error::File`] or [`Error::Io`] for a folder or file that is no result of a job or cannot be read, and an output
+/// that cannot be written; [`Error::Cancelled`].
 pub fn report(options: &Options, progress: &Progress) -> Result<usize> {
     let Options { input, out, scans } = options;
     let mut page = if input.join(COMPARISON).is_file() {

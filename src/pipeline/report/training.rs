@@ -37,10 +37,10 @@ const PLOTS: [(&str, &str, &[&str]); 14] = [
 /// Pictures of samples in the report, from the first to the last.
 const PICTURES: usize = 4;
 
-/// Its page.
+/// The page of the run in the folder `run`.
 ///
 /// # Errors
-/// What is wrong with the folder.
+/// [`Error::Io`] or [`Error::File`] for the log, recipe and pictures.
 pub fn page(run: &Path) -> Result<Page> {
     let Log { columns, warnings } = Log::read(&run.join("stats.jsonl"))?;
     let mut state: Vec<Block> =

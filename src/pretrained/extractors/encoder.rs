@@ -1,4 +1,4 @@
-//! The way down of a segmenter of our own as an extractor.
+//! The encoder of a segmenter as a feature extractor.
 
 use burn::tensor::Tensor;
 

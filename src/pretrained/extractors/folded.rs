@@ -1,4 +1,4 @@
-//! A convolution and the batch normalisation behind it as one.
+//! A convolution and the batch normalisation after it as one convolution.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::error::{Error, Result};
 use crate::pretrained::Weights;
 
-/// Weight of a convolution over R − 2 axes and its bias.
+/// Weight and bias of a convolution over R − 2 axes.
 #[derive(Clone, Debug)]
 pub struct Folded<B: Backend, const R: usize> {
     /// `[O, I, …]`.
@@ -16,8 +16,8 @@ pub struct Folded<B: Backend, const R: usize> {
 }
 
 impl<B: Backend, const R: usize> Folded<B, R> {
-    /// The convolution `{conv}.weight`, without a bias of its own, followed by the batch normalisation `{norm}.…` with its
-    /// running statistics: γ·(w ∗ x − μ)/√(σ² + ε) + β.
+    /// The convolution `{conv}.weight`, without a bias of its own, followed by the batch normalisation `{norm}.…` with
+    /// its running statistics: γ·(w ∗ x − μ)/√(σ² + ε) + β.
     ///
     /// # Errors
     /// [`Error::File`] naming an array that is missing, of another rank or of another number of channels.
@@ -54,12 +54,12 @@ impl<B: Backend, const R: usize> Folded<B, R> {
         })
     }
 
-    /// Channels in.
+    /// Number of input channels.
     pub fn inputs(&self) -> usize {
         self.weight.dims()[1]
     }
 
-    /// Channels out.
+    /// Number of output channels.
     pub fn outputs(&self) -> usize {
         self.weight.dims()[0]
     }

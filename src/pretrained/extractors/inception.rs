@@ -1,6 +1,6 @@
-//! Inception v3 as the Fréchet inception distance has it (Szegedy et al. 2016, "Rethinking the Inception architecture for
-//! computer vision"; Heusel et al. 2017, "GANs trained by a two time-scale update rule converge to a local Nash
-//! equilibrium"), with the names of `pt_inception-2015-12-05`.
+//! Inception v3 in the version of the Fréchet inception distance (Szegedy et al. 2016, "Rethinking the Inception
+//! architecture for computer vision"; Heusel et al. 2017, "GANs trained by a two time-scale update rule converge to a
+//! local Nash equilibrium"), with the names of `pt_inception-2015-12-05`.
 
 use std::path::Path;
 
@@ -147,15 +147,16 @@ impl<B: Backend> InceptionV3<B> {
     /// Reads the `state_dict` of `pt_inception-2015-12-05` from a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is of another kind, naming what is missing or unexpected.
+    /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is of another kind, naming what is missing or
+    /// unexpected.
     pub fn open(path: &Path, device: &B::Device) -> Result<Self> {
         Self::from_weights(&read(path)?, device)
     }
 
-    /// As [`InceptionV3::open`], of arrays in memory.
+    /// The network of arrays in memory.
     ///
     /// # Errors
-    /// As [`InceptionV3::open`].
+    /// [`Error::File`] as [`InceptionV3::open`].
     pub fn from_weights(weights: &Weights, device: &B::Device) -> Result<Self> {
         let weights = &without_prefix(weights.clone());
         let read = Reader { weights, device };
@@ -198,13 +199,13 @@ impl<B: Backend> InceptionV3<B> {
         Ok(Self { layers, classifier })
     }
 
-    /// Logits `[N, classes]` of vectors `[N, 2048]`, without the bias: as the Inception score's program has them
+    /// Logits `[N, classes]` of features `[N, 2048]`, without the bias, as in the program of the Inception score
     /// (Salimans et al. 2016, "Improved techniques for training GANs").
     pub fn logits(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
         features.matmul(self.classifier.clone())
     }
 
-    /// Slices of any size as the network was trained on: 299 × 299, bilinear, pixels lying between corners.
+    /// Slices resized to those of the training: 299 × 299, bilinear, without aligned corners.
     ///
     /// `[N, C, 1, H, W]` → `[N, C, 1, 299, 299]`.
     pub fn resized(x: Tensor<B, 5>) -> Tensor<B, 5> {

@@ -30,8 +30,8 @@ const EPSILON: f64 = 1e-5;
 
 /// The network without its segmentation head.
 ///
-/// Its images are `[N, 1, D, H, W]` with zero mean and unit variance, as its authors have them; its vectors are the means
-/// over the last feature maps, 512 numbers (2048 from depth 50 on).
+/// Its images are `[N, 1, D, H, W]` with zero mean and unit variance, as in the authors' program; its features are the
+/// means over the last feature maps, 512 numbers (2048 from depth 50 on).
 #[derive(Clone, Debug)]
 pub struct Med3d<B: Backend> {
     stem: Folded<B, 5>,
@@ -53,15 +53,16 @@ impl<B: Backend> Med3d<B> {
     /// Reads the `state_dict` of a MedicalNet ResNet from a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is of another kind, naming what is missing or unexpected.
+    /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is of another kind, naming what is missing or
+    /// unexpected.
     pub fn open(path: &Path, device: &B::Device) -> Result<Self> {
         Self::from_weights(&read(path)?, device)
     }
 
-    /// As [`Med3d::open`], of arrays in memory. Depth and kind of shortcut follow from their names.
+    /// The network of arrays in memory. Depth and kind of shortcut follow from their names.
     ///
     /// # Errors
-    /// As [`Med3d::open`].
+    /// [`Error::File`] as [`Med3d::open`].
     pub fn from_weights(weights: &Weights, device: &B::Device) -> Result<Self> {
         let weights = &without_prefix(weights.clone());
         let has = |name: &str| weights.arrays.contains_key(&format!("{name}.weight"));

@@ -1,7 +1,7 @@
-//! Networks whose features measures of realism are taken from: the way down of our own segmenter, and networks of others
-//! with weights that the user gives.
+//! Feature extractors for measures of realism: the segmenter's encoder, and networks of others with weights from the
+//! user.
 //!
-//! Each of the others reads a safetensors file with the arrays of a PyTorch `state_dict` under their names there. Batch
+//! Each of the others reads a safetensors file with the arrays of a PyTorch `state_dict` under their names. Batch
 //! normalisation is folded into the convolution before it.
 
 mod encoder;
@@ -21,25 +21,25 @@ pub use med3d::Med3d;
 use super::Weights;
 use crate::error::{Error, Result};
 
-/// What turns images into vectors that can be compared.
+/// A feature extractor: images to vectors.
 ///
-/// Distances between such vectors mean something only among vectors of one extractor: its name goes with every number.
+/// Distances are comparable among vectors of one extractor only, so that its name goes with every number.
 pub trait Extractor<B: Backend> {
-    /// What it is, for tables.
+    /// Its name, for tables.
     fn name(&self) -> String;
 
-    /// Numbers of an image's vector, F.
+    /// Number of features, F.
     fn width(&self) -> usize;
 
-    /// Vectors `[N, F]` of images `[N, C, D, H, W]`; which C and D and which values it takes, each says for itself.
+    /// Features `[N, F]` of images `[N, C, D, H, W]`; C, D and the range of values depend on the extractor.
     ///
     /// # Errors
-    /// [`Error::Value`] for images that it does not take.
+    /// [`Error::Value`] for images of a shape that it does not support.
     fn features(&self, x: Tensor<B, 5>) -> Result<Tensor<B, 2>>;
 }
 
-/// The float arrays of a `state_dict` in a safetensors file, without the prefix `module.` of parallel training and without
-/// the counters of batches, which are whole numbers.
+/// The float arrays of a `state_dict` in a safetensors file, without the prefix `module.` of parallel training and
+/// without the counters of batches, which are whole numbers.
 fn read(path: &Path) -> Result<Weights> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the weights", e))?;
     let broken = |e: safetensors::SafeTensorError| {

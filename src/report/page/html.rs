@@ -1,4 +1,4 @@
-//! The blocks of a page as HTML. Whatever comes from outside is escaped here.
+//! The blocks of a page as HTML, with all texts escaped.
 
 use std::fmt::Write;
 
@@ -27,13 +27,14 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
-/// The name under which section `number` of this title is linked.
+/// The anchor of section `number` with this title.
 pub fn slug(title: &str, number: usize) -> String {
     let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let words: Vec<_> = words.map(str::to_ascii_lowercase).chain([(number + 1).to_string()]).collect();
     words.join("-")
 }
 
+/// Paragraphs of `text`, which blank lines separate, with parts between backticks as code.
 pub fn prose(text: &str) -> String {
     let paragraph = |text: &str| {
         let parts = escaped(text.trim());
@@ -45,6 +46,7 @@ pub fn prose(text: &str) -> String {
     text.split("\n\n").filter(|text| !text.trim().is_empty()).map(paragraph).collect()
 }
 
+/// The paragraph of a verdict.
 pub fn verdict(mark: Mark, text: &str) -> String {
     format!("<p class=\"verdict {}\">{} {}</p>\n", mark.class(), mark.html(), escaped(text))
 }

@@ -1,8 +1,8 @@
-//! A report as one HTML file that needs nothing but a browser: no network, no fonts, no other file.
+//! A report as one self-contained HTML file, without network access, fonts or other files.
 //!
-//! Text, tables, plots and pictures are in the page itself, and so are the volumes of its viewers and the program that
-//! shows them (NiiVue). A content security policy forbids every connection; its scripts are allowed by their hashes,
-//! so that no name in a table can become a script.
+//! Text, tables, plots and pictures are in the page itself, and so are the volumes of its viewers and the viewer's
+//! program (NiiVue). A content security policy forbids every connection and allows scripts by their hashes, so that a
+//! text in a table cannot become a script.
 
 mod html;
 mod viewer;
@@ -22,61 +22,61 @@ const SCRIPT: &str = include_str!("page.js");
 /// A report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
-    /// Its title, also the window's.
+    /// Title of the report and of the window.
     pub title: String,
-    /// What it is about, in a sentence below the title; may be empty.
+    /// A sentence below the title; can be empty.
     pub subtitle: String,
-    /// Its parts, in order.
+    /// Its sections, in order.
     pub sections: Vec<Section>,
-    /// How it was made: program, version, recipe, date; may be empty.
+    /// Provenance: program, version, recipe, date; can be empty.
     pub colophon: String,
 }
 
-/// A part of a report, listed in the table of contents.
+/// A section of a report, listed in the table of contents.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Section {
     /// Its heading.
     pub title: String,
-    /// What stands in it, in order.
+    /// Its blocks, in order.
     pub blocks: Vec<Block>,
 }
 
-/// Something in a section.
+/// A block of a section.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
-    /// Paragraphs, separated by empty lines. Everything between two backquotes is set as code.
+    /// Paragraphs, separated by empty lines. Text between two backquotes is code.
     Prose(String),
-    /// An outcome in a sentence.
+    /// An outcome as a sentence.
     Verdict(Mark, String),
-    /// Rows and columns.
+    /// A table.
     Table(Table),
     /// A plot.
     Figure(Figure),
-    /// A picture of pixels.
+    /// A raster image.
     Picture(Picture),
-    /// Volumes to scroll through.
+    /// A viewer of volumes.
     Viewer(Viewer),
 }
 
-/// Whether something holds.
+/// The mark of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It does.
+    /// Passed.
     Pass,
-    /// It does not.
+    /// Failed.
     Fail,
-    /// It should be looked at.
+    /// To be checked.
     Caution,
 }
 
-/// Rows and columns; the reader can sort it by any column.
+/// A table that the reader can sort by any column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// What it shows.
+    /// Its caption.
     pub caption: String,
     /// Its columns, from left to right.
     pub columns: Vec<Column>,
-    /// Its rows, each with one cell a column. The first cell is the row's heading.
+    /// Its rows, each with a cell for each column. The first cell is the row's heading.
     pub rows: Vec<Vec<Cell>>,
 }
 
@@ -92,9 +92,9 @@ pub struct Column {
 /// A cell of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// What stands in it.
+    /// Its text.
     pub text: String,
-    /// Whether it holds, if that is a question.
+    /// The mark of an outcome, if the cell is one.
     pub mark: Option<Mark>,
 }
 
@@ -103,9 +103,9 @@ pub struct Cell {
 pub struct Figure {
     /// The text of an SVG, as those of [`super::plots`].
     pub svg: String,
-    /// What it shows, for readers who do not see it.
+    /// The alternative text.
     pub alt: String,
-    /// What stands below it.
+    /// The caption below it.
     pub caption: String,
 }
 
@@ -114,9 +114,9 @@ pub struct Figure {
 pub struct Picture {
     /// The bytes of a PNG, as of [`super::png_bytes`].
     pub png: Vec<u8>,
-    /// What it shows, for readers who do not see it.
+    /// The alternative text.
     pub alt: String,
-    /// What stands below it.
+    /// The caption below it.
     pub caption: String,
 }
 
@@ -133,7 +133,7 @@ impl Column {
 }
 
 impl Cell {
-    /// A cell that holds or not.
+    /// A cell with a mark.
     pub fn marked(mark: Mark, text: impl Into<String>) -> Self {
         Self { text: text.into(), mark: Some(mark) }
     }
@@ -146,11 +146,11 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 impl Page {
-    /// The whole file.
+    /// The content of the HTML file.
     ///
     /// # Errors
-    /// [`crate::error::Error::Value`] if a row has more or fewer cells than its table has columns, a figure is not an SVG, a picture
-    /// not a PNG, or a viewer cannot show its volumes (see [`Viewer`]).
+    /// [`crate::error::Error::Value`] if a row has more or fewer cells than its table has columns, a figure is not an
+    /// SVG, a picture not a PNG, or a viewer cannot show its volumes (see [`Viewer`]).
     pub fn render(&self) -> Result<String> {
         let mut viewers = 0;
         let mut contents = String::new();

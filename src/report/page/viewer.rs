@@ -1,4 +1,4 @@
-//! The viewer: volumes to scroll through, with labels above them, shown by NiiVue inside the page.
+//! The viewer: volumes with labels above them, shown by NiiVue inside the page.
 
 use std::io::Read;
 
@@ -18,17 +18,16 @@ const SCRIPT: &str = include_str!("viewer.js");
 /// What a file compressed with gzip begins with (RFC 1952).
 const GZIP: &[u8] = b"\x1f\x8b";
 
-/// Volumes to scroll through by mouse, touch and keyboard. It needs WebGL 2; where that is missing, and on paper, a
-/// montage stands in for it.
+/// A viewer of volumes by mouse, touch and keyboard. It needs WebGL 2; without it, and in print, the montage is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Viewer {
-    /// What it shows.
+    /// Its caption.
     pub caption: String,
     /// Its volumes; the first is shown at the start.
     pub scans: Vec<Scan>,
     /// Names and colours of the numbers in the label maps; numbers that are not listed are not shown.
     pub labels: Vec<Label>,
-    /// What stands in for it.
+    /// The montage that replaces it.
     pub montage: Picture,
 }
 
@@ -39,18 +38,18 @@ pub struct Scan {
     pub name: String,
     /// The bytes of its file, `.nii.gz`.
     pub image: Vec<u8>,
-    /// Intensities shown black and white; NiiVue's own choice (2nd to 98th percentile) without.
+    /// Intensities of black and white; `None` for NiiVue's default (2nd to 98th percentile).
     pub window: Option<(f32, f32)>,
-    /// The bytes of its label map, `.nii.gz`, of whole numbers from 0 (nothing) to 255, on any grid of the same world.
+    /// The bytes of its label map, `.nii.gz`, of integers from 0 (background) to 255, on any grid of the same world.
     pub labels: Option<Vec<u8>>,
 }
 
-/// A number of the label maps.
+/// A label of the label maps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Label {
     /// The number.
     pub number: u8,
-    /// What it stands for.
+    /// Its name.
     pub name: String,
     /// Red, green, blue.
     pub colour: [u8; 3],

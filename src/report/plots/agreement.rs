@@ -17,7 +17,7 @@ pub struct Level {
 }
 
 /// Difference against mean of paired measurements, with the bias and the limits of agreement (Bland and Altman 1986).
-/// The estimates are the caller's; nothing is computed from the pairs but where they stand.
+/// The estimates are the caller's; from the pairs only the positions of points are computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlandAltman {
     /// `(first, second)` measurement of each subject.
@@ -35,8 +35,8 @@ pub struct BlandAltman {
 }
 
 impl BlandAltman {
-    /// The plot as the text of an SVG: a line and the band of its interval for each level, a point for each pair, zero
-    /// dashed.
+    /// The plot as the text of an SVG: a line and the band of its interval for each level, a point for each pair, and a
+    /// dashed line at zero.
     ///
     /// # Errors
     /// [`crate::error::Error::Value`] if no pair is finite.
@@ -94,8 +94,8 @@ impl BlandAltman {
     }
 }
 
-/// Points of `series` over a common pair of axes; with `identity`, equal scales and the line on which both measurements
-/// are equal.
+/// A scatter plot of `series` over a common pair of axes, as the text of an SVG; with `identity`, equal scales and the
+/// line of equal measurements.
 ///
 /// # Errors
 /// [`crate::error::Error::Value`] if no point is finite.

@@ -18,8 +18,8 @@ const WRITTEN_MAX: usize = 18;
 /// Side of a cell without a number.
 const CELL_BARE: i32 = 20;
 
-/// A square matrix of values from −1 to 1, blue to white to red, its rows and columns called `names`; numbers stand in
-/// the cells of up to 18 rows. Values that are not finite are left empty.
+/// A heat map of a square matrix of values from −1 to 1, blue to white to red, with `names` of rows and columns, as the
+/// text of an SVG. Up to 18 rows, cells have their numbers. Cells whose values are not finite are empty.
 ///
 /// # Errors
 /// [`Error::Value`] if the matrix is empty or its sides differ from the number of names.

@@ -1,8 +1,8 @@
 //! Plots of cohorts and of pairs, as the text of an SVG: violins, cumulative distributions, scatter, Bland–Altman,
 //! correlation matrices, curves with their intervals.
 //!
-//! Each draws what it is given and computes nothing but the shape of what is drawn. An SVG stands by itself, black on
-//! white; the style sheet of [`super::page`] gives its ink and paper the colours of the reader's theme.
+//! Values are drawn as given; only shapes, such as densities, are computed. An SVG by itself is black on white; in a
+//! [`super::page`] the style sheet sets its colours to the reader's theme.
 
 mod agreement;
 mod heatmap;
@@ -34,7 +34,7 @@ const LETTER: i32 = 13;
 pub struct Sample {
     /// The cohort's name in the legend.
     pub name: String,
-    /// One value a subject; those that are not finite are left out.
+    /// A value for each subject; values that are not finite are left out.
     pub values: Vec<f64>,
 }
 
@@ -47,7 +47,7 @@ impl Sample {
     }
 }
 
-/// Empirical cumulative distributions of `samples` over one axis.
+/// Empirical cumulative distributions of `samples` over one axis, as the text of an SVG.
 ///
 /// # Errors
 /// [`crate::error::Error::Value`] if no value is finite.

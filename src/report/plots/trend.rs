@@ -1,4 +1,4 @@
-//! A quantity against another one with the curve of one cohort and its interval.
+//! A quantity against another one, with the curve of one cohort and its interval.
 
 use plotters::prelude::*;
 
@@ -10,14 +10,14 @@ use crate::report::plot::{Series, range_of, svg};
 const STRIP: f64 = 0.07;
 const LINE: f64 = 0.8;
 
-/// Points of cohorts over the curve of the first one. The curve and its interval are the caller's.
+/// Points of cohorts, and the curve of the first one. The curve and its interval are the caller's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trend {
     /// Labels of the axes.
     pub labels: (String, String),
     /// The cohorts.
     pub cohorts: Vec<Series>,
-    /// Values of each cohort whose `x` is not known, in the cohorts' order: lines in a strip at the right edge.
+    /// Values of each cohort with unknown `x`, in the cohorts' order: lines in a strip at the right edge.
     pub without_x: Vec<Vec<f64>>,
     /// `(x, middle, low, high)` from left to right.
     pub curve: Vec<(f64, f64, f64, f64)>,
@@ -27,7 +27,7 @@ impl Trend {
     /// The plot as the text of an SVG.
     ///
     /// # Errors
-    /// [`crate::error::Error::Value`] if nothing is finite.
+    /// [`crate::error::Error::Value`] if no value is finite.
     pub fn plot(&self) -> Result<String> {
         let finite = |series: &Series| {
             let points = series.points.iter().copied();

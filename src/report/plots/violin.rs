@@ -20,18 +20,19 @@ const POINTS_MAX: usize = 500;
 /// Heights at which a density is evaluated.
 const HEIGHTS: usize = 96;
 
-/// One quantity over all cohorts, with an axis of its own.
+/// A panel: one quantity of all cohorts, with its own axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
     /// The quantity and its unit.
     pub title: String,
-    /// One sample a cohort, the cohorts in the same order in every panel.
+    /// A sample for each cohort, in the same order in every panel.
     pub samples: Vec<Sample>,
 }
 
-/// A violin for every cohort in each of `panels`: a Gaussian kernel density with Silverman's bandwidth (Silverman 1986,
-/// equation 3.31), cut at the lowest and highest value and scaled to one width; a bar from the lower to the upper
-/// quartile and a line at the median; subjects as points (up to 500), spread by the density at their value.
+/// Violin plots of every cohort in each of `panels`, as the text of an SVG: a Gaussian kernel density with Silverman's
+/// bandwidth (Silverman 1986, equation 3.31), cut at the lowest and highest value and scaled to one width; a bar from
+/// the lower to the upper quartile and a line at the median; subjects as points (up to 500), spread by the density at
+/// their value.
 ///
 /// # Errors
 /// [`Error::Value`] if there is no panel, or one without a finite value or with other cohorts than the first.

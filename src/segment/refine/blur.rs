@@ -1,9 +1,9 @@
-//! Gaussian blur of arrays with nothing beyond their edges.
+//! Gaussian blur of arrays with zeros beyond their edges.
 
 /// Standard deviations at which the Gaussian ends.
 const TRUNCATED: f64 = 3.0;
 
-/// Weights of a Gaussian of standard deviation `sigma` voxels, of sum 1; the middle one stands at half their number.
+/// Weights of a Gaussian of standard deviation `sigma` voxels, of sum 1, an odd number of them.
 pub fn taps(sigma: f64) -> Vec<f32> {
     let reach = (TRUNCATED * sigma + 0.5) as i32;
     let weights: Vec<f64> = (-reach..=reach).map(|x| (-0.5 * (f64::from(x) / sigma).powi(2)).exp()).collect();
@@ -11,7 +11,7 @@ pub fn taps(sigma: f64) -> Vec<f32> {
     weights.iter().map(|weight| (weight / sum) as f32).collect()
 }
 
-/// A plane `[H, W]`, blurred in place; `line` is room of any content.
+/// Blurs a plane `[H, W]` in place; `line` is a scratch buffer.
 pub fn blur_plane(plane: &mut [f32], width: usize, taps: &[f32], line: &mut Vec<f32>) {
     let reach = taps.len() / 2;
     for row in plane.chunks_exact_mut(width) {

@@ -1,4 +1,4 @@
-//! From what voxels hold of groups to structures and their volumes.
+//! From the fractions of groups in voxels to structures and their volumes.
 
 use rayon::prelude::*;
 
@@ -9,16 +9,16 @@ use super::sites::{Prior, Site, priors_of_plane, within};
 use crate::anatomy::Group;
 use crate::anatomy::{STRUCTURES, Side, Structure};
 
-/// What of a fit is not to be believed.
+/// The parts of a fit that are not used.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Structures that stay where the network has them.
+    /// Structures whose labels stay the network's.
     pub kept: [bool; STRUCTURES],
-    /// Whether the surface of the brain stays where the network has it.
+    /// Whether the surface of the brain stays the network's.
     pub surface_kept: bool,
-    /// Whether the wall between cortex and white matter stays where the network has it.
+    /// Whether the border between cortex and white matter stays the network's.
     pub mantle_kept: bool,
-    /// Walls of the lateral ventricles that go before those of the fit.
+    /// Walls of the lateral ventricles that replace those of the fit.
     pub walls: Option<Walls>,
 }
 
@@ -53,9 +53,9 @@ impl Kinds {
     }
 }
 
-/// Labels the voxels in doubt by the largest of what they hold, and counts what they hold of each structure, in voxels;
-/// a sure voxel counts for its structure, one that was not looked at by the network's probabilities, which `probability`
-/// `[D, STRUCTURES, H, W]` still are, blurred within planes.
+/// Labels the uncertain voxels by their largest fraction, and returns the volume of each structure in voxels: uncertain
+/// voxels count by their fractions, certain ones for their structure, those outside the region by the network's
+/// probabilities `probability` `[D, STRUCTURES, H, W]`, which are blurred within planes.
 pub fn decide(prior: &mut Prior, probability: &[f32], limits: &Limits) -> [f64; STRUCTURES] {
     let [d, h, w] = prior.shape;
     let plane = h * w;

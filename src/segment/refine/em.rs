@@ -1,4 +1,4 @@
-//! Expectation–maximisation: from the network's probabilities to what each voxel holds.
+//! Expectation–maximisation: from the network's probabilities to the fractions of groups in each voxel.
 
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
@@ -25,7 +25,8 @@ const FLUID_LEAST: f32 = 100.0;
 const SIDE_LEAST: f64 = 20.0;
 /// Sure voxels of white matter that say how bright tissue is.
 const WHITE_LEAST: f32 = 30.0;
-/// Millimetres from its borders beyond which white matter is deep, and how many such voxels say how wide its intensities are.
+/// Millimetres from its borders beyond which white matter is deep, and how many such voxels say how wide its
+/// intensities are.
 const DEEP_MM: f32 = 3.0;
 const DEEP_LEAST: f64 = 1000.0;
 
@@ -75,9 +76,9 @@ impl Start {
 /// A voxel that surely holds nothing but fluid: its place, which of [`FLUID_PARTS`], and its weight.
 type Sure = (u32, u8, f32);
 
-/// The intensities of a scan fitted to `prior`, whose layers then say what each voxel in doubt holds.
+/// Fits the intensities of a scan to `prior`, whose layers then have the fractions of each uncertain voxel.
 ///
-/// `inside` are the voxels of brain and fluid that were measured; in `coarse` scans the spread of tissues is bounded
+/// `inside` are the measured voxels of brain and fluid; in `coarse` scans the standard deviation of tissues is bounded
 /// ([`Model::bound_tissues`]).
 pub fn fit(
     image: ArrayView3<f32>,
@@ -143,7 +144,7 @@ fn deep_white_sd(image: &[f32], prior: &Prior) -> Option<f64> {
     (voxels >= DEEP_LEAST).then(|| inside(&image, &deep).1)
 }
 
-/// Mean and standard deviation of the intensities inside; zero of nothing.
+/// Mean and standard deviation of the intensities inside; zero if nothing is inside.
 pub fn inside(image: &ArrayView3<f32>, inside: &Array3<bool>) -> (f64, f64) {
     let values = || image.iter().zip(inside).filter(|(_, inside)| **inside).map(|(&x, _)| f64::from(x));
     let n = (values().count() as f64).max(1.0);
@@ -253,7 +254,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What the voxels in doubt of a layer hold; adds what is pure to the sums. `held` is what their neighbours held before.
+/// What the voxels in doubt of a layer hold; adds what is pure to the sums. `held` is what their neighbours held
+/// before.
 fn expect(
     layer: &mut Layer,
     sums: &mut Sums,

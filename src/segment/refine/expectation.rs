@@ -1,4 +1,4 @@
-//! What a voxel holds, from its intensity and its prior: the expectation, with voxels of two groups.
+//! The expectation: the fractions of groups in a voxel from its intensity and its prior, with voxels of two groups.
 
 use super::groups::{GROUP_OF_PART, GROUPS, PART_PAIRS, PARTS, part_pairs};
 use crate::anatomy::Group;
@@ -12,7 +12,7 @@ const APART: f32 = 0.5;
 /// Standard deviations beyond the pure intensities at which a voxel holds one alone.
 const BEYOND: f32 = 6.0;
 
-/// What is the same for all voxels.
+/// The constants of the expectation, for all voxels.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     pairs: [[usize; 2]; PART_PAIRS],
@@ -25,12 +25,12 @@ pub struct Expectation {
     outlier: f32,
 }
 
-/// What one voxel holds.
+/// The fractions of groups in a voxel.
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
-    /// Of each group.
+    /// Fraction of each group.
     pub fraction: [f32; GROUPS],
-    /// Probability to be nothing but this part.
+    /// Probability of each part to fill the whole voxel.
     pub pure: [f32; PARTS],
 }
 
@@ -38,7 +38,7 @@ pub struct Held {
 const HEIGHT: f32 = 0.398_942_3;
 
 impl Expectation {
-    /// Of parts with these standard deviations.
+    /// The expectation for parts with these standard deviations.
     pub fn new(sd: &[f64; PARTS], noise: f64, outlier: f64) -> Self {
         let pairs = part_pairs();
         Self {
@@ -50,7 +50,8 @@ impl Expectation {
         }
     }
 
-    /// Of a voxel of intensity `value`, with the priors of groups, and the means and shares of parts around it.
+    /// The fractions in a voxel of intensity `value`, from the priors of groups and the local means and shares of
+    /// parts.
     pub fn of(&self, value: f32, prior: &[f32; GROUPS], mean: &[f32; PARTS], share: &[f32; PARTS]) -> Held {
         let (mut pure, mut sum) = ([0.0; PARTS], 0.0);
         let mut weight = [0.0; PARTS];
@@ -88,9 +89,9 @@ impl Expectation {
     }
 }
 
-/// The density of an intensity `value`, counted from the one group's mean, of voxels that hold any part of the other group,
-/// all parts being equally likely, and the mean part that such a voxel holds of it; the other's mean is `apart` away, and
-/// noise has standard deviation `sd`. None far beyond the two.
+/// The density of an intensity `value`, counted from the one group's mean, of voxels that hold any part of the other
+/// group, all parts being equally likely, and the mean part that such a voxel holds of it; the other's mean is `apart`
+/// away, and noise has standard deviation `sd`. None far beyond the two.
 ///
 /// The part is normal about `value / apart` with `sd / |apart|`, cut off at 0 and 1.
 fn mixture(value: f32, apart: f32, sd: f32) -> Option<(f32, f32)> {
@@ -124,7 +125,7 @@ fn tail(z: f32, bell: f32) -> f32 {
     0.5 * t * series * bell
 }
 
-/// How far apart two groups are, in standard deviations: |difference of means| / √(sum of variances).
+/// Separation of two groups in standard deviations: |difference of means| / √(sum of variances).
 pub fn separation(means: [f64; 2], sds: [f64; 2]) -> f64 {
     (means[0] - means[1]).abs() / sds[0].hypot(sds[1]).max(1e-12)
 }

@@ -10,7 +10,7 @@ pub struct Cells {
     pub shape: [usize; 3],
 }
 
-/// Between which two cells a voxel lies, and how far from the first to the second.
+/// The two cells around a voxel, and its position between them.
 #[derive(Clone, Copy, Debug)]
 pub struct Between {
     low: usize,
@@ -19,7 +19,8 @@ pub struct Between {
 }
 
 impl Between {
-    /// Of the voxel `at` along an axis of `cells` cells. Beyond the middle of the first and last cell nothing changes.
+    /// The cells of the voxel `at` along an axis of `cells` cells; constant beyond the centres of the first and last
+    /// cell.
     pub fn of(at: usize, cells: usize) -> Self {
         let place = (at as f32 + 0.5) / CELL as f32 - 0.5;
         let low = place.floor();
@@ -27,7 +28,7 @@ impl Between {
         Self { low: clamped(low), high: clamped(low + 1.0), part: place - low }
     }
 
-    /// The value of a row of cells there.
+    /// The interpolated value of a row of cells.
     pub fn read(self, row: &[f32]) -> f32 {
         row[self.low] + self.part * (row[self.high] - row[self.low])
     }
@@ -39,22 +40,22 @@ impl Cells {
         Self { shape: shape.map(|length| length.div_ceil(CELL)) }
     }
 
-    /// How many.
+    /// Number of cells.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Cells of one layer across D.
+    /// Number of cells in a layer across D.
     pub fn layer(&self) -> usize {
         self.shape[1] * self.shape[2]
     }
 
-    /// Where each voxel along W lies.
+    /// The cells of each voxel along W.
     pub fn columns(&self, width: usize) -> Vec<Between> {
         (0..width).map(|x| Between::of(x, self.shape[2])).collect()
     }
 
-    /// The row of cells that the voxels of row `(z, y)` lie on, interpolated from the four around it.
+    /// The row of cells at the voxels of row `(z, y)`, interpolated from the four rows around it.
     pub fn row(&self, field: &[f32], [z, y]: [usize; 2], row: &mut [f32]) {
         let [d, h, w] = self.shape;
         let (z, y) = (Between::of(z, d), Between::of(y, h));

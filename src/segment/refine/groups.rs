@@ -1,6 +1,7 @@
-//! Which structures share an intensity, of how many parts it is made, and which of them meet within a voxel.
+//! Groups of structures with one distribution of intensities, their Gaussian parts, and the pairs that can share a
+//! voxel.
 //!
-//! Everything else of the refinement reads these tables alone: a structure or a group more is a line here.
+//! The rest of the refinement depends on these tables alone: another structure or group is a line here.
 
 use crate::anatomy::Group::{self, *};
 use crate::anatomy::{STRUCTURES, Structure};
@@ -18,7 +19,7 @@ const TABLE: [(Group, usize); 9] = [
     (Outside, 1),
 ];
 
-/// Groups of which a voxel may hold two.
+/// Pairs of groups that can share a voxel.
 pub const PAIRS: [(Group, Group); 12] = [
     (Cortex, WhiteMatter),
     (Ventricles, WhiteMatter),
@@ -37,7 +38,7 @@ pub const PAIRS: [(Group, Group); 12] = [
 /// Number of groups.
 pub const GROUPS: usize = TABLE.len();
 
-/// Number of parts of all groups.
+/// Number of Gaussian parts of all groups.
 pub const PARTS: usize = {
     let (mut sum, mut g) = (0, 0);
     while g < GROUPS {
@@ -84,17 +85,17 @@ impl Group {
         all
     };
 
-    /// Its place among the groups.
+    /// Its index among the groups.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// How many parts its intensity has.
+    /// Number of Gaussian parts of its intensity.
     pub const fn parts(self) -> usize {
         TABLE[self.index()].1
     }
 
-    /// The first of its parts; the others follow.
+    /// Index of its first part; the others follow.
     pub const fn first(self) -> usize {
         let (mut first, mut g) = (0, 0);
         while g < self.index() {
@@ -104,12 +105,12 @@ impl Group {
         first
     }
 
-    /// Its parts.
+    /// Indices of its parts.
     pub fn range(self) -> std::ops::Range<usize> {
         self.first()..self.first() + self.parts()
     }
 
-    /// Whether it is free fluid: one intensity, whose side away from the tissue holds no partial volume.
+    /// Whether it is free fluid: one intensity, without partial volume on the side away from the tissue's.
     pub fn is_fluid(self) -> bool {
         matches!(self, Ventricles | OuterFluid)
     }

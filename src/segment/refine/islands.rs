@@ -1,4 +1,4 @@
-//! Fluid of sulci that was taken for ventricle.
+//! Fluid of sulci that was labelled as ventricle.
 
 use ndarray::Array3;
 
@@ -7,8 +7,8 @@ use crate::anatomy::Group;
 use crate::anatomy::shape::{Connectivity, components};
 use crate::anatomy::{STRUCTURES, Structure};
 
-/// Gives the components of ventricle and plexus that hold no voxel of the network's back to what `network` has there, voxel
-/// by voxel, and moves as much volume.
+/// Resets the connected components of ventricle and plexus without a voxel of the network's ventricle or plexus to the
+/// labels of `network`, and moves their volume in `voxels`.
 pub fn remove(labels: &mut Array3<u8>, network: &[u8], voxels: &mut [f64; STRUCTURES]) {
     let ventricle = Structure::ALL.map(|s| matches!(group(s), Group::Ventricles | Group::ChoroidPlexus));
     let found = components(&labels.mapv(|label| ventricle[usize::from(label)]), Connectivity::Corners);

@@ -1,5 +1,5 @@
-//! The wall of the lateral ventricles half-way between fluid and tissue: for voxels so coarse that most of a ventricle's
-//! voxels hold two tissues, where a model of intensities has little to go by.
+//! The walls of the lateral ventricles half-way between fluid and tissue: for coarse voxels, of which most of a
+//! ventricle's have two tissues, so that a model of intensities is poorly determined.
 
 use ndarray::{Array3, ArrayView3, Zip, s};
 
@@ -35,28 +35,28 @@ const PULL: f32 = 1e-4;
 /// Least contrast of fluid and tissue, in noise.
 const CONTRAST: f32 = 2.5;
 
-/// The lateral ventricles of a scan as the mid-points show them.
+/// The lateral ventricles of a scan by the mid-points between fluid and tissue.
 #[derive(Clone, Debug)]
 pub struct Walls {
     /// First voxel of the arrays below in the scan's.
     pub at: [usize; 3],
-    /// The voxels in which the wall may lie, and all of the ventricles.
+    /// The voxels that the wall may be in, and all of the ventricles.
     pub near: Array3<bool>,
-    /// What part of a voxel is ventricle.
+    /// Fraction of ventricle in each voxel.
     pub fraction: Array3<f32>,
 }
 
-/// Whether a structure is one of the ventricles whose walls are sought.
+/// Whether a structure is a lateral ventricle.
 pub fn is_lateral(structure: Structure) -> bool {
     matches!(structure, Structure::LeftLateralVentricle | Structure::RightLateralVentricle)
 }
 
-/// Whether tissue of this structure may stand at a ventricle's wall.
+/// Whether tissue of this structure can border on a ventricle.
 pub fn is_wall(structure: Structure) -> bool {
     matches!(group(structure), Group::Cortex | Group::WhiteMatter | Group::DeepGrey | Group::Hippocampus)
 }
 
-/// Finds the walls of the network's ventricles in `image` `[D, H, W]` at 1 mm; none of ventricles too small to say anything.
+/// The walls of the network's ventricles in `image` `[D, H, W]` at 1 mm; `None` if the ventricles are too small.
 pub fn walls(image: ArrayView3<f32>, labels: ArrayView3<u8>) -> Option<Walls> {
     let of = |label: u8| Structure::ALL[usize::from(label)];
     let (at, end) = bounds(labels.mapv(|label| is_lateral(of(label))).view())?;
@@ -129,8 +129,9 @@ fn bounds(mask: ArrayView3<bool>) -> Option<([usize; 3], [usize; 3])> {
     })
 }
 
-/// Keeps the half of `core` that is farther from the tissue of `wall` in intensity, since voxels of small ventricles hold tissue or
-/// plexus nearly everywhere; the sign of fluid's intensity less that of tissue. None where there is nothing of either.
+/// Keeps the half of `core` that is farther from the tissue of `wall` in intensity, since voxels of small ventricles
+/// hold tissue or plexus nearly everywhere; the sign of fluid's intensity less that of tissue. None where there is
+/// nothing of either.
 fn outer_half(image: ArrayView3<f32>, core: &mut Array3<bool>, wall: &Array3<bool>) -> Option<f32> {
     let median_of = |mask: &Array3<bool>| {
         let inside = image.iter().zip(mask).filter(|(_, inside)| **inside);
@@ -180,7 +181,7 @@ fn keep_what_hangs_on(mask: &mut Array3<bool>, deep: &Array3<bool>) {
 }
 
 impl Walls {
-    /// What part of the scan's voxel `[z, y, x]` is ventricle; none where no wall can be.
+    /// Fraction of ventricle in the scan's voxel `[z, y, x]`; `None` where no wall can be.
     pub fn at(&self, place: [usize; 3]) -> Option<f32> {
         let mut here = [0; 3];
         for axis in 0..3 {

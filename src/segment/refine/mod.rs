@@ -1,13 +1,13 @@
-//! A segmentation network's labels, refined by the scan itself.
+//! Refinement of a segmentation network's labels by the scan's intensities.
 //!
-//! Each scan gets a generative model of its own: Gaussian intensities of a few groups of structures with local means (the
-//! bias field), voxels that hold two groups, and the network's probabilities as the spatial prior. It is fitted by a few
-//! rounds of expectation–maximisation (Ashburner & Friston 2005, "Unified segmentation"; Zhang et al. 2001, "Segmentation
-//! of brain MR images through a hidden Markov random field model and the expectation-maximization algorithm"; Van Leemput
-//! et al. 2003, "A unifying framework for partial volume segmentation of brain MR images"; Puonti et al. 2016, "Fast and
-//! sequence-adaptive whole-brain segmentation using parametric Bayesian modeling"). In coarse scans the walls of the
-//! lateral ventricles stand half-way between fluid and tissue instead. Where a scan says too little, or contradicts what
-//! the network is sure of, structures stay as the network has them.
+//! Each scan gets a generative model of its own: Gaussian intensities of a few groups of structures with local means
+//! (the bias field), voxels of two groups, and the network's probabilities as the spatial prior. It is fitted by a few
+//! iterations of expectation–maximisation (Ashburner & Friston 2005, "Unified segmentation"; Zhang et al. 2001,
+//! "Segmentation of brain MR images through a hidden Markov random field model and the expectation-maximization
+//! algorithm"; Van Leemput et al. 2003, "A unifying framework for partial volume segmentation of brain MR images";
+//! Puonti et al. 2016, "Fast and sequence-adaptive whole-brain segmentation using parametric Bayesian modeling"). In
+//! coarse scans the walls of the lateral ventricles are half-way between fluid and tissue instead. Where a scan has too
+//! little contrast, or contradicts labels of high probability, the network's labels stay.
 //!
 //! The result does not depend on the number of threads.
 
@@ -35,31 +35,33 @@ use trust::Trust;
 
 /// Voxel size in millimetres beyond which a scan counts as coarse.
 const COARSE_MM: f64 = 1.2;
-/// Detail below which it does too, whatever its header says: it was interpolated from coarser voxels ([`noise::sharpness`]).
+/// Detail below which it does too, whatever its header says: it was interpolated from coarser voxels
+/// ([`noise::sharpness`]).
 const SHARPNESS_MIN: f64 = 0.125;
-/// Voxel size in millimetres beyond which a voxel is as thick as the cortex, and its wall to white matter is not to be seen.
+/// Voxel size in millimetres beyond which a voxel is as thick as the cortex, and its wall to white matter is not to be
+/// seen.
 const THICK_MM: f64 = 3.0;
 /// Voxels of a brain below which there is nothing to fit.
 const BRAIN_LEAST: f64 = 1000.0;
 
-/// Labels that were refined, and how.
+/// Refined labels with the record of the refinement.
 #[derive(Clone, Debug)]
 pub struct Refined {
     /// Index of each voxel's [`Structure`], `[D, H, W]`.
     pub labels: Array3<u8>,
     /// Volume of each structure in voxels, with partial volumes.
     pub voxels: [f64; STRUCTURES],
-    /// What was done.
+    /// The record of the refinement.
     pub record: Refinement,
 }
 
-/// Refines what a network says of `image`, a scan on a 1 mm RAS+ grid `[D, H, W]` of finite values.
+/// Refines a network's segmentation of `image`, a scan on a 1 mm RAS+ grid `[D, H, W]` of finite values.
 ///
-/// `probability` `[D, STRUCTURES, H, W]` are the network's, of sum 1 over structures; they are blurred on the way, so read
-/// from them first what is needed. `native_spacing_mm` is the voxel size that the scan was acquired with.
+/// `probability` `[D, STRUCTURES, H, W]` are the network's, of sum 1 over structures; they are overwritten by a blurred
+/// version. `native_spacing_mm` is the voxel size of the scan before resampling.
 ///
 /// # Panics
-/// If the arrays differ in shape.
+/// If there are not `STRUCTURES` probabilities for each voxel.
 pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm: [f64; 3]) -> Refined {
     assert_eq!(probability.len(), STRUCTURES * image.len(), "probabilities of another grid");
     if image.is_empty() {

@@ -1,4 +1,4 @@
-//! How bright each part is, and where: the maximisation.
+//! The maximisation: the local mean and standard deviation of each part's intensities.
 
 use rayon::prelude::*;
 
@@ -24,11 +24,11 @@ const SHARED: f32 = 5.0;
 /// From this iteration on the mean of fluid moves only away from that of white matter.
 const ONE_WAY: usize = 2;
 
-/// The intensities of a scan.
+/// The model of a scan's intensities.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub cells: Cells,
-    /// What intensities are counted from.
+    /// The reference that is subtracted from intensities.
     pub reference: f64,
     /// Standard deviation of noise.
     pub noise: f64,
@@ -38,16 +38,16 @@ pub struct Model {
     pub sd: [f64; PARTS],
     /// Local mean of each part less the reference, in cells.
     pub local: Vec<Vec<f32>>,
-    /// Which share of its group each part has around, in cells; empty for a part that is alone.
+    /// Local share of each part in its group, in cells; empty for the only part of a group.
     pub share: Vec<Vec<f32>>,
 }
 
-/// What the network expects of a group, for one of which nothing is sure: sums over voxels of the prior, and of intensities
-/// less the reference and their squares weighted with it.
+/// The network's expectation for a group without certain voxels: sums over voxels of the prior, and of the intensities
+/// less the reference and their squares, weighted with the prior.
 pub type Expected = [f64; 3];
 
 impl Model {
-    /// A model without means yet.
+    /// A model without means.
     pub fn new(cells: Cells, reference: f64, noise: f64) -> Self {
         Self {
             cells,
@@ -63,7 +63,7 @@ impl Model {
         }
     }
 
-    /// Means and spreads from sums over voxels. `expected` by group serves those with too few voxels.
+    /// Sets means and standard deviations from sums over voxels; `expected` is used for groups with too few voxels.
     pub fn maximise(&mut self, layers: &[Sums], expected: &[Expected], iteration: usize) {
         let white = Group::WhiteMatter.first();
         let old = self.mean;
@@ -127,15 +127,15 @@ impl Model {
         self.divide(layers);
     }
 
-    /// Bounds the spread of choroid plexus, of which little is ever sure.
+    /// Bounds the standard deviation of choroid plexus, which has few certain voxels.
     pub fn bound_plexus(&mut self) {
         let [plexus, ventricles, white] =
             [Group::ChoroidPlexus, Group::Ventricles, Group::WhiteMatter].map(Group::first);
         self.sd[plexus] = self.sd[plexus].min(PLEXUS_SPREAD * self.sd[ventricles].max(self.sd[white]));
     }
 
-    /// Bounds the spread of tissues by `deep`, the standard deviation of white matter far from its borders: in a coarse scan
-    /// a cortex as thin as a voxel would take voxels of two tissues for its own otherwise.
+    /// Bounds the standard deviation of tissues by `deep`, that of white matter far from its borders: otherwise, in a
+    /// coarse scan, the distribution of a cortex as thin as a voxel would include voxels of two tissues.
     pub fn bound_tissues(&mut self, deep: f64) {
         let most = (TISSUE_SPREAD * deep).max(self.noise);
         for (sd, group) in self.sd.iter_mut().zip(GROUP_OF_PART) {

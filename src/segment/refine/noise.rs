@@ -1,4 +1,4 @@
-//! What of a scan is a measurement at all, and how noisy it is.
+//! The measured voxels of a scan, its noise and its sharpness.
 
 use ndarray::{Array3, ArrayView3, Axis};
 
@@ -7,8 +7,8 @@ use crate::anatomy::shape::{Connectivity, components};
 /// What makes a median absolute deviation a standard deviation of normal noise.
 const NORMAL: f64 = 1.4826;
 
-/// The voxels that were measured, `[D, H, W]`: all but exact zeros that hang together and reach an edge of the array, as
-/// skull stripping and padding leave them. Zeros within a brain stay.
+/// The measured voxels, `[D, H, W]`: all but connected components of exact zeros that reach an edge of the array, as
+/// after skull stripping and padding. Zeros within a brain count as measured.
 pub fn measured(image: ArrayView3<f32>) -> Array3<bool> {
     let mut measured = Array3::from_elem(image.dim(), true);
     let zero = image.mapv(|x| x == 0.0);
@@ -29,8 +29,8 @@ pub fn measured(image: ArrayView3<f32>) -> Array3<bool> {
     measured
 }
 
-/// Standard deviation of white noise in an image: that of second differences along W between voxels of `inside`, by their
-/// median absolute deviation (second differences of smooth anatomy nearly vanish). Zero where there are none.
+/// Standard deviation of white noise in an image: that of second differences along W between voxels of `inside`, by
+/// their median absolute deviation (second differences of smooth anatomy nearly vanish). Zero where there are none.
 pub fn noise_sd(image: ArrayView3<f32>, inside: ArrayView3<bool>) -> f64 {
     let mut bends = Vec::new();
     for (row, inside) in image.rows().into_iter().zip(inside.rows()) {
@@ -46,9 +46,10 @@ pub fn noise_sd(image: ArrayView3<f32>, inside: ArrayView3<bool>) -> f64 {
     NORMAL * f64::from(median(&mut bends).unwrap_or(0.0)) / 6f64.sqrt()
 }
 
-/// How fine the detail of an image is: the mean square of its second differences over one voxel beside those over two, the median of
-/// the three axes, between voxels of `inside`. 1 of white noise, 1/16 of what is smooth: T1-weighted brains acquired
-/// at the grid's 1 mm have 0.17 to 0.2, resampled by a tenth 0.135 to 0.15, and interpolated from 2 mm 0.09 to 0.115. None where there is nothing.
+/// The sharpness of an image: the ratio of the mean squares of its second differences over one voxel and over two, the
+/// median of the three axes, between voxels of `inside`. 1 for white noise, 1/16 for a smooth image: T1-weighted brains
+/// acquired at the grid's 1 mm have 0.17 to 0.2, resampled by a tenth 0.135 to 0.15, and interpolated from 2 mm 0.09 to
+/// 0.115. `None` if there are no such voxels.
 pub fn sharpness(image: ArrayView3<f32>, inside: ArrayView3<bool>) -> Option<f64> {
     let of_axis = |axis: usize| {
         let (mut over_one, mut over_two) = (0.0, 0.0);
@@ -66,12 +67,12 @@ pub fn sharpness(image: ArrayView3<f32>, inside: ArrayView3<bool>) -> Option<f64
     Some(axes[1])
 }
 
-/// The median of values, which are reordered; none of none.
+/// The median of values, which are reordered; `None` without values.
 pub fn median(values: &mut [f32]) -> Option<f32> {
     quantile(values, 0.5)
 }
 
-/// The value below which this share of all lies, which are reordered; none of none.
+/// The quantile of values, which are reordered; `None` without values.
 pub fn quantile(values: &mut [f32], share: f64) -> Option<f32> {
     if values.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! The network's probabilities as a spatial prior: where it is in doubt, and what it starts from.
+//! The network's probabilities as a spatial prior: the uncertain voxels, and the start of the fit.
 
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
@@ -30,10 +30,10 @@ const PRIOR_MIN: f32 = 1e-4;
 /// No group.
 pub const NONE: u8 = u8::MAX;
 
-/// A voxel in doubt.
+/// An uncertain voxel.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
-    /// Its place in the array.
+    /// Its index in the array.
     pub at: u32,
     /// Prior of each group, of sum 1.
     pub prior: [f32; GROUPS],
@@ -42,15 +42,15 @@ pub struct Site {
 /// Three planes of voxels, those of one layer of cells.
 #[derive(Clone, Debug, Default)]
 pub struct Layer {
-    /// The voxels in doubt, in the order of memory.
+    /// The uncertain voxels, in the order of memory.
     pub sites: Vec<Site>,
-    /// What each of them holds of each group.
+    /// The fraction of each group in each of them.
     pub fraction: Vec<[f32; GROUPS]>,
-    /// Probability of each of them to be nothing but ventricle, and outer fluid.
+    /// For each of them, the probabilities that ventricle, and that outer fluid, fills the whole voxel.
     pub pure: Vec<[f32; 2]>,
 }
 
-/// What the network says of a scan.
+/// The network's segmentation of a scan as a prior.
 #[derive(Debug)]
 pub struct Prior {
     pub shape: [usize; 3],
@@ -58,21 +58,21 @@ pub struct Prior {
     pub labels: Vec<u8>,
     /// The network's mean probability of each structure where it is the likeliest.
     pub confidence: [f64; STRUCTURES],
-    /// The voxels that the network gives to each structure.
+    /// Number of voxels of each structure in the network's labels.
     pub voxels: [f64; STRUCTURES],
     /// Sum over voxels of the probability of each structure.
     pub expected: [f64; STRUCTURES],
-    /// The same over the voxels that are not looked at.
+    /// Sum of the probability of each structure over the voxels outside `region`.
     pub expected_elsewhere: [f64; STRUCTURES],
     /// The voxels that were measured.
     pub measured: Vec<bool>,
-    /// The voxels of the brain and around it that are looked at.
+    /// The voxels of the brain and around it that are refined.
     pub region: Vec<bool>,
-    /// The group that a voxel of the region shows surely enough to start from.
+    /// The group of each voxel of the region that is certain enough for the start of the fit.
     pub start: Vec<u8>,
-    /// Whether a voxel is a site.
+    /// Whether a voxel is uncertain.
     pub doubtful: Vec<bool>,
-    /// What each voxel holds of each group, in 255ths, `[voxel, GROUPS]`.
+    /// Fraction of each group in each voxel, in 255ths, `[voxel, GROUPS]`.
     pub held: Vec<u8>,
     pub layers: Vec<Layer>,
 }
@@ -91,7 +91,7 @@ struct Said {
 }
 
 impl Prior {
-    /// Of probabilities `[D, STRUCTURES, H, W]` of sum 1, which are blurred plane by plane.
+    /// The prior of probabilities `[D, STRUCTURES, H, W]` of sum 1, which are blurred plane by plane.
     pub fn new(image: ArrayView3<f32>, probability: &mut [f32]) -> Self {
         let (d, h, w) = image.dim();
         let (shape, plane, voxels) = ([d, h, w], h * w, d * h * w);
@@ -238,12 +238,12 @@ impl Prior {
         ArrayView3::from_shape(self.shape, &self.labels).expect("a label for each voxel")
     }
 
-    /// The labels `[D, H, W]`, which are gone from here.
+    /// The labels `[D, H, W]`, moved out of the prior.
     pub fn take_labels(&mut self) -> Array3<u8> {
         Array3::from_shape_vec(self.shape, std::mem::take(&mut self.labels)).expect("a label for each voxel")
     }
 
-    /// What the network takes for brain and fluid, of what was measured.
+    /// The measured voxels that the network labels as brain or fluid.
     pub fn inside(&self) -> Array3<bool> {
         let groups = group_of_structure();
         let labels = self.labels.iter().zip(&self.measured);

@@ -1,22 +1,23 @@
-//! Sums of intensities by part, cell by cell: all that the means and spreads of a scan are made of.
+//! Sums of intensities by part and cell, from which means and standard deviations are computed.
 
 use super::field::{CELL, Cells};
 use super::groups::PARTS;
 
-/// Sums over the voxels of one layer of cells. Intensities count from a reference, so that squares keep their digits.
+/// Sums over the voxels of one layer of cells. A reference is subtracted from intensities, for the precision of
+/// squares.
 #[derive(Clone, Debug)]
 pub struct Sums {
-    /// Of weights, `[PARTS, H, W]` in cells.
+    /// Sums of weights, `[PARTS, H, W]` in cells.
     pub weight: Vec<f32>,
-    /// Of weighted intensities.
+    /// Sums of weighted intensities, `[PARTS, H, W]` in cells.
     pub value: Vec<f32>,
-    /// Of weighted squares, for each part.
+    /// Sum of weighted squares for each part.
     pub square: [f64; PARTS],
     layer: usize,
 }
 
 impl Sums {
-    /// Nothing yet.
+    /// Sums of zero.
     pub fn new(cells: Cells) -> Self {
         let layer = cells.layer();
         Self {
@@ -36,7 +37,7 @@ impl Sums {
         self.square[part] += f64::from(weighted * value);
     }
 
-    /// Takes over what another one holds.
+    /// Copies another's sums.
     pub fn copy_from(&mut self, other: &Self) {
         self.weight.copy_from_slice(&other.weight);
         self.value.copy_from_slice(&other.value);

@@ -1,4 +1,4 @@
-//! Where a scan says too little, or says what cannot be: the structures that stay as the network has them.
+//! The structures that are not refined, because a scan has too little contrast or contradicts anatomy.
 
 use ndarray::ArrayView3;
 use rayon::prelude::*;
@@ -19,8 +19,8 @@ const SEPARATION_MIN: f64 = 1.0;
 const CONFIDENCE_MIN: f64 = 0.6;
 /// Voxels of a part in the ring below which it says nothing.
 const RING_LEAST: f64 = 50.0;
-/// Least part of a structure's sure voxels that the scan must leave to its group; less for what the network draws far too
-/// large and is sure of.
+/// Least part of a structure's sure voxels that the scan must leave to its group; less for what the network draws far
+/// too large and is sure of.
 const AGREEMENT_MIN: f64 = 0.4;
 const AGREEMENT_MIN_OF_HORNS: f64 = 0.25;
 /// Least distance of cortex and hindbrain from the fluid around them, in standard deviations.
@@ -28,24 +28,24 @@ const SURFACE_MIN: f64 = 1.0;
 /// Sure voxels of a structure below which there is nothing to agree on.
 const SURE_LEAST: usize = 20;
 
-/// What speaks for and against a fit.
+/// The assessment of a fit.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// Why a structure is not to be refined; none where it is.
+    /// The reason why a structure is not refined; `None` if it is.
     pub fallen_back: [Option<Reason>; STRUCTURES],
-    /// The least distance of white matter or deep grey from fluid around the ventricles, in standard deviations; none
-    /// without ventricles.
+    /// The least separation of white matter or deep grey from fluid around the ventricles, in standard deviations;
+    /// `None` without ventricles.
     pub separation: Option<f64>,
-    /// Whether the surface of the brain is to stay as the network has it.
+    /// Whether the surface of the brain stays the network's.
     pub surface_kept: bool,
-    /// The least distance of a part of cortex or hindbrain from outer fluid, in standard deviations.
+    /// The least separation of a part of cortex or hindbrain from outer fluid, in standard deviations.
     pub surface: f64,
     /// The network's mean probability over its ventricles.
     pub confidence: Option<f64>,
 }
 
 impl Trust {
-    /// Judges a fit.
+    /// The assessment of a fit.
     pub fn of(prior: &Prior, model: &Model) -> Self {
         let groups = group_of_structure();
         let separation = ring_separation(prior, model);

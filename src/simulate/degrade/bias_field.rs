@@ -18,7 +18,7 @@ const ORDER_MAX: usize = 10;
 pub struct RandomBiasField {
     /// Order of the polynomial, 3 by default.
     pub order: usize,
-    /// Every coefficient, `[-0.5, 0.5]` by default.
+    /// Range of every coefficient, `[-0.5, 0.5]` by default.
     pub coefficient: [f64; 2],
 }
 
@@ -35,16 +35,16 @@ impl Default for RandomBiasField {
 pub struct BiasField {
     /// Order of the polynomial.
     pub order: usize,
-    /// One coefficient for each of the (order + 1)(order + 2)(order + 3)/6 monomials, `a` outermost, then `b`, then `c`,
-    /// each rising from 0: 1, z, z², …, y, yz, …, x, xz, …
+    /// One coefficient for each of the (order + 1)(order + 2)(order + 3)/6 monomials, `a` outermost, then `b`, then
+    /// `c`, each rising from 0: 1, z, z², …, y, yz, …, x, xz, …
     pub coefficients: Vec<f64>,
 }
 
 impl RandomBiasField {
-    /// Draws the coefficients, that of the constant among them.
+    /// Draws the coefficients, including that of the constant.
     ///
     /// # Errors
-    /// [`Error::Value`] for a range that makes no sense.
+    /// [`Error::Value`] for an order or a range that is invalid.
     pub fn draw(&self, rng: &mut impl Rng) -> Result<BiasField> {
         check("order", self.order as f64, [0.0, ORDER_MAX as f64])?;
         let unbounded = [f64::NEG_INFINITY, f64::INFINITY];
@@ -56,10 +56,10 @@ impl RandomBiasField {
 }
 
 impl BiasField {
-    /// The volume as it comes out.
+    /// The volume times the field.
     ///
     /// # Errors
-    /// [`Error::Value`] for a record that was damaged.
+    /// [`Error::Value`] for an invalid order, or coefficients that are not finite or not one for each monomial.
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         check("order", self.order as f64, [0.0, ORDER_MAX as f64])?;
         let count = exponents(self.order).count();

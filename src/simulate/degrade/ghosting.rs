@@ -1,4 +1,4 @@
-//! Ghosts along an axis: what beats periodically during the acquisition (pulsation, breathing).
+//! Ghosts along an axis, from periodic motion during the acquisition (pulsation, breathing).
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,11 @@ use crate::volume::Volume;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomGhosting {
-    /// Number of ghosts, `[4, 10]` by default.
+    /// Range of the number of ghosts, `[4, 10]` by default.
     pub ghosts: [usize; 2],
-    /// Strength, `[0.5, 1]` by default.
+    /// Range of the strength, `[0.5, 1]` by default.
     pub strength: [f64; 2],
-    /// Part of the axis about the centre of k-space that is left as it is, `[0.02, 0.02]` by default.
+    /// Range of the part of the axis about the centre of k-space that is unchanged, `[0.02, 0.02]` by default.
     pub restored: [f64; 2],
     /// Axes to choose from.
     pub axes: Vec<Axis>,
@@ -37,8 +37,8 @@ impl Default for RandomGhosting {
     }
 }
 
-/// Every n-th plane of k-space across an axis, from the first on, times `1 − strength`, but for those about the centre:
-/// n copies of the image, a part 1/n of the field of view apart.
+/// Every n-th plane of k-space across an axis, from the first on, times `1 − strength`, except for those about the
+/// centre: n copies of the image at distances of 1/n of the field of view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ghosting {
@@ -48,7 +48,7 @@ pub struct Ghosting {
     pub ghosts: usize,
     /// Strength, 0 (none) to 1 (the planes are lost).
     pub strength: f64,
-    /// Part of the axis about the centre of k-space that is left as it is, 0 to 1; the plane of DC always is.
+    /// Part of the axis about the centre of k-space that is unchanged, 0 to 1; the plane of DC always is.
     pub restored: f64,
     /// Magnitude or real part.
     pub component: Component,
@@ -58,7 +58,7 @@ impl RandomGhosting {
     /// Draws axis, number and strength.
     ///
     /// # Errors
-    /// [`Error::Value`] for ranges that make no sense, or axes of one voxel.
+    /// [`Error::Value`] for invalid ranges, or axes of one voxel.
     pub fn draw(&self, volume: &Volume, rng: &mut impl Rng) -> Result<Ghosting> {
         Ok(Ghosting {
             axis: draw_axis(&self.axes, volume, rng)?,
@@ -71,10 +71,10 @@ impl RandomGhosting {
 }
 
 impl Ghosting {
-    /// The volume as it comes out.
+    /// The volume with ghosts.
     ///
     /// # Errors
-    /// [`Error::Value`] for a record that was damaged.
+    /// [`Error::Value`] for parameters out of their ranges, as in a damaged record.
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         check("strength", self.strength, [0.0, 1.0])?;
         check("restored", self.restored, [0.0, 1.0])?;

@@ -1,9 +1,9 @@
-//! What goes wrong in a scanner, done to a volume: seeded, recorded and replayable.
+//! Degradations of a volume that occur in a scanner: seeded, recorded and replayable.
 //!
 //! Each degradation has two types, after torchio (Pérez-García et al. 2021, "TorchIO: a Python library for efficient
-//! loading, preprocessing, augmentation and patch-based sampling of medical images in deep learning"): `RandomX` holds
-//! ranges and [`draws`](RandomMotion::draw) an `X`, which holds plain numbers and is [`applied`](Motion::apply) without
-//! any chance. So a record of what was applied is enough to do it again, bit for bit.
+//! loading, preprocessing, augmentation and patch-based sampling of medical images in deep learning"): `RandomX` has
+//! ranges and [`draws`](RandomMotion::draw) an `X`, which has plain numbers and is [`applied`](Motion::apply)
+//! deterministically. So a record of the applied degradations is enough to repeat them, bit for bit.
 //!
 //! All act on the volume `[C, D, H, W]` in 3D, each channel as a real image of its own. Axes are named D, H and W;
 //! triples of numbers are along NIfTI's `(i, j, k) = (W, H, D)`.
@@ -41,9 +41,10 @@ const NOISE_REAL: u64 = 2;
 /// The noise of the imaginary part.
 const NOISE_IMAGINARY: u64 = 3;
 
-/// A degradation whose parameters are drawn: what a chain is made of.
+/// A degradation whose parameters are drawn: a link of a chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Degradation {
     /// Rigid motion between shots.
     Motion(RandomMotion),
@@ -61,9 +62,10 @@ pub enum Degradation {
     Undersampling(RandomUndersampling),
 }
 
-/// A degradation with all its numbers.
+/// A degradation with all its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Applied {
     /// Rigid motion between shots.
     Motion(Motion),
@@ -86,24 +88,24 @@ pub enum Applied {
 pub struct Degraded {
     /// The volume.
     pub volume: Volume,
-    /// Severity of what acts in k-space: `‖k' − k‖² / ‖k‖²` over all channels, where `k` is the transform of the volume
-    /// before and `k'` what is transformed back, before its magnitude or real part is taken. `None` for what acts on the
-    /// image.
+    /// Severity of a degradation in k-space: `‖k' − k‖² / ‖k‖²` over all channels, where `k` is the k-space of the
+    /// volume before and `k'` the degraded one, before the magnitude or real part of its image is taken. `None` for
+    /// degradations of the image.
     pub displaced_energy: Option<f64>,
 }
 
-/// What was done by one link of a chain.
+/// The record of one link of a chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The degradation and all its numbers.
+    /// The degradation and all its parameters.
     pub applied: Applied,
     /// See [`Degraded::displaced_energy`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub displaced_energy: Option<f64>,
 }
 
-/// A degraded volume and how it came to be.
+/// A degraded volume with its records.
 #[derive(Clone, Debug)]
 pub struct Simulated {
     /// The volume; its provenance has a step for each link.
@@ -114,10 +116,10 @@ pub struct Simulated {
 
 /// Draws and applies the links of `chain` one after the other.
 ///
-/// Link n draws from its own stream, so that changing one link leaves the numbers of the others as they are.
+/// Link n draws from its own stream, so that a change of one link does not change the parameters of the others.
 ///
 /// # Errors
-/// [`Error::Value`] for ranges that make no sense or do not fit the volume.
+/// [`Error::Value`] for ranges that are invalid or do not fit the volume.
 pub fn simulate(volume: &Volume, chain: &[Degradation], seed: u64) -> Result<Simulated> {
     let mut simulated = Simulated { volume: volume.clone(), records: Vec::with_capacity(chain.len()) };
     for (link, degradation) in chain.iter().enumerate() {
@@ -130,19 +132,19 @@ pub fn simulate(volume: &Volume, chain: &[Degradation], seed: u64) -> Result<Sim
     Ok(simulated)
 }
 
-/// Does again what `records` say: from the same volume, the same bits.
+/// Repeats the degradations of `records`: the same volume gives the same bits.
 ///
 /// # Errors
-/// [`Error::Value`] for records that do not fit the volume or were damaged.
+/// [`Error::Value`] for records that are invalid or do not fit the volume.
 pub fn replay(volume: &Volume, records: &[Record]) -> Result<Volume> {
     records.iter().try_fold(volume.clone(), |volume, record| Ok(record.applied.apply(&volume)?.volume))
 }
 
 impl Degradation {
-    /// Draws the numbers, for this volume.
+    /// Draws the parameters, for this volume.
     ///
     /// # Errors
-    /// [`Error::Value`] for ranges that make no sense or do not fit the volume.
+    /// [`Error::Value`] for ranges that are invalid or do not fit the volume.
     pub fn draw(&self, volume: &Volume, rng: &mut impl Rng) -> Result<Applied> {
         Ok(match self {
             Self::Motion(random) => Applied::Motion(random.draw(volume, rng)?),
@@ -157,10 +159,10 @@ impl Degradation {
 }
 
 impl Applied {
-    /// Applies it: no chance is involved, and the number of threads changes no bit.
+    /// Applies the degradation; the result is deterministic for any number of threads.
     ///
     /// # Errors
-    /// [`Error::Value`] for numbers that do not fit the volume or were damaged.
+    /// [`Error::Value`] for parameters that are invalid or do not fit the volume.
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         match self {
             Self::Motion(motion) => motion.apply(volume),

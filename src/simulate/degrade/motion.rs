@@ -19,13 +19,13 @@ use crate::volume::Volume;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomMotion {
-    /// How often the head moves: it has one pose more, one of which is that of the volume. 2 by default.
+    /// Number of moves, 2 by default. There is one pose more, and one of the poses is that of the volume.
     pub moves: usize,
-    /// Angles about i, j and k in degrees, `[-10, 10]` by default.
+    /// Range of the angles about i, j and k in degrees, `[-10, 10]` by default.
     pub rotation_deg: [f64; 2],
-    /// Shifts along i, j and k in millimetres, `[-10, 10]` by default.
+    /// Range of the shifts along i, j and k in millimetres, `[-10, 10]` by default.
     pub translation_mm: [f64; 2],
-    /// The moves come at equal steps of the acquisition, each up to this part of a step earlier or later; 0 to 0.5, 0.3
+    /// The moves are at equal steps of the acquisition, each up to this part of a step earlier or later; 0 to 0.5, 0.3
     /// by default.
     pub jitter: f64,
     /// Phase-encoding axes to choose from.
@@ -50,14 +50,14 @@ impl Default for RandomMotion {
     }
 }
 
-/// Rigid motion between shots: planes of k-space across the phase-encoding axis are measured one after the other, and
-/// each from the image in the pose that the head had then.
+/// Rigid motion between shots: planes of k-space across the phase-encoding axis are measured one after the other, each
+/// with the head in the pose of its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Motion {
     /// The phase-encoding axis.
     pub axis: Axis,
-    /// When the head moves, as parts of the acquisition, rising from 0 to 1.
+    /// Times of the moves, as parts of the acquisition, ascending from 0 to 1.
     pub times: Vec<f64>,
     /// The pose before the first move and after each: one more than there are times.
     pub poses: Vec<Rigid>,
@@ -71,10 +71,10 @@ pub struct Motion {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShotOrder {
-    /// From one end of k-space to the other: a pose fills a slab.
+    /// From one end of k-space to the other, so that the planes of a pose form a slab.
     #[default]
     Sequential,
-    /// In so many shots, each through all of k-space: planes 0, s, 2s, … and then 1, s + 1, …: a pose fills a comb.
+    /// In s shots, each through all of k-space: planes 0, s, 2s, … and then 1, s + 1, …
     Interleaved {
         /// Number of shots, one or more.
         shots: usize,
@@ -105,11 +105,11 @@ impl ShotOrder {
 }
 
 impl RandomMotion {
-    /// Draws times and poses; the pose that measures the centre of k-space is that of the volume, so that the degraded
-    /// volume lies where the volume does. In a slice the motion stays within its plane.
+    /// Draws times and poses. The pose at the centre of k-space is that of the volume, so that the degraded volume is
+    /// in the same place. For a slice the motion is within its plane.
     ///
     /// # Errors
-    /// [`Error::Value`] for ranges that make no sense, or axes of one voxel.
+    /// [`Error::Value`] for invalid ranges, or axes of one voxel.
     pub fn draw(&self, volume: &Volume, rng: &mut impl Rng) -> Result<Motion> {
         check("jitter", self.jitter, [0.0, 0.5])?;
         if self.moves > 1000 {
@@ -152,11 +152,11 @@ impl Motion {
         self.times.iter().filter(|&&time| (time * count as f64) as usize <= place).count()
     }
 
-    /// The poses and which of them measured each place of the k-space of an image `[D, H, W]`: for an operator
-    /// that undoes it.
+    /// The poses, and the index of the pose of each place of the k-space of an image `[D, H, W]`, for an
+    /// [`Encoding`](crate::acquisition::encoding::Encoding).
     ///
     /// # Errors
-    /// [`Error::Value`] for a record that was damaged.
+    /// [`Error::Value`] for parameters out of their ranges, or not one pose more than times, as in a damaged record.
     pub fn shots(&self, image: [usize; 3]) -> Result<Shots> {
         if self.poses.len() != self.times.len() + 1 || self.poses.len() > usize::from(u16::MAX) {
             let (expected, found) = (format!("{}", self.times.len() + 1), format!("{}", self.poses.len()));
@@ -172,8 +172,8 @@ impl Motion {
         Ok(Shots { transforms: self.poses.clone(), shot_of })
     }
 
-    /// What is measured of the volume, `[C, D, H, W]`, with DC at ⌊n/2⌋ of the axes longer than one: the samples that
-    /// [`Motion::shots`] belong to.
+    /// The measured k-space of the volume, `[C, D, H, W]`, with DC at ⌊n/2⌋ of the axes longer than one: the samples of
+    /// [`Motion::shots`].
     ///
     /// # Errors
     /// As [`Motion::apply`].
@@ -200,10 +200,10 @@ impl Motion {
         encoding.operator()
     }
 
-    /// The volume as it comes out; its voxels' size is that of its affine.
+    /// The volume with motion; the voxel size is that of its affine.
     ///
     /// # Errors
-    /// [`Error::Value`] for a record that was damaged, rotations of more than 60°, or motion out of the plane of a slice.
+    /// As [`Motion::shots`], and [`Error::Value`] for rotations of more than 60° or motion out of the plane of a slice.
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         let (_, d, h, w) = volume.data.dim();
         let image = [d, h, w];

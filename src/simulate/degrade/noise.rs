@@ -16,7 +16,7 @@ use crate::volume::intensity::foreground;
 pub struct RandomNoise {
     /// Rician or Gaussian.
     pub distribution: Distribution,
-    /// How strong.
+    /// The strength.
     pub level: NoiseLevel,
 }
 
@@ -26,11 +26,11 @@ impl Default for RandomNoise {
     }
 }
 
-/// How the strength of noise is given.
+/// The strength of noise, as a range of one of three measures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseLevel {
-    /// Signal-to-noise ratio: the reference intensity over σ. The reference is the mean of the foreground (Otsu).
+    /// Signal-to-noise ratio: the reference intensity divided by σ. The reference is the mean of the foreground (Otsu).
     Snr([f64; 2]),
     /// σ as a part of the reference intensity.
     Relative([f64; 2]),
@@ -38,7 +38,7 @@ pub enum NoiseLevel {
     Sigma([f64; 2]),
 }
 
-/// How a voxel's intensity A is disturbed by n₁, n₂ ~ N(0, σ²).
+/// The distribution of a voxel's intensity A with noise n₁, n₂ ~ N(0, σ²).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Distribution {
@@ -60,7 +60,7 @@ impl Distribution {
     }
 }
 
-/// Noise of known strength, white over all voxels and channels.
+/// White noise of known strength over all voxels and channels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
@@ -68,9 +68,9 @@ pub struct Noise {
     pub distribution: Distribution,
     /// Standard deviation of each of the two parts, in the volume's units.
     pub sigma: f64,
-    /// The intensity that σ was reckoned from, where it was.
+    /// The reference intensity that σ was computed from; `None` for [`NoiseLevel::Sigma`].
     pub reference: Option<f64>,
-    /// Where the noise itself is drawn from.
+    /// Seed of the noise.
     pub seed: u64,
 }
 
@@ -78,7 +78,7 @@ impl RandomNoise {
     /// Draws σ and the noise's seed.
     ///
     /// # Errors
-    /// [`Error::Value`] for ranges that make no sense, or a volume that has no foreground to reckon from.
+    /// [`Error::Value`] for invalid ranges, or a volume without a foreground for the reference.
     pub fn draw(&self, volume: &Volume, rng: &mut impl Rng) -> Result<Noise> {
         let positive = [f64::MIN_POSITIVE, f64::INFINITY];
         let reference = match self.level {
@@ -97,10 +97,10 @@ impl RandomNoise {
 }
 
 impl Noise {
-    /// The volume as it comes out.
+    /// The volume with noise.
     ///
     /// # Errors
-    /// [`Error::Value`] for a record that was damaged.
+    /// [`Error::Value`] for a σ that is negative or not finite.
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         check("sigma", self.sigma, [0.0, f64::MAX])?;
         let sigma = self.sigma as f32;

@@ -1,4 +1,4 @@
-//! Degradations that act in k-space: the way there and back, and how much energy was displaced.
+//! Degradations in k-space: the transform and its inverse, and the displaced energy.
 
 use ndarray::{Array4, Axis};
 use rayon::prelude::*;
@@ -11,22 +11,23 @@ use crate::acquisition::{Complex32, ComplexArray};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
-/// What of the complex image becomes the degraded volume.
+/// The part of the complex image that becomes the degraded volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Component {
-    /// `|z|`: what a scanner stores, without the sign of the volume.
+    /// `|z|`, as stored by a scanner; the sign of the volume is lost.
     #[default]
     Magnitude,
     /// The real part, as in torchio: linear in the volume.
     Real,
 }
 
-/// Every channel of `volume` through `corrupt`, which takes the image `[D, H, W]` and its k-space over `axes` and gives the
-/// k-space that was measured instead.
+/// Every channel of `volume` through `corrupt`, which takes the image `[D, H, W]` and its k-space over `axes` and gives
+/// the k-space that was measured instead.
 ///
 /// # Errors
-/// [`Error::Value`] for a volume whose voxels are not all finite, which would spread over all of it; what `corrupt` refuses.
+/// [`Error::Value`] for a volume whose voxels are not all finite, which would spread over all of it; what `corrupt`
+/// refuses.
 pub(super) fn through_kspace(
     volume: &Volume,
     axes: &[usize],

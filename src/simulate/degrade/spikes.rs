@@ -13,9 +13,9 @@ use crate::volume::Volume;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomSpikes {
-    /// Number of spikes, `[1, 1]` by default.
+    /// Range of the number of spikes, `[1, 1]` by default.
     pub count: [usize; 2],
-    /// Strength, `[1, 3]` by default; negative ones are spikes of the other sign.
+    /// Range of the strength, `[1, 3]` by default; negative ones are spikes of the other sign.
     pub strength: [f64; 2],
     /// Magnitude or real part.
     pub component: Component,
@@ -27,14 +27,14 @@ impl Default for RandomSpikes {
     }
 }
 
-/// Single places of k-space to which `strength · max |k|` is added, the greatest modulus of the k-space that has no
-/// spikes yet. (torchio takes that of the k-space with the spikes before: the same for one.)
+/// Single places of k-space to which `strength · max |k|` is added, with the maximum over the k-space without spikes.
+/// (torchio takes the maximum over the k-space with the preceding spikes, which is the same for one spike.)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spikes {
-    /// Where: parts of the extent of k-space along `(i, j, k)`, 0 to 1, DC at about one half.
+    /// Positions as parts of the extent of k-space along `(i, j, k)`, 0 to 1, with DC at about one half.
     pub positions: Vec<[f64; 3]>,
-    /// Height, in the greatest modulus of k-space.
+    /// Height, relative to the greatest modulus of k-space.
     pub strength: f64,
     /// Magnitude or real part.
     pub component: Component,
@@ -44,7 +44,7 @@ impl RandomSpikes {
     /// Draws positions, uniformly over k-space, and one strength for all.
     ///
     /// # Errors
-    /// [`Error::Value`](crate::error::Error::Value) for ranges that make no sense.
+    /// [`Error::Value`](crate::error::Error::Value) for invalid ranges.
     pub fn draw(&self, rng: &mut impl Rng) -> Result<Spikes> {
         let count = whole("count", self.count, 0, rng)?;
         check("count", count as f64, [0.0, 1e6])?;
@@ -55,10 +55,10 @@ impl RandomSpikes {
 }
 
 impl Spikes {
-    /// The volume as it comes out.
+    /// The volume with spikes.
     ///
     /// # Errors
-    /// [`Error::Value`](crate::error::Error::Value) for a record that was damaged.
+    /// [`Error::Value`](crate::error::Error::Value) for parameters out of their ranges, as in a damaged record.
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         check("strength", self.strength, [f64::MIN, f64::MAX])?;
         self.positions.iter().flatten().try_for_each(|&part| check("positions", part, [0.0, 1.0]))?;

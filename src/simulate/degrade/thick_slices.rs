@@ -1,4 +1,4 @@
-//! Thick slices: voxels that are longer along one axis, and gaps that are not measured.
+//! Thick slices, with or without gaps between them.
 
 use ndarray::Array4;
 use rand::Rng;
@@ -17,16 +17,16 @@ use crate::volume::resample::{Grid, Interpolation, resample};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomThickSlices {
-    /// Thickness of a slice in millimetres, `[3, 6]` by default: the width of a boxcar, the full width at half maximum of
-    /// a Gaussian.
+    /// Range of the thickness of a slice in millimetres, `[3, 6]` by default: the width of a boxcar, the full width at
+    /// half maximum of a Gaussian.
     pub thickness_mm: [f64; 2],
-    /// Gap between slices in millimetres, none by default.
+    /// Range of the gap between slices in millimetres, zero by default.
     pub gap_mm: [f64; 2],
-    /// What a slice weighs across its thickness.
+    /// Shape of the slice profile.
     pub shape: ProfileShape,
     /// Axes across the slices to choose from; D by default.
     pub axes: Vec<Axis>,
-    /// Whether the slices are resampled on the volume's own grid, and how.
+    /// The interpolation by which the slices are resampled on the volume's grid; `None` for no resampling.
     pub back: Option<Interpolation>,
 }
 
@@ -37,33 +37,34 @@ impl Default for RandomThickSlices {
     }
 }
 
-/// What a slice weighs across its thickness.
+/// The shape of a slice profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProfileShape {
-    /// The same within, nothing outside.
+    /// Constant within the slice, zero outside.
     #[default]
     Boxcar,
     /// A Gaussian.
     Gaussian,
 }
 
-/// Slices of a known profile, a whole number of voxels apart and centred in the volume. Voxels at the two ends that do not
-/// fill a slice's distance are not measured.
+/// Slices of a known profile, at distances of a whole number of voxels and centred in the volume. Voxels at the two
+/// ends that are fewer than a distance are not measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThickSlices {
     /// Axis, distance and profile, in voxels.
     pub slices: SliceProfile,
-    /// Whether the slices are resampled on the volume's own grid, and how; what was not measured is 0 there.
+    /// The interpolation by which the slices are resampled on the volume's grid, where unmeasured voxels are 0; `None`
+    /// for no resampling.
     pub back: Option<Interpolation>,
 }
 
 impl RandomThickSlices {
-    /// Draws axis, thickness and gap; the distance from slice to slice, which is their sum, is rounded to whole voxels.
+    /// Draws axis, thickness and gap; the distance between slices, the sum of both, is rounded to whole voxels.
     ///
     /// # Errors
-    /// [`Error::Value`](crate::error::Error::Value) for ranges that make no sense, or axes of one voxel.
+    /// [`Error::Value`](crate::error::Error::Value) for invalid ranges, or axes of one voxel.
     pub fn draw(&self, volume: &Volume, rng: &mut impl Rng) -> Result<ThickSlices> {
         let axes = if self.axes.is_empty() { &ALL_AXES[..] } else { &self.axes[..] };
         let axis = draw_axis(axes, volume, rng)? as usize;
@@ -82,7 +83,7 @@ impl RandomThickSlices {
 }
 
 impl ThickSlices {
-    /// The slices; their affine puts them where they were measured.
+    /// The slices of the volume, with an affine at their measured positions.
     ///
     /// # Errors
     /// As [`SliceProfile::check`].
@@ -98,10 +99,7 @@ impl ThickSlices {
         let voxel_axis = 2 - self.slices.axis;
         let mut first = [0.0; 3];
         first[voxel_axis] = self.slices.centre_voxels(0, volume.dims()[voxel_axis]);
-        let mut affine = volume.affine;
-        let origin = volume.world_mm(first);
-        (0..3).for_each(|row| affine[(row, 3)] = origin[row]);
-        affine.fixed_view_mut::<3, 1>(0, voxel_axis).scale_mut(self.slices.factor as f64);
+        let affine = volume.affine.with_origin_at(first).stretched(voxel_axis, self.slices.factor as f64);
         let step =
             format!("slices of {} voxels each along {:?}", self.slices.factor, ALL_AXES[self.slices.axis]);
         let slices = Volume { data, affine, provenance: volume.provenance.clone() }.with_step(step);

@@ -1,4 +1,4 @@
-//! Undersampling: k-space is measured at some places only, and the others are taken to be zero.
+//! Undersampling: k-space is measured at some places only; the others are zero.
 
 use ndarray::{Array3, Axis};
 use rand::{Rng, RngExt};
@@ -12,13 +12,13 @@ use crate::acquisition::sampling::{Pattern, Seed};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
-/// [`Undersampling`] whose mask may be drawn anew.
+/// [`Undersampling`] whose seed can be drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomUndersampling {
-    /// A pattern, or one mask for all.
+    /// A pattern, or a fixed mask.
     pub sampling: Sampling,
-    /// The pattern's seed; drawn without it.
+    /// The pattern's seed; `None` to draw it.
     #[serde(default)]
     pub seed: Option<Seed>,
     /// Magnitude or real part.
@@ -26,17 +26,17 @@ pub struct RandomUndersampling {
     pub component: Component,
 }
 
-/// Which places of k-space are measured.
+/// The measured places of k-space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampling {
-    /// Those of a pattern.
+    /// The places of a pattern.
     Pattern(Pattern),
-    /// Those of this mask.
+    /// The places of a mask.
     Mask(MaskRuns),
 }
 
-/// The image of what was measured, with zeros for the rest of k-space (zero-filled).
+/// The zero-filled image of undersampled k-space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Undersampling {
@@ -63,8 +63,8 @@ impl RandomUndersampling {
 }
 
 impl Undersampling {
-    /// The mask `[D, H, W]` for `volume`, DC at ⌊n/2⌋ of every axis. A mask of length one along an axis is the
-    /// same all along it: that of a slice is every slice's.
+    /// The mask `[D, H, W]` for `volume`, DC at ⌊n/2⌋ of every axis. A mask of length one along an axis is repeated
+    /// along it, such as that of a slice for every slice.
     ///
     /// # Errors
     /// [`Error::Value`] for a pattern or a mask that does not fit the volume.
@@ -84,10 +84,10 @@ impl Undersampling {
         }
     }
 
-    /// The volume as it comes out.
     ///
     /// # Errors
     /// [`Error::Value`] for a pattern or a mask that does not fit the volume.
+    /// The zero-filled volume.
     pub fn apply(&self, volume: &Volume) -> Result<Degraded> {
         let mask = self.mask(volume)?;
         let count = mask.iter().filter(|sampled| **sampled).count();
@@ -110,13 +110,13 @@ impl Undersampling {
     }
 }
 
-/// A mask as the lengths of its runs: short to write down.
+/// A run-length encoded mask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskRuns {
-    /// `[D, H, W]`.
+    /// Shape of the mask, `[D, H, W]`.
     pub shape: [usize; 3],
-    /// Lengths of the runs in C order, false and true in turn, false first.
+    /// Lengths of the runs in C order, alternately of false and true, starting with false.
     pub runs: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! A digital head: folded cortex, deep grey matter, ventricles, cerebellum, skull and scalp, of known volumes.
+//! A digital head phantom: folded cortex, deep grey matter, ventricles, cerebellum, skull and scalp, of known volumes.
 
 use ndarray::Array4;
 use rayon::prelude::*;
@@ -18,15 +18,15 @@ const CORTEX_MM: f32 = 2.8;
 /// The brightest tissue's intensity is about this.
 const INTENSITY: f32 = 1000.0;
 
-/// A head in world coordinates: RAS+ millimetres about the middle of the brain.
+/// A head phantom in world coordinates: RAS+ millimetres about the centre of the brain.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BrainPhantom {
-    /// Size of the head, all its lengths; 1 is an adult's of about 1.2 l brain. 0.5 to 1.5.
+    /// Scale of all lengths of the head, 0.5 to 1.5; 1 is an adult's with about 1.2 l of brain.
     pub head_scale: f64,
-    /// Width of the ventricles: 1 is a young adult's, 2 that of old age. 0.3 to 3.
+    /// Scale of the width of the ventricles, 0.3 to 3: 1 is a young adult's, 2 that of old age.
     pub ventricle_scale: f64,
-    /// The pattern of folds.
+    /// Seed of the cortical folds.
     pub seed: u64,
 }
 
@@ -57,7 +57,7 @@ impl BrainPhantom {
         Ok(volume.with_step(step))
     }
 
-    /// The share of each tissue in each voxel, `[19, D, H, W]` in the order of [`Tissue::ALL`]; they add up to one.
+    /// The fraction of each tissue in each voxel, `[19, D, H, W]` in the order of [`Tissue::ALL`]; they add up to one.
     ///
     /// # Errors
     /// As [`BrainPhantom::check`].
@@ -65,7 +65,8 @@ impl BrainPhantom {
         self.render(grid, TISSUES, |fractions, _, voxel| voxel.copy_from_slice(fractions))
     }
 
-    /// FreeSurfer's number of the tissue with the largest share in each voxel ([`Tissue::labels`]), left where x < 0.
+    /// FreeSurfer's number of the tissue with the largest fraction in each voxel ([`Tissue::labels`]), left where x <
+    /// 0.
     ///
     /// # Errors
     /// As [`BrainPhantom::check`].
@@ -77,13 +78,13 @@ impl BrainPhantom {
         })
     }
 
-    /// Volume of each tissue in millilitres: shares summed on a grid of 1 mm over the whole brain.
+    /// Volume of each tissue in ml: fractions summed on a grid of 1 mm over the whole brain.
     ///
-    /// Against 0.5 mm, a head of scale 1 and seed 0 differs by 0.13 % in the whole brain, 0.02 % in cortex, 0.2 % in white
-    /// matter, 0.5 % in lateral and fourth ventricle, and 1.7 % in the thin third.
+    /// For a head of scale 1 and seed 0, the difference from 0.5 mm is 0.13 % in the whole brain, 0.02 % in cortex, 0.2
+    /// % in white matter, 0.5 % in lateral and fourth ventricle, and 1.7 % in the thin third.
     ///
-    /// For scalp, skull and air, which that grid cuts off, it is what lies within 192 × 224 × 192 mm about the centre times
-    /// the head's scale.
+    /// Scalp, skull and air are cut off by that grid: theirs is the volume within 192 × 224 × 192 mm about the centre,
+    /// times the head's scale.
     ///
     /// # Errors
     /// As [`BrainPhantom::check`].
@@ -91,7 +92,7 @@ impl BrainPhantom {
         self.volumes_at(1.0)
     }
 
-    /// [`BrainPhantom::volumes_ml`] with voxels of `step_mm`: what shows that they have converged.
+    /// [`BrainPhantom::volumes_ml`] with voxels of `step_mm`, to test convergence.
     ///
     /// # Errors
     /// As [`BrainPhantom::check`]; [`Error::Value`] for a step that is not within 0.25 to 8 mm.
@@ -102,7 +103,7 @@ impl BrainPhantom {
             return Err(Error::value("step_mm", "0.25 to 8", found, "1 is fine enough"));
         }
         let dims = [192.0, 224.0, 192.0].map(|mm: f64| (mm * self.head_scale / step_mm).round() as usize);
-        let grid = centred_grid(dims, [step_mm; 3]);
+        let grid = centred_grid(dims, [step_mm; 3])?;
         let anatomy = Anatomy::new(self);
         let rows: Vec<[f64; TISSUES]> = (0..dims[1] * dims[2])
             .into_par_iter()
@@ -122,10 +123,10 @@ impl BrainPhantom {
         Ok(Tissue::ALL.map(of).to_vec())
     }
 
-    /// Whether the phantom can be drawn.
     ///
     /// # Errors
     /// [`Error::Value`] for a scale out of its range.
+    /// Whether the scales are within their ranges.
     pub fn check(&self) -> Result<()> {
         for (key, scale, range) in
             [("head_scale", self.head_scale, 0.5..=1.5), ("ventricle_scale", self.ventricle_scale, 0.3..=3.0)]
@@ -174,7 +175,7 @@ struct Sampler {
 
 impl Sampler {
     fn new(grid: &Grid) -> Self {
-        let spacing = [0, 1, 2].map(|axis| grid.affine.fixed_view::<3, 1>(0, axis).norm());
+        let spacing = grid.spacing_mm();
         // A slice far thicker than any head is sampled no finer than 64 times.
         let points = spacing.map(|mm| ((mm / 2.0 - 1e-6).ceil().clamp(1.0, 64.0)) as usize);
         let width = (0..3).map(|a| spacing[a] / points[a] as f64).sum::<f64>() / 3.0;
@@ -260,8 +261,8 @@ impl Anatomy {
         Self { scale, ventricles, folds: Folds::draw(phantom.seed) }
     }
 
-    /// The shares of tissues at a point that stands for `width_mm` around it. Tissues are painted from the outside in, each
-    /// covering what was there with the share of it that lies inside.
+    /// The shares of tissues at a point that stands for `width_mm` around it. Tissues are painted from the outside in,
+    /// each covering what was there with the share of it that lies inside.
     fn fractions(&self, p: Point, width_mm: f32) -> Fractions {
         let p = p.map(|x| x / self.scale);
         let mut paint = Paint { shares: [0.0; TISSUES], width: width_mm / self.scale };
@@ -363,8 +364,8 @@ impl Paint {
     }
 }
 
-/// The hull of the cerebrum but for the temporal lobes: a superellipsoid of exponent 2.5, wider behind than in front and
-/// flat below.
+/// The hull of the cerebrum but for the temporal lobes: a superellipsoid of exponent 2.5, wider behind than in front
+/// and flat below.
 fn cerebrum(p: Point) -> f32 {
     let radii = [66.0 - 0.06 * p[1], 85.0, if p[2] > 2.0 { 62.0 } else { 33.0 }];
     let v = [p[0], p[1], p[2] - 2.0];
@@ -386,7 +387,8 @@ fn interhemispheric(p: Point) -> f32 {
     length([p[0], bridge.min(0.0), 0.0]) - 0.8
 }
 
-/// The distance to the Sylvian fissure and the sheet over the insula at its bottom, bent by a slow field of deviation one.
+/// The distance to the Sylvian fissure and the sheet over the insula at its bottom, bent by a slow field of deviation
+/// one.
 fn sylvian(p: Point, slow: f32) -> f32 {
     let x = p[0].abs() + 1.5 * slow;
     let y = p[1] + 4.0;

@@ -1,9 +1,9 @@
-//! The folds: where the cortex of cerebrum and cerebellum is met by fluid.
+//! Cortical folds: the sulci of the cerebrum and the fissures of the cerebellum.
 //!
-//! Sulci are the sheets on which a sum of plane waves of one wavelength and random directions is zero: such a field
-//! has a labyrinth of nodal sheets about half a wavelength apart. It is read at positions projected towards the surface of a
-//! hemisphere, so that the sheets stand on that surface, and at |x|, slightly warped, so that the two sides are alike but
-//! not the same.
+//! Sulci are the sheets on which a sum of plane waves of one wavelength and random directions is zero: such a field has
+//! a labyrinth of nodal sheets about half a wavelength apart. It is evaluated at positions projected towards the
+//! surface of a hemisphere, so that the sheets are perpendicular to that surface, and at |x|, slightly warped, so that
+//! the two sides are similar but not equal.
 
 use rand::{Rng, RngExt};
 
@@ -104,7 +104,7 @@ impl Folds {
         Self { sulci: Waves::draw(WAVELENGTH_MM, &mut rng), slow: Waves::draw(SLOW_MM, &mut rng) }
     }
 
-    /// A slow field of deviation one, which bends what would be straight.
+    /// A field of long wavelength and standard deviation one, for the variation of shapes.
     pub fn slow(&self, p: Point) -> f32 {
         self.slow.value(p) / (WAVES as f32 / 2.0).sqrt()
     }
@@ -129,8 +129,8 @@ impl Folds {
         length([across, beyond, 0.0]) - half_width
     }
 
-    /// The distance from `p` in the cerebellum to the nearest fissure between folia, `depth` below its surface: they fan
-    /// out from the fourth ventricle.
+    /// The distance from `p` in the cerebellum to the nearest fissure between folia, `depth` below its surface: they
+    /// fan out from the fourth ventricle.
     pub fn fissure(&self, p: Point, depth: f32) -> f32 {
         const MIDDLE: [f32; 2] = [-40.0, -35.0];
         const COUNT: f32 = 17.0;

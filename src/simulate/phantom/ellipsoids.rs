@@ -1,4 +1,4 @@
-//! Sums of ellipsoids, or in a slice of ellipses: their volumes and their k-space are closed forms.
+//! Sums of ellipsoids, or of ellipses in a slice, with volumes and k-space in closed form.
 
 use std::f64::consts::{PI, TAU};
 
@@ -17,13 +17,13 @@ use crate::volume::resample::Grid;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ellipsoid {
-    /// What it adds to the intensity of each point inside.
+    /// Its contribution to the intensity of each point inside.
     pub intensity: f64,
     /// Its centre in world millimetres.
     pub centre_mm: [f64; 3],
-    /// Its half-axes in millimetres, before it is turned.
+    /// Its half-axes in millimetres, before rotation.
     pub semi_axes_mm: [f64; 3],
-    /// The turn about the world's z from x to y, in degrees.
+    /// Rotation about the world's z from x to y, in degrees.
     pub angle_deg: f64,
 }
 
@@ -31,17 +31,17 @@ pub struct Ellipsoid {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ellipsoids {
-    /// What is summed.
+    /// The shapes that are summed.
     pub shapes: Vec<Ellipsoid>,
-    /// Whether z plays no part: a slice.
+    /// Whether the shapes are ellipses, independent of z.
     pub planar: bool,
 }
 
 /// Rows of a table of ellipsoids on [−1, 1]³: intensity, half-axes, centre, angle in degrees.
 type Table<const N: usize> = [[f64; 8]; N];
 
-/// Koay, Sarlls & Özarslan 2007, "Three-dimensional analytical magnetic resonance imaging phantom in the Fourier domain",
-/// table 1.
+/// Koay, Sarlls & Özarslan 2007, "Three-dimensional analytical magnetic resonance imaging phantom in the Fourier
+/// domain", table 1.
 const KOAY: Table<10> = [
     [2.0, 0.69, 0.92, 0.9, 0.0, 0.0, 0.0, 0.0],
     [-0.8, 0.6624, 0.874, 0.88, 0.0, 0.0, 0.0, 0.0],
@@ -81,8 +81,7 @@ impl Ellipsoids {
         Self { shapes: scaled(&SHEPP_LOGAN, side_mm), planar: true }
     }
 
-    /// Volume of each shape in millilitres, the whole shape whatever overlaps it: 4/3·π·abc. In the plane, that of a
-    /// slice 1 mm thick: π·ab.
+    /// Volume of each shape in ml, regardless of overlaps: 4/3·π·abc; of an ellipse, for a slice 1 mm thick: π·ab.
     pub fn volumes_ml(&self) -> Vec<f64> {
         let unit = if self.planar { PI } else { 4.0 / 3.0 * PI };
         let volume = |shape: &Ellipsoid| {
@@ -94,8 +93,9 @@ impl Ellipsoids {
 
     /// k-space in closed form, `S(k) = ∫ρ(r)·exp(−2πi·k·r) dr`, at positions in cycles per millimetre of the world.
     ///
-    /// An ellipsoid, with `K = |diag(a, b, c)·Rᵀk|`, has `ρ·abc·(sin 2πK − 2πK cos 2πK)/(2π²K³)·exp(−2πi k·δ)` (Koay 2007,
-    /// equations 8 to 10), in intensity · mm³; an ellipse `ρ·ab·J₁(2πK)/K` in intensity · mm², whatever k_z.
+    /// An ellipsoid, with `K = |diag(a, b, c)·Rᵀk|`, has `ρ·abc·(sin 2πK − 2πK cos 2πK)/(2π²K³)·exp(−2πi k·δ)` (Koay
+    /// 2007, equations 8 to 10), in intensity · mm³; an ellipse `ρ·ab·J₁(2πK)/K` in intensity · mm², independent of
+    /// k_z.
     ///
     /// # Errors
     /// As [`Ellipsoids::check`].
@@ -104,21 +104,18 @@ impl Ellipsoids {
         Ok(positions.par_iter().map(|&k| self.transform(Vector3::from(k))).collect())
     }
 
-    /// k-space on the grid that the centred orthonormal transform of an image on `grid` has, `[D, H, W]`: that of the
-    /// continuous object, so that what lies beyond the grid's band is cut off and not folded back.
+    /// k-space `[D, H, W]` on the grid of the centred orthonormal transform of an image on `grid`. It is that of the
+    /// continuous object, so that frequencies beyond the grid's band are cut off and not aliased.
     ///
     /// # Errors
-    /// As [`Ellipsoids::check`]; [`Error::Value`] for a grid whose affine is singular.
+    /// As [`Ellipsoids::check`].
     pub fn kspace_on(&self, grid: &Grid) -> Result<Array3<Complex32>> {
         self.check()?;
-        let axes = grid.affine.fixed_view::<3, 3>(0, 0).into_owned();
-        let Some(to_frequency) = axes.transpose().try_inverse() else {
-            let advice = "give each axis a length and a direction of its own";
-            return Err(Error::value("grid", "an affine that can be inverted", format!("{axes}"), advice));
-        };
+        let axes = grid.affine.steps_mm();
+        let to_frequency = grid.affine.voxels_of(&Matrix3::identity()).transpose();
         let [w, h, d] = grid.dims;
         let middle = Vector3::from(grid.dims.map(|n| (n / 2) as f64));
-        let centre = axes * middle + grid.affine.fixed_view::<3, 1>(0, 3);
+        let centre = axes * middle + grid.affine.origin_mm();
         let voxel: f64 =
             if self.planar { axes.fixed_view::<2, 2>(0, 0).determinant() } else { axes.determinant() };
         let scale = 1.0 / (voxel.abs() * ((w * h * d) as f64).sqrt());
@@ -140,8 +137,8 @@ impl Ellipsoids {
         Ok(kspace)
     }
 
-    /// The phantom on `grid`: each voxel is the mean over its volume, exact where no surface crosses it, elsewhere of 8³
-    /// points (8² in the plane).
+    /// The phantom on `grid`: each voxel is the mean over its volume, exact where no surface crosses it, otherwise over
+    /// 8³ points (8² for ellipses).
     ///
     /// # Errors
     /// As [`Ellipsoids::check`].
@@ -163,10 +160,10 @@ impl Ellipsoids {
         Ok(Volume::new(data, grid.affine).with_step(format!("phantom of {} {name}", self.shapes.len())))
     }
 
-    /// Whether the phantom can be drawn.
     ///
     /// # Errors
     /// [`Error::Value`] for a number that is not finite or a half-axis that is not above zero.
+    /// Whether the parameters are valid.
     pub fn check(&self) -> Result<()> {
         for shape in &self.shapes {
             let numbers = shape.centre_mm.iter().chain([&shape.intensity, &shape.angle_deg]);
@@ -233,7 +230,7 @@ impl Inside {
             shrink.z = 0.0;
         }
         let to_ball = Matrix3::from_diagonal(&shrink) * turn(shape).transpose();
-        let origin = grid.affine.fixed_view::<3, 1>(0, 3) - Vector3::from(shape.centre_mm);
+        let origin = grid.affine.origin_mm() - Vector3::from(shape.centre_mm);
         let (shift, to_ball) = (to_ball * origin, to_ball * grid.affine.fixed_view::<3, 3>(0, 0));
         let corner = |signs: [f64; 3]| (to_ball * Vector3::from(signs) * 0.5).norm();
         let signs = [[1.0, 1.0, 1.0], [1.0, 1.0, -1.0], [1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]];
@@ -282,8 +279,8 @@ fn jinc(radius: f64) -> f64 {
     if u < 1e-8 { PI } else { TAU * bessel_j1(u) / u }
 }
 
-/// J₁ of a positive number to about 1e-10: its power series, and from 12 on Hankel's expansion (Abramowitz & Stegun 1964,
-/// 9.1.10 and 9.2.5).
+/// J₁ of a positive number to about 1e-10: its power series, and from 12 on Hankel's expansion (Abramowitz & Stegun
+/// 1964, 9.1.10 and 9.2.5).
 fn bessel_j1(x: f64) -> f64 {
     if x < 12.0 {
         let (mut term, mut sum) = (x / 2.0, x / 2.0);

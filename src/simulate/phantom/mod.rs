@@ -1,6 +1,6 @@
-//! Phantoms: objects whose volumes, and for some whose k-space, are known, so that tests need no data.
+//! Phantoms: objects with known volumes and, for some, known k-space, so that tests need no data.
 //!
-//! [`Ellipsoids`] have closed forms for everything; [`BrainPhantom`] looks like a head and knows its tissues.
+//! [`Ellipsoids`] have closed forms for volumes and k-space; [`BrainPhantom`] resembles a head, with known tissues.
 
 mod brain;
 mod cortex;
@@ -10,15 +10,17 @@ mod tissue;
 
 pub use brain::BrainPhantom;
 pub use ellipsoids::{Ellipsoid, Ellipsoids};
-use nalgebra::Matrix4;
 pub use tissue::{Contrast, Tissue};
 
+use crate::error::Result;
 use crate::volume::ImageGrid;
 use crate::volume::resample::Grid;
 
 /// The grid of `dims` voxels of `spacing_mm` along `(i, j, k)`, upright (RAS+) and centred on the world's origin, where
 /// phantoms lie.
-pub fn centred_grid(dims: [usize; 3], spacing_mm: [f64; 3]) -> Grid {
-    let affine: Matrix4<f64> = ImageGrid::upright(dims, spacing_mm).affine;
-    Grid { dims, affine }
+///
+/// # Errors
+/// [`Error::Value`](crate::error::Error::Value) for a spacing that is not positive and finite.
+pub fn centred_grid(dims: [usize; 3], spacing_mm: [f64; 3]) -> Result<Grid> {
+    Ok(Grid { dims, affine: ImageGrid::upright(dims, spacing_mm)?.affine })
 }

@@ -1,13 +1,15 @@
-//! Smooth shapes as signed distances in millimetres, below zero inside, exact to first order at the surface: what the
-//! brain phantom is put together from.
+//! Smooth shapes as signed distances in millimetres, below zero inside, exact to first order at the surface: the parts
+//! of the brain phantom.
 
 /// A point or a vector, `(x, y, z)` in millimetres.
 pub type Point = [f32; 3];
 
+/// Euclidean length.
 pub fn length(v: Point) -> f32 {
     (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt()
 }
 
+/// `a − b`.
 pub fn minus(a: Point, b: Point) -> Point {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }
@@ -30,19 +32,22 @@ pub struct Blob {
 }
 
 impl Blob {
+    /// An ellipsoid along the axes.
     pub const fn new(centre: Point, radii: Point) -> Self {
         Self { centre, radii, pitch: 0.0, yaw: 0.0 }
     }
 
+    /// This ellipsoid with these slopes; see the fields.
     pub const fn turned(self, pitch: f32, yaw: f32) -> Self {
         Self { pitch, yaw, ..self }
     }
 
-    /// The same about the same centre, `factor` as large.
+    /// This ellipsoid with radii times `factor`.
     pub fn grown(self, factor: f32) -> Self {
         Self { radii: self.radii.map(|r| r * factor), ..self }
     }
 
+    /// The signed distance of a point from the surface, in millimetres; negative inside.
     pub fn distance(&self, p: Point) -> f32 {
         let v = minus(p, self.centre);
         let least = self.radii[0].min(self.radii[1]).min(self.radii[2]);
@@ -69,7 +74,8 @@ impl Blob {
     }
 }
 
-/// The distance to a tube through `knots`, each `[x, y, z, radius]`, the radius linear between them; radii times `scale`.
+/// The distance to a tube through `knots`, each `[x, y, z, radius]`, the radius linear between them; radii times
+/// `scale`.
 pub fn tube(p: Point, knots: &[[f32; 4]], scale: f32) -> f32 {
     knots.windows(2).fold(f32::INFINITY, |nearest, ends| {
         let [a, b] = [ends[0], ends[1]];
@@ -82,13 +88,13 @@ pub fn tube(p: Point, knots: &[[f32; 4]], scale: f32) -> f32 {
     })
 }
 
-/// The union of two shapes, rounded over about `k` millimetres where they meet.
+/// The union of two shapes, smoothed over about `k` millimetres where they meet.
 pub fn union(a: f32, b: f32, k: f32) -> f32 {
     let overlap = (k - (a - b).abs()).max(0.0) / k;
     a.min(b) - 0.25 * k * overlap * overlap
 }
 
-/// What of `a` is not in `b`, rounded over about `k` millimetres.
+/// The difference of `a` and `b`, smoothed over about `k` millimetres.
 pub fn without(a: f32, b: f32, k: f32) -> f32 {
     -union(-a, b, k)
 }

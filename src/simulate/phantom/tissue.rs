@@ -1,4 +1,4 @@
-//! What the brain phantom is made of, and how bright that is.
+//! The tissues of the brain phantom and their signals.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tissue {
-    /// Around and, in nose and sinuses, within the head.
+    /// Air around the head, and in nose and sinuses.
     Air,
     /// Skin, fat and muscle.
     Scalp,
@@ -36,9 +36,9 @@ pub enum Tissue {
     Hippocampus,
     /// Deep grey matter.
     Amygdala,
-    /// With its frontal, occipital and temporal horn.
+    /// Includes its frontal, occipital and temporal horn.
     LeftLateralVentricle,
-    /// With its frontal, occipital and temporal horn.
+    /// Includes its frontal, occipital and temporal horn.
     RightLateralVentricle,
     /// Between the thalami.
     ThirdVentricle,
@@ -46,7 +46,7 @@ pub enum Tissue {
     FourthVentricle,
 }
 
-/// How tissues appear: relative signal, about 1 for the brightest.
+/// The contrast: relative signals of the tissues, about 1 for the brightest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Contrast {
@@ -55,7 +55,7 @@ pub enum Contrast {
     T1,
     /// T2-weighted: fluid bright, white matter darker than grey.
     T2,
-    /// Proton density: little between the tissues.
+    /// Proton density: little contrast between the tissues.
     Pd,
 }
 
@@ -83,7 +83,7 @@ impl Tissue {
         Self::FourthVentricle,
     ];
 
-    /// FreeSurfer's number for it on the left and on the right, the same where it names no side; 165 is skull, 258 head.
+    /// FreeSurfer's number for it on the left and on the right, equal where there are no sides; 165 is skull, 258 head.
     pub const fn labels(self) -> [u16; 2] {
         match self {
             Self::Air => [0, 0],
@@ -108,12 +108,12 @@ impl Tissue {
         }
     }
 
-    /// Whether it lies within the brain, ventricles included.
+    /// Whether it is part of the brain, ventricles included.
     pub const fn is_brain(self) -> bool {
         self as usize > Self::Csf as usize
     }
 
-    /// Relative signal in `contrast`, as seen at 1.5 to 3 T; not from a signal equation.
+    /// Relative signal in `contrast`, as typical at 1.5 to 3 T; not from a signal equation.
     pub const fn signal(self, contrast: Contrast) -> f32 {
         let [t1, t2, pd] = match self {
             Self::Air => [0.0, 0.0, 0.0],

@@ -1,4 +1,4 @@
-//! The intensity of every tissue, and what of the head is shown.
+//! The intensity of every tissue, and the visible part of the head.
 
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -31,9 +31,9 @@ pub(super) fn draw(recipe: &SynthesisRecipe, rng: &mut impl Rng) -> Vec<[f32; 2]
         .collect()
 }
 
-/// Mean intensity of each contrast of `labels::CONTRASTS` in T2- and in proton-density-weighted images, on the scale from 0
-/// to 255; of what lies outside the brain, parts of its T1 mean. Simulated: the order of tissues is that of scans of adults at
-/// 1.5 T, the figures are nobody's.
+/// Mean intensity of each contrast of `labels::CONTRASTS` in T2- and in proton-density-weighted images, on the scale
+/// from 0 to 255; of what lies outside the brain, parts of its T1 mean. Simulated: the order of tissues is that of
+/// scans of adults at 1.5 T, the figures are nobody's.
 const WEIGHTED: [[f32; 2]; 20] = [
     [5.0, 5.0],
     [235.0, 215.0],

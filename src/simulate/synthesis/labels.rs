@@ -1,4 +1,4 @@
-//! Label maps to make images of, and the tissues that share a contrast.
+//! Label maps for the simulation of images, and the tissues with one contrast.
 
 use std::sync::OnceLock;
 
@@ -21,7 +21,7 @@ pub struct LabelMap {
     pub name: String,
     /// Index into `tissues` of each voxel, `[D, H, W]`.
     pub labels: Array3<u8>,
-    /// What the labels stand for.
+    /// The tissues of the labels.
     pub tissues: Vec<Tissue>,
     /// Middle of the brain's bounding box in voxels, `[D, H, W]`.
     pub centre: [f64; 3],
@@ -34,7 +34,7 @@ pub struct LabelMap {
 pub struct Tissue {
     /// The structure that it belongs to.
     pub structure: Structure,
-    /// Tissues of one contrast share it; left and right do.
+    /// Index of its contrast; left and right have the same.
     pub contrast: usize,
 }
 
@@ -76,10 +76,10 @@ pub(super) const CONTRASTS: [(&[i32], [f64; 3]); 31] = [
 ];
 
 impl LabelMap {
-    /// The map of a label volume with the numbers of SynthSeg or FreeSurfer.
+    /// The map of a label volume with the numbers of SynthSeg or FreeSurfer; `name` is for errors and records.
     ///
     /// # Errors
-    /// [`Error::Value`] for several channels, numbers that belong to no structure, or a map without a brain.
+    /// [`Error::Value`] for several channels, numbers of no structure, or a map without a brain.
     pub fn new(name: &str, volume: Volume) -> Result<Self> {
         let advice = "give whole-head label maps numbered as those of SynthSeg";
         if volume.channels() != 1 {
@@ -138,7 +138,7 @@ impl LabelMap {
         self.labels[[0, 0, 0]]
     }
 
-    /// How the volumes of the brain answer to steps of its walls.
+    /// The volumes of the brain as functions of the displacements of its walls; computed at the first call.
     pub fn response(&self) -> &Response {
         self.response.get_or_init(|| {
             let structures =

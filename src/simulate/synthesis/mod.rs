@@ -1,6 +1,6 @@
-//! Images made of label maps, with any contrast, resolution, bias, noise and shape, and what a segmenter should say of
-//! them (Billot et al. 2023, "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without
-//! retraining").
+//! Images simulated from label maps, of random contrast, resolution, bias, noise and shape, with the labels as targets
+//! of a segmenter (Billot et al. 2023, "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution
+//! without retraining").
 
 mod contrast;
 mod labels;
@@ -33,30 +33,31 @@ const NOISE: u64 = 2;
 /// Distance of the control points of the bias field, in millimetres.
 const BIAS_SPACING_MM: f64 = 56.0;
 
-/// An image and its truth.
+/// An image and its labels.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// Intensities as a segmenter takes them (see [`rescale`]), `[D, H, W]` at 1 mm.
+    /// Intensities after [`rescale`], `[D, H, W]` at 1 mm.
     pub image: Array3<f32>,
-    /// Index of each voxel's [`Structure`].
+    /// Index of each voxel's [`Structure`], `[D, H, W]`.
     pub target: Array3<u8>,
-    /// What the target does not tell apart.
+    /// The classes of the structures that the target distinguishes.
     pub classes: Classes,
 }
 
-/// What part of a head an example shows.
+/// The part of a head that an example shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum View {
-    /// A grid of this size, shifted at random about the brain.
+    /// A grid `[D, H, W]`, shifted at random about the brain.
     Crop([usize; 3]),
-    /// A grid of this size about the brain's centre.
+    /// A grid `[D, H, W]` about the brain's centre.
     Centred([usize; 3]),
 }
 
-/// The example number `sample` of step `step` in a run of this seed.
+/// The example at the address (seed, step, sample).
 ///
-/// In the order of an acquisition: the head is turned, scaled, bent and perhaps mirrored; every tissue gets an intensity
-/// and a spread; the bias field acts; voxels become coarser; noise is added; and the scan is brought back to 1 mm.
+/// In the order of an acquisition: the head is rotated, scaled, deformed and possibly mirrored; every tissue gets a
+/// mean and standard deviation of its intensity; the bias field multiplies; voxels become coarser; noise is added; and
+/// the scan is resampled to 1 mm.
 pub fn synthesise(
     map: &LabelMap,
     view: View,
@@ -89,8 +90,9 @@ pub fn synthesise(
     }
 }
 
-/// An image `[D, H, W]` of 1 mm as a scanner with coarser voxels, noise and a field of view that may be cut would have it, back
-/// at 1 mm and on the scale of [`rescale`]. What was seen in voxels of `blurred_mm` already is not blurred to them again.
+/// An image `[D, H, W]` of 1 mm as a scanner with coarser voxels, noise and a field of view that may be cut would have
+/// it, back at 1 mm and on the scale of [`rescale`]. What was seen in voxels of `blurred_mm` already is not blurred to
+/// them again.
 #[allow(clippy::too_many_arguments)]
 fn acquired(
     image: Vec<f32>,
@@ -146,7 +148,8 @@ fn painted(
     image
 }
 
-/// Multiplies an image `[D, H, W]` by the exponential of a smooth field, whose control points deviate by at most `most`.
+/// Multiplies an image `[D, H, W]` by the exponential of a smooth field, whose control points deviate by at most
+/// `most`.
 fn shade(image: &mut [f32], shape: [usize; 3], most: f64, once: &mut ChaCha8Rng) {
     let sigma = most * once.random::<f64>();
     let points = shape.map(|length| control_points(length, BIAS_SPACING_MM));
@@ -154,8 +157,8 @@ fn shade(image: &mut [f32], shape: [usize; 3], most: f64, once: &mut ChaCha8Rng)
     image.iter_mut().zip(bias).for_each(|(x, bias)| *x *= bias.exp());
 }
 
-/// Adds the field of `rng` as noise that deviates by at most `most` of the greatest value, and takes magnitudes. Where a mask
-/// has set voxels to zero, they stay so.
+/// Adds the field of `rng` as noise that deviates by at most `most` of the greatest value, and takes magnitudes. Where
+/// a mask has set voxels to zero, they stay so.
 fn add_noise(image: &mut [f32], most: f64, stripped: bool, once: &mut ChaCha8Rng, rng: &ChaCha8Rng) {
     let greatest = image.iter().fold(1e-6f32, |greatest, &x| greatest.max(x));
     let noise = (most * once.random::<f64>()) as f32 * greatest;
@@ -205,13 +208,12 @@ fn cut(image: &mut [f32], target: &mut [u8], [d, h, w]: [usize; 3], rng: &mut im
 
 #[cfg(test)]
 pub(super) mod tests {
-    use nalgebra::Matrix4;
     use ndarray::Array4;
 
     use super::*;
-    use crate::volume::Volume;
+    use crate::volume::{Volume, VoxelToWorld};
 
-    /// Skull, fluid, cortex of either side and white matter, within each other; the left half lies at low x.
+    /// Skull, fluid, cortex of either side and white matter, within each other; the left half is at low x.
     pub fn map() -> LabelMap {
         let data = Array4::from_shape_fn((1, 40, 44, 40), |(_, z, y, x)| {
             let p = [z as f64 - 19.5, y as f64 - 21.5, x as f64 - 19.5];
@@ -236,7 +238,7 @@ pub(super) mod tests {
                 _ => 0.0,
             }
         });
-        LabelMap::new("phantom", Volume::new(data, Matrix4::identity())).unwrap()
+        LabelMap::new("phantom", Volume::new(data, VoxelToWorld::identity())).unwrap()
     }
 
     /// Nothing moves, nothing is coarse.

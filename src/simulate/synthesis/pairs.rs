@@ -1,4 +1,4 @@
-//! Two images of one head, for heads of restoration: in two contrasts, or at two visits.
+//! Two images of one head, for restoration: in two contrasts, or at two visits.
 
 use ndarray::{Array3, s};
 use rand::RngExt;
@@ -22,8 +22,8 @@ const SEEN: usize = 499;
 /// What the blur of a voxel leaves of a deviation from voxel to voxel: √(Σ w²)³ over its weights along an axis.
 const BLURRED: f32 = 0.71;
 
-/// Two images of one head at 1 mm, `[D, H, W]` each from 0 to 1: T1-like, with bias and noise by the recipe, and of another
-/// weighting with neither. Simulated: for training and testing of translation, where real pairs are missing.
+/// Two simulated images of one head at 1 mm, `[D, H, W]` each from 0 to 1: a T1-like one with bias and noise by the
+/// recipe, and one of another weighting without. `address` is (seed, step, sample).
 pub fn synthesise_pair(
     map: &LabelMap,
     view: View,
@@ -42,8 +42,8 @@ pub fn synthesise_pair(
 /// Voxels drawn around what is shown of a head that ages: walls that far away move it.
 const AROUND: usize = 8;
 
-/// One head at two visits, at 1 mm, `[D, H, W]`: T1-like images on one scale from 0 to 1. Simulated: the second is the first
-/// after an [`Ageing`] of the head as a whole, so that bias, noise and all else that is the person's stay.
+/// Two simulated visits of one head at 1 mm, `[D, H, W]`: T1-like images on one scale from 0 to 1. The second is the
+/// first after an [`Ageing`] of the whole head, with the same bias and noise. `address` is (seed, step, sample).
 pub fn synthesise_visits(
     map: &LabelMap,
     view: View,
@@ -116,8 +116,8 @@ impl<'a> Drawn<'a> {
         image
     }
 
-    /// Brings the brightest of the whole head to 1, whatever part of it is drawn, as scans are brought to one scale by their
-    /// foreground; a thousandth of it is brighter still and becomes 1.
+    /// Brings the brightest of the whole head to 1, whatever part of it is drawn, as scans are brought to one scale by
+    /// their foreground; a thousandth of it is brighter still and becomes 1.
     fn scale(&self, image: &mut [f32], contrasts: &[[f32; 2]]) {
         let mut rng = self.rng(BRIGHTNESS);
         let labels = self.map.labels.iter().step_by(SEEN).map(|&label| usize::from(label));

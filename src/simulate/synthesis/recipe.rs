@@ -1,14 +1,15 @@
-//! How images are made of label maps, as a recipe says it.
+//! The recipe of images simulated from label maps.
 
 use serde::{Deserialize, Serialize};
 
-/// How an image is made of a label map (Billot et al. 2023, "SynthSeg"). Ranges are drawn from uniformly.
+/// The parameters of images simulated from label maps (Billot et al. 2023, "SynthSeg"). Draws are uniform within
+/// ranges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SynthesisRecipe {
     /// Greatest rotation about each axis, in degrees.
     pub rotation_deg: f64,
-    /// Scaling of each axis: from 1 less this to 1 and this.
+    /// Scaling s of each axis: by a factor from 1 − s to 1 + s.
     pub scaling: f64,
     /// Greatest shear between two axes.
     pub shear: f64,
@@ -20,23 +21,23 @@ pub struct SynthesisRecipe {
     pub elastic_spacing_mm: f64,
     /// Probability of a mirrored head, sides exchanged.
     pub mirrored: f64,
-    /// Probability of contrasts like those of T1-weighted scans; else any contrast.
+    /// Probability of contrasts like those of T1-weighted scans; otherwise contrasts are random.
     pub t1_like: f64,
-    /// Probability that nothing outside the dura is shown, as after skull stripping.
+    /// Probability that everything outside the dura is zero, as after skull stripping.
     pub stripped: f64,
-    /// Part of the stripped ones that has no fluid around the brain either.
+    /// Part of the stripped ones without fluid around the brain.
     pub stripped_to_brain: f64,
-    /// Probability that a slab at one side lies outside the field of view.
+    /// Probability that a slab at one side is outside the field of view.
     pub cut: f64,
     /// Greatest standard deviation of the logarithm of the bias field at its control points.
     pub bias: f64,
     /// Probability of coarser voxels.
     pub coarse: f64,
-    /// Greatest size of coarser voxels that are cubes, in millimetres.
+    /// Greatest size of coarser isotropic voxels, in millimetres.
     pub isotropic_max_mm: f64,
     /// Greatest distance of thick slices, in millimetres.
     pub slices_max_mm: f64,
-    /// Greatest standard deviation of added noise, where the image runs from 0 to 1.
+    /// Greatest standard deviation of added noise, for an image from 0 to 1.
     pub noise: f64,
     /// Standard deviation of the logarithm of the exponent that intensities are raised to.
     pub gamma: f64,
@@ -73,6 +74,6 @@ pub enum Weighting {
     /// T2: fluid bright, white matter darker than grey.
     #[default]
     T2,
-    /// Proton density: little between the tissues.
+    /// Proton density: little contrast between the tissues.
     Pd,
 }

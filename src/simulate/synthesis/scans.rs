@@ -1,4 +1,4 @@
-//! Real scans with label maps: what a segmenter learns of the intensities that no model draws.
+//! Real scans with label maps, for the training of a segmenter on intensities that the simulation does not cover.
 
 use ndarray::{Array3, Axis};
 use rand::RngExt;
@@ -23,7 +23,7 @@ const UNIONS: [(Structure, Structure); 2] = [
     (Structure::RightChoroidPlexus, Structure::RightLateralVentricle),
 ];
 
-/// A skull-stripped scan with its label map, on one RAS+ grid of cubes.
+/// A skull-stripped scan with its label map, on one RAS+ grid of isotropic voxels.
 #[derive(Clone, Debug)]
 pub struct LabelledScan {
     /// Name of the scan's file.
@@ -39,18 +39,18 @@ pub struct LabelledScan {
 }
 
 impl LabelledScan {
-    /// The scan and its label map, numbered as FreeSurfer's. A structure that the map has nowhere, and that protocols count as
-    /// part of another (choroid plexus, of its ventricle), is not told apart from it.
+    /// The scan and its label map with FreeSurfer's numbers. A structure that the map does not have, and that some
+    /// protocols count as part of another (choroid plexus as part of its ventricle), is of the other's class.
     ///
     /// # Errors
-    /// [`Error::Value`] for several channels, other grids, voxels that are no cubes, unknown numbers or a map without a
+    /// [`Error::Value`] for several channels, different grids, anisotropic voxels, unknown numbers or a map without a
     /// brain.
     pub fn new(name: &str, scan: Volume, labels: &Volume) -> Result<Self> {
         if scan.channels() != 1 {
             let found = format!("{} of them", scan.channels());
             return Err(Error::value(format!("channels of {name}"), "one", found, "give one image"));
         }
-        if scan.data.dim() != labels.data.dim() || (scan.affine - labels.affine).abs().max() > 1e-3 {
+        if scan.data.dim() != labels.data.dim() || (*scan.affine - *labels.affine).abs().max() > 1e-3 {
             let (expected, found) = (format!("{:?}", scan.dims()), format!("{:?}", labels.dims()));
             let advice = "give a label map on the grid of its scan";
             return Err(Error::value(format!("grid of the label map of {name}"), expected, found, advice));
@@ -92,9 +92,9 @@ impl LabelledScan {
         })
     }
 
-    /// The example number `sample` of step `step` in a run of this seed: turned, scaled, bent and perhaps mirrored as an image
-    /// made of a label map is, with a further bias field, coarser voxels and noise; perhaps without the fluid around the
-    /// brain.
+    /// The example at the address (seed, step, sample): rotated, scaled, deformed and possibly mirrored like a
+    /// simulated image ([`super::synthesise`]), with a further bias field, coarser voxels and noise, and possibly
+    /// without the fluid around the brain.
     pub fn example(&self, view: View, recipe: &SynthesisRecipe, [seed, step, sample]: [u64; 3]) -> Example {
         let rng = |phase| stream(seed, step, phase, sample, Purpose::Synthesis);
         let once = &mut rng(ONCE);
@@ -128,11 +128,11 @@ impl LabelledScan {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::{Matrix4, Vector3};
     use ndarray::Array4;
 
     use super::super::tests::still;
     use super::*;
+    use crate::volume::VoxelToWorld;
 
     /// A head of 2 mm: a ball of white matter whose left half is at low x, a ventricle in its middle, fluid around it.
     fn scan() -> (Volume, Volume) {
@@ -165,7 +165,7 @@ mod tests {
             24 => 30.0,
             _ => 0.0,
         });
-        let affine = Matrix4::new_nonuniform_scaling(&Vector3::new(2.0, 2.0, 2.0));
+        let affine = (0..3).fold(VoxelToWorld::identity(), |affine, axis| affine.stretched(axis, 2.0));
         (Volume::new(image, affine), Volume::new(labels, affine))
     }
 
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn another_grid_is_refused() {
         let (image, mut labels) = scan();
-        labels.affine[(0, 3)] += 1.0;
+        labels.affine = labels.affine.with_origin_at([0.5, 0.0, 0.0]);
         let error = LabelledScan::new("sub-01", image, &labels).unwrap_err().to_string();
         assert!(error.contains("sub-01") && error.contains("grid"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Where each voxel of an example is read in its source: turned, scaled, sheared, bent, mirrored.
+//! The position in its source of each voxel of an example: rotated, scaled, sheared, deformed, mirrored.
 
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
@@ -60,8 +60,8 @@ impl Space {
         self.read(|place| of.at(place.map(|x| (x + 0.5).floor() as isize)).unwrap_or(outside))
     }
 
-    /// The label that has the most weight among the eight voxels of `source` around each voxel of the example, by linear
-    /// interpolation: labels of coarse voxels get smooth borders. `outside` lies beyond its ends.
+    /// The label that has the most weight among the eight voxels of `source` around each voxel of the example, by
+    /// linear interpolation: labels of coarse voxels get smooth borders. `outside` lies beyond its ends.
     pub(super) fn likeliest(&self, source: &Array3<u8>, outside: u8) -> Vec<u8> {
         let of = Source::new(source);
         self.read(|place| {

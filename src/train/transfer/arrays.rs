@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::pretrained::Weights;
 
-/// A run of input channels that the new array takes from the old one.
+/// A range of input channels that the new array takes from the old one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Run {
     /// Its first channel in the old array.
@@ -23,11 +23,11 @@ impl Run {
     }
 }
 
-/// The arrays of one network, before and after; those after start with the new network's initial values.
+/// The arrays of an old and a new network; the new ones start with the new network's initial values.
 pub struct Pair<'a> {
     /// The file of the old network.
     pub old: &'a Weights,
-    /// Prefixes of its names there, the first one that has an array counting.
+    /// Prefixes of its names, of which the first with an array is taken.
     pub from: &'a [&'a str],
     /// The arrays of the new networks.
     pub new: &'a mut Weights,
@@ -47,13 +47,17 @@ impl Pair<'_> {
     }
 
     /// The new array `name`.
+    ///
+    /// # Panics
+    /// If the new network has none of that name.
     pub fn fresh(&mut self, name: &str) -> &mut (Vec<usize>, Vec<f32>) {
         let name = format!("{}{name}", self.to);
         self.new.arrays.get_mut(&name).unwrap_or_else(|| panic!("the new network has no {name}"))
     }
 
-    /// Puts the old weight `name`, `[o, i, taps]`, in the new one, `[O, I, taps]`: its rows come first, and take the input
-    /// channels of `runs`, times `gain`; their other inputs keep `rest` times the initial value. Rows from `o` on keep theirs.
+    /// Copies the old weight `name`, `[o, i, taps]`, into the new one, `[O, I, taps]`: the first `o` rows take the
+    /// input channels of `runs`, times `gain`; their other inputs are `rest` times the initial value. Rows from `o` on
+    /// keep their initial values.
     ///
     /// # Errors
     /// As [`Self::old`].
@@ -87,7 +91,7 @@ impl Pair<'_> {
         }
     }
 
-    /// Puts the old vector `name`, a bias or a mean, at the beginning of the new one, times `gain`.
+    /// Copies the old vector `name`, a bias or a mean, to the beginning of the new one, times `gain`.
     ///
     /// # Errors
     /// As [`Self::old`].
@@ -105,7 +109,8 @@ impl Pair<'_> {
     }
 }
 
-/// `x`, channels on a grid, on another grid over the same room: linear along each axis, the outermost voxels going on.
+/// `x`, channels on a grid, on another grid over the same field of view: linear along each axis, constant beyond the
+/// outermost voxels.
 ///
 /// # Shapes
 /// `[N, d, h, w]` → `[N, D, H, W]`, both flat

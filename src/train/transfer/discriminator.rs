@@ -1,4 +1,4 @@
-//! A discriminator from another one. Its first logits are those of the old one on down-sampled images.
+//! Transfer of a discriminator. Its first logits are those of the old one on downsampled images.
 
 use super::arrays::{Pair, Run, stretched};
 use super::generator::{Latent, block, layers, mapping, widened};
@@ -8,7 +8,7 @@ use crate::gan::MAPPING_LR_MULTIPLIER;
 use crate::nn::LRELU_GAIN;
 use crate::ops::plain::LRELU_SLOPE;
 
-/// Fills the new discriminator with the blocks of the old one on its `blocks` coarsest grids.
+/// Copies the blocks of the old discriminator on its `blocks` coarsest grids into the new one.
 ///
 /// # Errors
 /// [`crate::error::Error::File`] if an array is missing.
@@ -96,10 +96,10 @@ fn epilogue(pair: &mut Pair, old: &Recipe, new: &Recipe) -> Result<()> {
 
 /// Makes the blocks finer than the first `blocks` down-sample the image and the last of them the old from-image layer.
 ///
-/// A channel pair (√2·lrelu(x), √2·lrelu(−x)) carries x: their difference is √2·(1 + slope)·x. The centre of a convolution that
-/// shrinks the grid, behind its filter, is the skip's down-sampling. So each convolution hands the pair on, and the last one makes
-/// of it what from-image made of a small image. The skips of these channels are zero, and their other inputs too; they fade in
-/// by learning.
+/// A channel pair (√2·lrelu(x), √2·lrelu(−x)) carries x: their difference is √2·(1 + slope)·x. The centre of a
+/// convolution that shrinks the grid, behind its filter, is the skip's down-sampling. So each convolution hands the
+/// pair on, and the last one makes of it what from-image made of a small image. The skips of these channels are zero,
+/// and their other inputs too; they fade in by learning.
 fn carry(pair: &mut Pair, network: &NetworkRecipe, blocks: usize) -> Result<()> {
     let (images, finest) = (network.image_channels, network.blocks() - 1);
     let pairs = 2 * images;

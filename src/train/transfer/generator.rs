@@ -1,4 +1,4 @@
-//! A generator from another one: wider, with more blocks, on another base, with more conditions.
+//! Transfer of a generator: to a wider one, with more blocks, on another base, with more conditions.
 
 use super::arrays::{Pair, Run, stretched};
 use crate::config::{ConditionsRecipe, Recipe};
@@ -9,11 +9,11 @@ pub(super) fn block(index: usize) -> String {
     format!("b{}", 4 << index)
 }
 
-/// Fills the new generator with the first `blocks` blocks of the old one. Later blocks add nothing to the image at first: their
-/// to-image layers are zero.
+/// Copies the first `blocks` blocks of the old generator into the new one. Later blocks start without a contribution to
+/// the image: their to-image layers are zero.
 ///
-/// Modulated weights need no factor: demodulation divides by their norm, to which new inputs add nothing while their weights are
-/// zero.
+/// Modulated weights need no factor: demodulation divides by their norm, to which new inputs do not contribute while
+/// their weights are zero.
 ///
 /// # Errors
 /// [`crate::error::Error::File`] if an array is missing.
@@ -81,8 +81,8 @@ pub(super) struct Latent<'a> {
     pub new: &'a Recipe,
 }
 
-/// A mapping network, of a generator or a discriminator. Conditions that the old one did not know have no weight in it, or
-/// `transfer.condition_weight` of the usual one.
+/// A mapping network, of a generator or a discriminator. Conditions that the old one did not know have no weight in it,
+/// or `transfer.condition_weight` of the usual one.
 pub(super) fn mapping(pair: &mut Pair, latent: Latent) -> Result<()> {
     let Latent { z, w: [a, b], old, new } = latent;
     let rest = new.transfer.condition_weight;
@@ -118,8 +118,8 @@ pub(super) fn layers(pair: &Pair) -> usize {
     (0..).take_while(has).count()
 }
 
-/// For each feature of the new conditions, its number among the old ones: a class's value of the same names, a covariate of the
-/// same name, range and encoding.
+/// For each feature of the new conditions, its number among the old ones: a class's value of the same names, a
+/// covariate of the same name, range and encoding.
 pub(super) fn columns(old: &ConditionsRecipe, new: &ConditionsRecipe) -> Vec<Option<usize>> {
     let features = |conditions: &ConditionsRecipe| -> Vec<String> {
         let classes = conditions.classes.iter();

@@ -1,9 +1,10 @@
-//! Starting from another network's weights: what fits is taken, what is new changes neither the first image nor the first
-//! logit, and fades in by learning.
+//! Transfer from another network's weights: matching parts are copied; new parts change neither the first image nor the
+//! first logit, and grow by training.
 //!
-//! Blocks are matched from the coarsest on, as long as the factors are the same and the new one is at least as wide. A network
-//! with more blocks begins with the old image up-sampled (`generator.rs`), and its discriminator with the old one's opinion
-//! of the image down-sampled (`discriminator.rs`), both in the architecture of StyleGAN2 and without a factor that blends.
+//! Blocks are matched from the coarsest on, as long as the factors are the same and the new one is at least as wide. A
+//! network with more blocks starts with the old image upsampled (`generator.rs`), and its discriminator with the old
+//! one's logit of the downsampled image (`discriminator.rs`), both in the architecture of StyleGAN2 and without a
+//! blending factor.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,16 +27,17 @@ use arrays::Pair;
 /// Blocks that a network must share with another one to start from it: the base alone is none.
 const SHARED_MIN: usize = 2;
 
-/// What a run started from; its checkpoints keep it.
+/// The weights that a run started from, recorded in its checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// SHA-256 of the weights.
     pub sha256: String,
-    /// Blocks of the generator that came from there.
+    /// Number of transferred blocks of the generator.
     pub generator_blocks: usize,
-    /// Blocks of the discriminator that came from there, its epilogue counting as one; 0 if it is new.
+    /// Number of transferred blocks of the discriminator, its epilogue counting as one; 0 if it is new.
     pub discriminator_blocks: usize,
-    /// Whether its from-image layer did, too; a new block takes over what that of a smaller image did.
+    /// Whether its from-image layer was transferred too. With more blocks, the new ones start with the old layer's
+    /// function instead.
     pub from_image: bool,
 }
 
@@ -100,17 +102,17 @@ impl Source {
         let space: Option<TrainingSpace> =
             weights.metadata.get("space").and_then(|text| serde_json::from_str(text).ok());
         let spacing_mm = space.map(|space| {
-            let affine = space.affine();
-            [2, 1, 0].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm())
+            let [i, j, k] = space.affine.spacing_mm();
+            [k, j, i]
         });
         Ok(Self { weights, recipe, path_mean, spacing_mm, sha256 })
     }
 
-    /// What the networks of `recipe` can take.
+    /// The parts that the networks of `recipe` can take.
     ///
     /// # Errors
-    /// [`Error::File`] with both networks if a generator of `recipe` cannot start from this one; [`Error::Value`] if something is
-    /// to be frozen that did not come from it.
+    /// [`Error::File`] with both networks if a generator of `recipe` cannot start from this one; [`Error::Value`] if
+    /// the recipe freezes layers that are not transferred.
     pub fn fit(&self, recipe: &Recipe) -> Result<Origin> {
         let (old, new) = (&self.recipe.network, &recipe.network);
         let refused = |part: &str| {
@@ -174,7 +176,8 @@ impl Source {
         Ok(())
     }
 
-    /// What is taken and what is new, in words, a line each; `spacing_mm` are the voxels of the new grid, `[D, H, W]`.
+    /// The transferred and the new parts, in words, a line each; `spacing_mm` is the voxel size of the new grid along
+    /// `[D, H, W]`.
     ///
     /// # Errors
     /// As [`Self::fit`].
@@ -222,7 +225,7 @@ impl Source {
         Ok(lines)
     }
 
-    /// `state`, new networks of `recipe`, filled with what fits.
+    /// `state`, new networks of `recipe`, with the transferred parts.
     ///
     /// # Errors
     /// As [`Self::fit`]; [`Error::File`] if an array is missing.

@@ -1,4 +1,4 @@
-//! Which source positions each target position of a gather meets along one axis.
+//! The source positions of each target position of a gather, along one axis.
 
 use crate::shape::Grid;
 use std::ops::Range;

@@ -14,7 +14,8 @@ pub(super) struct Rows<'a> {
     /// Columns of x and the floats between them.
     pub count: usize,
     pub x_step: usize,
-    /// The column of g that the first tap pairs with the first column of x; each further tap pairs it with the one before.
+    /// The column of g that the first tap pairs with the first column of x; each further tap pairs it with the one
+    /// before.
     pub first: isize,
 }
 
@@ -30,8 +31,8 @@ pub(super) struct Sums<'a> {
     pub g_scale: &'a [f32; LANES],
 }
 
-/// Adds `Σ x[p][column] · g[column + first − t][..16]`, scaled, to the sums of channels p and taps t, over rows and columns;
-/// g is zero outside its rows.
+/// Adds `Σ x[p][column] · g[column + first − t][..16]`, scaled, to the sums of channels p and taps t, over rows and
+/// columns; g is zero outside its rows.
 pub(super) type CorrelateFn = unsafe fn(rows: &Rows<'_>, sums: &Sums<'_>);
 
 /// Voxels outside a row of g.
@@ -143,7 +144,8 @@ impl Isa {
         }
     }
 
-    /// The kernel for `channels` within [`Isa::correlate_limit`]; whether they touch in x or have pointers of their own.
+    /// The kernel for `channels` within [`Isa::correlate_limit`]; whether they touch in x or have pointers of their
+    /// own.
     pub(super) fn correlate(self, channels: usize, taps: usize, touch: bool) -> CorrelateFn {
         match self {
             #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! What happens to a gather's sums before they are written: scale, field, bias, leaky ReLU.
+//! The epilogue of a gather's sums before they are written: scale, field, bias, leaky ReLU.
 
 use crate::lanes::{Baseline, Isa, LANES, Lanes};
 use crate::passes::epilogue::{Epilogue, SLOPE};
@@ -56,7 +56,8 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Writes `to[v]`, the sum of the sixteen lanes of each voxel of `sums`, finished as channel `lane`; `voxel` is the first.
+    /// Writes `to[v]`, the sum of the sixteen lanes of each voxel of `sums`, finished as channel `lane`; `voxel` is the
+    /// first.
     pub fn reduced(&self, isa: Isa, sums: &[f32], lane: usize, voxel: usize, to: &mut [f32]) {
         assert_eq!(sums.len(), to.len() * LANES);
         // SAFETY: the instruction set was found on this processor; there are sixteen lanes for each sum.
@@ -81,8 +82,8 @@ impl<'a> Finish<'a> {
 }
 
 /// # Safety
-/// To be inlined into a function compiled for `L`; y must hold whole voxels, `step` apart, the field one number for each
-/// or none.
+/// To be inlined into a function compiled for `L`; y must hold whole voxels, `step` apart, the field one number for
+/// each or none.
 #[inline(always)]
 unsafe fn finish<L: Lanes>(parts: &Finish<'_>, y: &mut [f32], field: &[f32], step: usize) {
     let count = y.len().div_ceil(step * LANES);

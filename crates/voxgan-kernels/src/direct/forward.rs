@@ -12,9 +12,9 @@ use crate::shape::{Conv3d, Grid};
 /// How many times the weights of all volumes must go into the source if its factors are to be theirs.
 const FOLD: usize = 8;
 
-/// Cross-correlates `x` `[N, I, D, H, W]` with `w` `[O, I, kd, kh, kw]` into `[N, O, D', H', W']`, zeros around the input;
-/// x and the result lie as `shape` says. Channels of x are multiplied by `in_scale` `[N, I]` as they are read, and
-/// `epilogue` is applied to the result.
+/// Cross-correlates `x` `[N, I, D, H, W]` with `w` `[O, I, kd, kh, kw]` into `[N, O, D', H', W']`, zeros around the
+/// input; x and the result lie as `shape` says. Channels of x are multiplied by `in_scale` `[N, I]` as they are read,
+/// and `epilogue` is applied to the result.
 ///
 /// # Panics
 /// If a slice does not have the number of elements that `shape` asks for.

@@ -292,8 +292,8 @@ impl Nest<'_> {
         }
     }
 
-    /// The columns of a row, by the phases along W: three taps at a stride of two go together, where registers suffice, and
-    /// so do both phases of the transposed one.
+    /// The columns of a row, by the phases along W: three taps at a stride of two go together, where registers suffice,
+    /// and so do both phases of the transposed one.
     fn tracks(&self, window: &Window, step: usize) -> Vec<Track> {
         let axis = &self.axes[2];
         let able = self.source.layout == Layout::Blocked
@@ -335,7 +335,8 @@ impl Nest<'_> {
         axis.phases.iter().map(|phase| track(phase, false, 1, self.runs(phase, window, step))).collect()
     }
 
-    /// The taps of a phase along W, together those that are `step` columns of the window apart; `x` in columns, `w` in taps.
+    /// The taps of a phase along W, together those that are `step` columns of the window apart; `x` in columns, `w` in
+    /// taps.
     fn runs(&self, phase: &Phase, window: &Window, step: usize) -> Vec<Group> {
         let mut taps: Vec<_> = phase.taps.iter().map(|(k, at)| (window.column(*at), *k)).collect();
         taps.sort_unstable_by_key(|(x, _)| (x % step, *x));

@@ -6,7 +6,7 @@ use crate::lanes::{Isa, LANES, Lanes};
 
 /// How three taps that touch along W meet the columns of a tile.
 const STRIDED: u8 = 0;
-/// Pairs of columns with the taps of a transposed stride of two: source column j gives to target columns 2j, 2j + 1, 2j + 2.
+/// Pairs of columns with the taps of a transposed stride of two: source column j gives to target columns 2j to 2j + 2.
 const TWINS: u8 = 1;
 
 /// Where source column `n` goes with tap `t`, by the rule `HOW`.
@@ -104,8 +104,8 @@ mod avx512 {
 }
 
 impl Isa {
-    /// As [`Isa::gather`] for groups of three taps at a stride of two, if the set has such kernels. Where `twins`, the stride
-    /// is the target's, and `columns` those of both parities.
+    /// As [`Isa::gather`] for groups of three taps at a stride of two, if the set has such kernels. Where `twins`, the
+    /// stride is the target's, and `columns` those of both parities.
     pub(super) fn gather_joined(self, rows: usize, columns: usize, twins: bool) -> Option<GatherFn> {
         match self {
             #[cfg(target_arch = "x86_64")]

@@ -1,8 +1,8 @@
-//! Convolution and its gradients in direct form: every tap of every voxel is a multiplication.
+//! Convolution and its gradients by direct sums.
 //!
 //! - `forward`: convolution and its input gradient as gathers, `axes`: which voxels meet, `gather`: the loop nest,
-//!   `stage`: the rows that a job reads, `tile` and `joined`: the innermost loops, `weights`: blocked weights, `finish`:
-//!   what happens to results before they are written;
+//!   `stage`: the rows that a job reads, `tile` and `joined`: the innermost loops, `weights`: blocked weights,
+//!   `finish`: what happens to results before they are written;
 //! - `weight_grad`: the weight gradient, `correlate`: its innermost loops.
 
 mod axes;

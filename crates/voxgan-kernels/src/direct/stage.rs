@@ -43,8 +43,9 @@ impl Window {
         }
     }
 
-    /// Copies block `block` of volume `n` of `x` into `to`: `[D, H, W, 16]` from the blocked layout, `[channels, D, H, W]` from the plain one.
-    /// Slices outside the grid are left alone. `scale` holds a factor for each channel of the volume.
+    /// Copies block `block` of volume `n` of `x` into `to`: `[D, H, W, 16]` from the blocked layout,
+    /// `[channels, D, H, W]` from the plain one. Slices outside the grid are left alone. `scale` holds a factor for
+    /// each channel of the volume.
     pub fn fill(
         &self,
         isa: Isa,

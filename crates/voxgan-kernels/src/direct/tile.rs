@@ -38,8 +38,8 @@ pub(super) type GatherFn = unsafe fn(x: *const f32, w: *const f32, y: *mut f32, 
 /// Writes `to[v·16 + lane] = from[v·16 + lane] · scale[lane]` for `v < voxels`.
 pub(super) type ScaleFn = unsafe fn(from: *const f32, voxels: usize, scale: *const f32, to: *mut f32);
 
-/// Writes the body out for every `r` below `$rows` and `n` below `$columns` (at most 3 and 33): a loop that the compiler
-/// leaves rolled would keep the sums in memory.
+/// Writes the body out for every `r` below `$rows` and `n` below `$columns` (at most 3 and 33): a loop that the
+/// compiler leaves rolled would keep the sums in memory.
 macro_rules! unroll {
     ($rows:expr, $columns:expr, |$r:ident, $n:ident| $body:block) => {
         unroll!(@row $rows, $columns, 0, |$r, $n| $body);
@@ -123,8 +123,8 @@ unsafe fn gather_group<L: Lanes, const R: usize, const N: usize, const C: usize,
 /// A tile for one target channel, source channels in the lanes, whose sum is left to the caller.
 ///
 /// # Safety
-/// To be inlined into a function compiled for `L`; x must cover sixteen channels of every tap of every voxel of the tile,
-/// w sixteen weights of every tap, y the tile.
+/// To be inlined into a function compiled for `L`; x must cover sixteen channels of every tap of every voxel of the
+/// tile, w sixteen weights of every tap, y the tile.
 #[inline(always)]
 unsafe fn reduce<L: Lanes, const R: usize, const N: usize, const FUSE: bool>(
     x: *const f32,
@@ -256,7 +256,8 @@ macro_rules! choose {
 
 pub(super) use choose;
 
-/// Compiles the kernels for one instruction set. `$fuse` says whether registers suffice for the weights of several taps.
+/// Compiles the kernels for one instruction set. `$fuse` says whether registers suffice for the weights of several
+/// taps.
 macro_rules! compile {
     ($set:ident, $lanes:ty, $fuse:literal, $(#[$feature:meta])?, $($sizes:tt)+) => {
         mod $set {

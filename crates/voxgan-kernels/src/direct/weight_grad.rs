@@ -18,8 +18,8 @@ const JOBS: usize = 32;
 const CHUNK: usize = 4;
 
 /// The gradient of [`super::conv3d_on`] by its weights, `[O, I, kd, kh, kw]`, from `x` `[N, I, D, H, W]` and `grad_out`
-/// `[N, O, D', H', W']`, which lie as `shape` says. Channels of x are multiplied by `x_scale` `[N, I]`, those of `grad_out`
-/// by `g_scale` `[N, O]`.
+/// `[N, O, D', H', W']`, which lie as `shape` says. Channels of x are multiplied by `x_scale` `[N, I]`, those of
+/// `grad_out` by `g_scale` `[N, O]`.
 ///
 /// # Panics
 /// If a slice does not have the number of elements that `shape` asks for.
@@ -44,8 +44,8 @@ pub fn conv3d_weight_grad_on(
 }
 
 /// Output channels become lanes, so they should fill them and, without a copy, lie in them already. The roles can be
-/// exchanged at stride 1: the output gradient, with the complementary margin, is correlated with the input; taps come out
-/// reversed, channels transposed.
+/// exchanged at stride 1: the output gradient, with the complementary margin, is correlated with the input; taps come
+/// out reversed, channels transposed.
 fn swapped(shape: &Conv3d) -> Option<Conv3d> {
     let thin = shape.out_channels < LANES && shape.in_channels > shape.out_channels;
     let apart = shape.out_layout == Layout::Plain && shape.in_layout == Layout::Blocked;

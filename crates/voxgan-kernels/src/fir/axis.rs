@@ -1,4 +1,4 @@
-//! Which samples each output sums, as tables of one axis.
+//! The samples of each output, as tables of one axis.
 
 use super::Pass;
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! Up- and downsampling with four-tap filters along up to three axes (upfirdn), in one pass over memory.
 //!
-//! A job owns some rows of some slices of one group of channels. For each row of input that an output row needs it
-//! filters along D, out of up to four slices, and along W, into one of four kept rows; once the rows for an output row
-//! are there it filters along H, through the epilogue, into the output. So all between input and output is a few rows
+//! A job has some rows of some slices of one group of channels. For each row of input that an output row needs it
+//! filters along D, from up to four slices, and along W, into one of four buffered rows; with the rows for an output
+//! row complete it filters along H, applies the epilogue and writes the output. So the intermediate data is a few rows
 //! in the first-level cache, and the four slices stay in the second.
 
 mod axis;
@@ -21,11 +21,11 @@ use rayon::prelude::*;
 use rows::Scratch;
 use std::ops::Range;
 
-/// What is done along one axis: each sample is followed by `up − 1` zeros, `pad.0` zeros go in front and `pad.1`
+/// A pass along one axis: each sample is followed by `up − 1` zeros, `pad.0` zeros are added in front and `pad.1`
 /// behind (negative numbers crop), and `y[o] = Σ_t taps[t] · z[o·down + t]`.
 ///
-/// The length becomes `(len·up + pad.0 + pad.1 − 4) / down + 1`. The adjoint is the same with `up` and `down`
-/// exchanged, the taps reversed, `3 − pad.0` in front, and behind whatever restores the length.
+/// The length becomes `⌊(len·up + pad.0 + pad.1 − 4) / down⌋ + 1`. The adjoint is a pass with `up` and `down`
+/// exchanged, the taps reversed, `3 − pad.0` in front, and the padding behind that restores the length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pass {
     /// 2, 3 or 4: D, H or W.
@@ -44,7 +44,7 @@ impl Pass {
     /// Length along the axis after the pass.
     ///
     /// # Panics
-    /// If nothing would be left.
+    /// If fewer than four samples are left after padding.
     pub fn output(&self, len: usize) -> usize {
         let room = (len * self.up) as isize + self.pad.0 + self.pad.1 - 4;
         assert!(room >= 0, "fir: {len} samples leave nothing after {self:?}");
@@ -52,12 +52,12 @@ impl Pass {
     }
 }
 
-/// Resamples `x` of size `dims` `[N, C, D, H, W]` along the axes of `passes`, at most one pass for each, and applies
-/// `epilogue` to the result; returns it, in the same layout, and its size.
+/// Resamples `x` of size `dims` `[N, C, D, H, W]` along the axes of `passes`, at most one pass for each axis, and
+/// applies `epilogue` to the result; returns the result, in the same layout, and its size.
 ///
 /// # Panics
-/// If `x` or a part of the epilogue has the wrong number of elements, an axis is not 2, 3 or 4 or comes twice, a factor
-/// is zero, or nothing would be left.
+/// If `x` or a part of the epilogue has the wrong number of elements, an axis is not 2, 3 or 4 or is repeated, a factor
+/// is zero, or as [`Pass::output`].
 pub fn fir(
     x: &[f32],
     layout: Layout,

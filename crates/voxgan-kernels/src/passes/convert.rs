@@ -1,4 +1,4 @@
-//! From one layout to the other.
+//! Conversion between the layouts.
 
 use super::volumes::Volumes;
 use crate::lanes::LANES;
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// Voxels of one job.
 const PIECE: usize = 2048;
 
-/// `x` `[N, C, V]` as `[N, ⌈C/16⌉, V, 16]`, zero in the lanes beyond C.
+/// `x` `[N, C, V]` (V voxels) as `[N, ⌈C/16⌉, V, 16]`, zero in the lanes beyond C.
 ///
 /// # Panics
 /// If `x` has the wrong number of elements.
@@ -31,7 +31,7 @@ pub fn to_blocked(batch: usize, channels: usize, voxels: usize, x: &[f32]) -> Ve
     })
 }
 
-/// `x` `[N, ⌈C/16⌉, V, 16]` as `[N, C, V]`.
+/// `x` `[N, ⌈C/16⌉, V, 16]` as `[N, C, V]` (V voxels).
 ///
 /// # Panics
 /// If `x` has the wrong number of elements.

@@ -1,5 +1,4 @@
-//! The epilogue: what happens to each value of a layer between its sum and memory, alone or at the end of another
-//! operation.
+//! The epilogue of a layer: pointwise operations on its sums, alone or at the end of another operation.
 
 use super::instances::instances;
 use super::volumes::Volumes;
@@ -11,21 +10,21 @@ use rayon::iter::ParallelIterator;
 /// Slope of the leaky ReLU below zero.
 pub const SLOPE: f32 = 0.2;
 
-/// What happens to each output value `v` of an operation before it is written, in this order; each part is optional:
-/// `v·scale[n, o]`, `+ field[n, voxel]`, `+ bias[o]`, `lrelu(v)·gain` with slope 0.2 below zero.
+/// The operations on each output value `v` before it is written, in this order, each optional: `v·scale[n, o]`,
+/// `+ field[n, voxel]`, `+ bias[o]`, `lrelu(v)·gain` with slope 0.2 below zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// `[N, O]`.
+    /// Factor of each channel, `[N, O]`.
     pub scale: Option<&'a [f32]>,
-    /// `[N, D', H', W']`: the same for all channels.
+    /// The field that is added to all channels, `[N, D', H', W']`.
     pub field: Option<&'a [f32]>,
-    /// `[O]`.
+    /// Bias of each channel, `[O]`.
     pub bias: Option<&'a [f32]>,
-    /// Gain after the leaky ReLU; no activation without it.
+    /// Gain after the leaky ReLU; `None` for no activation.
     pub lrelu: Option<f32>,
 }
 
-/// Applies `epilogue` to volumes `x`, O being their channels.
+/// Applies `epilogue` to volumes `x` of the layout and size of `shape`, with O channels.
 ///
 /// # Panics
 /// If `x` or a part of the epilogue has the wrong number of elements.

@@ -1,4 +1,4 @@
-//! The gradient of the epilogue from its output alone: what entered it need not be kept.
+//! The gradient of the epilogue from its output alone, without its input.
 
 use super::epilogue::Terms;
 use super::instances::instances;
@@ -9,23 +9,23 @@ use crate::layout::{Shared, filled};
 use crate::passes::epilogue::Epilogue;
 use rayon::iter::ParallelIterator;
 
-/// The gradients of an [`Epilogue`], of those parts that it has.
+/// The gradients in the input and the parts of an [`Epilogue`]; `None` for parts that it does not have.
 #[derive(Clone, Debug, Default)]
 pub struct EpilogueGrad {
-    /// By what entered the epilogue, of the shape of its output.
+    /// The gradient in the epilogue's input, in the shape of its output.
     pub x: Vec<f32>,
-    /// `[N, O]`.
+    /// The gradient in the scale, `[N, O]`.
     pub scale: Option<Vec<f32>>,
-    /// `[N, V]`.
+    /// The gradient in the field, `[N, V]`.
     pub field: Option<Vec<f32>>,
-    /// `[O]`.
+    /// The gradient in the bias, `[O]`.
     pub bias: Option<Vec<f32>>,
 }
 
-/// The gradients of an [`Epilogue`] from its output `y` and the gradient `g` by it, in one pass.
+/// The gradients of an [`Epilogue`] from its output `y` and the gradient `g` in its output, in one pass.
 ///
-/// What entered is recovered from `y`, so the gain, and the scale where there is one, must not be zero; its gradient by
-/// the scale is as exact as `y` determines it. Where `y` is zero the slope is one.
+/// The input is recomputed from `y`, so that gain and scale must not be zero; the precision of the gradient in the
+/// scale is limited by that of `y`. Where `y` is zero the slope is one.
 ///
 /// # Panics
 /// If a slice has the wrong number of elements.

@@ -1,7 +1,7 @@
 //! Passes over memory: each reads its operands once and writes its result once, tile by tile (`volumes`).
 //!
 //! - `pointwise`: scaling, sums over channels or voxels, the leaky ReLU's mask;
-//! - `epilogue`: what follows a convolution, `epilogue_grad`: its gradients from its output;
+//! - `epilogue`: the operations after a convolution, `epilogue_grad`: their gradients from the output;
 //! - `convert`: between the layouts;
 //! - `instances`: functions that the compiler vectorises, compiled for each instruction set.
 

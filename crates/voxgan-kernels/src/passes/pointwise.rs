@@ -1,6 +1,6 @@
-//! Operations that touch each voxel once: bound by memory, so each is one pass, parallel over tiles.
+//! Pointwise operations and sums: bound by memory, so that each is one pass, parallel over tiles.
 //!
-//! Sums over voxels are kept by lane in 64 bits, and added tile by tile.
+//! Sums over voxels are by lane in 64 bits, and added tile by tile.
 
 use super::epilogue::epilogue_on;
 use super::instances::instances;
@@ -14,20 +14,26 @@ use rayon::prelude::*;
 /// Floats of one job of the operations for which a tensor is a row of numbers.
 const RUN: usize = 1 << 15;
 
-/// Each channel of `x` times its factor in `s` `[N, C]`.
+/// Each channel of `x`, of the layout and size of `shape`, times its factor in `s` `[N, C]`.
 ///
 /// # Panics
-/// If a slice has the wrong number of elements, as in all operations here.
+/// If a slice has the wrong number of elements.
 pub fn channel_scale(shape: &Volumes, x: &[f32], s: &[f32]) -> Vec<f32> {
     epilogue_on(isa(), shape, x, &Epilogue { scale: Some(s), ..Epilogue::default() })
 }
 
-/// `x` plus the same field, `f` `[N, V]`, in all channels.
+/// `x` plus the field `f` `[N, V]` in all channels.
+///
+/// # Panics
+/// If a slice has the wrong number of elements.
 pub fn add_field(shape: &Volumes, x: &[f32], f: &[f32]) -> Vec<f32> {
     epilogue_on(isa(), shape, x, &Epilogue { field: Some(f), ..Epilogue::default() })
 }
 
 /// The sum of `x · y` over each channel's voxels, `[N, C]`.
+///
+/// # Panics
+/// If a slice has the wrong number of elements.
 pub fn channel_dot(shape: &Volumes, x: &[f32], y: &[f32]) -> Vec<f32> {
     channel_dot_on(isa(), shape, x, y)
 }
@@ -42,8 +48,10 @@ pub(crate) fn channel_dot_on(isa: Isa, shape: &Volumes, x: &[f32], y: &[f32]) ->
     over_voxels(shape, &sums)
 }
 
-/// `g` with each channel times its factor in `s` `[N, C]`, and [`channel_dot`] of `g` and `x`: the gradients of
-/// [`channel_scale`].
+/// [`channel_scale`] of `g` and `s` `[N, C]`, and [`channel_dot`] of `g` and `x`: the gradients of [`channel_scale`].
+///
+/// # Panics
+/// If a slice has the wrong number of elements.
 pub fn scale_and_dot(shape: &Volumes, g: &[f32], x: &[f32], s: &[f32]) -> (Vec<f32>, Vec<f32>) {
     scale_and_dot_on(isa(), shape, g, x, s)
 }
@@ -74,6 +82,9 @@ pub(crate) fn scale_and_dot_on(
 }
 
 /// The sum over batch and voxels, `[C]`.
+///
+/// # Panics
+/// If `x` has the wrong number of elements.
 pub fn channel_sum(shape: &Volumes, x: &[f32]) -> Vec<f32> {
     channel_sum_on(isa(), shape, x)
 }
@@ -85,6 +96,9 @@ pub(crate) fn channel_sum_on(isa: Isa, shape: &Volumes, x: &[f32]) -> Vec<f32> {
 }
 
 /// The sum over channels, `[N, V]`.
+///
+/// # Panics
+/// If `x` has the wrong number of elements.
 pub fn channel_collect(shape: &Volumes, x: &[f32]) -> Vec<f32> {
     channel_collect_on(isa(), shape, x)
 }
@@ -111,8 +125,11 @@ pub(crate) fn channel_collect_on(isa: Isa, shape: &Volumes, x: &[f32]) -> Vec<f3
     unsafe { filled(shape.batch * shape.voxels, fill) }
 }
 
-/// `g·gain`, times `slope` where `y` is negative. With the slope 0.2 and the gain of an [`Epilogue`] this is its
-/// gradient from its output `y`; with the inverse of both it undoes the activation.
+/// `g·gain`, times `slope` where `y` is negative. With the slope 0.2 and the gain of an [`Epilogue`] this is the
+/// gradient of its activation from the output `y`; with the inverse of both it is the inverse of the activation.
+///
+/// # Panics
+/// If `y` and `g` differ in length.
 pub fn lrelu_mask(y: &[f32], g: &[f32], slope: f32, gain: f32) -> Vec<f32> {
     lrelu_mask_on(isa(), y, g, slope, gain)
 }
@@ -121,7 +138,10 @@ pub(crate) fn lrelu_mask_on(isa: Isa, y: &[f32], g: &[f32], slope: f32, gain: f3
     pairs(y, g, |y, g, to| mask(isa, y, g, slope, gain, to))
 }
 
-/// `a + b`.
+/// `a + b`, element by element.
+///
+/// # Panics
+/// If `a` and `b` differ in length.
 pub fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
     add_on(isa(), a, b)
 }

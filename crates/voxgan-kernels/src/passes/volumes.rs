@@ -1,4 +1,4 @@
-//! How volumes lie in memory, as passes that touch each voxel once see them: tiles of voxels, and groups of channels.
+//! Tiles of voxels and groups of channels of volumes, for passes over memory.
 
 use crate::lanes::LANES;
 use crate::layout::Layout;
@@ -7,16 +7,16 @@ use rayon::prelude::*;
 /// Floats of one tile over all its channels, about.
 const TILE: usize = 1 << 15;
 
-/// The volumes that a pass goes over.
+/// The layout and size of the volumes of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Volumes {
-    /// How the channels lie in memory.
+    /// Layout of the channels in memory.
     pub layout: Layout,
-    /// Volumes in the batch, N.
+    /// Number of volumes in the batch, N.
     pub batch: usize,
-    /// Channels, C.
+    /// Number of channels, C.
     pub channels: usize,
-    /// Voxels of one volume, V.
+    /// Number of voxels of one volume, V.
     pub voxels: usize,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Tile {
 }
 
 impl Volumes {
-    /// Floats in memory, lanes beyond C included.
+    /// Number of floats in memory, including lanes beyond C.
     pub fn floats(&self) -> usize {
         self.layout.len(self.batch, self.channels, self.voxels)
     }

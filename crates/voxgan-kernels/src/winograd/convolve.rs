@@ -76,8 +76,8 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Computes the tiles of `strips`. One frequency along D after the other: transforms the input, multiplies, and adds
-    /// what comes back to the results.
+    /// Computes the tiles of `strips`. One frequency along D after the other: transforms the input, multiplies, and
+    /// adds what comes back to the results.
     fn run(&self, strips: &[Strip], next: &[Strip], out: Shared) {
         let (tiles, width) = (size(strips), self.kernels.blocks());
         let groups: Vec<_> = parts(self.blocks, width).collect();

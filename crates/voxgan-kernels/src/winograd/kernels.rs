@@ -1,4 +1,5 @@
-//! The inner loops, compiled once for each instruction set: the products between the transforms, and what all loops take.
+//! The inner loops, compiled once for each instruction set: the products between the transforms, and what all loops
+//! take.
 
 #![allow(
     clippy::needless_range_loop,
@@ -45,8 +46,8 @@ pub(super) struct Product {
 /// `m[block][tile, 16] = Σ x[channel, tile] · u[block][channel, 16]` for the kernel's number of blocks and tiles.
 pub(super) type ProductFn = unsafe fn(x: *const f32, u: *const f32, m: *mut f32, shared: &Product);
 
-/// `sums[block][channel, 16] += Σ x[tile, channel] · z[block][tile, 16]` over `tiles`, for the kernel's number of blocks
-/// and channels; blocks of z and of the sums are `z_block` and `sum_block` floats apart.
+/// `sums[block][channel, 16] += Σ x[tile, channel] · z[block][tile, 16]` over `tiles`, for the kernel's number of
+/// blocks and channels; blocks of z and of the sums are `z_block` and `sum_block` floats apart.
 pub(super) type CorrelateFn = unsafe fn(x: *const f32, z: *const f32, sums: *mut f32, shared: &Correlation);
 
 /// See [`CorrelateFn`].

@@ -1,9 +1,10 @@
 //! Winograd's F(2×2×2, 3×3×3) for convolutions with 3×3×3 taps and stride 1 (Lavin and Gray, "Fast Algorithms for
 //! Convolutional Neural Networks", 2016): eight results from 64 products instead of 216.
 //!
-//! A tile of 4×4×4 inputs (overlapping its neighbours by two) and the weights go through the tensor product of F(2, 3)'s
-//! transforms, are multiplied frequency by frequency, summed over input channels, and transformed back into 2×2×2 results.
-//! In the blocked layout, sixteen channels a block, the transforms are sums of vectors, and the sums over channels matrix products.
+//! A tile of 4×4×4 inputs (overlapping its neighbours by two) and the weights go through the tensor product of F(2,
+//! 3)'s transforms, are multiplied frequency by frequency, summed over input channels, and transformed back into 2×2×2
+//! results. In the blocked layout, sixteen channels a block, the transforms are sums of vectors, and the sums over
+//! channels matrix products.
 //!
 //! - `transforms`: lines of tiles and weights into frequencies and back;
 //! - `kernels`: the products between, and all loops for each instruction set;
@@ -27,7 +28,7 @@ use crate::passes::volumes::Volumes;
 use crate::shape::Conv3d;
 use weights::Direction;
 
-/// Whether a convolution of this shape can be done here and is faster than direct sums, its gradients included.
+/// Whether Winograd's form is possible for a shape and faster than direct sums, including its gradients.
 ///
 /// Weighs cycles as they were measured with AVX-512: the direct form is taken to reach 85 % of the peak of two
 /// multiplications of vectors a cycle, and to leave out the taps beyond an axis of one voxel. Small grids lose by the
@@ -52,8 +53,8 @@ fn fits(shape: &Conv3d) -> bool {
     shape.kernel == [3; 3] && shape.stride == [1; 3] && shape.padding == [1; 3]
 }
 
-/// As [`super::Form::conv3d`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times `in_scale` `[N, I]`, with `w`
-/// `[O, I, 3, 3, 3]` into `[N, O/16, D, H, W, 16]`, through `epilogue`.
+/// As [`super::Form::conv3d`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times `in_scale`
+/// `[N, I]`, with `w` `[O, I, 3, 3, 3]` into `[N, O/16, D, H, W, 16]`, through `epilogue`.
 ///
 /// # Panics
 /// If the kernel is not 3×3×3 with stride 1 and a margin of 1, or a slice does not have the number of elements that
@@ -71,8 +72,8 @@ pub fn conv3d_on(
     convolve::convolve(kernels::kernels(isa), shape, (x, w), Direction::Forward, in_scale, epilogue)
 }
 
-/// As [`super::Form::conv3d_input_grad`], both sides in the blocked layout: `grad_out` `[N, O/16, D, H, W, 16]`, times `in_scale` `[N, O]`,
-/// into `[N, I/16, D, H, W, 16]`, through `epilogue`.
+/// As [`super::Form::conv3d_input_grad`], both sides in the blocked layout: `grad_out` `[N, O/16, D, H, W, 16]`, times
+/// `in_scale` `[N, O]`, into `[N, I/16, D, H, W, 16]`, through `epilogue`.
 ///
 /// # Panics
 /// As [`conv3d_on`].
@@ -89,8 +90,8 @@ pub fn conv3d_input_grad_on(
     convolve::convolve(kernels::kernels(isa), shape, (grad_out, w), Direction::Transposed, in_scale, epilogue)
 }
 
-/// As [`super::Form::conv3d_weight_grad`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times `x_scale` `[N, I]`, and
-/// `grad_out` `[N, O/16, D, H, W, 16]`, times `g_scale` `[N, O]`, into `[O, I, 3, 3, 3]`.
+/// As [`super::Form::conv3d_weight_grad`], both sides in the blocked layout: `x` `[N, I/16, D, H, W, 16]`, times
+/// `x_scale` `[N, I]`, and `grad_out` `[N, O/16, D, H, W, 16]`, times `g_scale` `[N, O]`, into `[O, I, 3, 3, 3]`.
 ///
 /// # Panics
 /// As [`conv3d_on`].

@@ -106,8 +106,8 @@ fn fetch(line: *const f32) {
 }
 
 impl Grid<'_> {
-    /// Pieces of rows that the tiles of `strips` read in some blocks: in slices `depths` and rows `heights`, counted from
-    /// each tile's first voxel.
+    /// Pieces of rows that the tiles of `strips` read in some blocks: in slices `depths` and rows `heights`, counted
+    /// from each tile's first voxel.
     pub fn rows(
         &self,
         strips: &[Strip],
@@ -139,8 +139,8 @@ impl Grid<'_> {
         self.data[at..at + width * LANES].as_ptr()
     }
 
-    /// What the input transform reads for one block of channels and frequency `depth` along D: four slices and rows from
-    /// one before the tile on.
+    /// What the input transform reads for one block of channels and frequency `depth` along D: four slices and rows
+    /// from one before the tile on.
     pub fn input(&self, strip: &Strip, block: usize, depth: usize, scale: Option<&[f32]>) -> Line<4> {
         let (near, far) = [(0, 2), (1, 2), (2, 1), (1, 3)][depth];
         let row = |z: usize, r: usize| {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::evaluate::cohort::{HeadMeasure, Known};
 
-/// Fourteen real and eleven synthetic subjects of arithmetic: sex, age, head size and a volume of them. In numpy,
-/// with `i = np.arange(25)`: `g = i >= 14`, `age = 20 + i * 17 % 53`, `m = i % 3 != 0`, `head = 1300 + i * 37 % 101 * 4`,
+/// Fourteen real and eleven synthetic subjects of arithmetic: sex, age, head size and a volume of them. In numpy, with
+/// `i = np.arange(25)`: `g = i >= 14`, `age = 20 + i * 17 % 53`, `m = i % 3 != 0`, `head = 1300 + i * 37 % 101 * 4`,
 /// `v = 5 + 0.02 * head + 0.3 * age + 2 * m + i * 29 % 23 * 0.4 - 1.5 * g`.
 struct Subjects {
     real: Cohort,
@@ -96,8 +96,8 @@ fn ratio_and_residual_agree_with_scipy() {
     assert_eq!((found.real_subjects, found.synthetic_subjects, found.dropped.len()), (14, 11, 0));
 }
 
-/// numpy: `X = np.c_[head, age, m]`, `r = X[:14]`, `b = lstsq(np.c_[ones, r], v[:14])[0][1:]`, `x = v - (X - r.mean(0)) @ b`,
-/// then as above.
+/// numpy: `X = np.c_[head, age, m]`, `r = X[:14]`, `b = lstsq(np.c_[ones, r], v[:14])[0][1:]`,
+/// `x = v - (X - r.mean(0)) @ b`, then as above.
 #[test]
 fn residuals_of_covariates_agree_with_scipy_and_need_a_real_cohort_that_tells_them() {
     let mut subjects = subjects();
