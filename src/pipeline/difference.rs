@@ -89,11 +89,11 @@ fn most_different([one, other]: &[Array3<bool>; 2]) -> [f64; 3] {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::Matrix4;
     use ndarray::s;
 
     use super::*;
     use crate::anatomy::Structure;
+    use crate::volume::VoxelToWorld;
 
     /// A ventricle grows by two voxels to the right: the cut goes through them, and the borders have their colours.
     #[test]
@@ -101,7 +101,7 @@ mod tests {
         let head = |right: usize| {
             let mut labels = Array3::zeros((20, 20, 20));
             labels.slice_mut(s![8..12, 8..12, 5..right]).fill(Structure::LeftLateralVentricle.index() as u8);
-            Segmentation::of_labels(labels, Matrix4::identity())
+            Segmentation::of_labels(labels, VoxelToWorld::identity())
         };
         let (before, after) = (head(10), head(12));
         let region = Region::named("lateral_ventricles").unwrap();

@@ -59,6 +59,7 @@ fn every_preset_is_a_recipe_of_its_kind_as_its_file_is() {
                 AnyRecipe::Generator(_) => 0,
                 AnyRecipe::Segmenter(_) => 1,
                 AnyRecipe::Head(_) => 2,
+                other => panic!("{other:?}"),
             };
             assert_eq!(kind, at, "{name}");
             let file = std::fs::read_to_string(format!("configs/{name}.toml")).unwrap();
