@@ -229,7 +229,15 @@ fn a_check_passes_what_is_the_same_and_fails_what_is_not() {
     let report = folder.path().join("report.html");
     printed(&["report", text(&verdict), "-o", text(&report)]);
     let html = fs::read_to_string(&report).unwrap();
-    assert!(html.contains("sub-02_dseg") && html.contains("limits of agreement"));
+    assert!(html.contains("sub-02_dseg") && html.contains("limits that 95 % of changes lie within"));
+    // The pair that fails is drawn first, the ventricles that grew in its uppermost row.
+    let drawn = html.find("sub-02_dseg.nii.gz: before blue, after orange").expect("a picture");
+    assert!(
+        html[drawn..].split("from above: ").nth(1).unwrap().starts_with("lateral ventricles (+"),
+        "{html}"
+    );
+    assert!(!html[..drawn].contains("before blue"));
+    assert_eq!(fs::read_dir(folder.path().join("check_pairs")).unwrap().count(), 3);
     let message = refused(&["report", text(&before), "-o", text(&report)]);
     assert!(message.contains("voxgan train"), "{message}");
 }
