@@ -238,7 +238,7 @@ fn a_check_passes_what_is_the_same_and_fails_what_is_not() {
     );
     assert!(!html[..drawn].contains("before blue"));
     assert_eq!(fs::read_dir(folder.path().join("check_pairs")).unwrap().count(), 3);
-    let message = refused(&["report", text(&before), "-o", text(&report)]);
+    let message = refused(&["report", text(&before), "-o", text(&report), "--force"]);
     assert!(message.contains("voxgan train"), "{message}");
 }
 
