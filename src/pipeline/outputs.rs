@@ -14,6 +14,7 @@ pub trait Writes {
 
 /// What a job reads and writes.
 #[derive(Clone, Debug, Default)]
+#[must_use]
 pub struct Files {
     read: Vec<PathBuf>,
     written: Vec<Written>,

@@ -39,19 +39,19 @@ mod tests {
     /// White noise is found on a ramp, beside an edge and over an odd number of rows; the orthonormal transform keeps its deviation.
     #[test]
     fn noise_is_found_beside_anatomy() {
-        let draws = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 2 * 95 * 96);
+        let draws = normal(&mut stream(1, 0, 0, 0, Purpose::Noise), 8 * 95 * 96);
         let of = |sd: f32| {
-            Array3::from_shape_fn((2, 95, 96), |(z, y, x)| {
+            Array3::from_shape_fn((8, 95, 96), |(z, y, x)| {
                 let ramp = 100.0 + 0.5 * y as f32 + if x > 40 { 80.0 } else { 0.0 };
                 ramp + sd * draws[(z * 95 + y) * 96 + x]
             })
         };
-        let inside = Array3::from_elem((2, 95, 96), true);
+        let inside = Array3::from_elem((8, 95, 96), true);
         let found = noise_sd(of(7.0).view(), inside.view());
         assert!((found / 7.0 - 1.0).abs() < 0.03, "{found}");
         assert!(noise_sd(of(0.0).view(), inside.view()) < 1e-3);
         // Outside of what is looked at it may be as noisy as it likes.
-        let half = Array3::from_shape_fn((2, 95, 96), |(_, y, _)| y < 40);
+        let half = Array3::from_shape_fn((8, 95, 96), |(_, y, _)| y < 40);
         let mut image = of(0.0);
         image.slice_mut(s![.., 60.., ..]).assign(&of(50.0).slice(s![.., 60.., ..]));
         assert!(noise_sd(image.view(), half.view()) < 1e-3);

@@ -137,9 +137,7 @@ mod tests {
         assert_eq!(table.lines().count(), 2 + 3 + 1 + 14);
         let as_real = realism.rows().iter().filter(|row| row.is_as_real()).count();
         assert!(table.starts_with(&format!("Realism: {as_real} of 14 measures")), "{table}");
-        // These sets are apart in every view.
-        let frechet = &realism.rows()[0];
-        assert!(frechet.estimate.matched.mean > frechet.estimate.reference.high && !frechet.is_as_real());
+
         assert!(table.contains("Fréchet distance (16 features)") && table.contains("3.9307"), "{table}");
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 1 + 14);
