@@ -109,7 +109,7 @@ impl Job {
         match self {
             Self::Phantom(options) => super::simulate::make(options),
             Self::Degrade(options) => super::simulate::degrade(options),
-            Self::Mask(options) => super::mask::make(options),
+            Self::Mask(options) => super::mask::make(options).map(drop),
             Self::Recon(options) => super::recon::reconstruct(options),
             Self::Restore(options) => super::restore::run(options, FileArgs::default()),
         }
@@ -359,7 +359,7 @@ mod tests {
                             Kind::Degrade(args) => Job::Degrade(args.options().unwrap()),
                             Kind::Replay(_) => panic!("{line}"),
                         },
-                        Command::Mask(args) => Job::Mask(args.options().unwrap()),
+                        Command::Mask(args) => Job::Mask(args.options(None).unwrap()),
                         Command::Recon(args) => Job::Recon(args.options().unwrap().into()),
                         Command::Superres(args) => Job::Restore(args.into()),
                         Command::Inpaint(args) => Job::Restore(args.into()),

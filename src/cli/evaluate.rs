@@ -1,17 +1,13 @@
 //! `voxgan evaluate`: how close synthetic volumes come to real ones, beside how close real ones come to each other.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use serde_json::json;
-
+use super::files::ForceArgs;
 use super::sampling::{PRINTED, SamplingArgs};
 use crate::error::Result;
-use crate::evaluate::{NearestReal, Ratio, SetDistance};
-use crate::io::atomic_write;
-use crate::pipeline::evaluate::{Evaluation, Memorised, Options, REALISM_LEAST, evaluate};
-use crate::pipeline::{ExtractorChoice, Sampling};
-use crate::stats::upper_median;
+use crate::evaluate::{Ratio, SetDistance};
+use crate::pipeline::ExtractorChoice;
+use crate::pipeline::evaluate::{Evaluation, Memorised, Options, REALISM_LEAST, evaluate, least, median};
 
 /// Measure a generator's volumes against real ones.
 ///
@@ -46,6 +42,8 @@ pub struct Args {
     json: Option<PathBuf>,
     #[command(flatten)]
     extractor: ExtractorArgs,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Which network realism is measured with.
@@ -70,21 +68,16 @@ impl From<ExtractorArgs> for ExtractorChoice {
     }
 }
 
-/// Evaluates, prints the tables, and writes the numbers where that is asked for.
+/// Evaluates, and prints the tables.
 ///
 /// # Errors
-/// Those of [`evaluate`], and of the disk.
+/// Those of [`evaluate`].
 pub fn run(args: Args) -> Result<()> {
-    let Args { sampling, data, volumes, first_seed, training, picture, json, extractor } = args;
-    let (sampling, extractor): (Sampling, _) = (sampling.into(), extractor.into());
-    let psi = sampling.psi;
-    let options = Options { sampling, data, volumes, first_seed, training, picture, extractor };
-    let found = evaluate(&options, &PRINTED)?;
-    if let Some(path) = json {
-        let document = document(&found, psi);
-        atomic_write(&path, |file| writeln!(file, "{document:#}"))?;
-    }
-    print(&found);
+    let Args { sampling, data, volumes, first_seed, training, picture, json, extractor, force } = args;
+    let (sampling, extractor) = (sampling.into(), extractor.into());
+    let options = Options { sampling, data, volumes, first_seed, training, picture, json, extractor };
+    force.check(&options)?;
+    print(&evaluate(&options, &PRINTED)?);
     Ok(())
 }
 
@@ -134,34 +127,4 @@ fn print(found: &Evaluation) {
             )
         }
     }
-}
-
-fn document(found: &Evaluation, psi: f64) -> serde_json::Value {
-    let [synthetic, real] = &found.diversity;
-    let (of_synthetic, of_real) = (&found.nearest.of_synthetic, &found.nearest.of_real);
-    let distance = |d: &SetDistance| {
-        json!({ "intensity_wasserstein": d.intensity_wasserstein, "mean_volume_rms": d.mean_volume_rms,
-                "deviation_volume_rms": d.deviation_volume_rms })
-    };
-    json!({
-        "synthetic_volumes": found.counts[0],
-        "real_volumes": found.counts[1],
-        "psi": psi,
-        "ms_ssim": { "synthetic": synthetic.mean, "real": real.mean, "scales": synthetic.scales,
-                     "synthetic_deviation": synthetic.standard_deviation, "real_deviation": real.standard_deviation },
-        "nearest_rmse": { "synthetic_median": median(of_synthetic), "real_median": median(of_real),
-                          "synthetic_least": least(of_synthetic), "real_least": least(of_real) },
-        "set_distance": { "synthetic_real": distance(&found.distances[0]), "real_split_half": distance(&found.distances[1]) },
-        "memorisation": found.memorisation.as_ref().map(|memorised| &memorised.check),
-        "asked": found.asked,
-        "realism": found.realism,
-    })
-}
-
-fn median(list: &[NearestReal]) -> f64 {
-    upper_median(list.iter().map(|n| n.rmse).collect()).expect("both sets have volumes")
-}
-
-fn least(list: &[NearestReal]) -> f64 {
-    list.iter().map(|n| n.rmse).fold(f64::INFINITY, f64::min)
 }

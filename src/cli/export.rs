@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::files::ForceArgs;
 use crate::error::Result;
-use crate::pipeline::export::{Kept, export};
+use crate::pipeline::export::{Kept, Options, export};
 
 /// Write the averaged network of a run alone, as others need it.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,8 +35,9 @@ pub fn run(args: Args) -> Result<()> {
         (false, true) => Kept::HalfAverage,
         (false, false) => Kept::Average,
     };
-    args.force.check(&args.output, &[], &[&args.input])?;
-    let made = export(&args.input, &args.output, kept)?;
-    println!("{}: {} bytes, from {}", args.output.display(), made.bytes, made.checkpoint.display());
+    let options = Options { input: args.input, output: args.output, kept };
+    args.force.check(&options)?;
+    let made = export(&options)?;
+    println!("{}: {} bytes, from {}", options.output.display(), made.bytes, made.checkpoint.display());
     Ok(())
 }

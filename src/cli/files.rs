@@ -1,13 +1,11 @@
 //! Which files a command reads and writes, in the same words for all commands: how scans are read, what may be replaced, and
 //! how folders are gone through.
 
-use std::path::Path;
-
 use super::sampling::PRINTED;
 use crate::error::Result;
 use crate::io::nifti::ReadOptions;
-use crate::pipeline::folder::Work;
-use crate::pipeline::outputs::check_free;
+use crate::pipeline::folder::{OfScan, Work};
+use crate::pipeline::outputs::Writes;
 
 /// How scans are read.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -35,12 +33,12 @@ pub struct ForceArgs {
 }
 
 impl ForceArgs {
-    /// See [`check_free`].
+    /// Whether the files of a job may be written; see [`Files::check`](crate::pipeline::outputs::Files::check).
     ///
     /// # Errors
     /// Those.
-    pub fn check(self, output: &Path, kinds: &[&str], inputs: &[&Path]) -> Result<()> {
-        check_free(output, kinds, inputs, self.force)
+    pub fn check(self, job: &impl Writes) -> Result<()> {
+        job.files().check(self.force)
     }
 }
 
@@ -68,7 +66,7 @@ impl FileArgs {
     ///
     /// # Errors
     /// Those.
-    pub fn run(self, work: &Work, one: &mut dyn FnMut(&Path, &Path) -> Result<()>) -> Result<()> {
+    pub fn run<J: OfScan>(self, work: &Work<J>, one: &mut dyn FnMut(&J) -> Result<()>) -> Result<()> {
         work.run(self.force.force, self.strict.strict, &PRINTED, one)
     }
 }

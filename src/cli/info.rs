@@ -1,6 +1,6 @@
 //! `voxgan info`: what this program is and what it can use here.
 
-use crate::config::Recipe;
+use crate::config::AnyRecipe;
 use crate::error::{Error, Result};
 use crate::ops::cpu;
 use crate::pipeline::Device;
@@ -36,7 +36,9 @@ pub fn run(args: Args) -> Result<()> {
         Err(Error::Device { problem, advice, .. }) => println!("cuda:0       {problem}; {advice}"),
         Err(error) => return Err(error),
     }
-    println!("recipes      {}", Recipe::preset_names().join(", "));
+    for (of, names) in ["recipes", "segmenters'", "heads'"].into_iter().zip(AnyRecipe::preset_names()) {
+        println!("{of:<12} {}", names.join(", "));
+    }
     for name in model::embedded_names() {
         let model = Model::<burn::backend::Flex>::open(name, &Default::default())?;
         let [d, h, w] = model.recipe.network.shape();

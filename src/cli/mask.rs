@@ -7,14 +7,12 @@ use clap::ValueEnum;
 use super::files::ForceArgs;
 use super::numbers::{AxisName, two_or_three};
 use crate::acquisition::sampling::{
-    Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, PartialFourier, Pattern, Poisson, Radial, Seed,
-    Spiral, Spokes, Turns,
+    Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, Mask, PartialFourier, Pattern, Poisson, Radial,
+    Seed, Spiral, Spokes, Turns,
 };
 use crate::error::{Error, Result};
-use crate::io::raw::{self, RawOptions};
 use crate::pipeline::Progress;
-use crate::pipeline::mask::{Options, mask};
-use crate::volume::KSpace;
+use crate::pipeline::mask::{Like, Options, mask};
 
 /// Make a sampling mask of k-space.
 ///
@@ -39,12 +37,13 @@ pub struct Args {
     /// fastMRI's share of the columns, 0.32 / R, at most 24 places along two axes, none for caipi
     #[arg(long, value_name = "N", value_delimiter = ',')]
     calibration: Vec<usize>,
-    /// Axes that the pattern acts on: one of W, H and D, or two such as H,D; by default columns, W, or the plane, W,H
+    /// Axes that the pattern acts on: one of W, H and D, or two such as H,D; by default the phase encoding of --like, else columns,
+    /// W, as fastMRI's files are encoded, or the plane, W,H. ISMRMRD and BART read out along W: take H
     #[arg(long, value_name = "AXES", value_delimiter = ',')]
     axes: Vec<AxisName>,
     /// The axes that a pattern acts on by default; the first is that of a pattern of one axis.
-    #[arg(skip = [AxisName::W, AxisName::H])]
-    default_axes: [AxisName; 2],
+    #[arg(skip = [Axis::W, Axis::H])]
+    default_axes: [Axis; 2],
     /// Where random draws start
     #[arg(long, value_name = "SEED", default_value_t = 0, conflicts_with = "name")]
     seed: u64,
@@ -139,26 +138,47 @@ enum EndName {
 /// # Errors
 /// Those of [`mask`]; axes, widths and steps that do not fit the pattern.
 pub fn run(args: Args) -> Result<()> {
-    let force = args.force;
-    let options = args.options()?;
-    force.check(&options.output, &[], &[])?;
-    make(&options)
-}
-
-/// The same of options.
-///
-/// # Errors
-/// Those of [`mask`].
-pub fn make(options: &Options) -> Result<()> {
-    println!("{}", mask(options, &Progress::default())?.report());
+    let (force, like) = (args.force, args.like.as_deref().map(Like::read).transpose()?);
+    let told = args.axes.is_empty() && like.is_none();
+    let options = args.options(like.as_ref())?;
+    force.check(&options)?;
+    let made = make(&options)?;
+    match like.map(|like| like.left(&made).to_string()) {
+        Some(left) if !left.is_empty() => println!("{left}"),
+        None if told && of_one_axis(&options.pattern) => println!("{DEFAULT_AXIS}"),
+        _ => {}
+    }
     Ok(())
 }
 
+/// What is said of a pattern of one axis that nobody chose.
+const DEFAULT_AXIS: &str = "acts along W, the phase encoding of fastMRI's files; ISMRMRD and BART read out along W: give --like or --axes H";
+
+/// Whether a pattern, or a part of it, acts on one axis.
+fn of_one_axis(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::FastMri(_) | Pattern::PartialFourier(_) => true,
+        Pattern::Gaussian(gaussian) => gaussian.axes.len() == 1,
+        Pattern::And { patterns } => patterns.iter().any(of_one_axis),
+        _ => false,
+    }
+}
+
+/// Makes the mask of options, and says what it really is.
+///
+/// # Errors
+/// Those of [`mask`].
+pub fn make(options: &Options) -> Result<Mask> {
+    let mask = mask(options, &Progress::default())?;
+    println!("{}", mask.report());
+    Ok(mask)
+}
+
 impl Args {
-    pub(super) fn options(mut self) -> Result<Options> {
-        if let Some(path) = &self.like {
-            (self.shape, self.default_axes) =
-                grid_of(&raw::read(path, &RawOptions::default())?, raw::reads_out_rows(path));
+    pub(super) fn options(mut self, like: Option<&Like>) -> Result<Options> {
+        if let Some(like) = like {
+            let (d, h, w) = like.measured.dim();
+            (self.shape, self.default_axes) = (Some([w, h, d]), like.axes);
         }
         let [w, h, d] = self.grid_shape();
         let mut patterns =
@@ -172,21 +192,6 @@ impl Args {
     fn grid_shape(&self) -> [usize; 3] {
         self.shape.unwrap_or([1; 3])
     }
-}
-
-/// Places of raw data along W, H and D, and its phase encoding, whose first axis comes first. The readout is W, or H where the format
-/// has it so.
-fn grid_of(kspace: &KSpace, readout_is_h: bool) -> (Option<[usize; 3]>, [AxisName; 2]) {
-    let (d, h, w) = kspace.sampled.dim();
-    let encoded = |axis: usize, length: usize| kspace.transformed[axis] && length > 1;
-    let axes = match (encoded(0, d), encoded(1, h), encoded(2, w)) {
-        (_, true, true) if readout_is_h => [AxisName::W, AxisName::H],
-        (true, true, _) => [AxisName::H, AxisName::D],
-        (true, false, true) => [AxisName::D, AxisName::W],
-        (false, true, _) => [AxisName::H, AxisName::W],
-        _ => [AxisName::W, AxisName::H],
-    };
-    (Some([w, h, d]), axes)
 }
 
 impl Args {
@@ -258,12 +263,13 @@ impl Args {
     /// `count` axes in the order of memory, that is the printed order reversed: by default columns, rows. A pattern of
     /// one axis takes the first that is named.
     fn axes(&self, count: usize) -> Result<Vec<Axis>> {
-        let named = if self.axes.is_empty() { &self.default_axes[..] } else { &self.axes };
+        let asked: Vec<Axis> = self.axes.iter().map(|&name| name.into()).collect();
+        let named = if asked.is_empty() { &self.default_axes[..] } else { &asked };
         if named.len() < count || named.len() > 2 {
             let found = format!("{} axes", named.len());
             return Err(Error::value("--axes", format!("{count} axes"), found, "name them such as W,H"));
         }
-        Ok(named[..count].iter().rev().map(|&name| name.into()).collect())
+        Ok(named[..count].iter().rev().copied().collect())
     }
 
     fn places(&self, axis: Axis) -> usize {
@@ -336,14 +342,14 @@ mod tests {
     #[test]
     fn printed_order_is_the_order_of_memory_reversed() {
         let args = parse("poisson --shape 40,30,20 --calibration 8,6 --axes H,D -R 5 -o a.png");
-        let Pattern::Poisson(poisson) = args.options().unwrap().pattern else { unreachable!() };
+        let Pattern::Poisson(poisson) = args.options(None).unwrap().pattern else { unreachable!() };
         assert_eq!((poisson.axes, poisson.calibration), ([Axis::D, Axis::H], [6, 8]));
         let args = parse("caipi --shape 40,30 -R 6 -o a.png");
-        let Pattern::Caipi(caipi) = args.options().unwrap().pattern else { unreachable!() };
+        let Pattern::Caipi(caipi) = args.options(None).unwrap().pattern else { unreachable!() };
         assert_eq!((caipi.steps, caipi.shift, caipi.axes), ([2, 3], 1, [Axis::H, Axis::W]));
         let args = parse("random --shape 368,640 -R 8 -o a.npy");
         let expected = FastMri::new(Columns::Random, 0.04, 8.0);
-        assert_eq!(args.options().unwrap().pattern, Pattern::FastMri(expected));
+        assert_eq!(args.options(None).unwrap().pattern, Pattern::FastMri(expected));
     }
 
     /// A plane in BART's usual layout (1, N, M, coils) is D and H; a slice in rows is H before W.
@@ -355,8 +361,10 @@ mod tests {
             let kspace = ndarray::ArrayD::from_elem(shape.to_vec(), num_complex::Complex32::new(1.0, 0.0));
             crate::io::npy::write_complex(&raw, kspace.view()).unwrap();
             let line = |words: &str| format!("{words} --like {} -o {}", raw.display(), out.display());
-            let poisson = parse(&line("poisson --calibration 6 -R 2")).options().unwrap();
-            let random = parse(&line("random --calibration 6 -R 2")).options().unwrap();
+            let like = Some(Like::read(&raw).unwrap());
+            let options = |words| parse(&line(words)).options(like.as_ref()).unwrap();
+            let (poisson, random) =
+                (options("poisson --calibration 6 -R 2"), options("random --calibration 6 -R 2"));
             run(parse(&line("poisson --calibration 6 -R 2 --force"))).unwrap();
             let mask = crate::io::masks::read_for(&out, [shape[1], shape[2], shape[3]]).unwrap();
             assert!(mask.iter().any(|&on| !on), "{shape:?}");
@@ -372,6 +380,27 @@ mod tests {
         assert_eq!((poisson.shape, pattern.axes), ([1, 40, 30], [Axis::W, Axis::H]));
         let Pattern::FastMri(pattern) = random.pattern else { unreachable!() };
         assert_eq!(pattern.axis, Axis::H);
+    }
+
+    /// The phase encoding of a file: columns for fastMRI, rows for ISMRMRD and BART.
+    #[test]
+    fn the_readout_of_a_file_is_left_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, axis) in [("fastmri_new.h5", Axis::W), ("py_slices.h5", Axis::H), ("c_full.h5", Axis::H)] {
+            let path = format!("{}/tests/fixtures/mri/raw/{file}", env!("CARGO_MANIFEST_DIR"));
+            let (like, out) = (Like::read(path.as_ref()).unwrap(), folder.path().join("m.npy"));
+            let options = |axes: &str| {
+                let line =
+                    format!("equispaced -R 2 --calibration 2{axes} --like {path} -o {}", out.display());
+                parse(&line).options(Some(&like)).unwrap()
+            };
+            let Pattern::FastMri(pattern) = options("").pattern else { unreachable!() };
+            assert_eq!(pattern.axis, axis, "{file}");
+            let left = |options: &Options| like.left(&mask(options, &Progress::default()).unwrap());
+            assert_eq!(left(&options("")).cut_readout, None, "{file}");
+            let readout = if axis == Axis::W { Axis::H } else { Axis::W };
+            assert_eq!(left(&options(&format!(" --axes {readout:?}"))).cut_readout, Some(readout), "{file}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::Value;
 
 use super::files::FileArgs;
 use crate::correct::n4::N4Options;
@@ -62,15 +62,11 @@ pub fn run(args: Args) -> Result<()> {
     let Args { input, output, mask, field, files, .. } = args;
     let Args { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener, .. } = args;
     let fit = N4Options { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener };
-    let options =
-        Options { input: PathBuf::new(), output: PathBuf::new(), mask, field, fit, read: files.read.into() };
-    let single = [("--field", options.field.is_some())];
-    let work = Work { input: &input, output: &output, settings: json!(options), kinds: &[], single: &single };
-    files.run(&work, &mut |scan, image| {
-        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
-        let found = correct(&one, &Progress::default())?;
+    let job = Options { input, output, mask, field, fit, read: files.read.into() };
+    files.run(&Work { job: &job, with: Value::Null }, &mut |one| {
+        let found = correct(one, &Progress::default())?;
         let iterations = found.iterations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        println!("{}: iterations a level {iterations}", image.display());
+        println!("{}: iterations a level {iterations}", one.output.display());
         Ok(())
     })
 }

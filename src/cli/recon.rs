@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::files::ForceArgs;
-use super::restore::{BESIDE, changed, parse_consistency};
+use super::restore::{changed, parse_consistency};
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::error::{Error, Result};
 use crate::io::dc::DcPlace;
 use crate::io::raw::RawOptions;
-use crate::pipeline::recon::{Maps, Method, Network, Options, Outcome, recon};
+use crate::pipeline::recon::{Maps, Method, Network, Options, Outcome, recon, too_noisy};
 use crate::pipeline::{Device, Event, Progress};
 use crate::pretrained::restorer;
 use crate::recon::{Grappa, L1Wavelet, Method as Classical, Pocs, Sense, TotalVariation};
@@ -145,8 +145,7 @@ enum PartName {
 pub fn run(args: Args) -> Result<()> {
     let force = args.force;
     let options = args.options()?;
-    let kinds = if matches!(options.method, Method::Network(_)) { &BESIDE[..] } else { &[] };
-    force.check(&options.output, kinds, &[&options.input])?;
+    force.check(&options)?;
     reconstruct(&options)
 }
 
@@ -164,6 +163,9 @@ pub fn reconstruct(options: &Options) -> Result<()> {
     volume.provenance.steps.iter().for_each(|step| println!("  {step}"));
     match (&network, data_residual) {
         (Some(known), result) => {
+            if let Some(times) = known.noise.and_then(|noise| noise.much()) {
+                println!("warning: {}", too_noisy(times));
+            }
             println!("null-space component: {:.2} % of the image's norm", 100.0 * known.null_space_share);
             let (baseline, result) = (known.baseline_residual, result.unwrap_or(f64::NAN));
             println!("data residual: baseline {baseline:.2e}, result {result:.2e}");

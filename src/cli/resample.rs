@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::Value;
 
 use super::files::FileArgs;
 use super::numbers::one_or_three;
@@ -48,12 +48,10 @@ pub fn run(args: Args) -> Result<()> {
         (None, spacing_mm) => Onto::SpacingMm(spacing_mm.unwrap_or([1.0; 3])),
     };
     let (interpolation, read) = (interpolation.into(), files.read.into());
-    let options = Options { input: PathBuf::new(), output: PathBuf::new(), onto, interpolation, read };
-    let work = Work { input: &input, output: &output, settings: json!(options), kinds: &[], single: &[] };
-    files.run(&work, &mut |scan, image| {
-        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
-        let made = resample(&one, &Progress::default())?;
-        println!("{}: {:?} voxels of {:.3?} mm", image.display(), made.dims(), made.spacing_mm());
+    let job = Options { input, output, onto, interpolation, read };
+    files.run(&Work { job: &job, with: Value::Null }, &mut |one| {
+        let made = resample(one, &Progress::default())?;
+        println!("{}: {:?} voxels of {:.3?} mm", one.output.display(), made.dims(), made.spacing_mm());
         Ok(())
     })
 }

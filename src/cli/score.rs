@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::files::{ReadArgs, StrictArgs};
+use super::files::{ForceArgs, ReadArgs, StrictArgs};
 use super::numbers::AxisName;
 use super::sampling::PRINTED;
 use crate::error::{Error, Result};
@@ -54,6 +54,8 @@ pub struct Args {
     read: ReadArgs,
     #[command(flatten)]
     cohort: StrictArgs,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -75,7 +77,9 @@ enum ProfileName {
 /// # Errors
 /// Those of [`score`]; [`Error::Value`] for a target without a prediction.
 pub fn run(args: Args) -> Result<()> {
+    let force = args.force;
     let options = args.options()?;
+    force.check(&options)?;
     let Found { pairs, summaries, failures } = score(&options, &PRINTED)?;
     if pairs.len() > 1 {
         let profile = format!("profile {}", options.plan.profile);

@@ -11,7 +11,7 @@ use crate::acquisition::sampling::Axis;
 use crate::error::Result;
 use crate::pipeline::Progress;
 use crate::pipeline::phantom::{self, Shown};
-use crate::pipeline::simulate::{Options, recipe, replay, simulate, undersampling};
+use crate::pipeline::simulate::{Options, Replayed, recipe, replay, simulate, undersampling};
 use crate::simulate::degrade::{
     Component, Degradation, Distribution, NoiseLevel, ProfileShape, RandomBiasField, RandomGhosting,
     RandomMotion, RandomNoise, RandomSpikes, RandomThickSlices, ShotOrder,
@@ -284,17 +284,19 @@ names!(ContrastName for Contrast: T1 => Contrast::T1, T2 => Contrast::T2, Pd => 
 pub fn run(args: Args) -> Result<()> {
     match args.kind {
         Kind::Phantom(args) => {
-            args.force.check(&args.output, &[], &[])?;
-            make(&args.into())
+            let (force, options) = (args.force, args.into());
+            force.check(&options)?;
+            make(&options)
         }
         Kind::Replay(Replay { record, input, output, read, force }) => {
-            force.check(&output, &[], &[&input])?;
-            replay(&record, &input, &output, &read.into(), &PRINTED).map(|_| ())
+            let replayed = Replayed { record, input, output, read: read.into() };
+            force.check(&replayed)?;
+            replay(&replayed, &PRINTED).map(|_| ())
         }
         Kind::Degrade(degrading) => {
             let force = degrading.files().force;
             let options = degrading.options()?;
-            force.check(&options.output, &[], &[&options.input])?;
+            force.check(&options)?;
             degrade(&options)
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::files::ReadArgs;
+use crate::config::AnyRecipe;
 use crate::error::{Error, Result};
 use crate::pipeline::memory;
 use crate::pipeline::train::{Options, Plan, Scans, Trained, Training, Trial};
@@ -23,14 +24,16 @@ use crate::pipeline::{Device, Event, Progress};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy,
-    /// anatomy-detail; superres,
-    /// inpaint, motion, recon, translate, translate-unpaired, progress)
+    /// anatomy-detail; superres, inpaint, motion, recon, translate, translate-unpaired, progress)
     #[arg(value_name = "CONFIG")]
     recipe: String,
+    /// Print the recipe of this name inside the program, as TOML with its comments, and stop
+    #[arg(long)]
+    print: bool,
     /// The dataset that `voxgan prepare` made; for a segmenter, translation and progression, a folder of whole-head
     /// label maps; to translate without pairs, either, a dataset together with --other
-    #[arg(long, value_name = "CACHE")]
-    data: PathBuf,
+    #[arg(long, value_name = "CACHE", required_unless_present = "print")]
+    data: Option<PathBuf>,
     /// The dataset of the other contrast, to learn translation without pairs from two datasets
     #[arg(long, value_name = "CACHE")]
     other: Option<PathBuf>,
@@ -50,8 +53,8 @@ pub struct Args {
     #[arg(long, value_name = "CACHE")]
     validation: Option<PathBuf>,
     /// The run's folder; a run that is there is resumed
-    #[arg(long, value_name = "RUN")]
-    out: PathBuf,
+    #[arg(long, value_name = "RUN", required_unless_present = "print")]
+    out: Option<PathBuf>,
     /// Where to compute: cpu, cuda, cuda:N
     #[arg(long, default_value_t)]
     device: Device,
@@ -71,13 +74,18 @@ pub struct Args {
     read: ReadArgs,
 }
 
-/// Trains, or says what would be trained.
+/// Trains, or says what would be trained, or by which recipe.
 ///
 /// # Errors
-/// Those of [`Training`].
+/// Those of [`Training`] and of [`AnyRecipe::preset_text`].
 pub fn run(args: Args) -> Result<()> {
+    if args.print {
+        print!("{}", AnyRecipe::preset_text(&args.recipe)?);
+        return Ok(());
+    }
     let Args {
         recipe,
+        print: _,
         data,
         other,
         scans,
@@ -94,13 +102,14 @@ pub fn run(args: Args) -> Result<()> {
     } = args;
     let scans = scans.zip(scan_labels).map(|(images, labels)| Scans { images, labels });
     let read = read.into();
+    let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
+    let (of_data, into) = (data.clone(), out.clone());
     let options =
         Options { recipe, data, other, scans, from, validation, out, total_kimg, seed, device, read };
-    let (data, out) = (options.data.clone(), options.out.clone());
     let training = Training::open(options)?;
     if dry_run {
         let plan = training.plan()?;
-        print(&plan, &data);
+        print(&plan, &of_data);
         match plan_memory(&plan).is_some_and(|bytes| memory::free().is_some_and(|free| bytes as u64 > free)) {
             true => println!("time               not tried: less memory than that is free here"),
             false => {
@@ -111,10 +120,10 @@ pub fn run(args: Args) -> Result<()> {
                 );
             }
         }
-        println!("out                {}", out.display());
+        println!("out                {}", into.display());
         return Ok(());
     }
-    let (stop, screen) = (interrupts(&out)?, Screen::new());
+    let (stop, screen) = (interrupts(&into)?, Screen::new());
     if let Some(most) = max_minutes {
         let stop = Arc::clone(&stop);
         std::thread::spawn(move || {

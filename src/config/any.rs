@@ -1,6 +1,6 @@
 //! Recipes of any kind, which is recognised by their tables.
 
-use super::{Recipe, RestorationRecipe, SegmentationRecipe, source};
+use super::{Recipe, RestorationRecipe, SegmentationRecipe, preset, presets, source};
 use crate::error::Result;
 
 /// A recipe of any kind.
@@ -16,6 +16,19 @@ pub enum AnyRecipe {
 }
 
 impl AnyRecipe {
+    /// Names of the recipes inside the program: of generators, of segmenters and of heads.
+    pub fn preset_names() -> [Vec<&'static str>; 3] {
+        presets::names()
+    }
+
+    /// The recipe `name` from inside the program as TOML, with its comments.
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::error::Error::Value) if there is none of that name; it lists those there are.
+    pub fn preset_text(name: &str) -> Result<&'static str> {
+        preset(name).map(|(_, text)| text)
+    }
+
     /// Opens the recipe `name_or_path`, a file or a preset; see [`Recipe::open`].
     ///
     /// # Errors

@@ -311,7 +311,8 @@ impl Recipe {
 
     /// Names of the generators' recipes inside the program.
     pub fn preset_names() -> Vec<&'static str> {
-        presets::generators()
+        let [generators, ..] = presets::names();
+        generators
     }
 
     /// Parses and validates `text`; `path` is named in errors.

@@ -15,10 +15,13 @@ const GENERATORS: [(&str, &str); 6] = [
     ("slice-2d", include_str!("../../configs/slice-2d.toml")),
     ("tiny", include_str!("../../configs/tiny.toml")),
 ];
-/// Those of the segmenter and of heads.
-const OTHERS: [(&str, &str); 9] = [
+/// Those of the segmenter.
+const SEGMENTERS: [(&str, &str); 2] = [
     ("anatomy", include_str!("../../configs/anatomy.toml")),
     ("anatomy-detail", include_str!("../../configs/anatomy-detail.toml")),
+];
+/// Those of heads.
+const HEADS: [(&str, &str); 7] = [
     ("inpaint", include_str!("../../configs/inpaint.toml")),
     ("motion", include_str!("../../configs/motion.toml")),
     ("progress", include_str!("../../configs/progress.toml")),
@@ -28,9 +31,9 @@ const OTHERS: [(&str, &str); 9] = [
     ("translate-unpaired", include_str!("../../configs/translate-unpaired.toml")),
 ];
 
-/// Names of the generators' recipes.
-pub(super) fn generators() -> Vec<&'static str> {
-    GENERATORS.iter().map(|(name, _)| *name).collect()
+/// Names of the recipes of generators, of segmenters and of heads.
+pub(super) fn names() -> [Vec<&'static str>; 3] {
+    [&GENERATORS[..], &SEGMENTERS, &HEADS].map(|kind| kind.iter().map(|(name, _)| *name).collect())
 }
 
 /// The text of the recipe `name_or_path`, a file or a preset, and the path to name in errors.
@@ -48,7 +51,7 @@ pub(super) fn read(path: &Path) -> Result<String> {
 }
 
 pub(super) fn preset(name: &str) -> Result<(PathBuf, &'static str)> {
-    let presets = || GENERATORS.iter().chain(&OTHERS);
+    let presets = || GENERATORS.iter().chain(&SEGMENTERS).chain(&HEADS);
     let found = presets().find(|(preset, _)| *preset == name);
     let (_, text) = found.ok_or_else(|| {
         let names: Vec<&str> = presets().map(|(name, _)| *name).collect();

@@ -13,7 +13,7 @@ use super::dc::{DcPlace, from_corner};
 use super::hdf5::Hdf5;
 use super::{cfl, fastmri, hdf5, ismrmrd, npy};
 use crate::error::{Error, Result};
-use crate::volume::{ImageGrid, KSpace, Provenance};
+use crate::volume::{Axis as AlongAxis, ImageGrid, KSpace, Provenance};
 
 /// Whether `path` is raw data by its content or, for BART's pairs, by its name: `.h5` of fastMRI or ISMRMRD, `.npy`,
 /// `.cfl`/`.hdr`.
@@ -21,10 +21,15 @@ pub fn is_raw(path: &Path) -> bool {
     kind(path).is_some()
 }
 
-/// Whether the readout of this raw data is along H, as in fastMRI, rather than along W.
-pub fn reads_out_rows(path: &Path) -> bool {
+/// The axis that this raw data was read out along: H for fastMRI, W for ISMRMRD and BART; none for arrays that say nothing but
+/// their size, and for what is no raw data.
+pub fn readout(path: &Path) -> Option<AlongAxis> {
     let is_fastmri = || Some(Hdf5::open(path).ok()?.find("kspace").ok()?.is_some());
-    matches!(kind(path), Some(Kind::Hdf5)) && is_fastmri().unwrap_or(false)
+    match kind(path)? {
+        Kind::Hdf5 if is_fastmri().unwrap_or(false) => Some(AlongAxis::H),
+        Kind::Hdf5 | Kind::Cfl => Some(AlongAxis::W),
+        Kind::Npy => None,
+    }
 }
 
 /// Reads the k-space of a fastMRI or ISMRMRD file (HDF5), of a BART pair (`.cfl`, `.hdr` or their bare name) or of

@@ -1,15 +1,24 @@
 //! The quality check: whether a change of scans preserves their anatomy.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::cohort::Cohort;
-use super::pairs::by_name;
+use super::derivatives::write_json;
+use super::difference::{Shown, draw, shown};
+use super::outputs::{Files, Writes};
+use super::pairs::{by_name, stem};
 use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::quality_check::{Pair, QualityCheck, UnlikeGrids, Verdict};
 use crate::error::Result;
+use crate::io::atomic_write;
 use crate::io::nifti::{self, ReadOptions};
+use crate::report::png_bytes;
 use crate::text::read_text;
+use crate::volume::resample::Interpolation;
 
 /// Scans before and after a change, and the limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,10 +29,21 @@ pub struct Options {
     pub after: PathBuf,
     /// A TOML file of limits; `None` for the limits inside the program.
     pub limits: Option<PathBuf>,
+    /// Where the verdict goes, if anywhere: .json, with a folder of pictures beside it, or .csv with one row a pair and region.
+    pub out: Option<PathBuf>,
     /// How scans are read.
     pub read: ReadOptions,
     /// Whether the first pair that fails ends the job.
     pub strict: bool,
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let Self { before, after, limits, out, .. } = self;
+        let pictures = out.as_ref().filter(|out| !is_csv(out)).map(|out| pictures(out));
+        let files = Files::reading([before, after].into_iter().chain(limits)).asked("--out", out.as_ref());
+        files.writing_all(pictures)
+    }
 }
 
 /// The verdict, and the pairs that it does not include.
@@ -35,7 +55,8 @@ pub struct Checked {
     pub failures: Vec<String>,
 }
 
-/// Pairs of scans → structures → changes → verdict. Other pairs continue when one cannot be measured, unless `strict`.
+/// Pairs of scans → structures → changes → verdict → file, if one is asked for and there is a pair to judge. Other pairs
+/// continue when one cannot be measured, unless `strict`.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) or [`Error::File`](crate::error::Error::File) for the limits, for folders
@@ -48,20 +69,67 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
     };
     let pairs = by_name(&options.before, &options.after)?;
     let mut cohort = Cohort::new(pairs.len(), options.strict, progress);
-    let mut records = Vec::with_capacity(pairs.len());
+    let drawn = options.out.as_ref().filter(|out| !is_csv(out)).map(|out| pictures(out));
+    let (mut records, mut pictured) = (Vec::with_capacity(pairs.len()), Vec::new());
     for pair in pairs {
         let name = file_name(pair.as_ref().map_or_else(|alone| &alone.path, |[before, _]| before));
-        let record = cohort.next(&name.clone(), || {
+        let found = cohort.next(&name.clone(), || {
             let [before, after] = pair.map_err(|alone| alone.error())?;
             let scans = [nifti::read_with(&before, &options.read)?, nifti::read_with(&after, &options.read)?];
             let grids = UnlikeGrids::of((&before, &scans[0]), (&after, &scans[1]))?;
             let [before, after] = [(&before, &scans[0]), (&after, &scans[1])]
                 .map(|(path, scan)| segmenter.segment(scan).map_err(|error| error.in_file(path)));
-            Ok(Pair { name, before: before?, after: after?, grids }.record())
+            let pair = Pair { name, before: before?, after: after?, grids };
+            let record = pair.record();
+            let Some(folder) = &drawn else { return Ok((record, None)) };
+            let verdict = check.judge(vec![record.clone()]);
+            let regions = verdict.pairs.first().map_or_else(Vec::new, shown);
+            if regions.is_empty() {
+                return Ok((record, None));
+            }
+            let scan = (segmenter.interpolation != Interpolation::Nearest).then_some(&scans[0]);
+            let path = folder.join(format!("{:04}-{}.png", records.len() + 1, stem(Path::new(&pair.name))));
+            let picture = draw(scan, [&pair.before, &pair.after], &regions)?;
+            let bytes = png_bytes(&picture)?;
+            atomic_write(&path, |file| file.write_all(&bytes))?;
+            let regions = regions.iter().map(|region| region.name.to_string()).collect();
+            let of = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+            let picture = format!("{}/{}", of(folder.file_name()), of(path.file_name()));
+            Ok((record, Some(Shown { pair: pair.name, picture, regions })))
         })?;
-        records.extend(record);
+        if let Some((record, picture)) = found {
+            records.push(record);
+            pictured.extend(picture);
+        }
     }
-    Ok(Checked { verdict: check.judge(records), failures: cohort.failures() })
+    let verdict = check.judge(records);
+    if let (Some(out), false) = (&options.out, verdict.pairs.is_empty()) {
+        if is_csv(out) {
+            atomic_write(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
+        } else {
+            write_json(out, &Written { verdict: &verdict, pictures: &pictured })?;
+        }
+    }
+    Ok(Checked { verdict, failures: cohort.failures() })
+}
+
+/// A verdict with its pictures.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+    pictures: &'a [Shown],
+}
+
+/// The folder of pictures beside the verdict `out`.
+fn pictures(out: &Path) -> PathBuf {
+    let mut name = out.file_stem().unwrap_or_default().to_os_string();
+    name.push("_pairs");
+    out.with_file_name(name)
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 fn file_name(path: &Path) -> String {

@@ -1,11 +1,14 @@
 //! Distances of synthetic volumes to real ones, beside those among real ones.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::device::on_device;
 use super::generator::{Generator, Sampling};
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::realism::{ExtractorChoice, realism};
 use super::segmenter::Segmenter;
@@ -15,11 +18,13 @@ use crate::error::{Error, Result};
 use crate::evaluate::cohort::Asked;
 use crate::evaluate::realism::Realism;
 use crate::evaluate::{
-    Diversity, Memorisation, NearestReals, SetDistance, diversity, foreground, nearest, set_distance,
-    split_half_distance,
+    Diversity, Memorisation, NearestReal, NearestReals, SetDistance, diversity, foreground, nearest,
+    set_distance, split_half_distance,
 };
+use crate::io::atomic_write;
 use crate::io::dataset::Dataset;
 use crate::report::{Montage, write_png};
+use crate::stats::upper_median;
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
 
@@ -48,6 +53,8 @@ pub struct Options {
     pub training: Option<PathBuf>,
     /// The file for a picture of the samples nearest to training volumes.
     pub picture: Option<PathBuf>,
+    /// Where the numbers go, as JSON.
+    pub json: Option<PathBuf>,
     /// The network whose features realism is measured in.
     pub extractor: ExtractorChoice,
 }
@@ -61,8 +68,17 @@ impl Default for Options {
             first_seed: 100_000,
             training: None,
             picture: None,
+            json: None,
             extractor: ExtractorChoice::default(),
         }
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::reading([&self.data].into_iter().chain(&self.training))
+            .asked("--picture", self.picture.as_ref())
+            .asked("--json", self.json.as_ref())
     }
 }
 
@@ -94,7 +110,7 @@ pub struct Memorised {
     pub named: Vec<(u64, String, String)>,
 }
 
-/// Dataset and generator → two sets of volumes → numbers.
+/// Dataset and generator → two sets of volumes → numbers → a document, if one is asked for.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::File`] for data and weights; [`Error::Value`] for fewer than four real volumes, another
@@ -153,7 +169,7 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
             realism::<B>(&options.extractor, &synthetic, &reals, DATA_RANGE, &device)
         })?),
     };
-    Ok(Evaluation {
+    let found = Evaluation {
         counts: [synthetic.len(), reals.len()],
         diversity: [diversity(&synthetic, DATA_RANGE)?, diversity(&reals, DATA_RANGE)?],
         nearest: nearest(&synthetic, &reals, &tissue)?,
@@ -161,7 +177,45 @@ pub fn evaluate(options: &Options, progress: &Progress) -> Result<Evaluation> {
         memorisation,
         asked,
         realism,
+    };
+    if let Some(path) = &options.json {
+        let document = document(&found, options.sampling.psi);
+        atomic_write(path, |file| writeln!(file, "{document:#}"))?;
+    }
+    Ok(found)
+}
+
+/// The numbers as JSON.
+fn document(found: &Evaluation, psi: f64) -> Value {
+    let [synthetic, real] = &found.diversity;
+    let (of_synthetic, of_real) = (&found.nearest.of_synthetic, &found.nearest.of_real);
+    let distance = |d: &SetDistance| {
+        json!({ "intensity_wasserstein": d.intensity_wasserstein, "mean_volume_rms": d.mean_volume_rms,
+                "deviation_volume_rms": d.deviation_volume_rms })
+    };
+    json!({
+        "synthetic_volumes": found.counts[0],
+        "real_volumes": found.counts[1],
+        "psi": psi,
+        "ms_ssim": { "synthetic": synthetic.mean, "real": real.mean, "scales": synthetic.scales,
+                     "synthetic_deviation": synthetic.standard_deviation, "real_deviation": real.standard_deviation },
+        "nearest_rmse": { "synthetic_median": median(of_synthetic), "real_median": median(of_real),
+                          "synthetic_least": least(of_synthetic), "real_least": least(of_real) },
+        "set_distance": { "synthetic_real": distance(&found.distances[0]), "real_split_half": distance(&found.distances[1]) },
+        "memorisation": found.memorisation.as_ref().map(|memorised| &memorised.check),
+        "asked": found.asked,
+        "realism": found.realism,
     })
+}
+
+/// The median distance to the nearest real volume.
+pub fn median(list: &[NearestReal]) -> f64 {
+    upper_median(list.iter().map(|n| n.rmse).collect()).expect("both sets have volumes")
+}
+
+/// The least of these distances.
+pub fn least(list: &[NearestReal]) -> f64 {
+    list.iter().map(|n| n.rmse).fold(f64::INFINITY, f64::min)
 }
 
 /// Each of the lowest samples with its nearest training volume and its nearest unseen one.

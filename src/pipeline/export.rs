@@ -1,8 +1,9 @@
 //! Export of a checkpoint: the averaged network alone, or the weights to continue training from.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::outputs::{Files, Writes};
 use crate::error::Result;
 use crate::io::atomic_write;
 use crate::pretrained::{Weights, checkpoint_at, export as averaged, export_for_training};
@@ -19,6 +20,23 @@ pub enum Kept {
     ForTraining,
 }
 
+/// What is exported, and where it goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// A checkpoint, or a run's folder: its last one.
+    pub input: PathBuf,
+    /// The safetensors file.
+    pub output: PathBuf,
+    /// What is kept.
+    pub kept: Kept,
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::reading([&self.input]).writing(&self.output)
+    }
+}
+
 /// The exported file.
 #[derive(Clone, Debug)]
 pub struct Exported {
@@ -28,12 +46,11 @@ pub struct Exported {
     pub bytes: usize,
 }
 
-/// The checkpoint, or the run's folder with its last one, at `input` → the safetensors file `output`.
+/// Checkpoint → the safetensors file.
 ///
 /// # Errors
-/// [`Error::File`](crate::error::Error::File) or [`Error::Io`](crate::error::Error::Io) for a checkpoint that cannot be
-/// found, read or exported, and an output that cannot be written.
-pub fn export(input: &Path, output: &Path, kept: Kept) -> Result<Exported> {
+/// What is wrong with the checkpoint or the disk.
+pub fn export(Options { input, output, kept }: &Options) -> Result<Exported> {
     let checkpoint = checkpoint_at(input)?;
     let weights = Weights::read(&checkpoint)?;
     let bytes = match kept {

@@ -5,10 +5,11 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cohort::Cohort;
-use super::outputs::check_free;
+use super::outputs::Writes;
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::io::bids;
@@ -19,22 +20,22 @@ use crate::text::{read_text, to_text};
 /// The list of what is done in a folder of results, a line each.
 const DONE: &str = "done.jsonl";
 
-/// A job from a scan to an image, or from a folder of scans to a folder of images.
-#[derive(Debug)]
-pub struct Work<'a> {
-    /// The scan, or the folder.
-    pub input: &'a Path,
-    /// The image, or the folder.
-    pub output: &'a Path,
-    /// All other settings that the result depends on; in folders, results with the same settings are kept.
-    pub settings: Value,
-    /// The kinds of images that the job writes beside the image.
-    pub kinds: &'a [&'a str],
-    /// Options that are for a single scan: the name of each and whether it was given.
-    pub single: &'a [(&'a str, bool)],
+/// The options of a job that makes an image of a scan.
+pub trait OfScan: Writes + Clone + Serialize {
+    /// Where the scan is, and where the image goes.
+    fn paths(&mut self) -> [&mut PathBuf; 2];
 }
 
-impl Work<'_> {
+/// A job from a scan to an image, or from a folder of scans to a folder of images.
+#[derive(Debug)]
+pub struct Work<'a, J> {
+    /// Its options: the scan and the image, or the folders.
+    pub job: &'a J,
+    /// What else decides what comes out; of a folder, results of the same are kept.
+    pub with: Value,
+}
+
+impl<J: OfScan> Work<'_, J> {
     /// Calls `one` (scan, image) for the scan, or for each of the folder. Others continue when one fails, unless
     /// `strict`. Results of an earlier run are kept, unless `force`, which also replaces existing files.
     ///
@@ -47,21 +48,22 @@ impl Work<'_> {
         force: bool,
         strict: bool,
         progress: &Progress,
-        one: &mut dyn FnMut(&Path, &Path) -> Result<()>,
+        one: &mut dyn FnMut(&J) -> Result<()>,
     ) -> Result<()> {
-        let Self { input, output, kinds, .. } = *self;
+        let mut settings = self.job.clone();
+        let [input, output] = settings.paths().map(std::mem::take);
         if !input.is_dir() {
-            check_free(output, kinds, &[input], force)?;
-            return one(input, output);
+            self.job.files().check(force)?;
+            return one(self.job);
         }
-        if let Some((option, _)) = self.single.iter().find(|(_, given)| *given) {
+        if let Some(option) = self.job.files().option() {
             let (found, advice) =
                 (format!("the folder {}", input.display()), "leave it out, or give one scan");
-            return Err(Error::value(*option, "one scan as IN", found, advice));
+            return Err(Error::value(option, "one scan as IN", found, advice));
         }
-        let scans = bids::volumes(input)?;
-        let images = results(input, output, &scans)?;
-        let _lock = FolderLock::hold(output)?;
+        let scans = bids::volumes(&input)?;
+        let images = results(&input, &output, &scans)?;
+        let _lock = FolderLock::hold(&output)?;
         let list = output.join(DONE);
         let mut done = if force { Vec::new() } else { lines(&list)? };
         let mut cohort = Cohort::new(scans.len(), strict, progress);
@@ -70,7 +72,7 @@ impl Work<'_> {
             let line = json!({
                 "Image": to_text(image),
                 "SourceSHA256": scan_sha256(scan).unwrap_or_default(),
-                "Settings": self.settings,
+                "Settings": json!([settings, self.with]),
                 "VoxganVersion": env!("CARGO_PKG_VERSION"),
             });
             if image.is_file() && done.contains(&line) {
@@ -80,8 +82,10 @@ impl Work<'_> {
             // What this job made of it with other settings may go.
             let ours = done.iter().any(|other| other["Image"] == line["Image"]);
             let made = cohort.next(&name, || {
-                check_free(image, kinds, &[scan], force || ours)?;
-                one(scan, image)
+                let mut job = settings.clone();
+                job.paths().into_iter().zip([scan, image]).for_each(|(place, path)| place.clone_from(path));
+                job.files().check(force || ours)?;
+                one(&job)
             })?;
             if made.is_some() {
                 let file = OpenOptions::new().create(true).append(true).open(&list);
@@ -125,6 +129,7 @@ fn lines(path: &Path) -> Result<Vec<Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::n4::Options;
 
     #[test]
     fn a_folder_goes_on_past_a_bad_scan_and_keeps_what_is_done() {
@@ -134,17 +139,22 @@ mod tests {
         for name in ["a.nii", "b.nii.gz", "c.nii"] {
             std::fs::write(input.join(name), name).unwrap();
         }
+        let job = Options { input: input.clone(), output: output.clone(), ..Options::default() };
         let run = |settings: i32, broken: &str| {
-            let work =
-                Work { input: &input, output: &output, settings: json!(settings), kinds: &[], single: &[] };
+            let work = Work { job: &job, with: json!(settings) };
             let mut did = Vec::new();
-            let ended = work.run(false, false, &Progress::default(), &mut |scan, image| {
-                did.push(scan.file_name().unwrap().to_string_lossy().into_owned());
-                if !broken.is_empty() && scan.ends_with(broken) {
-                    return Err(Error::file(scan, "voxels", "all", "some", "copy it again"));
-                }
-                std::fs::write(image, "result").map_err(|e| Error::io(image, "write it", e))
-            });
+            let ended = work.run(
+                false,
+                false,
+                &Progress::default(),
+                &mut |Options { input: scan, output: image, .. }| {
+                    did.push(scan.file_name().unwrap().to_string_lossy().into_owned());
+                    if !broken.is_empty() && scan.ends_with(broken) {
+                        return Err(Error::file(scan, "voxels", "all", "some", "copy it again"));
+                    }
+                    std::fs::write(image, "result").map_err(|e| Error::io(image, "write it", e))
+                },
+            );
             (did.join(" "), ended.err().map(|error| matches!(error, Error::Incomplete { .. })))
         };
         assert_eq!(run(1, "b.nii.gz"), ("a.nii b.nii.gz c.nii".into(), Some(true)));
@@ -154,9 +164,13 @@ mod tests {
         assert_eq!(run(1, ""), ("c.nii".into(), None));
         assert_eq!(run(2, ""), ("a.nii b.nii.gz c.nii".into(), None));
         std::fs::write(input.join("b.nii"), "b").unwrap();
-        let work = Work { input: &input, output: &output, settings: json!(2), kinds: &[], single: &[] };
-        let clash =
-            work.run(false, false, &Progress::default(), &mut |_, _| unreachable!("names are checked first"));
-        assert!(clash.unwrap_err().to_string().contains("b.nii"));
+        let clash = |job: &Options| {
+            let work = Work { job, with: json!(2) };
+            let ended = work.run(false, false, &Progress::default(), &mut |_| unreachable!("checked first"));
+            ended.unwrap_err().to_string()
+        };
+        assert!(clash(&job).contains("b.nii"));
+        // One field of a folder's scans.
+        assert!(clash(&Options { field: Some("f.nii".into()), ..job.clone() }).contains("--field"));
     }
 }

@@ -15,6 +15,10 @@ use crate::io::atomic_write;
 use crate::report::{Montage, write_png};
 use crate::volume::resample::Grid;
 
+/// The picture of the samples.
+pub(super) const MONTAGE: &str = "montage.png";
+/// What each sample is conditioned on.
+const TABLE: &str = "participants.tsv";
 /// Most volumes in the montage.
 const PICTURED: usize = 64;
 
@@ -75,7 +79,10 @@ pub fn generate(options: &Options, progress: &Progress) -> Result<Generated> {
     let Options { sampling, seeds, output, check } = options;
     let segmenter = check.then(|| Segmenter::for_samples(sampling.device)).transpose()?;
     let generator = Generator::open(sampling, &[])?;
-    let folder = output.folder("synthetic", seeds.iter().map(|&seed| name(seed) + ".nii.gz"), progress)?;
+    let table = (!generator.conditions().is_empty()).then_some(TABLE);
+    let files = seeds.iter().map(|&seed| name(seed) + ".nii.gz");
+    let files = files.chain([MONTAGE].into_iter().chain(table).map(String::from));
+    let folder = output.folder("synthetic", files, progress)?;
     let (mut samples, mut pictured) = (Vec::with_capacity(seeds.len()), Vec::new());
     for &seed in seeds {
         progress.check()?;
@@ -101,16 +108,16 @@ pub fn generate(options: &Options, progress: &Progress) -> Result<Generated> {
             pictured.push(volume);
         }
     }
-    let participants = match generator.conditions().is_empty() {
-        true => None,
-        false => {
-            let path = folder.join("participants.tsv");
+    let participants = match table {
+        None => None,
+        Some(table) => {
+            let path = folder.join(table);
             atomic_write(&path, |file| file.write_all(participants(&generator, seeds).as_bytes()))?;
             progress.tell(Event::Wrote(&path));
             Some(path)
         }
     };
-    let montage = folder.join("montage.png");
+    let montage = folder.join(MONTAGE);
     write_png(&montage, &Montage::fit(&pictured)?.render(&pictured)?)?;
     progress.tell(Event::Wrote(&montage));
     Ok(Generated { samples, montage, participants })

@@ -1,5 +1,6 @@
 //! A trained generator on any device.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
@@ -9,13 +10,14 @@ use serde_json::{Value, json};
 
 use super::conditions::{Drawn, Labels};
 use super::device::{Device, on_device};
+use super::outputs::Files;
 use super::progress::{Event, Progress};
 use super::sidecar;
 use crate::config::Recipe;
 use crate::convert;
 use crate::error::{Error, Result};
 use crate::gan::{self, Conditions, Truncation};
-use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::nifti::{self, DataType, WriteOptions, is_nifti};
 use crate::nn::Noise;
 use crate::ops::VolumeOps;
 use crate::pretrained::{Model, TrainingSpace, sha256};
@@ -95,14 +97,12 @@ impl Output {
         progress: &Progress,
     ) -> Result<PathBuf> {
         if let Some(folder) = &self.folder {
-            let there = files.into_iter().find(|file| !self.force && folder.join(file).exists());
-            return match there {
-                None => Ok(folder.clone()),
-                Some(file) => {
-                    let advice = "choose another folder, or add --force to replace what is there";
-                    Err(Error::file(&folder.join(file), "output", "a name that is free", "a file", advice))
-                }
-            };
+            // A seed that is given twice is one file.
+            let paths: BTreeSet<PathBuf> = files.into_iter().map(|file| folder.join(file)).collect();
+            let records = paths.iter().filter(|path| is_nifti(path)).map(|path| sidecar::path(path));
+            let files = records.fold(Files::default(), Files::recording);
+            files.writing_all(&paths).check(self.force)?;
+            return Ok(folder.clone());
         }
         let folder = new_folder(Path::new(name))?;
         progress.tell(Event::Note(&format!("into {}", folder.display())));

@@ -63,6 +63,10 @@ pub struct Walk {
     pub gif: PathBuf,
 }
 
+/// Names of the files.
+const FRAMES: &str = "walk.nii.gz";
+const GIF: &str = "walk.gif";
+
 /// Seeds → positions between their latents → frames → files.
 ///
 /// # Errors
@@ -79,7 +83,7 @@ pub fn interpolate(options: &Options, progress: &Progress) -> Result<Walk> {
         return Err(Error::value("--frames", "from 2 to 10000", found, "choose a number between"));
     }
     let generator = Generator::open(sampling, &[])?;
-    let folder = output.folder("walk", ["walk.nii.gz".to_string()], progress)?;
+    let folder = output.folder("walk", [FRAMES, GIF].map(String::from), progress)?;
     let latents: Vec<Vec<f32>> = seeds.iter().map(|&seed| generator.latent(seed)).collect();
     let styles: Vec<Array2<f32>> = latents.iter().map(|z| generator.styles(z, seeds[0])).collect();
     let mut volumes = Vec::with_capacity(frames);
@@ -95,14 +99,14 @@ pub fn interpolate(options: &Options, progress: &Progress) -> Result<Walk> {
         volumes.push(generator.volume(&ws, seeds[0]));
         progress.tell(Event::Done { what: "frames", done: frame + 1, of: frames, left: None });
     }
-    let path = folder.join("walk.nii.gz");
+    let path = folder.join(FRAMES);
     let details = json!({ "Seeds": seeds, "Frames": frames, "Space": format!("{space:?}") });
     generator.write(&path, &volumes, output.stored, seeds[0], details)?;
     progress.tell(Event::Wrote(&path));
     let montage = Montage { columns: 1, ..Montage::fit(&volumes)? };
     let pictures =
         volumes.iter().map(|v| montage.render(std::slice::from_ref(v))).collect::<Result<Vec<_>>>()?;
-    let gif = folder.join("walk.gif");
+    let gif = folder.join(GIF);
     write_gif(&gif, &pictures, *delay_ms)?;
     progress.tell(Event::Wrote(&gif));
     Ok(Walk { frames: path, gif })

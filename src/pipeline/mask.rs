@@ -6,12 +6,14 @@ use image::{GrayImage, Luma};
 use ndarray::{Array3, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::sidecar;
-use crate::acquisition::sampling::{Columns, FastMri, Mask, Pattern, Seed};
+use crate::acquisition::sampling::{Axis as SamplingAxis, Columns, FastMri, Left, Mask, Pattern, Seed};
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::nifti::{self, DataType, WriteOptions, is_nifti};
 use crate::io::npy;
+use crate::io::raw::{self, RawOptions};
 use crate::report::write_png;
 use crate::volume::{ImageGrid, Volume};
 
@@ -42,6 +44,17 @@ impl Default for Options {
     }
 }
 
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::default().writing(&self.output).recording(record(&self.output))
+    }
+}
+
+/// The record beside a mask.
+fn record(mask: &Path) -> PathBuf {
+    if is_nifti(mask) { sidecar::path(mask) } else { mask.with_extension("json") }
+}
+
 /// Pattern → mask → file and record; [`Mask::report`] has the figures.
 ///
 /// # Errors
@@ -50,33 +63,67 @@ impl Default for Options {
 pub fn mask(options: &Options, progress: &Progress) -> Result<Mask> {
     let Options { pattern, shape, seed, output } = options;
     let mask = pattern.mask(*shape, seed)?;
-    let stem = write(output, &mask)?;
-    let record = serde_json::json!({
+    write(output, &mask)?;
+    let told = serde_json::json!({
         "Pattern": pattern, "Seed": seed, "ShapeDHW": shape, "Report": mask.report(),
     });
-    let record = sidecar::joined(record, sidecar::generated_by());
-    sidecar::write_record(&output.with_file_name(stem + ".json"), &record)?;
+    sidecar::write_record(&record(output), &sidecar::joined(told, sidecar::generated_by()))?;
     progress.tell(Event::Wrote(output));
     Ok(mask)
 }
 
-/// Writes the mask as its name's ending asks for; returns the name without it.
-fn write(path: &Path, mask: &Mask) -> Result<String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = |ending: &str| name.strip_suffix(ending).filter(|stem| !stem.is_empty()).map(str::to_string);
+/// Raw data that a mask is made for.
+#[derive(Clone, Debug)]
+pub struct Like {
+    /// Places that it measures, `[D, H, W]`.
+    pub measured: Array3<bool>,
+    /// The axes of its phase encoding, the first of which a pattern of one axis acts on.
+    pub axes: [SamplingAxis; 2],
+    /// The axis that it was read out along, where the file tells.
+    pub readout: Option<SamplingAxis>,
+}
+
+impl Like {
+    /// That of a file.
+    ///
+    /// # Errors
+    /// As [`raw::read`].
+    pub fn read(path: &Path) -> Result<Self> {
+        use SamplingAxis::{D, H, W};
+        let kspace = raw::read(path, &RawOptions::default())?;
+        let readout = raw::readout(path);
+        let (d, h, w) = kspace.sampled.dim();
+        let encoded = |axis: usize, length: usize| kspace.transformed[axis] && length > 1;
+        let axes = match (encoded(0, d), encoded(1, h), encoded(2, w)) {
+            (_, true, true) if readout == Some(H) => [W, H],
+            (true, true, _) => [H, D],
+            (true, false, true) => [D, W],
+            (false, true, _) => [H, W],
+            _ => [W, H],
+        };
+        Ok(Self { measured: kspace.sampled, axes, readout })
+    }
+
+    /// What a mask leaves of it.
+    pub fn left(&self, mask: &Mask) -> Left {
+        Left::of(&self.measured, &mask.sampled, self.readout)
+    }
+}
+
+/// Writes the mask as its name's ending asks for.
+fn write(path: &Path, mask: &Mask) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let ends = |ending: &str| name.len() > ending.len() && name.ends_with(ending);
     let (d, h, w) = mask.sampled.dim();
-    if let Some(stem) = stem(".npy") {
-        npy::write_bool(path, mask.sampled.view().into_dyn())?;
-        Ok(stem)
-    } else if let Some(stem) = stem(".nii.gz").or_else(|| stem(".nii")) {
+    if ends(".npy") {
+        npy::write_bool(path, mask.sampled.view().into_dyn())
+    } else if ends(".nii.gz") || ends(".nii") {
         let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Axis(0));
         let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3])?.affine);
         let description = "voxgan mask: k-space, DC in the middle".into();
-        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })?;
-        Ok(stem)
-    } else if let Some(stem) = stem(".png") {
-        write_png(path, &picture(path, &mask.sampled)?)?;
-        Ok(stem)
+        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })
+    } else if ends(".png") {
+        write_png(path, &picture(path, &mask.sampled)?)
     } else {
         let advice = "let the file's name end so";
         Err(Error::file(path, "name", ".npy, .nii, .nii.gz or .png", format!("{name:?}"), advice))

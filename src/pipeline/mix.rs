@@ -6,6 +6,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::generate::MONTAGE;
 use super::generator::{Generator, Output, Sampling};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
@@ -68,7 +69,7 @@ pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
     }
     let name = |row: u64, seed: u64| format!("row-{row:04}_column-{seed:04}.nii.gz");
     let names = rows.iter().flat_map(|&row| columns.iter().map(move |&seed| name(row, seed)));
-    let folder = output.folder("mixed", names, progress)?;
+    let folder = output.folder("mixed", names.chain([MONTAGE.to_string()]), progress)?;
     let styles = |seed: &u64| generator.styles(&generator.latent(*seed), *seed);
     let of_columns: Vec<Array2<f32>> = columns.iter().map(styles).collect();
     let own = |(ws, &seed): (&Array2<f32>, &u64)| generator.volume(ws, seed);
@@ -98,7 +99,7 @@ pub fn mix(options: &Options, progress: &Progress) -> Result<Mixed> {
             pictured.push(volume);
         }
     }
-    let montage = folder.join("montage.png");
+    let montage = folder.join(MONTAGE);
     let layout = Montage { columns: columns.len() + 1, ..Montage::fit(&pictured)? };
     write_png(&montage, &layout.render(&pictured)?)?;
     progress.tell(Event::Wrote(&montage));

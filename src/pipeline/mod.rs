@@ -10,6 +10,7 @@ pub mod compare;
 mod conditions;
 pub mod derivatives;
 mod device;
+mod difference;
 pub mod evaluate;
 pub mod export;
 pub mod folder;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::folder::OfScan;
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use crate::correct::n4;
 use crate::correct::n4::{Field, N4Options};
@@ -31,6 +33,20 @@ pub struct Options {
     pub fit: N4Options,
     /// Options for reading scan and mask.
     pub read: ReadOptions,
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::reading([&self.input].into_iter().chain(&self.mask))
+            .writing(&self.output)
+            .asked("--field", self.field.as_ref())
+    }
+}
+
+impl OfScan for Options {
+    fn paths(&mut self) -> [&mut PathBuf; 2] {
+        [&mut self.input, &mut self.output]
+    }
 }
 
 /// Scan and mask → field → corrected scan.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
+use super::sidecar;
 use super::simulate::write_synthetic;
 use crate::error::{Error, Result};
 use crate::io::nifti::DataType;
@@ -40,6 +42,12 @@ impl Default for Options {
             contrast: Contrast::default(),
             brain: BrainPhantom::default(),
         }
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::default().writing(&self.output).recording(sidecar::path(&self.output))
     }
 }
 

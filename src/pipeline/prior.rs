@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 use super::conditions::Drawn;
 use super::device::{Device, on_device};
+use super::folder::OfScan;
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
-use super::restore::{Found, Outcome, Scan, along_ras, beside, oriented, save, write};
+use super::restore::{Found, Outcome, Scan, along_ras, beside, oriented, restored_files, save, write};
 use super::restorer::Restoration;
 use crate::error::{Error, Result};
 use crate::gan::Conditions;
@@ -127,6 +129,30 @@ pub struct Posterior {
     pub operator: prior::Operator,
 }
 
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let Self { input, output, operator, fit, .. } = self;
+        let mask = match operator {
+            Operator::Superres(_) => None,
+            Operator::Inpaint(path) | Operator::Kspace(path) => Some(path),
+        };
+        let files = restored_files([input].into_iter().chain(mask), output).writing(beside(output, "std"));
+        let samples = if self.write_samples { fit.samples } else { 0 };
+        files.writing_all((1..=samples).map(|number| beside(output, &sample_kind(number))))
+    }
+}
+
+impl OfScan for Options {
+    fn paths(&mut self) -> [&mut PathBuf; 2] {
+        [&mut self.input, &mut self.output]
+    }
+}
+
+/// What a sample of the posterior is beside the image.
+fn sample_kind(number: usize) -> String {
+    format!("sample-{number}")
+}
+
 /// Scan → generator's grid → case → posterior → images.
 ///
 /// # Errors
@@ -166,7 +192,7 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
         save(&beside(output, "std"), &deviation, "posterior standard deviation")?;
     }
     for (sample, number) in samples.iter().zip(1..).filter(|_| options.write_samples) {
-        save(&beside(output, &format!("sample-{number}")), sample, "posterior sample")?;
+        save(&beside(output, &sample_kind(number)), sample, "posterior sample")?;
     }
     Ok(outcome)
 }

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::device::{Device, on_device};
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::records::Records;
-use super::restore::{Change, anatomy, beside};
+use super::restore::{BESIDE, Change, anatomy, beside, restored_files};
 use super::sidecar;
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::acquisition::operators::sampled::Sampled;
+use crate::acquisition::sampling::{Axis as SamplingAxis, Left};
 use crate::acquisition::{Complex32, LinearOperator};
 use crate::error::{Error, Result};
 use crate::evaluate::{Plan, Profile, Scores, score};
@@ -23,8 +25,19 @@ use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::raw::{self, RawOptions};
 use crate::io::{cfl, npy};
 use crate::pretrained::{TrainedRestorer, restorer};
-use crate::recon::{self, CoilSettings, LearnedVolumes, Measurement, Reconstructed};
+use crate::recon::{self, CoilSettings, LearnedVolumes, Measurement, Reconstructed, noise_sd};
+use crate::stats::nearest_rank;
 use crate::volume::{KSpace, Volume};
+
+/// A network's image that has more than so many times the noise of its baseline is not to be trusted. Chosen on 180 slices of
+/// phantoms with the network inside (T1, T2 and PD; 1, 2, 4 and 8 simulated coils; radial 4- and 8-fold, equispaced, Gaussian and
+/// Poisson-disc masks; none, 2 and 6 % of noise): the 109 images above it are 1.6 to 8.9 dB below their baselines (PSNR); the 44 that
+/// gain reach 1.47 at most. Of 126 that lose 2 dB or more, 18 stay below it.
+const MUCH_NOISIER: f64 = 1.6;
+/// Noise is looked at where the baseline is above this part of its bright end, that is outside of air.
+const TISSUE: f64 = 0.1;
+/// What the bright end is: this part of all voxels is below.
+const BRIGHT: f64 = 0.99;
 
 /// Slices that the anatomy of a brain is looked for in, at least.
 const SLICES_MIN: usize = 16;
@@ -68,6 +81,22 @@ impl Default for Options {
             compress: None,
             method: Method::Classical(recon::Method::ZeroFilled),
             part: Part::default(),
+        }
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let maps = match &self.maps {
+            Maps::File(path) => Some(path),
+            _ => None,
+        };
+        let read = [&self.input].into_iter().chain(&self.mask).chain(&self.shots).chain(maps);
+        match self.method {
+            Method::Network(_) => restored_files(read, &self.output),
+            Method::Classical(_) => {
+                Files::reading(read).writing(&self.output).recording(sidecar::path(&self.output))
+            }
         }
     }
 }
@@ -139,8 +168,37 @@ pub struct OfNetwork {
     pub baseline_residual: f64,
     /// Norm of the null-space component divided by that of the image.
     pub null_space_share: f64,
+    /// How noisy the baseline and the result are; none of an image of phase.
+    pub noise: Option<Noise>,
     /// The brain's volumes in the baseline and in the result; empty if they were not measured.
     pub changes: Vec<Change>,
+}
+
+/// Noise of a baseline and of a network's image, standard deviations in their unit, estimated alike in both ([`noise_sd`]).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Of the baseline.
+    pub baseline: f64,
+    /// Of the result.
+    pub result: f64,
+}
+
+impl Noise {
+    /// That of both images, on one grid, where the baseline shows tissue.
+    fn of(baseline: &Volume, result: &Volume) -> Self {
+        let mut values: Vec<f32> = baseline.data.iter().copied().collect();
+        let bright = f64::from(nearest_rank(&mut values, BRIGHT).unwrap_or_default());
+        let tissue = baseline.data.index_axis(Axis(0), 0).mapv(|x| f64::from(x) > TISSUE * bright);
+        let [baseline, result] =
+            [baseline, result].map(|image| noise_sd(image.data.index_axis(Axis(0), 0), tissue.view()));
+        Self { baseline, result }
+    }
+
+    /// How many times as noisy as its baseline the result is, where that is much.
+    pub fn much(&self) -> Option<f64> {
+        let times = self.result / self.baseline.max(f64::MIN_POSITIVE);
+        (times > MUCH_NOISIER).then_some(times)
+    }
 }
 
 /// Raw data → image → volume → file and record; for a network also its initial estimate (a classical method's image,
@@ -153,7 +211,7 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     let Options { input, output, raw, mask, shots, method, part, .. } = options;
     let mut kspace = raw::read(input, raw)?;
     if let Some(path) = mask {
-        undersample(&mut kspace, path)?;
+        undersample(&mut kspace, path, raw::readout(input))?;
     }
     let reference = kspace.reference.clone();
     progress.tell(Event::Note(&in_a_line(input, &kspace)));
@@ -196,12 +254,18 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         record["Weights"] = name.into();
         record["DataResidual"] = json!({ "Baseline": initial_residual, "Result": data_residual });
         record["NullSpaceShare"] = null_space_share.into();
-        written.push((beside(output, "baseline"), initial));
-        written.push((beside(output, "nullspace"), null_space));
+        written.extend(BESIDE.map(|kind| beside(output, kind)).into_iter().zip([initial, null_space]));
         let measured = network.anatomy && volume.dims().iter().all(|&length| length >= SLICES_MIN);
         measures = measured.then_some((initial, network.device));
+        let noise = (*part != Part::Phase).then(|| Noise::of(initial, &volume));
+        if let Some(Noise { baseline, result }) = noise {
+            record["Noise"] = json!({ "Baseline": baseline, "Result": result });
+        }
+        if let Some(times) = noise.and_then(|noise| noise.much()) {
+            record["Warnings"] = json!([too_noisy(times)]);
+        }
         let changes = Vec::new();
-        known = Some(OfNetwork { baseline_residual: *initial_residual, null_space_share, changes });
+        known = Some(OfNetwork { baseline_residual: *initial_residual, null_space_share, noise, changes });
     }
     written.push((output.clone(), &volume));
     for (path, volume) in &written {
@@ -220,6 +284,14 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     }
     let files = written.into_iter().map(|(path, _)| path).collect();
     Ok(Outcome { volume, data_residual, scores, network: known, files })
+}
+
+/// What is said of a result that has so many times the noise of its baseline.
+pub fn too_noisy(times: f64) -> String {
+    format!(
+        "the result is {times:.1} times as noisy as its baseline: the network does not fit these data; take the baseline beside it, \
+         or --method wavelet"
+    )
 }
 
 impl Network {
@@ -262,14 +334,17 @@ fn coils(options: &Options) -> Result<CoilSettings> {
     Ok(CoilSettings { maps, whiten: options.whiten, compress: options.compress })
 }
 
-/// Leaves only the samples of a mask, which is one plane for all slices or as deep as they are, or one row of columns.
-fn undersample(kspace: &mut KSpace, path: &Path) -> Result<()> {
+/// Leaves only the samples of a mask, which is one plane for all slices or as deep as they are, or one row of columns. Its
+/// provenance says so, and what should be known of what is left.
+fn undersample(kspace: &mut KSpace, path: &Path, readout: Option<SamplingAxis>) -> Result<()> {
     let mask = masks::read_for(path, kspace.sampled.dim().into())?;
+    let left = Left::of(&kspace.sampled, &mask, readout).to_string();
     kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
     let data = std::mem::take(&mut kspace.data);
     let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).forward(data.into_dyn());
     kspace.data = kept.into_dimensionality().expect("k-space of rank four");
     kspace.provenance.steps.push(format!("undersampled by the mask {}", path.display()));
+    kspace.provenance.steps.extend(left.lines().map(String::from));
     Ok(())
 }
 

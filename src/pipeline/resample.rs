@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::folder::OfScan;
 use super::memory;
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::io::nifti::{self, ReadOptions, WriteOptions};
@@ -43,6 +45,22 @@ pub enum Onto {
 impl Default for Onto {
     fn default() -> Self {
         Self::SpacingMm([1.0; 3])
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let reference = match &self.onto {
+            Onto::Like(path) => Some(path),
+            Onto::SpacingMm(_) => None,
+        };
+        Files::reading([&self.input].into_iter().chain(reference)).writing(&self.output)
+    }
+}
+
+impl OfScan for Options {
+    fn paths(&mut self) -> [&mut PathBuf; 2] {
+        [&mut self.input, &mut self.output]
     }
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::device::Device;
+use super::folder::OfScan;
+use super::outputs::{Files, Writes};
 use super::pairs::partner;
 use super::progress::{Event, Progress};
 use super::restorer::{Restoration, Restorer};
@@ -233,6 +235,28 @@ pub struct Change {
     pub restored_ml: f64,
 }
 
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let mask = match &self.problem {
+            Problem::Inpaint(mask) => Some(mask),
+            _ => None,
+        };
+        restored_files([&self.input].into_iter().chain(mask).chain(&self.like), &self.output)
+    }
+}
+
+impl OfScan for Options {
+    fn paths(&mut self) -> [&mut PathBuf; 2] {
+        [&mut self.input, &mut self.output]
+    }
+}
+
+/// What is read, and a restored image with what lies beside it.
+pub(super) fn restored_files<'a>(read: impl Iterator<Item = &'a PathBuf>, output: &Path) -> Files {
+    let images = BESIDE.map(|kind| beside(output, kind));
+    Files::reading(read).writing(output).writing_all(images).recording(sidecar::path(output))
+}
+
 /// Scan → case → network → image, with the classical baseline, the null-space component and a record.
 ///
 /// # Errors
@@ -372,8 +396,9 @@ pub(super) fn write(
         false => format!("voxgan {head}"),
     };
     nifti::write(output, &image, &WriteOptions { description, ..WriteOptions::default() })?;
-    save(&beside(output, "baseline"), &baseline, "classical baseline")?;
-    save(&beside(output, "nullspace"), &null_space, "null-space component")?;
+    let [of_baseline, of_null_space] = BESIDE.map(|kind| beside(output, kind));
+    save(&of_baseline, &baseline, "classical baseline")?;
+    save(&of_null_space, &null_space, "null-space component")?;
     sidecar::write(output, &record)?;
     progress.tell(Event::Wrote(output));
     let changes = match measures.filter(|_| dims.iter().all(|&length| length > 1)) {
@@ -389,6 +414,9 @@ pub(super) fn write(
     };
     Ok(Outcome { null_space_share, residuals, changes, dims, spacing_mm, maker: maker.to_lowercase() })
 }
+
+/// The images beside a restored one: the classical baseline, and what the measurement does not determine.
+pub(super) const BESIDE: [&str; 2] = ["baseline", "nullspace"];
 
 /// Writes a volume that says `what` it is.
 pub(super) fn save(path: &Path, volume: &Volume, what: &str) -> Result<()> {

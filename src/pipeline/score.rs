@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cohort::Cohort;
+use super::outputs::{Files, Writes};
 use super::pairs::stem;
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
@@ -53,6 +54,12 @@ impl Default for Options {
             read: ReadOptions::default(),
             strict: false,
         }
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::reading(self.pairs.iter().flatten().chain(&self.mask)).asked("--json", self.json.as_ref())
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::records::Records;
 use super::sidecar;
@@ -36,6 +37,37 @@ pub struct Options {
     pub read: ReadOptions,
 }
 
+impl Writes for Options {
+    fn files(&self) -> Files {
+        let Self { input, output, kspace, .. } = self;
+        Files::reading([input])
+            .writing(output)
+            .recording(sidecar::path(output))
+            .asked("--kspace", kspace.as_ref())
+    }
+}
+
+/// A volume, and the record of what is done to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replayed {
+    /// The record that lies beside a degraded volume.
+    pub record: PathBuf,
+    /// The volume.
+    pub input: PathBuf,
+    /// The degraded volume, .nii or .nii.gz; its record goes beside it, .json.
+    pub output: PathBuf,
+    /// How the volume is read.
+    pub read: ReadOptions,
+}
+
+impl Writes for Replayed {
+    fn files(&self) -> Files {
+        let Self { record, input, output, .. } = self;
+        Files::reading([input, record]).writing(output).recording(sidecar::path(output))
+    }
+}
+
 /// Volume → degradations → volume and record.
 ///
 /// # Errors
@@ -65,13 +97,7 @@ pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] as [`degrade::replay`].
-pub fn replay(
-    record: &Path,
-    input: &Path,
-    output: &Path,
-    read: &ReadOptions,
-    progress: &Progress,
-) -> Result<Simulated> {
+pub fn replay(Replayed { record, input, output, read }: &Replayed, progress: &Progress) -> Result<Simulated> {
     let Records { records } = Records::read(record)?;
     let volume = degrade::replay(&nifti::read_with(input, read)?, &records)?;
     let simulated = Simulated { volume, records };

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array3, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
+use super::folder::OfScan;
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
 use crate::anatomy::Region;
@@ -29,6 +31,18 @@ pub struct Options {
     pub csf: bool,
     /// Options for reading the scan.
     pub read: ReadOptions,
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::reading([&self.input]).writing(&self.output).asked("--mask", self.mask.as_ref())
+    }
+}
+
+impl OfScan for Options {
+    fn paths(&mut self) -> [&mut PathBuf; 2] {
+        [&mut self.input, &mut self.output]
+    }
 }
 
 /// Scan → structures → mask → scan.

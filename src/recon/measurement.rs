@@ -213,6 +213,13 @@ fn sensitivities(kspace: &mut KSpace, maps: Maps) -> Result<Option<Array4<Comple
             let mut found = espirit(kspace.data.view(), kspace.transformed, &options)?;
             let step = format!("ESPIRiT: calibration {widths:?} along D, H, W, kernel {}", options.kernel);
             kspace.provenance.steps.push(step);
+            if found.unsettled > 0 {
+                let (unsettled, voxels) = (found.unsettled, kspace.sampled.len());
+                kspace.provenance.steps.push(format!(
+                    "ESPIRiT: the iteration for the maps has not converged at {unsettled} of {voxels} voxels, where a second set \
+                     of maps explains the data nearly as well, as where the object is larger than the field of view"
+                ));
+            }
             Ok(Some(found.maps.swap_remove(0)))
         }
     }

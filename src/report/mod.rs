@@ -14,6 +14,6 @@ pub mod plots;
 
 pub use gif::write_gif;
 pub use montage::{Montage, write_png};
-pub use outline::png_bytes;
+pub use outline::{png_bytes, stacked};
 #[cfg(feature = "report")]
 pub use plot::{Series, line_svg};

@@ -72,6 +72,43 @@ impl Montage {
     }
 }
 
+impl Montage {
+    /// The planes of `volume` through [`Montage::cut`] with the outlines of two masks, `[D, H, W]`, in the first two of `colours`,
+    /// and in the third where they coincide. Grey is no colour.
+    ///
+    /// # Errors
+    /// As [`Montage::outlined`].
+    pub fn outlined_pair(
+        &self,
+        volume: &Volume,
+        masks: [ArrayView3<bool>; 2],
+        colours: [[u8; 3]; 3],
+    ) -> Result<RgbImage> {
+        let [first, second, both] = colours;
+        let outlined = |mask: ArrayView3<bool>, colour| {
+            self.outlined(volume, mask.mapv(u8::from).view(), &[(1, colour)], &[self.cut])
+        };
+        let [one, other] = masks;
+        let (mut picture, other) = (outlined(one, first)?, outlined(other, second)?);
+        for (pixel, other) in picture.pixels_mut().zip(other.pixels()) {
+            pixel.0 = match (pixel.0 == first, other.0 == second) {
+                (true, true) => both,
+                (false, true) => second,
+                _ => pixel.0,
+            };
+        }
+        Ok(picture)
+    }
+}
+
+/// Pictures one below the other.
+///
+/// # Errors
+/// [`Error::Value`] for none, and where they would be too large.
+pub fn stacked(pictures: &[RgbImage]) -> Result<RgbImage> {
+    tile(pictures, 1, 4)
+}
+
 /// The bytes of `image` as PNG.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("io", &["error", "stats", "text", "volume"]),
     ("correct", &["acquisition", "error", "volume"]),
     ("evaluate", &["anatomy", "csv", "error", "random", "stats", "volume"]),
-    ("recon", &["acquisition", "error", "random", "volume"]),
+    ("recon", &["acquisition", "error", "random", "stats", "volume"]),
     ("report", &["error", "io", "stats", "volume"]),
     ("simulate", &["acquisition", "anatomy", "error", "random", "stats", "volume", "warp"]),
     ("config", &["acquisition", "error", "settings", "simulate", "text"]),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use voxgan::config::{Encoding, Recipe};
+use voxgan::config::{AnyRecipe, Encoding, Recipe};
 use voxgan::error::Error;
 
 /// The least that is a recipe, a `[training]` table at its end.
@@ -44,6 +44,27 @@ fn presets_have_the_documented_grids_and_widths() {
         let widths: Vec<usize> = (0..network.blocks()).map(|block| network.channels(block)).collect();
         assert_eq!(widths, channels, "{name}");
         assert_eq!(network.num_ws(), 2 * channels.len(), "{name}");
+    }
+}
+
+#[test]
+fn every_preset_is_a_recipe_of_its_kind_as_its_file_is() {
+    let files = std::fs::read_dir("configs").unwrap().map(|file| file.unwrap().path());
+    // Limits of the quality check, which nothing is trained by.
+    let files = files.filter(|path| !path.ends_with("quality-check.toml"));
+    assert_eq!(files.count(), AnyRecipe::preset_names().concat().len());
+    for (at, names) in AnyRecipe::preset_names().into_iter().enumerate() {
+        for name in names {
+            let kind = match AnyRecipe::open(name).unwrap() {
+                AnyRecipe::Generator(_) => 0,
+                AnyRecipe::Segmenter(_) => 1,
+                AnyRecipe::Head(_) => 2,
+                other => panic!("{other:?} has no place in the list"),
+            };
+            assert_eq!(kind, at, "{name}");
+            let file = std::fs::read_to_string(format!("configs/{name}.toml")).unwrap();
+            assert_eq!(AnyRecipe::preset_text(name).unwrap(), file);
+        }
     }
 }
 

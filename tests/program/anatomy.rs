@@ -220,7 +220,7 @@ fn a_check_passes_what_is_the_same_and_fails_what_is_not() {
     fs::write(&limits, limited).unwrap();
     let check = |after: &Path| {
         voxgan(&["anatomy", "check", "--labels", text(&before), text(after), "--limits", text(&limits)])
-            .args(["--out", text(&verdict)])
+            .args(["--force", "--out", text(&verdict)])
             .assert()
     };
     check(&same).success();
@@ -255,6 +255,7 @@ fn a_check_names_other_grids_and_sees_through_them() {
             "anatomy",
             "check",
             "--labels",
+            "--force",
             text(&before),
             text(&after),
             "--out",

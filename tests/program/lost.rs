@@ -228,8 +228,70 @@ fn nothing_is_overwritten_unasked() {
         assert!(place.ends(line, 1).contains("--force"), "{line}");
         assert_eq!(fs::read(place.path("in.nii")).unwrap(), before, "{line}");
     }
-    place.ends("mask random --shape 32,32 -o m.png", 0);
-    assert!(place.ends("mask random --shape 32,32 -o m.png", 1).contains("m.png"));
+    // Whatever another output is called, and before any work: nothing else is written.
+    place.ends("mask random --shape 32,32 -o m.npy", 0);
+    fs::create_dir(place.path("v")).unwrap();
+    fs::write(place.path("v/scans.json"), "[]").unwrap();
+    fs::write(place.path("there"), "of another").unwrap();
+    for name in
+        ["there.nii", "there.json", "there.csv", "g/montage.png", "w/walk.gif", "n_std.nii", "n_baseline.nii"]
+    {
+        fs::create_dir_all(place.path(name).parent().unwrap()).unwrap();
+        fs::copy(place.path("there"), place.path(name)).unwrap();
+    }
+    for (line, there) in [
+        ("n4 in.nii n.nii --field there.nii", "there.nii"),
+        ("n4 in.nii n.nii --field there.json", "there.json"),
+        ("anatomy strip in.nii n.nii --mask there.nii", "there.nii"),
+        ("simulate motion in.nii n.nii --kspace there", "there"),
+        ("simulate replay there.json in.nii there.nii", "there.nii"),
+        ("simulate undersample in.nii there.nii --mask m.npy", "there.nii"),
+        ("mask random --shape 32,32 -o there", "there"),
+        ("resample in.nii there.nii --spacing-mm 2", "there.nii"),
+        ("recon in.npy there.nii", "there.nii"),
+        ("recon in.npy n.nii --method network", "n_baseline.nii"),
+        ("superres in.nii n.nii", "n_baseline.nii"),
+        ("restore in.nii n.nii --operator superres --factor 2", "n_std.nii"),
+        ("score in.nii in.nii --profile monai --json there.json", "there.json"),
+        ("anatomy check in.nii in.nii --labels --out there.json", "there.json"),
+        ("anatomy check in.nii in.nii --labels --out there.csv", "there.csv"),
+        ("evaluate --data v --json there.json", "there.json"),
+        ("evaluate --data v --training v --picture there", "there"),
+        ("report v -o there", "there"),
+        ("export r there", "there"),
+        ("generate --seeds 1 --out g", "g/montage.png"),
+        ("mix --rows 1 --columns 2 --out g", "g/montage.png"),
+        ("interpolate --seeds 1,2 --out w", "w/walk.gif"),
+    ] {
+        let text = place.ends(line, 1);
+        assert!(text.contains("--force") && text.contains(there), "{line}\n{text}");
+        assert_eq!(fs::read_to_string(place.path(there)).unwrap(), "of another", "{line}");
+        assert!(!place.path("n.nii").exists(), "{line}");
+    }
+    // Two results under one name would be one.
+    assert!(place.ends("n4 in.nii n.nii --field n.nii --force", 1).contains("two outputs"));
+    place.ends("score in.nii in.nii --profile monai --json there.json --force", 0);
+}
+
+/// Commands that write nothing but into a folder of their own, where the same command goes on, and those that write nothing.
+const OWN_FOLDERS: [&str; 8] =
+    ["prepare", "train", "anatomy volumes", "anatomy compare", "demo", "parity", "info", "packaging"];
+
+#[test]
+fn every_command_that_writes_files_has_force() {
+    fn commands(command: &clap::Command, name: &str, found: &mut Vec<(String, bool)>) {
+        let below: Vec<_> = command.get_subcommands().collect();
+        if below.is_empty() {
+            found.push((name.trim().into(), command.get_arguments().any(|one| one.get_id() == "force")));
+        }
+        below.iter().for_each(|below| commands(below, &format!("{name} {}", below.get_name()), found));
+    }
+    let mut found = Vec::new();
+    commands(&Cli::command(), "", &mut found);
+    assert!(found.len() > 25);
+    for (name, force) in found {
+        assert_eq!(force, !OWN_FOLDERS.contains(&name.as_str()), "{name}");
+    }
 }
 
 #[cfg(unix)]

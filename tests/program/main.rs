@@ -2,6 +2,7 @@
 
 mod anatomy;
 mod cli;
+mod guide;
 mod help;
 mod lost;
 mod n4;

@@ -2,6 +2,7 @@
 
 use std::f32::consts::TAU;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array2, Array3, Array4, ArrayView4, Axis, Slice, concatenate};
 use rayon::prelude::*;
@@ -46,6 +47,9 @@ pub struct EspiritMaps {
     /// Eigenvalues of those sets before cropping, `[D, H, W]` each: 1 where the calibration data is consistent with the
     /// maps, near 0 outside of the object.
     pub eigenvalues: Vec<Array3<f32>>,
+    /// Voxels, not cropped, at which the iteration for the eigenvectors has not converged: two sets explain the data there nearly as
+    /// well, and the maps may be a mixture of both.
+    pub unsettled: usize,
 }
 
 /// The sensitivity maps of k-space `[coils, D, H, W]`, of which the `transformed` axes of `D`, `H`, `W` are in k-space;
@@ -77,7 +81,8 @@ pub fn espirit(
         (maps, concatenate(Axis(axis), &values).expect("places of one shape"))
     });
     let (maps, eigenvalues) = joined.unzip();
-    Ok(EspiritMaps { maps, eigenvalues })
+    let unsettled = places.iter().map(|place| place.unsettled).sum();
+    Ok(EspiritMaps { maps, eigenvalues, unsettled })
 }
 
 impl EspiritOptions {
@@ -127,13 +132,18 @@ fn together(kspace: ArrayView4<Complex32>, options: &EspiritOptions) -> Result<E
     let mut values = vec![0.0f32; d * h * options.maps * width];
     let transform = FftPlanner::new().plan_fft_inverse(width);
     let planes: Vec<Vec<Complex32>> = (0..d).into_par_iter().map(|z| projector.plane(z, d)).collect();
+    let unsettled = AtomicUsize::new(0);
     vectors
         .par_chunks_mut(per_row)
         .zip(values.par_chunks_mut(options.maps * width))
         .enumerate()
         .for_each_init(Vec::new, |buffer, (row, (vectors, values))| {
             projector.row(&planes[row / h], row % h, h, &transform, buffer);
-            dominant(buffer, coils, width, vectors, values);
+            let changes = dominant(buffer, coils, width, vectors, values);
+            let shown = |set: usize, x: usize| values[set * width + x] >= options.crop;
+            let of_voxel =
+                |x: &usize| (0..options.maps).any(|set| changes[set * width + x] && shown(set, *x));
+            unsettled.fetch_add((0..width).filter(of_voxel).count(), Ordering::Relaxed);
             for (vectors, values) in vectors.chunks_exact_mut(coils * width).zip(values.chunks_exact(width)) {
                 refer(vectors, values, &reference, options.crop);
             }
@@ -149,7 +159,7 @@ fn together(kspace: ArrayView4<Complex32>, options: &EspiritOptions) -> Result<E
         (maps, values.index_axis(Axis(2), map).to_owned())
     });
     let (maps, eigenvalues) = maps.unzip();
-    Ok(EspiritMaps { maps, eigenvalues })
+    Ok(EspiritMaps { maps, eigenvalues, unsettled: unsettled.into_inner() })
 }
 
 impl PatchProjector {

@@ -1,5 +1,7 @@
 //! Adaptive combination: local matched filters from the images themselves, without calibration (Walsh et al. 2000).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ndarray::{Array3, Array4, ArrayView4, Zip};
 use rayon::prelude::*;
 
@@ -17,6 +19,8 @@ pub struct Adaptive {
     /// The coils' relative sensitivities, `[coils, D, H, W]`, with a root sum of squares of 1 (0 where all images are
     /// 0).
     pub maps: Array4<Complex32>,
+    /// Voxels at which the iteration for the eigenvector has not converged; see [`super::EspiritMaps::unsettled`].
+    pub unsettled: usize,
 }
 
 /// The combination of coil images `[coils, D, H, W]` whose noise is white (see [`super::whitening_matrix`]): at every
@@ -36,7 +40,8 @@ pub fn adaptive(images: ArrayView4<Complex32>, window: [usize; 3]) -> Result<Ada
     }
     let (coils, d, h, w) = images.dim();
     if images.is_empty() {
-        return Ok(Adaptive { image: Array3::zeros((d, h, w)), maps: Array4::zeros((coils, d, h, w)) });
+        let (image, maps) = (Array3::zeros((d, h, w)), Array4::zeros((coils, d, h, w)));
+        return Ok(Adaptive { image, maps, unsettled: 0 });
     }
     let images = images.as_standard_layout();
     let reference = super::principal_component(images.view());
@@ -47,6 +52,7 @@ pub fn adaptive(images: ArrayView4<Complex32>, window: [usize; 3]) -> Result<Ada
     let around =
         |at: usize, n: usize, width: usize| at.saturating_sub(width / 2)..(at + width / 2 + 1).min(n);
     let mut vectors = vec![Complex32::default(); d * h * coils * w];
+    let unsettled = AtomicUsize::new(0);
     vectors.par_chunks_mut(coils * w).enumerate().for_each(|(row, vectors)| {
         let mut matrices = vec![Complex32::default(); pairs(coils) * w];
         let mut products = vec![Complex32::default(); w];
@@ -63,12 +69,13 @@ pub fn adaptive(images: ArrayView4<Complex32>, window: [usize; 3]) -> Result<Ada
             }
         }
         let mut eigenvalues = vec![0.0; w];
-        dominant(&matrices, coils, w, vectors, &mut eigenvalues);
+        let changes = dominant(&matrices, coils, w, vectors, &mut eigenvalues);
+        unsettled.fetch_add(changes.iter().filter(|&&changes| changes).count(), Ordering::Relaxed);
         refer(vectors, &eigenvalues, &reference, 0.0);
     });
     let vectors = Array4::from_shape_vec((d, h, coils, w), vectors).expect("rows of maps");
     let mut maps = Array4::zeros((coils, d, h, w));
     Zip::from(&mut maps).and(vectors.view().permuted_axes([2, 0, 1, 3])).par_for_each(|to, from| *to = *from);
     let image = sense_weighted(images.view(), &maps);
-    Ok(Adaptive { image, maps })
+    Ok(Adaptive { image, maps, unsettled: unsettled.into_inner() })
 }

@@ -1,15 +1,12 @@
 //! `voxgan anatomy check`: the quality check that a change of images must pass.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::structures::StructuresArgs;
-use crate::cli::files::{ReadArgs, StrictArgs};
+use crate::cli::files::{ForceArgs, ReadArgs, StrictArgs};
 use crate::cli::sampling::PRINTED;
 use crate::error::{Error, Result};
-use crate::io::atomic_write;
 use crate::pipeline::check::{Checked, Options, check};
-use crate::pipeline::derivatives::write_json;
 
 /// Check that a change of scans preserves their anatomy.
 ///
@@ -26,7 +23,8 @@ pub struct Args {
     /// Limits, instead of those inside the program
     #[arg(long, value_name = "TOML")]
     limits: Option<PathBuf>,
-    /// Also write the verdict: .json, or .csv with one row a pair and region
+    /// Also write the verdict: .json, with pictures of each pair in a folder beside it, which `voxgan report` shows; or .csv with
+    /// one row a pair and region
     #[arg(long, value_name = "OUT")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -35,6 +33,8 @@ pub struct Args {
     read: ReadArgs,
     #[command(flatten)]
     cohort: StrictArgs,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Checks, prints the verdict and writes it where that is asked for.
@@ -42,18 +42,12 @@ pub struct Args {
 /// # Errors
 /// Those of [`check`]; [`Error::Check`] where a limit is not kept, [`Error::Incomplete`] where pairs could not be measured.
 pub fn run(args: Args) -> Result<()> {
-    let Args { before, after, limits, out, structures, read, cohort } = args;
-    let options = Options { before, after, limits, read: read.into(), strict: cohort.strict };
+    let Args { before, after, limits, out, structures, read, cohort, force } = args;
+    let options = Options { before, after, limits, out, read: read.into(), strict: cohort.strict };
+    force.check(&options)?;
     let Checked { verdict, failures } = check(&options, &structures.open()?, &PRINTED)?;
     if verdict.pairs.is_empty() {
         return Error::incomplete("pairs", failures.len(), failures);
-    }
-    if let Some(out) = &out {
-        if is_csv(out) {
-            atomic_write(out, |file| file.write_all(verdict.pairs_csv().as_bytes()))?;
-        } else {
-            write_json(out, &verdict)?;
-        }
     }
     let unlike = verdict.pairs.iter().filter(|pair| pair.grids.is_some()).count();
     if unlike > 0 {
@@ -70,8 +64,4 @@ pub fn run(args: Args) -> Result<()> {
     let failed = verdict.pairs.iter().filter(|pair| !pair.passed).count();
     let problem = format!("{failed} of {} pairs do not keep the limits on a pair", verdict.pairs.len());
     Err(Error::Check { check: "anatomy".into(), problem, advice: "the table says which limits".into() })
-}
-
-fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }

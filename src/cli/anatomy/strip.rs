@@ -41,14 +41,8 @@ pub struct Args {
 /// Those of [`strip`], of the segmenter and of [`Work::run`].
 pub fn run(args: Args) -> Result<()> {
     let Args { input, output, mask, csf, segmenter, files } = args;
-    let options =
-        Options { input: PathBuf::new(), output: PathBuf::new(), mask, csf, read: files.read.into() };
+    let job = Options { input, output, mask, csf, read: files.read.into() };
     let segmenter = segmenter.open()?;
-    let settings = json!([options, segmenter.name, segmenter.refines]);
-    let single = [("--mask", options.mask.is_some())];
-    let work = Work { input: &input, output: &output, settings, kinds: &[], single: &single };
-    files.run(&work, &mut |scan, image| {
-        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
-        strip(&one, &segmenter, &PRINTED)
-    })
+    let with = json!([segmenter.name, segmenter.refines]);
+    files.run(&Work { job: &job, with }, &mut |one| strip(one, &segmenter, &PRINTED))
 }

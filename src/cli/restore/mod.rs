@@ -9,7 +9,7 @@ pub mod translate;
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::Value;
 
 use super::files::FileArgs;
 use crate::error::Result;
@@ -67,20 +67,13 @@ impl NetworkArgs {
     }
 }
 
-/// What is written beside a restored image.
-pub const BESIDE: [&str; 2] = ["baseline", "nullspace"];
-
 /// Restores a scan, or those of a folder, and says what the result rests on.
 ///
 /// # Errors
 /// Those of [`restore`] and of [`Work::run`].
 pub fn run(options: &Options, files: FileArgs) -> Result<()> {
-    let Options { input, output, .. } = options;
-    let settings = Options { input: PathBuf::new(), output: PathBuf::new(), ..options.clone() };
-    let work = Work { input, output, settings: json!(settings), kinds: &BESIDE, single: &[] };
-    files.run(&work, &mut |scan, image| {
-        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
-        print(image, &restore(&one, &PRINTED_NOTES)?);
+    files.run(&Work { job: options, with: Value::Null }, &mut |one| {
+        print(&one.output, &restore(one, &PRINTED_NOTES)?);
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::Value;
 
 use super::superres::parse_factor;
 use super::{RestoreArgs, print};
@@ -121,13 +121,8 @@ pub fn run(args: Args) -> Result<()> {
         device,
         read: files.read.into(),
     };
-    let settings = Options { input: PathBuf::new(), output: PathBuf::new(), ..options.clone() };
-    let (Options { input, output, .. }, single) = (&options, []);
-    let kinds = [&super::BESIDE[..], &["std"]].concat();
-    let work = Work { input, output, settings: json!(settings), kinds: &kinds, single: &single };
-    files.run(&work, &mut |scan, image| {
-        let one = Options { input: scan.into(), output: image.into(), ..options.clone() };
-        print(image, &restore(&one, &Progress::new(&show))?);
+    files.run(&Work { job: &options, with: Value::Null }, &mut |one| {
+        print(&one.output, &restore(one, &Progress::new(&show))?);
         Ok(())
     })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::{Better, Estimate, Realism, Row};
+use super::{Better, Estimate, Metric, Realism, Row};
 use crate::csv::push_row;
 
 /// The columns of [`Realism::csv`].
@@ -34,7 +34,14 @@ impl Realism {
 impl Display for Realism {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let repeats = self.protocol.repeats;
-        writeln!(f, "Features of {}", self.extractor)?;
+        let real = self.rows.iter().filter(|row| row.is_as_real()).count();
+        write!(f, "Realism: {real} of {} measures are as among real volumes, or better", self.rows.len())?;
+        if let Some(row) = self.rows.iter().find(|row| row.metric == Metric::FrechetDistance) {
+            let Estimate { matched, reference, .. } = row.estimate;
+            let times = matched.mean / reference.mean;
+            write!(f, "; Fréchet distance ({}) {times:.1} times that among real volumes", row.view)?;
+        }
+        writeln!(f, ".\n\nFeatures of {}", self.extractor)?;
         writeln!(
             f,
             "[…]: 95 % interval from {repeats} random three quarters of both sets. Matched: synthetic against real, reference: real"
@@ -71,6 +78,19 @@ impl Display for Realism {
             writeln!(f, "{}", text.trim_end())?;
         }
         Ok(())
+    }
+}
+
+impl Row {
+    /// Whether what is found with as many volumes a side is within the 95 % range of the reference, or better.
+    fn is_as_real(&self) -> bool {
+        let Estimate { matched, reference, .. } = self.estimate;
+        let (not_above, not_below) = (matched.mean <= reference.high, matched.mean >= reference.low);
+        match self.metric.better() {
+            Better::Lower => not_above,
+            Better::Higher => not_below,
+            Better::AsReal => not_above && not_below,
+        }
     }
 }
 
@@ -114,7 +134,12 @@ mod tests {
         }
         let (table, csv) = (realism.to_string(), realism.csv());
         assert_eq!(table.matches("sha256:00ff").count(), 1);
-        assert_eq!(table.lines().count(), 3 + 1 + 14);
+        assert_eq!(table.lines().count(), 2 + 3 + 1 + 14);
+        let as_real = realism.rows().iter().filter(|row| row.is_as_real()).count();
+        assert!(table.starts_with(&format!("Realism: {as_real} of 14 measures")), "{table}");
+        // These sets are apart in every view.
+        let frechet = &realism.rows()[0];
+        assert!(frechet.estimate.matched.mean > frechet.estimate.reference.high && !frechet.is_as_real());
         assert!(table.contains("Fréchet distance (16 features)") && table.contains("3.9307"), "{table}");
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 1 + 14);

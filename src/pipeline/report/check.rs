@@ -6,14 +6,15 @@ use super::{figure, mark, name_of, of, readable, section, table};
 use crate::anatomy::quality_check::{Estimate, PairVerdict, RegionAgreement, Verdict};
 use crate::error::Result;
 use crate::pipeline::derivatives::read_json;
-use crate::report::page::{Block, Cell, Page, Section};
+use crate::pipeline::difference::{IN_WORDS, Shown};
+use crate::report::page::{Block, Cell, Page, Picture, Section};
 use crate::report::plots::{BlandAltman, Level};
 
-/// The page of the check at `path`.
+/// The page of the check at `path`, with the pictures of `count` pairs.
 ///
 /// # Errors
-/// As [`read_json`], and those of its plots.
-pub fn page(path: &Path) -> Result<Page> {
+/// What is wrong with the file.
+pub fn page(path: &Path, count: usize) -> Result<Page> {
     let verdict: Verdict = read_json(path)?;
     let failed = verdict.pairs.iter().filter(|pair| !pair.passed).count();
     let text = match (verdict.passed, failed) {
@@ -23,6 +24,10 @@ pub fn page(path: &Path) -> Result<Page> {
     };
     let mut sections =
         vec![section("Outcome", vec![Block::Verdict(mark(verdict.passed), text), failures(&verdict)])];
+    let drawn = pictures(path, &verdict, count)?;
+    if !drawn.is_empty() {
+        sections.push(section("Where they differ", drawn));
+    }
     let known = notes(&verdict).into_iter().chain([changes(&verdict)]);
     sections.push(section("Changes", known.collect()));
     sections.extend(agreement(&verdict)?);
@@ -51,6 +56,49 @@ fn failures(verdict: &Verdict) -> Block {
         3,
         pairs.chain(cohort).map(Vec::from),
     )
+}
+
+/// Outlines of `count` pairs, those that do not keep their limits first; nothing of pictures that are no longer there.
+fn pictures(path: &Path, verdict: &Verdict, count: usize) -> Result<Vec<Block>> {
+    #[derive(serde::Deserialize)]
+    struct Pictures {
+        #[serde(default)]
+        pictures: Vec<Shown>,
+    }
+    let Pictures { pictures } = read_json(path)?;
+    let of = |pair: &PairVerdict| pictures.iter().find(|shown| shown.pair == pair.name);
+    let mut pairs: Vec<&PairVerdict> = verdict.pairs.iter().collect();
+    pairs.sort_by_key(|pair| pair.passed);
+    let mut blocks = Vec::new();
+    for (pair, shown) in pairs.iter().filter_map(|pair| Some((pair, of(pair)?))).take(count) {
+        let file = path.with_file_name(&shown.picture);
+        let Ok(png) = std::fs::read(&file) else { continue };
+        let rows: Vec<String> = shown.regions.iter().map(|region| in_words(pair, region)).collect();
+        let caption = format!(
+            "{}: {IN_WORDS}. Axial, coronal and sagittal planes where most voxels differ, from above: {}.",
+            pair.name,
+            rows.join("; ")
+        );
+        let regions = readable(&shown.regions.join(", "));
+        let alt = format!("Outlines of {regions} of {} before and after", pair.name);
+        blocks.push(Block::Picture(Picture { png, alt, caption }));
+    }
+    Ok(blocks)
+}
+
+/// What became of a region.
+fn in_words(pair: &PairVerdict, region: &str) -> String {
+    let found = pair.regions.iter().find(|one| one.change.region == region);
+    let change = found
+        .and_then(|one| one.change.change_percent)
+        .map(|percent| format!("{percent:+.1} % of its volume"));
+    let dice = found.and_then(|one| one.change.dice).map(|dice| format!("Dice {dice:.3}"));
+    let kept = match found {
+        Some(one) if !one.failures.is_empty() => Some("limits not kept".to_string()),
+        _ => None,
+    };
+    let known: Vec<String> = [change, dice, kept].into_iter().flatten().collect();
+    format!("{} ({})", readable(region), known.join(", "))
 }
 
 /// What is to be known of the pairs: unlike grids, and what is not judged and why; none where there is nothing.
@@ -121,7 +169,11 @@ fn agreement(verdict: &Verdict) -> Result<Option<Section>> {
         });
         blocks.push(figure(
             plot.plot()?,
-            format!("{}: bias and limits of agreement.{icc}", readable(&region.region)),
+            format!(
+                "{}: a point a pair, its change over the mean of both volumes; lines are the mean change (bias) and the limits that \
+                 95 % of changes lie within, shaded their intervals.{icc}",
+                readable(&region.region)
+            ),
         ));
     }
     Ok((!blocks.is_empty()).then(|| section("Agreement", blocks)))

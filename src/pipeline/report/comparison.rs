@@ -112,7 +112,12 @@ fn correlations(comparison: &Comparison, joint: &Joint) -> Result<Vec<Block>> {
     let names: Vec<String> = comparison.quantities.iter().map(|one| readable(&one.quantity.name)).collect();
     let map = |rows: &[Vec<f64>], which: &str| {
         let matrix = Array2::from_shape_fn((rows.len(), rows.len()), |(i, j)| rows[i][j]);
-        Ok(figure(heat_map(&names, matrix.view())?, format!("Correlations in the {which} cohort.")))
+        Ok(figure(
+            heat_map(&names, matrix.view())?,
+            format!(
+                "How quantities go together in the {which} cohort: correlations of each with each, from −1 to 1."
+            ),
+        ))
     };
     let found = &joint.correlations;
     let mut text = format!(

@@ -93,7 +93,11 @@ impl Head {
                 "Axial, coronal and sagittal planes of {} with outlines of its structures",
                 self.name
             ),
-            caption: self.name.clone(),
+            caption: format!(
+                "{}: axial, coronal and sagittal planes through the lateral ventricles (middle row) and 6 % of the field of view to \
+                 either side, with the outlines of all structures.",
+                self.name
+            ),
         })
     }
 
@@ -142,7 +146,7 @@ fn viewer(heads: &[Head]) -> Result<Viewer> {
         colour: structure.colour(),
     };
     Ok(Viewer {
-        caption: "Scans with the structures that were measured.".into(),
+        caption: "Each scan with the structures that were measured in it: choose a scan, click to move the planes, scroll through them.".into(),
         scans: heads.iter().map(scan).collect::<Result<_>>()?,
         labels: shown().map(label).collect(),
         montage: heads[0].outlined()?,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::COMPARISON;
 use super::derivatives;
+use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
@@ -27,13 +28,19 @@ pub struct Options {
     pub input: PathBuf,
     /// The HTML file.
     pub out: PathBuf,
-    /// Number of scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB.
+    /// Number of scans in the viewer, at equal steps of quality from the lowest on; each adds 1 to 3 MB. Of a check, pairs that are drawn.
     pub scans: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self { input: PathBuf::new(), out: "report.html".into(), scans: 4 }
+    }
+}
+
+impl Writes for Options {
+    fn files(&self) -> Files {
+        Files::reading([&self.input]).writing(&self.out)
     }
 }
 
@@ -51,7 +58,7 @@ pub fn report(options: &Options, progress: &Progress) -> Result<usize> {
     } else if input.join("stats.jsonl").is_file() {
         training::page(input)?
     } else if input.is_file() {
-        check::page(input).map_err(|error| match error {
+        check::page(input, *scans).map_err(|error| match error {
             Error::File { found, .. } => no_report(input, &found),
             other => other,
         })?

@@ -71,14 +71,22 @@ pub fn page(run: &Path) -> Result<Page> {
             .filter(|series| series.points.iter().any(|(_, y)| y.is_finite()))
             .collect();
         if !series.is_empty() {
-            curves.push(figure(line_svg(title, "step", unit, &series)?, format!("{title}.")));
+            curves.push(figure(
+                line_svg(title, "step", unit, &series)?,
+                format!("{title}, over the steps of the run."),
+            ));
         }
     }
     sections.push(section("Curves", curves));
     let pictures = pictures(run)?.into_iter().map(|path| {
         let png = std::fs::read(&path).map_err(|e| Error::io(&path, "read the picture", e))?;
-        let caption = name_of(&path);
-        Ok(Block::Picture(Picture { png, alt: format!("Planes of volumes, {caption}"), caption }))
+        let caption = match name_of(&path) {
+            name if name == "reals.png" => {
+                "Real volumes: axial, coronal and sagittal planes of each.".to_string()
+            }
+            name => format!("{name}: the state of the network then, always with the same inputs."),
+        };
+        Ok(Block::Picture(Picture { png, alt: format!("Planes of volumes. {caption}"), caption }))
     });
     let pictures: Vec<Block> = pictures.collect::<Result<_>>()?;
     if !pictures.is_empty() {
