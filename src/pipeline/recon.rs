@@ -170,7 +170,7 @@ pub struct OfNetwork {
     pub null_space_share: f64,
     /// How noisy the baseline and the result are; none of an image of phase.
     pub noise: Option<Noise>,
-    /// The brain's volumes in the baseline and in the result, where they were measured.
+    /// The brain's volumes in the baseline and in the result; empty if they were not measured.
     pub changes: Vec<Change>,
 }
 

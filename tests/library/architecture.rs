@@ -92,6 +92,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "report",
             "segment",
             "simulate",
+            "stats",
             "text",
             "train",
             "volume",

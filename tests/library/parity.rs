@@ -36,6 +36,12 @@ fn thick_slice_slab() {
     check("stylegan2_3d_slab_16x16x6.safetensors");
 }
 
+/// Scalars that are sums over whole fields, behind eight mapping layers.
+#[test]
+fn a_deep_mapping_and_large_slices() {
+    check("stylegan2_2d_r64_c1.safetensors");
+}
+
 #[test]
 fn the_authors_program_on_grey_slices() {
     check("stylegan2ada_2d_r32_c1.safetensors");
