@@ -53,7 +53,7 @@ impl Files {
         self
     }
 
-    /// And writes a record, as [`sidecar::write_record`] does.
+    /// And writes a record, of which one that voxgan did not write is kept under another name.
     pub fn recording(mut self, path: PathBuf) -> Self {
         self.written.push(Written { path, option: None, record: true });
         self
