@@ -13,7 +13,7 @@ pub struct Refinement {
     pub method: RefinementMethod,
     /// Standard deviation of the scan's noise on the grid of 1 mm, in units of its intensities.
     pub noise_sd: f64,
-    /// Sharpness of the scan on that grid; below 0.125 it was interpolated from coarser voxels.
+    /// Sharpness of the scan on that grid; below 0.1175 it was interpolated from coarser voxels.
     pub sharpness: Option<f64>,
     /// Mean and standard deviation of the intensity of each group's Gaussian components.
     pub intensities: BTreeMap<Group, Vec<[f64; 2]>>,

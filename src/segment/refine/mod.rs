@@ -37,7 +37,7 @@ use trust::Trust;
 const COARSE_MM: f64 = 1.2;
 /// Detail below which it does too, whatever its header says: it was interpolated from coarser voxels
 /// ([`noise::sharpness`]).
-const SHARPNESS_MIN: f64 = 0.125;
+const SHARPNESS_MIN: f64 = 0.1175;
 /// Voxel size in millimetres beyond which a voxel is as thick as the cortex, and its wall to white matter is not to be
 /// seen.
 const THICK_MM: f64 = 3.0;
