@@ -22,6 +22,7 @@ const PIXELS_PER_MM: f64 = 2.0;
 const COLOURS: [[u8; 3]; 3] = [[70, 150, 255], [255, 140, 0], [60, 210, 90]];
 
 /// The colours in words.
+#[cfg(feature = "report")]
 pub const IN_WORDS: &str = "before blue, after orange, where they coincide green";
 
 /// A picture beside a verdict.

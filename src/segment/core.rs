@@ -3,9 +3,9 @@
 
 use ndarray::{Array3, Axis};
 
-use crate::anatomy::{STRUCTURES, Structure};
 use crate::anatomy::overlap::distance_transform_mm;
 use crate::anatomy::shape::{Connectivity, components};
+use crate::anatomy::{STRUCTURES, Structure};
 
 /// Depth in millimetres below the brain's surface at which the core begins: bridges of less than twice that are cut.
 const DEPTH_MM: f32 = 3.0;
