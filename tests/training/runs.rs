@@ -533,7 +533,7 @@ fn the_best_checkpoint_on_other_people_is_kept() {
         &format!("best checkpoint is that of step {}", told.step),
         "Step 20: samples have collapsed.",
         "Precision and recall on people of validation",
-        "reals.png",
+        "Real volumes: axial, coronal and sagittal planes of each.",
         "kimg-00000.080.png",
         "Peak memory",
     ] {
@@ -719,7 +719,8 @@ fn conditions_are_drawn() {
     let beyond = generate("age_years=95");
     assert!(refused(&beyond).contains("--extrapolate"));
     printed(&[&beyond[..], &["--extrapolate"]].concat());
-    let mix = ["mix", "--weights", run, "--rows", "0", "--columns", "1", "--layers", "0", "--out", out];
+    let mix =
+        ["mix", "--weights", run, "--rows", "0", "--columns", "1", "--layers", "0", "--out", out, "--force"];
     printed(&mix);
     assert!(place.out("out").join("row-0000_column-0001.nii.gz").is_file());
     // All six, although the network asks for conditions that nobody gave.
