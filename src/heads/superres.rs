@@ -136,14 +136,9 @@ pub fn interpolated(measured: &Array4<f32>, factor: [usize; 3], interpolation: I
 pub fn finer_grid(grid: &Grid, factor: [usize; 3]) -> Grid {
     let [d, h, w] = factor;
     let along = [w, h, d]; // (i, j, k)
-    let mut fine = *grid;
-    let mut first = [0.0; 3];
-    for axis in 0..3 {
-        let n = along[axis] as f64;
-        fine.dims[axis] *= along[axis];
-        first[axis] = -0.5 * (n - 1.0) / n;
-        fine.affine = fine.affine.stretched(axis, 1.0 / n);
+    let moved = grid.affine.with_origin_at(along.map(|n| -0.5 * (n as f64 - 1.0) / n as f64));
+    Grid {
+        dims: [0, 1, 2].map(|axis| grid.dims[axis] * along[axis]),
+        affine: (0..3).fold(moved, |affine, axis| affine.stretched(axis, 1.0 / along[axis] as f64)),
     }
-    fine.affine = VoxelToWorld::derived(&fine.affine.steps_mm(), &grid.affine.world_mm(first));
-    fine
 }

@@ -38,17 +38,15 @@ impl Grid {
             "spacing {spacing_mm:?} mm is no voxel size"
         );
         let mut dims = self.dims;
-        let spacing = self.spacing_mm();
-        let mut affine = self.affine;
+        let own_mm = self.spacing_mm();
+        let ratios = [0, 1, 2].map(|axis| spacing_mm[axis] / own_mm[axis]);
         let mut first = [0.0; 3];
         for axis in 0..3 {
-            let ratio = spacing_mm[axis] / spacing[axis];
-            dims[axis] = ((self.dims[axis] as f64 / ratio).round() as usize).max(1);
-            first[axis] = (self.dims[axis] as f64 - 1.0 - (dims[axis] as f64 - 1.0) * ratio) / 2.0;
-            affine = affine.stretched(axis, ratio);
+            dims[axis] = ((self.dims[axis] as f64 / ratios[axis]).round() as usize).max(1);
+            first[axis] = (self.dims[axis] as f64 - 1.0 - (dims[axis] as f64 - 1.0) * ratios[axis]) / 2.0;
         }
-        let origin = self.affine.world_mm(first);
-        Self { dims, affine: VoxelToWorld::derived(&affine.steps_mm(), &origin) }
+        let moved = self.affine.with_origin_at(first);
+        Self { dims, affine: (0..3).fold(moved, |affine, axis| affine.stretched(axis, ratios[axis])) }
     }
 
     /// This grid, or if it is sheared ([`VoxelToWorld::right_angled`]) one of the same voxel sizes whose axes are at right angles, as near to the

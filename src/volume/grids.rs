@@ -1,7 +1,5 @@
 //! Whether two volumes lie on the same grid.
 
-use nalgebra::Vector4;
-
 use super::Volume;
 use crate::error::{Error, Result};
 
@@ -21,12 +19,7 @@ pub fn check_grids(one: &Volume, other: &Volume) -> Result<()> {
         let advice = "resample one to the other's grid first";
         return Err(Error::value(key, expected.trim_end(), format!("{:?}", other.dims()), advice));
     }
-    let ends = one.dims().map(|size| size as f64 - 1.0);
-    let corner = |index: usize| {
-        Vector4::from_fn(|axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((index >> axis) & 1) as f64 })
-    };
-    let apart = |index: usize| ((*one.affine - *other.affine) * corner(index)).norm();
-    let apart_mm = (0..8).map(apart).fold(0.0, f64::max);
+    let apart_mm = one.affine.apart_mm(&other.affine, one.dims());
     let tolerance_mm = GRID_TOLERANCE * one.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
     if apart_mm <= tolerance_mm {
         return Ok(());

@@ -114,6 +114,15 @@ impl VoxelToWorld {
         Self(stretched)
     }
 
+    /// How far in millimetres the corners of a grid of `dims` voxels along `(i, j, k)` lie from where `other` puts them, at most.
+    pub(crate) fn apart_mm(&self, other: &Matrix4<f64>, dims: [usize; 3]) -> f64 {
+        let ends = dims.map(|size| size as f64 - 1.0);
+        let corner = |at: usize| {
+            Vector4::from_fn(|axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((at >> axis) & 1) as f64 })
+        };
+        (0..8).map(|at| ((self.0 - other) * corner(at)).norm()).fold(0.0, f64::max)
+    }
+
     /// Whether the voxel axes are at right angles, to a twentieth of a degree; registration and gantry tilt shear grids by more.
     pub fn right_angled(&self) -> bool {
         [(0, 1), (0, 2), (1, 2)].into_iter().all(|(a, b)| {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nalgebra::{Matrix4, Quaternion, UnitQuaternion, Vector4};
+use nalgebra::{Matrix4, Quaternion, UnitQuaternion};
 use nifti::NiftiHeader;
 
 use crate::error::{Error, Result};
@@ -261,13 +261,7 @@ impl Header {
             && let Ok(mut other) = self.qform(path).map(|qform| qform * mm)
         {
             other[(3, 3)] = 1.0;
-            let ends = extents.map(|n| n as f64 - 1.0);
-            let corner = |at: usize| {
-                Vector4::from_fn(
-                    |axis, _| if axis == 3 { 1.0 } else { ends[axis] * ((at >> axis) & 1) as f64 },
-                )
-            };
-            let apart = (0..8).map(|at| ((**affine - other) * corner(at)).norm()).fold(0.0, f64::max);
+            let apart = affine.apart_mm(&other, extents);
             let mirrored = |m: &Matrix4<f64>| m.fixed_view::<3, 3>(0, 0).determinant() < 0.0;
             // Forms of two worlds may well differ; not in which side is left.
             let one_world = self.sform_code == self.qform_code || self.sform_code.max(self.qform_code) <= 2;

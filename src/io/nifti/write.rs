@@ -6,13 +6,13 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nalgebra::{Matrix3, Matrix4, Rotation3, UnitQuaternion};
+use nalgebra::{Matrix3, Rotation3, UnitQuaternion};
 use nifti::{Endianness, NiftiHeader};
 
 use super::header::SIZE_1;
 use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
-use crate::volume::Volume;
+use crate::volume::{Volume, VoxelToWorld};
 
 /// The stored type of voxels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -246,10 +246,10 @@ fn header(path: &Path, frames: &[Volume], options: &WriteOptions, code: Code) ->
 }
 
 /// Sets voxel sizes, sform and, if the voxel axes are at right angles, qform (NIfTI-1's method 2), both of this code.
-fn place(header: &mut NiftiHeader, affine: &Matrix4<f64>, code: i16) {
+fn place(header: &mut NiftiHeader, affine: &VoxelToWorld, code: i16) {
     let row = |n: usize| [0, 1, 2, 3].map(|column| affine[(n, column)] as f32);
     (header.sform_code, header.srow_x, header.srow_y, header.srow_z) = (code, row(0), row(1), row(2));
-    let sizes = [0, 1, 2].map(|axis| affine.fixed_view::<3, 1>(0, axis).norm());
+    let sizes = affine.spacing_mm();
     let mut axes = Matrix3::from_fn(|row, axis| affine[(row, axis)] / sizes[axis]);
     let right_angled =
         [(0, 1), (0, 2), (1, 2)].iter().all(|&(a, b)| axes.column(a).dot(&axes.column(b)).abs() < 1e-6);

@@ -231,7 +231,7 @@ impl Inside {
         }
         let to_ball = Matrix3::from_diagonal(&shrink) * turn(shape).transpose();
         let origin = grid.affine.origin_mm() - Vector3::from(shape.centre_mm);
-        let (shift, to_ball) = (to_ball * origin, to_ball * grid.affine.fixed_view::<3, 3>(0, 0));
+        let (shift, to_ball) = (to_ball * origin, to_ball * grid.affine.steps_mm());
         let corner = |signs: [f64; 3]| (to_ball * Vector3::from(signs) * 0.5).norm();
         let signs = [[1.0, 1.0, 1.0], [1.0, 1.0, -1.0], [1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]];
         let reach = signs.map(corner).into_iter().fold(0.0, f64::max);
