@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::files::ForceArgs;
 use super::numbers::{AxisName, two_or_three};
+use super::raw::ImageArgs;
 use crate::acquisition::sampling::{
     Angles, Axis, Caipi, Columns, End, FastMri, Gaussian, Mask, PartialFourier, Pattern, Poisson, Radial,
     Seed, Spiral, Spokes, Turns,
@@ -30,6 +31,8 @@ pub struct Args {
     /// Take shape and axes from raw data (fastMRI, ISMRMRD, .cfl, .npy): patterns act along its phase encoding
     #[arg(long, value_name = "FILE", conflicts_with = "shape")]
     like: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Places over samples; fastMRI's kinds, radial, spiral and CAIPI report what they reach
     #[arg(short = 'R', long, value_name = "R", default_value_t = 4.0)]
     acceleration: f64,
@@ -138,7 +141,8 @@ enum EndName {
 /// # Errors
 /// Those of [`mask`]; axes, widths and steps that do not fit the pattern.
 pub fn run(args: Args) -> Result<()> {
-    let (force, like) = (args.force, args.like.as_deref().map(Like::read).transpose()?);
+    let force = args.force;
+    let like = args.like.as_deref().map(|path| Like::read(path, &args.image.into())).transpose()?;
     let told = args.axes.is_empty() && like.is_none();
     let options = args.options(like.as_ref())?;
     force.check(&options)?;
@@ -328,6 +332,7 @@ mod tests {
 
     use super::*;
     use crate::io::nifti;
+    use crate::io::raw::RawOptions;
 
     #[derive(Parser)]
     struct Program {
@@ -361,7 +366,7 @@ mod tests {
             let kspace = ndarray::ArrayD::from_elem(shape.to_vec(), num_complex::Complex32::new(1.0, 0.0));
             crate::io::npy::write_complex(&raw, kspace.view()).unwrap();
             let line = |words: &str| format!("{words} --like {} -o {}", raw.display(), out.display());
-            let like = Some(Like::read(&raw).unwrap());
+            let like = Some(Like::read(&raw, &RawOptions::default()).unwrap());
             let options = |words| parse(&line(words)).options(like.as_ref()).unwrap();
             let (poisson, random) =
                 (options("poisson --calibration 6 -R 2"), options("random --calibration 6 -R 2"));
@@ -388,7 +393,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (file, axis) in [("fastmri_new.h5", Axis::W), ("py_slices.h5", Axis::H), ("c_full.h5", Axis::H)] {
             let path = format!("{}/tests/fixtures/mri/raw/{file}", env!("CARGO_MANIFEST_DIR"));
-            let (like, out) = (Like::read(path.as_ref()).unwrap(), folder.path().join("m.npy"));
+            let (like, out) =
+                (Like::read(path.as_ref(), &RawOptions::default()).unwrap(), folder.path().join("m.npy"));
             let options = |axes: &str| {
                 let line =
                     format!("equispaced -R 2 --calibration 2{axes} --like {path} -o {}", out.display());

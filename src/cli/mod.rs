@@ -19,6 +19,7 @@ mod numbers;
 mod packaging;
 mod parity;
 mod prepare;
+mod raw;
 mod recon;
 mod report;
 mod resample;

@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use serde_json::Value;
 
-use super::files::ForceArgs;
+use super::files::{ForceArgs, StrictArgs};
+use super::raw::ImageArgs;
 use super::restore::{changed, parse_consistency};
+use super::sampling::PRINTED;
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::error::{Error, Result};
 use crate::io::dc::DcPlace;
 use crate::io::raw::RawOptions;
+use crate::pipeline::folder::Work;
 use crate::pipeline::recon::{Maps, Method, Network, Options, Outcome, recon, too_noisy};
 use crate::pipeline::{Device, Event, Progress};
 use crate::pretrained::restorer;
@@ -22,10 +26,10 @@ use crate::recon::{Grappa, L1Wavelet, Method as Classical, Pocs, Sense, TotalVar
 /// and the place that the raw data tells, its readout's oversampling cut off, and a JSON record beside it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The raw data
+    /// The raw data, or a folder of raw data
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The image, .nii or .nii.gz
+    /// The image, .nii or .nii.gz; of a folder, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// How
@@ -72,24 +76,8 @@ pub struct Args {
     /// .cfl and .npy: the axes in k-space, such as hw for slices along d; by default those longer than one
     #[arg(long, value_name = "AXES", value_parser = parse_axes)]
     axes: Option<[bool; 3]>,
-    /// The only slice to read, from 0
-    #[arg(long, value_name = "N")]
-    slice: Option<usize>,
-    /// ISMRMRD: the repetition to read of several
-    #[arg(long, value_name = "N")]
-    repetition: Option<usize>,
-    /// ISMRMRD: the contrast (echo) to read of several
-    #[arg(long, value_name = "N")]
-    contrast: Option<usize>,
-    /// ISMRMRD: the cardiac phase to read of several
-    #[arg(long, value_name = "N")]
-    phase: Option<usize>,
-    /// ISMRMRD: which of the header's encodings to read, from 0; by default the first with an image
-    #[arg(long, value_name = "N")]
-    encoding: Option<usize>,
-    /// ISMRMRD: the set to read of several
-    #[arg(long, value_name = "N")]
-    set: Option<usize>,
+    #[command(flatten)]
+    image: ImageArgs,
     /// With --method network: which, one inside the program by its name, a checkpoint or weights file, or a run's folder
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = restorer::RECON)]
     weights: String,
@@ -108,6 +96,8 @@ pub struct Args {
     calibration_lines: bool,
     #[command(flatten)]
     force: ForceArgs,
+    #[command(flatten)]
+    strict: StrictArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -143,10 +133,9 @@ enum PartName {
 /// # Errors
 /// Those of [`recon`]; [`Error::Value`] for sizes that are not three.
 pub fn run(args: Args) -> Result<()> {
-    let force = args.force;
+    let (force, strict) = (args.force.force, args.strict.strict);
     let options = args.options()?;
-    force.check(&options)?;
-    reconstruct(&options)
+    Work { job: &options, with: Value::Null }.run(force, strict, &PRINTED, &mut reconstruct)
 }
 
 /// The same of options.
@@ -201,16 +190,11 @@ impl Args {
             output: self.output,
             raw: RawOptions {
                 spacing_mm: spacing_mm.transpose()?,
-                slice: self.slice,
-                encoding: self.encoding,
-                repetition: self.repetition,
-                contrast: self.contrast,
-                phase: self.phase,
-                set: self.set,
                 calibration: self.calibration_lines.then_some(true),
                 transformed: self.axes,
                 dc: if self.dc_in_corner { DcPlace::Corner } else { DcPlace::Centre },
                 readout_oversampling: self.oversampling,
+                ..self.image.into()
             },
             mask: self.mask,
             shots: self.shots,

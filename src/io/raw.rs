@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, Axis, Ix4};
 use num_complex::Complex32;
 
 pub use super::acquisition::RawOptions;
 use super::acquisition::measured;
+use super::bids::listed;
 use super::dc::{DcPlace, from_corner};
 use super::hdf5::Hdf5;
 use super::{cfl, fastmri, hdf5, ismrmrd, npy};
@@ -19,6 +20,32 @@ use crate::volume::{Axis as AlongAxis, ImageGrid, KSpace, Provenance};
 /// `.cfl`/`.hdr`.
 pub fn is_raw(path: &Path) -> bool {
     kind(path).is_some()
+}
+
+/// The raw data in a folder and in those below it, in the order of their names: `.h5`, `.npy`, and `.cfl` of pairs.
+///
+/// # Errors
+/// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] for one without raw data.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    collect(folder, &mut found)?;
+    if found.is_empty() {
+        let advice = "give the folder of the raw data, or a file";
+        return Err(Error::file(folder, "folder", ".h5, .npy or .cfl files", "none", advice));
+    }
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for path in listed(folder)? {
+        let named = |ending: &str| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(ending));
+        if path.is_dir() && !path.is_symlink() {
+            collect(&path, found)?;
+        } else if ["h5", "npy", "cfl"].into_iter().any(named) {
+            found.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// The axis that this raw data was read out along: H for fastMRI, W for ISMRMRD and BART; none for arrays that say nothing but

@@ -33,6 +33,8 @@ pub struct Derivatives {
     folder: PathBuf,
     /// Of what the scans' files are besides their content.
     settings: Value,
+    /// Other scans of earlier runs, whose rows stay.
+    earlier: Vec<Derived>,
     scans: Vec<Derived>,
     _lock: FolderLock,
 }
@@ -79,7 +81,58 @@ impl Derivatives {
             "VoxganVersion": env!("CARGO_PKG_VERSION"),
         });
         let lock = FolderLock::hold(folder)?;
-        Ok(Self { folder: folder.to_path_buf(), settings, scans: Vec::new(), _lock: lock })
+        let folder = folder.to_path_buf();
+        Ok(Self { folder, settings, earlier: Vec::new(), scans: Vec::new(), _lock: lock })
+    }
+
+    /// These derivatives, to be added to those of other scans that earlier runs left in the folder, in its table and list.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder's table is another program's, where other scans were measured with other settings,
+    /// and where one of `scans` has the name of another scan there; [`Error::Io`] if scans cannot be read.
+    pub fn added_to_earlier(mut self, scans: &[PathBuf]) -> Result<Self> {
+        let table = self.folder.join(TABLE);
+        let is_ours = |text: &str| text.is_empty() || text.starts_with("subject,quality,");
+        if table.is_file() && !is_ours(&read_text(&table, "look at the table that is there")?) {
+            let (expected, advice) = ("a table of voxgan anatomy, or none", "choose another output folder");
+            return Err(Error::file(&table, "columns", expected, "others", advice));
+        }
+        if !self.folder.join(LIST).is_file() {
+            return Ok(self);
+        }
+        for other in derived(&self.folder)? {
+            let labels = self.folder.join(&other.labels);
+            let Ok(record) = read_json::<Value>(&sidecar::path(&labels)) else { continue };
+            match scans.iter().find(|path| Path::new(&DerivativeNames::of(path).labels) == other.labels) {
+                Some(path)
+                    if absolute(path)? != other.scan && record["SourceSHA256"] != scan_sha256(path)? =>
+                {
+                    let found = format!("{} in {}", other.scan.display(), self.folder.display());
+                    let advice = "rename one, or choose another output folder";
+                    return Err(Error::file(
+                        path,
+                        "file name",
+                        "one that no other scan there has",
+                        found,
+                        advice,
+                    ));
+                }
+                Some(_) => {}
+                None if record["Settings"] == self.settings => self.earlier.push(other),
+                None => {
+                    let found = format!("{}, measured with others", other.scan.display());
+                    let advice = "choose another output folder, or measure all of its scans again";
+                    return Err(Error::file(
+                        &self.folder,
+                        "settings",
+                        "the same for all scans",
+                        found,
+                        advice,
+                    ));
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// The measurements of the scan at `path` by an earlier run with the same settings, if its content has not changed;
@@ -134,11 +187,13 @@ impl Derivatives {
     }
 
     fn push(&mut self, path: &Path, names: DerivativeNames, volumes: Volumes) -> Result<&Volumes> {
-        let table = csv(std::slice::from_ref(&volumes));
         if self.scans.is_empty() {
-            self.write(TABLE, &table)?;
+            let mut rows = self.rows();
+            rows.push(volumes.clone());
+            self.write(TABLE, &csv(&rows))?;
         } else {
             let path = self.folder.join(TABLE);
+            let table = csv(std::slice::from_ref(&volumes));
             let row = table.split_once('\n').map_or("", |(_, row)| row);
             let file = OpenOptions::new().append(true).open(&path);
             file.and_then(|mut file| file.write_all(row.as_bytes()))
@@ -149,19 +204,28 @@ impl Derivatives {
         Ok(&self.scans[self.scans.len() - 1].volumes)
     }
 
-    /// Writes the tables of all scans and returns these.
+    /// Writes the tables of all scans in the folder and returns those of this run.
     ///
     /// # Errors
     /// [`Error::Io`] if they cannot be written.
     pub fn finish(self) -> Result<Vec<Derived>> {
-        let table: Vec<Volumes> = self.scans.iter().map(|scan| scan.volumes.clone()).collect();
+        let table = self.rows();
         self.write(TABLE, &csv(&table))?;
         if let Some(first) = table.first() {
             self.write("definitions.csv", &definitions_csv(first))?;
         }
         self.write("FreeSurferColorLUT.txt", &lookup_table())?;
-        self.write_json(LIST, &self.scans)?;
+        self.write_json(LIST, &self.all().collect::<Vec<_>>())?;
         Ok(self.scans)
+    }
+
+    /// The scans of earlier runs and those of this run.
+    fn all(&self) -> impl Iterator<Item = &Derived> {
+        self.earlier.iter().chain(&self.scans)
+    }
+
+    fn rows(&self) -> Vec<Volumes> {
+        self.all().map(|scan| scan.volumes.clone()).collect()
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {

@@ -24,6 +24,14 @@ const DONE: &str = "done.jsonl";
 pub trait OfScan: Writes + Clone + Serialize {
     /// Where the scan is, and where the image goes.
     fn paths(&mut self) -> [&mut PathBuf; 2];
+
+    /// The inputs of this job in a folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] for one without any.
+    fn scans(folder: &Path) -> Result<Vec<PathBuf>> {
+        bids::volumes(folder)
+    }
 }
 
 /// A job from a scan to an image, or from a folder of scans to a folder of images.
@@ -61,7 +69,7 @@ impl<J: OfScan> Work<'_, J> {
                 (format!("the folder {}", input.display()), "leave it out, or give one scan");
             return Err(Error::value(option, "one scan as IN", found, advice));
         }
-        let scans = bids::volumes(&input)?;
+        let scans = J::scans(&input)?;
         let images = results(&input, &output, &scans)?;
         let _lock = FolderLock::hold(&output)?;
         let list = output.join(DONE);
@@ -106,7 +114,8 @@ fn results(input: &Path, output: &Path, scans: &[PathBuf]) -> Result<Vec<PathBuf
         let within = scan.strip_prefix(input).unwrap_or(scan);
         let name = within.to_string_lossy();
         let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        let stem = plain.strip_suffix(".nii").or_else(|| plain.strip_suffix(".hdr")).unwrap_or(plain);
+        let known = [".nii", ".hdr", ".h5", ".cfl", ".npy"];
+        let stem = known.iter().find_map(|end| plain.strip_suffix(end)).unwrap_or(plain);
         let image = output.join(format!("{stem}.nii.gz"));
         if let Some(other) = taken.insert(image.clone(), scan) {
             let (found, advice) = (format!("{} too", other.display()), "rename one of them");

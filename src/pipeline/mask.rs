@@ -84,13 +84,13 @@ pub struct Like {
 }
 
 impl Like {
-    /// That of a file.
+    /// That of a file, of whose images `options` choose.
     ///
     /// # Errors
     /// As [`raw::read`].
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, options: &RawOptions) -> Result<Self> {
         use SamplingAxis::{D, H, W};
-        let kspace = raw::read(path, &RawOptions::default())?;
+        let kspace = raw::read(path, options)?;
         let readout = raw::readout(path);
         let (d, h, w) = kspace.sampled.dim();
         let encoded = |axis: usize, length: usize| kspace.transformed[axis] && length > 1;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::device::{Device, on_device};
+use super::folder::OfScan;
 use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use super::records::Records;
@@ -98,6 +99,16 @@ impl Writes for Options {
                 Files::reading(read).writing(&self.output).recording(sidecar::path(&self.output))
             }
         }
+    }
+}
+
+impl OfScan for Options {
+    fn paths(&mut self) -> [&mut PathBuf; 2] {
+        [&mut self.input, &mut self.output]
+    }
+
+    fn scans(folder: &Path) -> Result<Vec<PathBuf>> {
+        raw::files(folder)
     }
 }
 

@@ -24,7 +24,8 @@ pub struct Measured {
 }
 
 /// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`.
-/// Results of the same scans are kept; others continue when a scan cannot be measured, unless `strict`.
+/// Results of the same scans are kept, and so are the rows of other scans that were measured there with the same settings;
+/// others continue when a scan cannot be measured, unless `strict`.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) or [`Error::File`](crate::error::Error::File) for inputs that do not exist or
@@ -42,7 +43,8 @@ pub fn volumes(
     for input in inputs {
         paths.extend(bids::volumes(input)?);
     }
-    let mut derivatives = Derivatives::create(out, &paths, read, segmenter, Value::Null)?;
+    let mut derivatives =
+        Derivatives::create(out, &paths, read, segmenter, Value::Null)?.added_to_earlier(&paths)?;
     let mut cohort = Cohort::new(paths.len(), strict, progress);
     for path in &paths {
         let name = path.display().to_string();

@@ -260,6 +260,12 @@ fn inputs_that_make_no_sense_are_refused() {
     let again = Plan { inputs: vec![place.out()], ..place.plan() };
     let message = prepare(&again, None, &place.folder.path().join("out2"), &|_| {}).unwrap_err().to_string();
     assert!(message.contains("prepared already"), "{message}");
+    let manifest = fs::read_to_string(place.out().join("manifest.json")).unwrap();
+    let mut hostile: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    hostile["settings"]["spacing_mm"] = serde_json::json!([1.0, 0.0, 1.0]);
+    fs::write(place.out().join("manifest.json"), hostile.to_string()).unwrap();
+    let message = Dataset::open(&place.out()).unwrap_err().to_string();
+    assert!(message.contains("settings.spacing_mm"), "{message}");
     fs::write(place.out().join("manifest.json"), "{\"name\": \"a web app\"}").unwrap();
     place.error(&place.plan(), &["manifest.json", "another output folder"]);
     assert!(place.out().join("manifest.json").exists(), "what is not ours stays");

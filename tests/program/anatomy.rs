@@ -114,6 +114,40 @@ fn volumes_of_label_maps_and_their_report() {
 }
 
 #[test]
+fn a_table_gains_rows_and_loses_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    cohort(&place("scans"), &SIZES[..3]);
+    let (out, scan) = (place("out"), |i: usize| place(&format!("scans/sub-{i:02}_dseg.nii.gz")));
+    let volumes = |scans: &Path, more: &[&'static str]| {
+        let words = ["anatomy", "volumes", "--labels", text(scans), "--out", text(&out)];
+        [&words[..], more].concat().into_iter().map(String::from).collect::<Vec<_>>()
+    };
+    let run = |words: &[String]| printed(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let fails = |words: &[String]| refused(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let subjects = || {
+        let table = fs::read_to_string(out.join("volumes.csv")).unwrap();
+        table.lines().skip(1).map(|row| row[..6].to_string()).collect::<Vec<_>>().join(" ")
+    };
+    run(&volumes(&scan(1), &[]));
+    run(&volumes(&scan(0), &[]));
+    assert_eq!(subjects(), "sub-01 sub-00");
+    run(&volumes(&place("scans"), &[]));
+    assert_eq!(subjects(), "sub-00 sub-01 sub-02");
+    run(&volumes(&scan(2), &[]));
+    assert_eq!(subjects(), "sub-00 sub-01 sub-02");
+    // Rows of two kinds of measurement do not stand in one table.
+    assert!(fails(&volumes(&scan(2), &["--nan-to-zero"])).contains("measured with others"));
+    // Another head of that name.
+    cohort(&place("others"), &SIZES[3..4]);
+    assert!(fails(&volumes(&place("others"), &[])).contains("sub-00_dseg"));
+    assert_eq!(subjects(), "sub-00 sub-01 sub-02");
+    fs::write(out.join("volumes.csv"), "name,weight\n").unwrap();
+    assert!(fails(&volumes(&scan(2), &[])).contains("a table of voxgan anatomy"));
+    assert_eq!(fs::read_to_string(out.join("volumes.csv")).unwrap(), "name,weight\n");
+}
+
+#[test]
 fn cohorts_are_compared_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (real, synthetic) = (folder.path().join("reals"), folder.path().join("synthetics"));

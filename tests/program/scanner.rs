@@ -54,6 +54,33 @@ fn six_coils(folder: &Path) -> Array4<f32> {
 }
 
 #[test]
+fn raw_data_of_a_folder_are_reconstructed_past_a_damaged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir_all(folder.join("in/deep")).unwrap();
+    six_coils(folder);
+    fs::copy(folder.join("raw.npy"), folder.join("in/a.npy")).unwrap();
+    fs::copy(folder.join("raw.npy"), folder.join("in/deep/b.npy")).unwrap();
+    fs::write(folder.join("in/c.h5"), "no HDF5").unwrap();
+    let recon = |more: &[&str]| {
+        let mut command = Command::cargo_bin("voxgan").expect("the program is built");
+        let words = [&["recon", "in", "out", "--oversampling", "2"], more].concat();
+        let output = command.current_dir(folder).args(words).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, text) = recon(&[]);
+    assert!(code == Some(4) && text.contains("in/c.h5"), "{text}");
+    let read = |name: &str| nifti::read(folder.join(name)).unwrap().data;
+    run(folder, &["recon", "raw.npy", "x.nii.gz", "--oversampling", "2"]);
+    assert_eq!(read("out/a.nii.gz"), read("x.nii.gz"));
+    assert_eq!(read("out/deep/b.nii.gz"), read("x.nii.gz"));
+    fs::remove_file(folder.join("in/c.h5")).unwrap();
+    let (code, text) = recon(&["--strict"]);
+    assert!(code == Some(0) && text.contains("2/2 kept"), "{text}");
+    assert!(!recon(&["--method", "sense", "--calibration", "16"]).1.contains("kept"));
+}
+
+#[test]
 fn raw_data_become_the_phantom_they_were_made_of() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -141,6 +141,11 @@ impl Manifest {
         if manifest.format != FORMAT {
             return Err(wrong("format".into(), manifest.format));
         }
+        if let Some(spacing) =
+            manifest.settings.spacing_mm.filter(|sizes| !sizes.iter().all(spacing_is_valid))
+        {
+            return Err(wrong("settings.spacing_mm".into(), format!("{spacing:?}")));
+        }
         Ok(manifest)
     }
 
@@ -162,6 +167,11 @@ impl Manifest {
         let content = serde_json::json!([self.format, self.settings, self.channels, volumes]);
         hex(&Sha256::digest(content.to_string()))
     }
+}
+
+/// Whether voxels may be of this size in millimetres.
+pub(super) fn spacing_is_valid(mm: &f64) -> bool {
+    (1e-3..=1e3).contains(mm)
 }
 
 /// Bytes as lower-case hexadecimal digits.

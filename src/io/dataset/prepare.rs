@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings};
+use super::manifest::{
+    self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, spacing_is_valid,
+};
 use super::sources::{Scan, Sources, scan_sha256};
 use super::stored;
 use crate::error::{Error, Result};
@@ -221,7 +223,7 @@ impl Plan {
             ));
         }
         if let Some(spacing) = self.spacing_mm
-            && !spacing.iter().all(|size| (1e-3..=1e3).contains(size))
+            && !spacing.iter().all(spacing_is_valid)
         {
             let advice = "give millimetres, such as 1 or 2";
             return Err(Error::value("spacing_mm", "0.001 to 1000 mm", format!("{spacing:?}"), advice));
