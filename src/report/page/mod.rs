@@ -9,12 +9,13 @@ mod viewer;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 pub use viewer::{Label, Scan, Viewer};
 
 use crate::error::Result;
-use html::{escaped, slug};
+use html::slug;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -153,16 +154,11 @@ impl Page {
     /// SVG, a picture not a PNG, or a viewer cannot show its volumes (see [`Viewer`]).
     pub fn render(&self) -> Result<String> {
         let mut viewers = 0;
-        let mut contents = String::new();
-        let mut main = String::new();
-        for (number, section) in self.sections.iter().enumerate() {
-            let (id, title) = (slug(&section.title, number), escaped(&section.title));
-            contents += &format!("<li><a href=\"#{id}\">{title}</a></li>\n");
-            main += &format!(
-                "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n"
-            );
-            for block in &section.blocks {
-                main += &match block {
+        let mut sections = Vec::with_capacity(self.sections.len());
+        for (number, Section { title, blocks }) in self.sections.iter().enumerate() {
+            let mut content = Vec::with_capacity(blocks.len());
+            for block in blocks {
+                content.push(match block {
                     Block::Prose(text) => html::prose(text),
                     Block::Verdict(mark, text) => html::verdict(*mark, text),
                     Block::Table(table) => table.html()?,
@@ -172,9 +168,9 @@ impl Page {
                         viewers += 1;
                         viewer.html(viewers)?
                     }
-                };
+                });
             }
-            main += "</section>\n";
+            sections.push((slug(title, number), title, content));
         }
         let mut scripts = vec![SCRIPT.to_string()];
         if viewers > 0 {
@@ -187,30 +183,51 @@ impl Page {
              base-uri 'none'; form-action 'none'",
             hashes.collect::<String>()
         );
-        let scripts: String = scripts.iter().map(|script| format!("<script>{script}</script>\n")).collect();
-        let optional = |tag: &str, text: &str| {
-            if text.is_empty() { String::new() } else { format!("<{tag}>{}</{tag}>\n", escaped(text)) }
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content=(policy);
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="referrer" content="no-referrer";
+                    link rel="icon" href="data:,";
+                    title { (self.title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    a.skip href="#main" { "Skip to the report" }
+                    header {
+                        h1 { (self.title) }
+                        @if !self.subtitle.is_empty() { p { (self.subtitle) } }
+                        button type="button" id="theme" aria-pressed="false" hidden { "Dark" }
+                    }
+                    div.sheet {
+                        @if sections.len() > 1 {
+                            nav aria-label="Contents" {
+                                h2 { "Contents" }
+                                ol {
+                                    @for (id, title, _) in &sections {
+                                        li { a href={ "#" (id) } { (title) } }
+                                    }
+                                }
+                            }
+                        }
+                        main id="main" tabindex="-1" {
+                            @for (id, title, content) in &sections {
+                                section id=(id) aria-labelledby={ (id) "-title" } {
+                                    h2 id={ (id) "-title" } { (title) }
+                                    @for block in content { (block) }
+                                }
+                            }
+                        }
+                    }
+                    footer { @if !self.colophon.is_empty() { p { (self.colophon) } } }
+                    @for script in &scripts { script { (PreEscaped(script)) } }
+                }
+            }
         };
-        let contents = if self.sections.len() > 1 {
-            format!("<nav aria-label=\"Contents\">\n<h2>Contents</h2>\n<ol>\n{contents}</ol>\n</nav>\n")
-        } else {
-            String::new()
-        };
-        Ok(format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"referrer\" content=\"no-referrer\">\n<link rel=\"icon\" href=\"data:,\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <a class=\"skip\" href=\"#main\">Skip to the report</a>\n\
-             <header>\n<h1>{title}</h1>\n{subtitle}\
-             <button type=\"button\" id=\"theme\" aria-pressed=\"false\" hidden>Dark</button>\n</header>\n\
-             <div class=\"sheet\">\n{contents}<main id=\"main\" tabindex=\"-1\">\n{main}</main>\n</div>\n\
-             <footer>\n{colophon}</footer>\n{scripts}</body>\n</html>\n",
-            title = escaped(&self.title),
-            subtitle = optional("p", &self.subtitle),
-            colophon = optional("p", &self.colophon),
-        ))
+        Ok(page.into_string())
     }
 }
 

@@ -5,10 +5,10 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
 use super::Picture;
-use super::html::escaped;
 use crate::error::{Error, Result};
 
 /// NiiVue's program (see niivue/SOURCES.md) and its licence, which travels with it.
@@ -57,74 +57,91 @@ pub struct Label {
 
 impl Viewer {
     /// The viewer as HTML; `number` tells the viewers of a page apart.
-    pub(super) fn html(&self, number: usize) -> Result<String> {
+    pub(super) fn html(&self, number: usize) -> Result<Markup> {
         if self.scans.is_empty() {
             return Err(Error::value("viewer", "at least one volume", "none", "give volumes to show"));
         }
-        let (mut options, mut data) = (String::new(), String::new());
+        let mut files = Vec::new();
         for (index, scan) in self.scans.iter().enumerate() {
-            let files = [("image", Some(&scan.image)), ("labels", scan.labels.as_ref())];
-            for (kind, bytes) in files.into_iter().filter_map(|(kind, bytes)| Some((kind, bytes?))) {
+            for (kind, bytes) in [("image", Some(&scan.image)), ("labels", scan.labels.as_ref())] {
+                let Some(bytes) = bytes else { continue };
                 if !bytes.starts_with(GZIP) {
                     let found = format!("{} bytes that begin otherwise", bytes.len());
-                    let key = format!("{kind} of {}", scan.name);
-                    return Err(Error::value(
-                        key,
-                        "the bytes of a .nii.gz",
-                        found,
-                        "compress the volume with gzip",
-                    ));
+                    let (key, advice) = (format!("{kind} of {}", scan.name), "compress the volume with gzip");
+                    return Err(Error::value(key, "the bytes of a .nii.gz", found, advice));
                 }
-                let bytes = STANDARD.encode(bytes);
-                data += &format!("<script type=\"text/plain\" data-{kind}=\"{index}\">{bytes}</script>\n");
+                files.push((index, kind == "labels", STANDARD.encode(bytes)));
             }
-            let window = scan.window.map(|(low, high)| format!(" data-low=\"{low}\" data-high=\"{high}\""));
-            options += &format!(
-                "<option value=\"{index}\"{}>{}</option>",
-                window.unwrap_or_default(),
-                escaped(&scan.name)
-            );
         }
-        let legend: String = self
-            .labels
-            .iter()
-            .map(|label| {
-                let [r, g, b] = label.colour;
-                format!("<li><i style=\"background:rgb({r} {g} {b})\"></i>{}</li>\n", escaped(&label.name))
-            })
-            .collect();
-        let legend = if legend.is_empty() {
-            legend
-        } else {
-            format!(
-                "<details>\n<summary>Colours of the labels</summary>\n<ul class=\"legend\">\n{legend}</ul>\n</details>\n"
-            )
-        };
         // Read back with JSON.parse; an angle bracket could end the element that holds it.
         let labels = serde_json::to_string(&self.labels).unwrap_or_default().replace('<', "\\u003c");
-        Ok(format!(
-            "<figure class=\"viewer\">\n<div class=\"live\" hidden>\n<div class=\"controls\">\n\
-             <label>Volume <select name=\"scan\">{options}</select></label>\n\
-             <label>View <select name=\"view\"><option value=\"3\">three planes</option><option value=\"0\">axial</option>\
-             <option value=\"1\">coronal</option><option value=\"2\">sagittal</option><option value=\"4\">rendering</option>\
-             </select></label>\n\
-             <label class=\"overlay\">Labels <input type=\"range\" name=\"opacity\" min=\"0\" max=\"100\" step=\"5\" \
-             value=\"50\"></label>\n</div>\n\
-             <div class=\"stage\"><canvas tabindex=\"0\" role=\"application\" aria-label=\"Viewer of volumes\" \
-             aria-describedby=\"keys-{number}\"></canvas></div>\n\
-             <p class=\"place\"><output aria-live=\"polite\"></output></p>\n{legend}\
-             <p class=\"keys\" id=\"keys-{number}\">With the picture in focus: <kbd>←</kbd> <kbd>→</kbd> left and right, \
-             <kbd>↓</kbd> <kbd>↑</kbd> posterior and anterior, <kbd>Page Down</kbd> <kbd>Page Up</kbd> inferior and \
-             superior, ten voxels with <kbd>Shift</kbd>; <kbd>Home</kbd> centre; <kbd>[</kbd> <kbd>]</kbd> labels fainter \
-             and stronger; <kbd>V</kbd> next view; <kbd>N</kbd> <kbd>P</kbd> next and previous volume. The subject's left \
-             is on the left. The mouse moves the crosshair, its wheel the slice, its right button the contrast.</p>\n</div>\n\
-             <div class=\"instead\">\n<p class=\"why\">The viewer needs a browser with JavaScript and WebGL 2; a montage \
-             stands in for it.</p>\n{montage}\n</div>\n\
-             <figcaption>{caption}</figcaption>\n\
-             <script type=\"application/json\">{labels}</script>\n{data}</figure>\n",
-            montage = self.montage.image()?,
-            caption = escaped(&self.caption),
-        ))
+        let montage = self.montage.image()?;
+        let keys = format!("keys-{number}");
+        let views = [(3, "three planes"), (0, "axial"), (1, "coronal"), (2, "sagittal"), (4, "rendering")];
+        Ok(html! {
+            figure.viewer {
+                div.live hidden {
+                    div.controls {
+                        label {
+                            "Volume "
+                            select name="scan" {
+                                @for (index, scan) in self.scans.iter().enumerate() {
+                                    @let (low, high) = scan.window.unzip();
+                                    option value=(index) data-low=[low] data-high=[high] { (scan.name) }
+                                }
+                            }
+                        }
+                        label {
+                            "View "
+                            select name="view" {
+                                @for (value, name) in views { option value=(value) { (name) } }
+                            }
+                        }
+                        label.overlay {
+                            "Labels "
+                            input type="range" name="opacity" min="0" max="100" step="5" value="50";
+                        }
+                    }
+                    div.stage {
+                        canvas tabindex="0" role="application" aria-label="Viewer of volumes" aria-describedby=(keys) {}
+                    }
+                    p.place { output aria-live="polite" {} }
+                    @if !self.labels.is_empty() {
+                        details {
+                            summary { "Colours of the labels" }
+                            ul.legend {
+                                @for Label { name, colour: [r, g, b], .. } in &self.labels {
+                                    li { i style={ "background:rgb(" (r) " " (g) " " (b) ")" } {} (name) }
+                                }
+                            }
+                        }
+                    }
+                    p.keys id=(keys) {
+                        "With the picture in focus: " kbd { "←" } " " kbd { "→" } " left and right, "
+                        kbd { "↓" } " " kbd { "↑" } " posterior and anterior, "
+                        kbd { "Page Down" } " " kbd { "Page Up" } " inferior and superior, ten voxels with "
+                        kbd { "Shift" } "; " kbd { "Home" } " centre; "
+                        kbd { "[" } " " kbd { "]" } " labels fainter and stronger; "
+                        kbd { "V" } " next view; " kbd { "N" } " " kbd { "P" } " next and previous volume. "
+                        "The subject's left is on the left. The mouse moves the crosshair, its wheel the slice, its right "
+                        "button the contrast."
+                    }
+                }
+                div.instead {
+                    p.why {
+                        "The viewer needs a browser with JavaScript and WebGL 2; a montage stands in for it."
+                    }
+                    (montage)
+                }
+                figcaption { (self.caption) }
+                script type="application/json" { (PreEscaped(labels)) }
+                @for (index, is_map, bytes) in &files {
+                    script type="text/plain" data-image=[(!is_map).then_some(index)] data-labels=[is_map.then_some(index)] {
+                        (PreEscaped(bytes))
+                    }
+                }
+            }
+        })
     }
 }
 
@@ -170,7 +187,7 @@ mod tests {
 
     #[test]
     fn volumes_are_in_the_page_and_names_cannot_leave_their_place() {
-        let html = viewer().html(1).unwrap();
+        let html = viewer().html(1).unwrap().into_string();
         assert!(html.contains("<script type=\"text/plain\" data-image=\"0\">H4sBAgM=</script>"));
         assert!(html.contains("data-low=\"0\" data-high=\"250\""));
         assert!(!html.contains("data-labels"));
