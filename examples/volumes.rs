@@ -4,7 +4,7 @@ use std::path::Path;
 
 use voxgan::anatomy::volumes::Volumes;
 use voxgan::error::Result;
-use voxgan::io::nifti::ReadOptions;
+use voxgan::io::scan::ReadOptions;
 use voxgan::pipeline::{Device, Segmenter};
 use voxgan::volume::resample::Grid;
 

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use nalgebra::{Matrix3, Matrix4, Rotation3, Vector3};
 use ndarray::Array4;
 use proptest::prelude::*;
-use voxgan::io::nifti::{
-    DataType, ReadOptions, WriteOptions, read, read_bytes, read_frame, write, write_series,
-};
+use voxgan::io::nifti::{DataType, WriteOptions, read, read_bytes, read_frame, write, write_series};
+use voxgan::io::scan::ReadOptions;
 use voxgan::volume::{Volume, VoxelToWorld};
 
 /// Counts the bytes in use, so that the test of damaged files can bound what a lying header costs.
@@ -423,7 +422,8 @@ fn damaged_files_neither_panic_nor_cost_memory() {
             gz.write_all(&bytes).unwrap();
             bytes = gz.finish().unwrap();
         }
-        let options = ReadOptions { frame: (case % 3 == 0).then_some(case % 4), nan_to_zero: case % 2 == 0 };
+        let frame = (case % 3 == 0).then_some(case % 4);
+        let options = ReadOptions { frame, nan_to_zero: case % 2 == 0, ..ReadOptions::default() };
         match read_bytes(Path::new("damaged.nii"), &bytes, &options) {
             Ok(volume) => assert!(volume.data.iter().all(|v| v.is_finite())),
             Err(error) => {
@@ -463,7 +463,7 @@ fn fuzz_findings_stay_fixed() {
         let path = entry.unwrap().path();
         let bytes = fs::read(&path).unwrap();
         for nan_to_zero in [false, true] {
-            let _ = read_bytes(&path, &bytes, &ReadOptions { frame: None, nan_to_zero });
+            let _ = read_bytes(&path, &bytes, &ReadOptions { nan_to_zero, ..ReadOptions::default() });
         }
     }
 }

@@ -11,11 +11,12 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use voxgan::io::nifti::{ReadOptions, read_bytes};
+use voxgan::io::nifti::read_bytes;
+use voxgan::io::scan::ReadOptions;
 
 fuzz_target!(|bytes: &[u8]| {
     for (frame, nan_to_zero) in [(None, false), (Some(0), true), (Some(1), true)] {
-        let options = ReadOptions { frame, nan_to_zero };
+        let options = ReadOptions { frame, nan_to_zero, series: None };
         if let Ok(volume) = read_bytes(Path::new("fuzz.nii"), bytes, &options) {
             assert!(volume.data.iter().all(|value| value.is_finite()));
             assert!(volume.affine.iter().all(|value| value.is_finite()));

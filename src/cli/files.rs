@@ -3,12 +3,12 @@
 
 use super::sampling::PRINTED;
 use crate::error::Result;
-use crate::io::nifti::ReadOptions;
+use crate::io::scan::ReadOptions;
 use crate::pipeline::folder::{OfScan, Work};
 use crate::pipeline::outputs::Writes;
 
 /// How scans are read.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct ReadArgs {
     /// The frame to take from 4D scans, from 0
     #[arg(long, value_name = "N")]
@@ -16,11 +16,14 @@ pub struct ReadArgs {
     /// Read voxels that are NaN, infinite or beyond float32 as 0, instead of refusing the scan
     #[arg(long)]
     nan_to_zero: bool,
+    /// The series to take from DICOM folders: its number, or its UID
+    #[arg(long, value_name = "N|UID")]
+    series: Option<String>,
 }
 
 impl From<ReadArgs> for ReadOptions {
-    fn from(ReadArgs { frame, nan_to_zero }: ReadArgs) -> Self {
-        Self { frame, nan_to_zero }
+    fn from(ReadArgs { frame, nan_to_zero, series }: ReadArgs) -> Self {
+        Self { frame, nan_to_zero, series }
     }
 }
 
@@ -51,7 +54,7 @@ pub struct StrictArgs {
 }
 
 /// All three, of commands that make an image of a scan.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct FileArgs {
     #[command(flatten)]
     pub read: ReadArgs,
@@ -66,7 +69,7 @@ impl FileArgs {
     ///
     /// # Errors
     /// Those.
-    pub fn run<J: OfScan>(self, work: &Work<J>, one: &mut dyn FnMut(&J) -> Result<()>) -> Result<()> {
+    pub fn run<J: OfScan>(&self, work: &Work<J>, one: &mut dyn FnMut(&J) -> Result<()>) -> Result<()> {
         work.run(self.force.force, self.strict.strict, &PRINTED, one)
     }
 }

@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<()> {
     let Args { input, output, mask, field, files, .. } = args;
     let Args { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener, .. } = args;
     let fit = N4Options { shrink, iterations, tolerance, spline_mm, fwhm, bins, wiener };
-    let job = Options { input, output, mask, field, fit, read: files.read.into() };
+    let job = Options { input, output, mask, field, fit, read: files.read.clone().into() };
     files.run(&Work { job: &job, with: Value::Null }, &mut |one| {
         let found = correct(one, &Progress::default())?;
         let iterations = found.iterations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

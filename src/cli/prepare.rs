@@ -153,7 +153,7 @@ impl Args {
             centre: self.centre.into(),
             participants: self.participants.clone(),
             labels: self.labels.clone(),
-            read: self.read.into(),
+            read: self.read.clone().into(),
             strict: self.cohort.strict,
         }
     }

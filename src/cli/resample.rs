@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<()> {
         (Some(like), _) => Onto::Like(like),
         (None, spacing_mm) => Onto::SpacingMm(spacing_mm.unwrap_or([1.0; 3])),
     };
-    let (interpolation, read) = (interpolation.into(), files.read.into());
+    let (interpolation, read) = (interpolation.into(), files.read.clone().into());
     let job = Options { input, output, onto, interpolation, read };
     files.run(&Work { job: &job, with: Value::Null }, &mut |one| {
         let made = resample(one, &Progress::default())?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::nifti;
+use super::scan;
 use crate::error::{Error, Result};
 use crate::text::read_text;
 
@@ -76,27 +76,18 @@ pub(crate) fn no_scans(folder: &Path, expected: &str, advice: &str) -> Error {
         ("mha", "MetaImage files", "convert them to NIfTI, for instance with 3D Slicer"),
     ];
     let files = listed(folder).unwrap_or_default();
-    let is_dicom = |path: &PathBuf| {
-        use std::io::{Read, Seek, SeekFrom};
-        let mut mark = [0; 4];
-        let read = fs::File::open(path).and_then(|mut file| {
-            file.seek(SeekFrom::Start(128))?;
-            file.read_exact(&mut mark)
-        });
-        read.is_ok() && &mark == b"DICM"
-    };
     let ends = |extension: &str| {
         let ends = |path: &&PathBuf| path.extension().is_some_and(|it| it.eq_ignore_ascii_case(extension));
         files.iter().filter(ends).count()
     };
     let named = others.iter().find(|(extension, ..)| ends(extension) > 0);
-    match named.or_else(|| others.get(2).filter(|_| files.iter().take(3).any(is_dicom))) {
+    match named.or_else(|| others.get(2).filter(|_| files.iter().take(3).any(|path| scan::is_dicom(path)))) {
         Some((_, found, advice)) => Error::file(folder, "scans", expected, *found, *advice),
         None => Error::file(folder, "scans", expected, "none", advice),
     }
 }
 
-/// The volumes that `path` names: itself, the T1-weighted images of a BIDS tree, or the NIfTI files of a folder, in the
+/// The volumes that `path` names: itself, the T1-weighted images of a BIDS tree, or the scans of a folder, in the
 /// order of their paths.
 ///
 /// # Errors
@@ -109,7 +100,7 @@ pub fn volumes(path: &Path) -> Result<Vec<PathBuf>> {
         return t1w(path);
     }
     let mut volumes = listed(path)?;
-    volumes.retain(|path| !has_prefix(path, ".") && nifti::is_nifti(path));
+    volumes.retain(|path| !has_prefix(path, ".") && scan::is_scan(path));
     if volumes.is_empty() {
         let advice = "give a volume, a folder of volumes or a BIDS tree";
         return Err(no_scans(path, "*.nii or *.nii.gz", advice));

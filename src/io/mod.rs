@@ -1,6 +1,8 @@
 //! File formats: readers return a [`Volume`](crate::volume::Volume) or a [`KSpace`](crate::volume::KSpace); writers
 //! leave either a complete file or none.
 //!
+//! [`scan::read`] reads a volume of any format.
+//!
 //! | Format | Read | Write | Where |
 //! |---|---|---|---|
 //! | NIfTI-1 `.nii[.gz]`, `.hdr`/`.img` | every data type and byte order | float32, int16, uint8, RGB24 | [`nifti`] |
@@ -31,6 +33,7 @@ mod mat;
 pub mod nifti;
 pub mod npy;
 pub mod raw;
+pub mod scan;
 pub mod slices;
 
 pub use atomic::atomic_write;

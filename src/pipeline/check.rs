@@ -15,7 +15,7 @@ use super::segmenter::Segmenter;
 use crate::anatomy::quality_check::{Pair, QualityCheck, UnlikeGrids, Verdict};
 use crate::error::Result;
 use crate::io::atomic_write;
-use crate::io::nifti::{self, ReadOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::report::png_bytes;
 use crate::text::read_text;
 use crate::volume::resample::Interpolation;
@@ -75,7 +75,7 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
         let name = file_name(pair.as_ref().map_or_else(|alone| &alone.path, |[before, _]| before));
         let found = cohort.next(&name.clone(), || {
             let [before, after] = pair.map_err(|alone| alone.error())?;
-            let scans = [nifti::read_with(&before, &options.read)?, nifti::read_with(&after, &options.read)?];
+            let scans = [scan::read(&before, &options.read)?, scan::read(&after, &options.read)?];
             let grids = UnlikeGrids::of((&before, &scans[0]), (&after, &scans[1]))?;
             let [before, after] = [(&before, &scans[0]), (&after, &scans[1])]
                 .map(|(path, scan)| segmenter.segment(scan).map_err(|error| error.in_file(path)));

@@ -20,7 +20,7 @@ use crate::evaluate::cohort::{
     Quantity, Settings, adjust,
 };
 use crate::evaluate::{NearestReals, foreground, nearest};
-use crate::io::nifti::{self, ReadOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::io::{atomic_write, bids};
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
@@ -271,7 +271,7 @@ struct Space {
 impl Space {
     /// That of the first scan that can be read.
     fn of(paths: &[PathBuf], read: &ReadOptions, interpolation: Interpolation) -> Result<Self> {
-        let first = paths.iter().map(|path| nifti::read_with(path, read)).reduce(Result::or);
+        let first = paths.iter().map(|path| scan::read(path, read)).reduce(Result::or);
         let (volume, _) = to_ras(first.expect("a folder has scans")?);
         Ok(Self { dims: volume.dims(), spacing_mm: volume.spacing_mm(), interpolation })
     }
@@ -319,7 +319,7 @@ fn measured(
     let (mut images, mut measured) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
     for path in paths {
         let image = cohort.next(&path.display().to_string(), || {
-            let scan = space.bring(nifti::read_with(path, &options.read)?);
+            let scan = space.bring(scan::read(path, &options.read)?);
             let map = (segmenter.interpolation != Interpolation::Nearest)
                 .then(|| IntensityMap::fit(&scan, &Normalisation::default()).map_err(|e| e.in_file(path)))
                 .transpose()?;

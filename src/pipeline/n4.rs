@@ -13,7 +13,8 @@ use crate::correct::n4;
 use crate::correct::n4::{Field, N4Options};
 use crate::error::{Error, Result};
 use crate::io::atomic_write;
-use crate::io::nifti::{self, ReadOptions, WriteOptions};
+use crate::io::nifti::{self, WriteOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::volume::{Volume, check_grids};
 
 /// A scan, the options of the fit, and the outputs.
@@ -54,7 +55,7 @@ impl OfScan for Options {
 /// # Errors
 /// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] as [`n4::correct`].
 pub fn correct(options: &Options, progress: &Progress) -> Result<Field> {
-    let volume = nifti::read_with(&options.input, &options.read)?;
+    let volume = scan::read(&options.input, &options.read)?;
     let mask = options.mask.as_ref().map(|path| read_mask(path, &volume, &options.read)).transpose()?;
     let (corrected, field) = n4::correct(&volume, mask.as_ref(), &options.fit)?;
     nifti::write(&options.output, &corrected, &describe("voxgan n4, bias field removed"))?;
@@ -68,7 +69,7 @@ pub fn correct(options: &Options, progress: &Progress) -> Result<Field> {
 
 /// The voxels of `path` that are not zero; its grid must be the scan's.
 fn read_mask(path: &Path, volume: &Volume, read: &ReadOptions) -> Result<Array3<bool>> {
-    let mask = nifti::read_with(path, read)?;
+    let mask = scan::read(path, read)?;
     check_grids(volume, &mask)?;
     Ok(mask.data.index_axis(Axis(0), 0).mapv(|value| value != 0.0))
 }

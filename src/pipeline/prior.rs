@@ -23,7 +23,7 @@ use crate::heads::{Case, finer_grid};
 use crate::io::dataset::manifest::REVISION;
 use crate::io::dataset::{Settings, on_grid};
 use crate::io::masks;
-use crate::io::nifti::{self, ReadOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::ops::VolumeOps;
 use crate::pretrained::Model;
 use crate::volume::crop::Centre;
@@ -164,13 +164,13 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     let prior = Prior::open(weights, conditions.as_deref(), *device)?;
     let operator = match &options.operator {
         Operator::Superres(factor) => Operator::Superres(*factor),
-        Operator::Inpaint(path) => Operator::Inpaint(nifti::read_with(path, &options.read)?),
+        Operator::Inpaint(path) => Operator::Inpaint(scan::read(path, &options.read)?),
         Operator::Kspace(path) => {
             let [w, h, d] = prior.frame.dims;
             Operator::Kspace(masks::read_for(path, [d, h, w])?)
         }
     };
-    let volume = nifti::read_with(input, &options.read)?;
+    let volume = scan::read(input, &options.read)?;
     let made = prior.of_file(input, volume, &operator, *centre, fit, *consistency, progress)?;
     let details = json!({
         "Prior": {
@@ -373,6 +373,7 @@ impl Frame {
             centre,
             frame: None,
             nan_to_zero: false,
+            series: None,
             correction: None,
         };
         let background = volume.data.iter().copied().fold(f32::INFINITY, f32::min);

@@ -9,7 +9,8 @@ use super::memory;
 use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, ReadOptions, WriteOptions};
+use crate::io::nifti::{self, WriteOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample_with};
 
@@ -71,9 +72,9 @@ impl OfScan for Options {
 /// need more than the free memory; [`Error::Cancelled`].
 pub fn resample(options: &Options, progress: &Progress) -> Result<Volume> {
     let Options { input, output, onto, interpolation, read } = options;
-    let scan = nifti::read_with(input, read)?;
+    let scan = scan::read(input, read)?;
     let grid = match onto {
-        Onto::Like(reference) => Grid::of(&nifti::read_with(reference, read)?),
+        Onto::Like(reference) => Grid::of(&scan::read(reference, read)?),
         Onto::SpacingMm(sizes) => {
             if !sizes.iter().all(|mm| *mm > 0.0 && mm.is_finite()) {
                 let advice = "give sizes in millimetres";

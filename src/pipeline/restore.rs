@@ -18,7 +18,8 @@ use crate::anatomy::volumes::Volumes;
 use crate::config::{HeadRecipe, RestorationRecipe};
 use crate::error::{Error, Result};
 use crate::heads::{Case, Input, Superres, finer_grid, head};
-use crate::io::nifti::{self, ReadOptions, WriteOptions};
+use crate::io::nifti::{self, WriteOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::pretrained::restorer;
 use crate::volume::intensity::{IntensityMap, Normalisation};
 use crate::volume::orientation::{Orientation, from_ras, to_ras};
@@ -265,12 +266,12 @@ pub(super) fn restored_files<'a>(read: impl Iterator<Item = &'a PathBuf>, output
 pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     let Options { input, output, problem, weights, keep_spacing, like, consistency, anatomy, device, read } =
         options;
-    let scan = nifti::read_with(input, read)?;
+    let scan = scan::read(input, read)?;
     let problem = problem.clone().with_mask(|mask| {
         let mask = if mask.is_dir() { partner(&mask, input)? } else { mask };
-        nifti::read_with(mask, read)
+        scan::read(mask, read)
     })?;
-    let like = like.as_ref().map(nifti::read).transpose()?;
+    let like = like.as_ref().map(|like| scan::read(like, read)).transpose()?;
     progress.check()?;
     let open = match problem {
         Problem::Translate { backward: true } => Restorer::open_backward,

@@ -13,7 +13,7 @@ use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::evaluate::{Plan, Profile, Scores};
-use crate::io::nifti::{self, ReadOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::io::slices::Colour;
 use crate::io::{atomic_write, bids, slices};
 use crate::volume::{Volume, check_grids};
@@ -177,7 +177,7 @@ impl Pair {
 }
 
 fn read(path: &Path, options: &ReadOptions) -> Result<Volume> {
-    if slices::is_slice(path) { slices::read(path, Colour::Grey) } else { nifti::read_with(path, options) }
+    if slices::is_slice(path) { slices::read(path, Colour::Grey) } else { scan::read(path, options) }
 }
 
 /// The factor s that makes |s·prediction − target| the least (in the mask): ⟨prediction, target⟩ / ⟨prediction,
@@ -234,7 +234,7 @@ fn scans(folder: &Path) -> Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.is_file() && (nifti::is_nifti(&path) || slices::is_slice(&path)) {
+        if !hidden && path.is_file() && (scan::is_scan(&path) || slices::is_slice(&path)) {
             paths.push(path);
         }
     }

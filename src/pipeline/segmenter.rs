@@ -5,7 +5,7 @@ use std::path::Path;
 use super::device::{Device, on_device};
 use crate::anatomy::Segmentation;
 use crate::error::Result;
-use crate::io::nifti::{self, ReadOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::ops::VolumeOps;
 use crate::pretrained::segmenter::{self, EMBEDDED};
 use crate::volume::Volume;
@@ -81,9 +81,9 @@ impl Segmenter {
     /// The volume of a file, as it is stored, and its structures.
     ///
     /// # Errors
-    /// As [`nifti::read_with`] and [`Segmenter::segment`]; the file is named.
+    /// As [`scan::read`] and [`Segmenter::segment`]; the file is named.
     pub fn read(&self, path: &Path, read: &ReadOptions) -> Result<(Volume, Segmentation)> {
-        let volume = nifti::read_with(path, read)?;
+        let volume = scan::read(path, read)?;
         let segmentation = self.segment(&volume).map_err(|e| e.in_file(path))?;
         Ok((volume, segmentation))
     }

@@ -10,7 +10,8 @@ use super::progress::{Event, Progress};
 use super::records::Records;
 use super::sidecar;
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, ReadOptions, WriteOptions};
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::io::{masks, npy};
 use crate::simulate::degrade;
 use crate::simulate::degrade::{
@@ -79,7 +80,7 @@ pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
         let (found, advice) = (path.display().to_string(), "leave it out");
         return Err(Error::value("kspace", "motion as the first degradation", found, advice));
     }
-    let volume = nifti::read_with(input, read)?;
+    let volume = scan::read(input, read)?;
     progress.check()?;
     let simulated = degrade::simulate(&volume, cascade, *seed)?;
     write(output, input, &simulated, json!({ "Seed": seed }))?;
@@ -98,7 +99,7 @@ pub fn simulate(options: &Options, progress: &Progress) -> Result<Simulated> {
 /// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] as [`degrade::replay`].
 pub fn replay(Replayed { record, input, output, read }: &Replayed, progress: &Progress) -> Result<Simulated> {
     let Records { records } = Records::read(record)?;
-    let volume = degrade::replay(&nifti::read_with(input, read)?, &records)?;
+    let volume = degrade::replay(&scan::read(input, read)?, &records)?;
     let simulated = Simulated { volume, records };
     write(output, input, &simulated, json!({}))?;
     progress.tell(Event::Wrote(output));

@@ -13,7 +13,8 @@ use crate::anatomy::Region;
 use crate::anatomy::brain::brain_mask;
 use crate::anatomy::shape::whole;
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, ReadOptions, WriteOptions};
+use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 
@@ -52,7 +53,7 @@ impl OfScan for Options {
 pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<()> {
     let name = if options.csf { "intracranial" } else { "brain" };
     let region = Region::named(name).expect("a region of the table");
-    let scan = nifti::read_with(&options.input, &options.read)?;
+    let scan = scan::read(&options.input, &options.read)?;
     let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| e.in_file(&options.input))?;
     let written = |path: &Path, volume: &Volume, options: &WriteOptions| {
         nifti::write(path, volume, options)?;

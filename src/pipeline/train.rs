@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::io::bids;
 use crate::io::dataset::{Dataset, manifest};
 use crate::io::lock::FolderLock;
-use crate::io::nifti::{self, ReadOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::ops::VolumeOps;
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::simulate::synthesis::{LabelMap, LabelledScan};
@@ -435,7 +435,7 @@ fn file_name(path: &Path) -> String {
 /// The label maps of a folder but those whose names contain one of `held_out`.
 fn label_maps(folder: &Path, held_out: &[String], read: &ReadOptions) -> Result<Vec<LabelMap>> {
     let paths = learned_from(folder, held_out, "label maps")?;
-    paths.iter().map(|path| LabelMap::new(&file_name(path), nifti::read_with(path, read)?)).collect()
+    paths.iter().map(|path| LabelMap::new(&file_name(path), scan::read(path, read)?)).collect()
 }
 
 /// The scans but those held out, each with the one label map whose name is the same up to its last underscore.
@@ -457,8 +457,8 @@ fn labelled_scans(
                 (format!("one {}_….nii.gz", subject(path)), "name them alike, or move the scan");
             return Err(Error::file(labels, key, expected, "none or several", advice));
         };
-        let scan = without_outliers(nifti::read_with(path, read)?);
-        LabelledScan::new(&file_name(path), scan, &nifti::read_with(map, read)?).map_err(|e| e.in_file(map))
+        let scan = without_outliers(scan::read(path, read)?);
+        LabelledScan::new(&file_name(path), scan, &scan::read(map, read)?).map_err(|e| e.in_file(map))
     };
     learned_from(images, held_out, "scans")?.iter().map(scan).collect()
 }

@@ -10,7 +10,7 @@ use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
 use crate::error::Result;
 use crate::io::bids;
-use crate::io::nifti::ReadOptions;
+use crate::io::scan::ReadOptions;
 
 /// The measured scans and the table.
 #[derive(Clone, Debug)]

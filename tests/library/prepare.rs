@@ -8,7 +8,8 @@ use nalgebra::{Matrix3, Vector3};
 use ndarray::Array4;
 use voxgan::error::{Error, Result};
 use voxgan::io::dataset::{Dataset, Outcome, Plan, Report, prepare};
-use voxgan::io::nifti::{self, ReadOptions, WriteOptions};
+use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::io::scan::ReadOptions;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::resample::Interpolation;
@@ -335,7 +336,7 @@ fn slices_and_frames() {
     let report = place.prepare(&place.plan()).unwrap();
     assert!(report.failures[0].reason.contains("--frame"), "{:?}", report.failures);
     place
-        .prepare(&Plan { read: ReadOptions { frame: Some(1), nan_to_zero: false }, ..place.plan() })
+        .prepare(&Plan { read: ReadOptions { frame: Some(1), ..ReadOptions::default() }, ..place.plan() })
         .unwrap();
     let expected = brain(4).data.mapv(|v| 2.0 * v / 297.5 - 1.0);
     let error =

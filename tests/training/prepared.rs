@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ndarray::Array4;
 use voxgan::io::dataset::{Dataset, Plan, prepare};
-use voxgan::io::nifti::{self, ReadOptions, WriteOptions};
+use voxgan::io::nifti::{self, WriteOptions};
+use voxgan::io::scan::ReadOptions;
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::resample::Interpolation;

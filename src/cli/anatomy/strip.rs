@@ -41,7 +41,7 @@ pub struct Args {
 /// Those of [`strip`], of the segmenter and of [`Work::run`].
 pub fn run(args: Args) -> Result<()> {
     let Args { input, output, mask, csf, segmenter, files } = args;
-    let job = Options { input, output, mask, csf, read: files.read.into() };
+    let job = Options { input, output, mask, csf, read: files.read.clone().into() };
     let segmenter = segmenter.open()?;
     let with = json!([segmenter.name, segmenter.refines]);
     files.run(&Work { job: &job, with }, &mut |one| strip(one, &segmenter, &PRINTED))

@@ -47,7 +47,7 @@ pub struct NetworkArgs {
 impl NetworkArgs {
     /// What is asked about files.
     pub(in crate::cli) fn files(&self) -> FileArgs {
-        self.restore.files
+        self.restore.files.clone()
     }
 
     fn options(self, input: PathBuf, output: PathBuf, problem: Problem, weights: String) -> Options {
@@ -62,7 +62,7 @@ impl NetworkArgs {
             consistency,
             anatomy: !no_anatomy,
             device,
-            read: files.read.into(),
+            read: files.read.clone().into(),
         }
     }
 }

@@ -119,7 +119,7 @@ pub fn run(args: Args) -> Result<()> {
         consistency,
         anatomy: !no_anatomy,
         device,
-        read: files.read.into(),
+        read: files.read.clone().into(),
     };
     files.run(&Work { job: &options, with: Value::Null }, &mut |one| {
         print(&one.output, &restore(one, &Progress::new(&show))?);

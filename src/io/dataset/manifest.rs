@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
-use crate::io::nifti::ReadOptions;
+use crate::io::scan::ReadOptions;
 use crate::text::read_text;
 use crate::volume::VoxelToWorld;
 use crate::volume::crop::Centre;
@@ -63,6 +63,9 @@ pub struct Settings {
     /// Whether voxels that are not finite were read as zero.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nan_to_zero: bool,
+    /// The series that was read of DICOM folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
     /// The correction of every scan before resampling, with its settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correction: Option<serde_json::Value>,
@@ -115,7 +118,7 @@ pub struct Failure {
 impl Settings {
     /// The options by which the scans were read.
     pub fn read(&self) -> ReadOptions {
-        ReadOptions { frame: self.frame, nan_to_zero: self.nan_to_zero }
+        ReadOptions { frame: self.frame, nan_to_zero: self.nan_to_zero, series: self.series.clone() }
     }
 }
 

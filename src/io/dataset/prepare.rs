@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::io::atomic::remove_unfinished;
 use crate::io::bids::{self, Participants};
 use crate::io::lock::FolderLock;
-use crate::io::nifti::{self, ReadOptions};
+use crate::io::scan::{self, ReadOptions};
 use crate::io::slices::{self, Colour};
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
@@ -252,6 +252,7 @@ impl Plan {
             centre: self.centre,
             frame: self.read.frame,
             nan_to_zero: self.read.nan_to_zero,
+            series: self.read.series.clone(),
             correction: correction.map(|correction| correction.settings.clone()),
         }
     }
@@ -318,7 +319,7 @@ fn prepared(
     let volume = if slices::is_slice(path) {
         slices::read(path, Colour::Keep)?
     } else {
-        nifti::read_with(path, &settings.read())?
+        scan::read(path, &settings.read())?
     };
     // Before it is resampled, which would spread what is no signal.
     let volume = without_outliers(volume);

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{self, hex};
 use crate::error::{Error, Result};
-use crate::io::{bids, nifti, slices};
+use crate::io::{bids, scan, slices};
 use crate::text::read_text;
 
 /// The scans of an input.
@@ -99,7 +99,7 @@ fn collect(folder: &Path, visited: &mut BTreeSet<PathBuf>, paths: &mut Vec<PathB
         }
         if path.is_dir() {
             collect(&path, visited, paths)?;
-        } else if nifti::is_nifti(&path) || slices::is_slice(&path) {
+        } else if scan::is_scan(&path) || slices::is_slice(&path) {
             paths.push(path);
         }
     }
@@ -192,7 +192,7 @@ fn name(path: &Path, level: usize) -> String {
 /// [`Error::Io`] where it cannot be read, [`Error::File`] for a folder.
 pub fn scan_sha256(path: &Path) -> Result<String> {
     let mut sha256 = Sha256::new();
-    for path in nifti::files(path) {
+    for path in scan::files(path) {
         let read = |source| Error::io(&path, "read it", source);
         if path.is_dir() {
             return Err(Error::file(&path, "file", "a scan", "a folder", "name the scans in it"));

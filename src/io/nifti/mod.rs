@@ -23,5 +23,5 @@ mod read;
 mod voxels;
 mod write;
 
-pub use read::{ReadOptions, files, is_nifti, read, read_bytes, read_frame, read_with};
+pub use read::{files, is_nifti, read, read_bytes, read_frame, read_with};
 pub use write::{DataType, WriteOptions, to_bytes, write, write_series};

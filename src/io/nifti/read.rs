@@ -6,24 +6,12 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 use ndarray::Array4;
-use serde::{Deserialize, Serialize};
 
 use super::header::{Header, SIZE_1, SIZE_2};
 use super::voxels::{Decoder, Layout};
 use crate::error::{Error, Result};
+use crate::io::scan::ReadOptions;
 use crate::volume::Volume;
-
-/// Options for reading a NIfTI file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ReadOptions {
-    /// The frame of a time series, from 0. With `None`, a file with several frames is an error. Ignored for files with
-    /// one volume.
-    pub frame: Option<usize>,
-    /// Whether to replace voxels that are NaN, infinite or beyond float32 by zero (noted in the provenance). Otherwise
-    /// they are an error, except for NaN all around a masked head, which is always read as zero.
-    pub nan_to_zero: bool,
-}
 
 /// Reads a volume, `[C, D, H, W]` with the file's fastest axis last, world coordinates in millimetres.
 ///

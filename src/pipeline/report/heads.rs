@@ -8,6 +8,7 @@ use super::section;
 use crate::anatomy::{Region, Segmentation, Structure};
 use crate::error::Result;
 use crate::io::nifti::{self, DataType, WriteOptions};
+use crate::io::scan;
 use crate::pipeline::derivatives::Derived;
 use crate::report::page::{Block, Label, Picture, Scan, Section, Viewer};
 use crate::report::{Montage, png_bytes};
@@ -70,11 +71,8 @@ impl Head {
     fn open(name: String, derived: &Derived, labels: &Path) -> Result<Self> {
         let (map, _) = to_ras(nifti::read(labels)?);
         let structures = Segmentation::of_numbers(&map).map_err(|e| e.in_file(labels))?;
-        let scan = resample(
-            &nifti::read_with(&derived.scan, &derived.read)?,
-            &structures.grid(),
-            Interpolation::Linear,
-        );
+        let scan =
+            resample(&scan::read(&derived.scan, &derived.read)?, &structures.grid(), Interpolation::Linear);
         Ok(Self { name, scan, structures })
     }
 
@@ -159,7 +157,7 @@ mod tests {
 
     use super::*;
     use crate::anatomy::volumes::Volumes;
-    use crate::io::nifti::ReadOptions;
+    use crate::io::scan::ReadOptions;
     use crate::volume::VoxelToWorld;
 
     #[test]
