@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cohort::Cohort;
 use super::derivatives::write_json;
@@ -21,7 +21,8 @@ use crate::text::read_text;
 use crate::volume::resample::Interpolation;
 
 /// Scans before and after a change, and the limits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// A scan, a folder of scans or a BIDS tree.
     pub before: PathBuf,

@@ -3,13 +3,17 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::outputs::{Files, Writes};
 use crate::error::Result;
 use crate::io::atomic_write;
 use crate::pretrained::{Weights, checkpoint_at, export as averaged, export_for_training};
 
 /// The part of a checkpoint that is exported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Kept {
     /// The averaged network.
     #[default]
@@ -21,7 +25,8 @@ pub enum Kept {
 }
 
 /// What is exported, and where it goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// A checkpoint, or a run's folder: its last one.
     pub input: PathBuf,

@@ -1,7 +1,8 @@
 //! Measurement of scans: label maps and tables of volumes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cohort::Cohort;
@@ -23,20 +24,30 @@ pub struct Measured {
     pub failures: Vec<String>,
 }
 
-/// Scans, folders of scans and BIDS trees → structures → volumes → label maps, records and tables in the folder `out`.
-/// Results of the same scans are kept, and so are the rows of other scans that were measured there with the same settings;
-/// others continue when a scan cannot be measured, unless `strict`.
+/// Scans, and where their measurements go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Scans, folders of scans and BIDS trees.
+    pub inputs: Vec<PathBuf>,
+    /// The folder for label maps, records and tables.
+    pub out: PathBuf,
+    /// How scans are read.
+    pub read: ReadOptions,
+    /// Whether the first scan that fails ends the job.
+    pub strict: bool,
+}
+
+/// Scans → structures → volumes → label maps, records and tables. Results of the same scans are kept, and so are the rows
+/// of other scans that were measured there with the same settings.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) or [`Error::File`](crate::error::Error::File) for inputs that do not exist or
-/// have one name, and the output; with `strict` the error of the first scan that fails;
+/// have one name, and the output; of `strict` jobs the error of the first scan that fails;
 /// [`Error::Cancelled`](crate::error::Error::Cancelled).
 pub fn volumes(
-    inputs: &[PathBuf],
-    out: &Path,
+    Options { inputs, out, read, strict }: &Options,
     segmenter: &Segmenter,
-    read: &ReadOptions,
-    strict: bool,
     progress: &Progress,
 ) -> Result<Measured> {
     let mut paths = Vec::new();
@@ -45,7 +56,7 @@ pub fn volumes(
     }
     let mut derivatives =
         Derivatives::create(out, &paths, read, segmenter, Value::Null)?.added_to_earlier(&paths)?;
-    let mut cohort = Cohort::new(paths.len(), strict, progress);
+    let mut cohort = Cohort::new(paths.len(), *strict, progress);
     for path in &paths {
         let name = path.display().to_string();
         if let Ok(Some(found)) = derivatives.kept(path) {

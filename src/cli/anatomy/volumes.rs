@@ -6,7 +6,7 @@ use super::structures::StructuresArgs;
 use crate::cli::files::{ReadArgs, StrictArgs};
 use crate::cli::sampling::PRINTED;
 use crate::error::{Error, Result};
-use crate::pipeline::volumes::{Measured, volumes};
+use crate::pipeline::volumes::{Measured, Options, volumes};
 
 /// Measure the structures of heads in millilitres.
 ///
@@ -34,8 +34,8 @@ pub struct Args {
 /// # Errors
 /// Those of [`volumes`], and of the segmenter; [`Error::Incomplete`] where some scans could not be measured.
 pub fn run(args: Args) -> Result<()> {
-    let (segmenter, read) = (args.structures.open()?, args.read.into());
-    let Measured { scans, failures, .. } =
-        volumes(&args.inputs, &args.out, &segmenter, &read, args.cohort.strict, &PRINTED)?;
+    let Args { inputs, out, structures, read, cohort } = args;
+    let options = Options { inputs, out, read: read.into(), strict: cohort.strict };
+    let Measured { scans, failures, .. } = volumes(&options, &structures.open()?, &PRINTED)?;
     Error::incomplete("scans", scans.len() + failures.len(), failures)
 }
