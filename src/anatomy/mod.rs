@@ -1,6 +1,7 @@
 //! Structures of the head, their volumes and shape, overlap of segmentations, and the quality check of changed images.
 
 pub mod brain;
+pub mod face;
 pub mod overlap;
 pub mod pose;
 pub mod quality_check;

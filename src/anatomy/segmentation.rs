@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use nalgebra::Vector4;
 use ndarray::{Array3, Array4, Axis};
 
 use super::refinement::Refinement;
@@ -94,6 +95,28 @@ impl Segmentation {
     /// Volume of a region in ml, with partial volumes.
     pub fn region_ml(&self, region: &Region) -> f64 {
         region.parts.iter().map(|part| self.volume_ml[part.index()]).sum()
+    }
+
+    /// Centre of each structure in the world, in millimetres; `None` without voxels.
+    pub fn centres_mm(&self) -> [Option<[f64; 3]>; STRUCTURES] {
+        self.voxels_and_centres_mm().1
+    }
+
+    /// The number of voxels of each structure, and [`centres_mm`](Self::centres_mm).
+    pub(crate) fn voxels_and_centres_mm(&self) -> ([u64; STRUCTURES], [Option<[f64; 3]>; STRUCTURES]) {
+        let mut sums = [[0u64; 4]; STRUCTURES]; // (count, Σi, Σj, Σk)
+        for ((k, j, i), &label) in self.labels.indexed_iter() {
+            let sum = &mut sums[usize::from(label)];
+            for (sum, term) in sum.iter_mut().zip([1, i as u64, j as u64, k as u64]) {
+                *sum += term;
+            }
+        }
+        let centre = |[count, i, j, k]: [u64; 4]| {
+            let place =
+                *self.affine * Vector4::new(i as f64, j as f64, k as f64, count as f64) / count as f64;
+            (count > 0).then(|| place.xyz().into())
+        };
+        (sums.map(|sum| sum[0]), sums.map(centre))
     }
 
     /// The mask of a region, `[D, H, W]`.

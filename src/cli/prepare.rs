@@ -63,6 +63,9 @@ pub struct Args {
     /// Remove what is not brain from each scan, as `voxgan anatomy strip` does with its defaults; after --bias-correct
     #[arg(long)]
     strip: bool,
+    /// Remove face and ears from each scan, as `voxgan anatomy deface` does with its defaults; after --bias-correct
+    #[arg(long)]
+    deface: bool,
     #[command(flatten)]
     cohort: StrictArgs,
 }
@@ -119,6 +122,7 @@ pub fn run(args: Args) -> Result<()> {
         plan: args.plan(),
         bias_correct: args.bias_correct,
         strip: args.strip,
+        deface: args.deface,
         device: Device::Cpu,
     };
     let bar = progress_bar();

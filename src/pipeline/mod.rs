@@ -8,6 +8,7 @@ pub mod check;
 pub mod cohort;
 pub mod compare;
 mod conditions;
+pub mod deface;
 pub mod derivatives;
 mod device;
 mod difference;

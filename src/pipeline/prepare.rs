@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::deface::defaced;
 use super::device::Device;
 use super::segmenter::Segmenter;
 use super::strip::stripped;
@@ -23,6 +24,8 @@ pub struct Options {
     pub plan: Plan,
     /// Whether each scan's bias field is removed first, by N4 with its defaults.
     pub bias_correct: bool,
+    /// Whether face and ears are removed from each scan, after bias correction.
+    pub deface: bool,
     /// Whether each scan is skull-stripped, after bias correction.
     pub strip: bool,
     /// The segmenter's device.
@@ -42,10 +45,11 @@ pub struct Prepared {
 /// threads.
 ///
 /// # Errors
-/// As [`dataset::prepare()`] and, with `strip`, [`Segmenter::embedded`].
+/// As [`dataset::prepare()`] and, with `strip` or `deface`, [`Segmenter::embedded`].
 pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) -> Result<Prepared> {
     // One scan at a time: a segmentation takes all cores by itself.
-    let segmenter = if options.strip { Some(Segmenter::embedded(options.device)?) } else { None };
+    let segmenter =
+        if options.strip || options.deface { Some(Segmenter::embedded(options.device)?) } else { None };
     let name = segmenter.as_ref().map(|segmenter| segmenter.name.clone());
     let segmenter = segmenter.map(Mutex::new);
     let correct = |volume: Volume| {
@@ -53,8 +57,12 @@ pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) 
             if options.bias_correct { n4::correct(&volume, None, &N4Options::default())?.0 } else { volume };
         match &segmenter {
             Some(segmenter) => {
-                let brain = Region::named("brain").expect("a region of the table");
                 let segmenter = segmenter.lock().unwrap_or_else(PoisonError::into_inner);
+                if !options.strip {
+                    return Ok(defaced(volume, &segmenter)?.0);
+                }
+                // What is stripped has no face.
+                let brain = Region::named("brain").expect("a region of the table");
                 Ok(stripped(volume, &segmenter, brain)?.0.with_step("stripped to the brain"))
             }
             None => Ok(volume),
@@ -65,7 +73,7 @@ pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) 
         settings.insert("n4".into(), serde_json::json!(N4Options::default()));
     }
     if let Some(name) = name {
-        settings.insert("strip".into(), name.into());
+        settings.insert(if options.strip { "strip" } else { "deface" }.into(), name.into());
     }
     let correction = (!settings.is_empty())
         .then_some(Correction { settings: serde_json::Value::Object(settings), apply: &correct });

@@ -153,13 +153,14 @@ fn commands_that_make_images_take_folders() {
 }
 
 /// The commands that read scans.
-const READERS: [&str; 16] = [
+const READERS: [&str; 17] = [
     "prepare",
     "train",
     "n4",
     "resample",
     "anatomy volumes",
     "anatomy strip",
+    "anatomy deface",
     "anatomy compare",
     "anatomy check",
     "superres",
@@ -221,6 +222,7 @@ fn nothing_is_overwritten_unasked() {
         "simulate noise in.nii in.nii",
         "n4 in.nii ./in.nii",
         "anatomy strip in.nii in.nii",
+        "anatomy deface in.nii in.nii",
         "motion in.nii in.nii",
         "simulate phantom in.nii",
         "mask random --shape 32,32 -o in.nii",

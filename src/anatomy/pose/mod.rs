@@ -90,6 +90,17 @@ impl Pose {
         orientation(&self.axes().transpose().to_homogeneous())
     }
 
+    /// The place in the mean head, in its millimetres, of a place in the world.
+    pub fn in_mean_head(&self, world_mm: &Vector3<f64>) -> Vector3<f64> {
+        self.axes().transpose() * (world_mm - self.centre_mm) / self.scale
+    }
+
+    /// The structures of the mean head and their centres, in millimetres.
+    #[cfg(test)]
+    pub(crate) fn mean_head() -> impl Iterator<Item = (super::Structure, [f64; 3])> {
+        MEAN_HEAD.into_iter()
+    }
+
     /// From the mean head's axes to the world's, mirrored where the head is.
     fn axes(&self) -> Matrix3<f64> {
         if self.mirrored { self.rotation * mirror() } else { self.rotation }

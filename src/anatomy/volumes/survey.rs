@@ -43,7 +43,7 @@ pub(super) struct Survey {
 impl Survey {
     /// Measures a segmentation; `field_of_view` is the grid of the scan.
     pub fn of(segmentation: &Segmentation, field_of_view: &Grid) -> Self {
-        let (voxels, centres_mm) = centres(segmentation);
+        let (voxels, centres_mm) = segmentation.voxels_and_centres_mm();
         let found = components(&segmentation.labels, Connectivity::Corners);
         let brain = segmentation.mask(region("brain"));
         Self {
@@ -79,22 +79,6 @@ impl Survey {
         }
         (total > 0.0).then(|| sum.map(|sum| sum / total))
     }
-}
-
-fn centres(segmentation: &Segmentation) -> ([u64; STRUCTURES], [Option<[f64; 3]>; STRUCTURES]) {
-    let mut sums = [[0u64; 4]; STRUCTURES]; // (count, Σi, Σj, Σk)
-    for ((k, j, i), &label) in segmentation.labels.indexed_iter() {
-        let sum = &mut sums[usize::from(label)];
-        for (sum, term) in sum.iter_mut().zip([1, i as u64, j as u64, k as u64]) {
-            *sum += term;
-        }
-    }
-    let centre = |[count, i, j, k]: [u64; 4]| {
-        let place =
-            *segmentation.affine * Vector4::new(i as f64, j as f64, k as f64, count as f64) / count as f64;
-        (count > 0).then(|| place.xyz().into())
-    };
-    (sums.map(|sum| sum[0]), sums.map(centre))
 }
 
 /// The ends of the brain along the axes of the field of view, by layers as thick as a voxel of the labels.

@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod deface;
 mod strip;
 mod structures;
 mod volumes;
@@ -13,6 +14,7 @@ use crate::error::Result;
 pub enum Command {
     Volumes(volumes::Args),
     Strip(strip::Args),
+    Deface(deface::Args),
     Compare(compare::Args),
     Check(check::Args),
 }
@@ -26,6 +28,7 @@ impl Command {
         match self {
             Self::Volumes(args) => volumes::run(args),
             Self::Strip(args) => strip::run(args),
+            Self::Deface(args) => deface::run(args),
             Self::Compare(args) => compare::run(args),
             Self::Check(args) => check::run(args),
         }

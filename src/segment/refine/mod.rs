@@ -92,6 +92,7 @@ pub fn refine(image: ArrayView3<f32>, probability: &mut [f32], native_spacing_mm
         surface_kept: trust.surface_kept,
         mantle_kept: native_spacing_mm.iter().any(|&mm| mm > THICK_MM),
         walls: None,
+        fine: !coarse,
     };
     if coarse && !Structure::ALL.iter().any(|s| midpoint::is_lateral(*s) && limits.kept[s.index()]) {
         limits.walls = midpoint::walls(image, prior.labels_view());
