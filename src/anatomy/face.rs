@@ -7,6 +7,7 @@ use nalgebra::Vector3;
 use ndarray::{Array3, Axis, Zip};
 use rayon::prelude::*;
 
+use super::brain::brain_mask;
 use super::overlap::distance_transform_mm;
 use super::pose::Pose;
 use super::segmentation::Segmentation;
@@ -35,7 +36,8 @@ pub fn face_mask(segmentation: &Segmentation, grid: &Grid) -> Result<Array3<bool
         let advice = "check that this is a scan of a head, and its orientation; remove the face by hand";
         Error::value("voxels", "a head whose face can be found", "too few structures in their places", advice)
     })?;
-    let brain = segmentation.mask(Region::named("intracranial").expect("a region of the table"));
+    // Eyes are taken for fluid now and then; behind thin bridges they are no part of the brain's surroundings.
+    let brain = brain_mask(segmentation, Region::named("intracranial").expect("a region of the table"));
     let near = distance_transform_mm(brain.view(), segmentation.spacing_mm()).mapv(|far| far <= GUARD_MM);
     let near = near.mapv(|near| f32::from(u8::from(near))).insert_axis(Axis(0));
     let near = resample(&Volume::new(near, segmentation.affine), grid, Interpolation::Nearest).data;
@@ -66,6 +68,7 @@ mod tests {
     use nalgebra::{Matrix4, Rotation3};
 
     use super::*;
+    use crate::anatomy::Structure;
     use crate::volume::VoxelToWorld;
 
     /// Landmarks of an adult head of the mean head's size, about the brain's centre.
@@ -113,8 +116,11 @@ mod tests {
                 .slice_mut(ndarray::s![k - 1..k + 2, j - 1..j + 2, i - 1..i + 2])
                 .fill(structure.index() as u8);
         }
+        // A frontal lobe that reaches beyond the plane.
+        let lobe = Structure::LeftCerebralCortex.index() as u8;
+        let (k, j, i) = voxel([0.0, 80.0, -12.0]);
+        labels.slice_mut(ndarray::s![k - 3..k + 4, j - 4..j + 5, i - 3..i + 4]).fill(lobe);
         let brow_voxel = voxel([0.0, 88.0, -12.0]);
-        labels[brow_voxel] = crate::anatomy::Structure::LeftCerebralCortex.index() as u8;
         let segmentation = Segmentation::of_labels(labels.clone(), grid.affine);
         let face = face_mask(&segmentation, &grid).unwrap();
         assert!(face[voxel([0.0, 108.0, -55.0])] && face[voxel([-84.0, -10.0, -40.0])]);
