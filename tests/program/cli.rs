@@ -21,7 +21,11 @@ fn phantoms(folder: &Path) {
         });
         let mut affine = Matrix4::from_diagonal(&[4.0, 4.0, 4.0, 1.0].into());
         (0..3).for_each(|axis| affine[(axis, 3)] = -22.0);
-        let options = WriteOptions { data_type: DataType::F32, description: "phantom".into() };
+        let options = WriteOptions {
+            data_type: DataType::F32,
+            description: "phantom".into(),
+            ..WriteOptions::default()
+        };
         let path = folder.join(format!("sub-{i:02}_T1w.nii.gz"));
         nifti::write(&path, &Volume::new(data, VoxelToWorld::new(affine).unwrap()), &options)
             .expect("written");
@@ -48,6 +52,7 @@ fn help_names_every_command() {
         "mask",
         "n4",
         "resample",
+        "convert",
         "score",
     ] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
@@ -238,7 +243,11 @@ fn exit_codes_tell_how_it_ended() {
     for (name, bad) in [("a", false), ("b", true), ("c", false)] {
         let file = format!("{maps}/{name}.nii");
         let head = Array4::from_elem((1, 8, 8, 8), 2.0);
-        let options = WriteOptions { data_type: DataType::I16, description: "labels".into() };
+        let options = WriteOptions {
+            data_type: DataType::I16,
+            description: "labels".into(),
+            ..WriteOptions::default()
+        };
         nifti::write(&file, &Volume::new(head, VoxelToWorld::identity()), &options).expect("written");
         if bad {
             fs::write(&file, "damaged").expect("written");

@@ -35,7 +35,8 @@ fn boxes(filled: bool) -> Volume {
 
 fn write(path: &Path, volume: &Volume) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let options = WriteOptions { data_type: DataType::F32, description: "boxes".into() };
+    let options =
+        WriteOptions { data_type: DataType::F32, description: "boxes".into(), ..WriteOptions::default() };
     nifti::write(path, volume, &options).unwrap();
 }
 
@@ -153,11 +154,12 @@ fn commands_that_make_images_take_folders() {
 }
 
 /// The commands that read scans.
-const READERS: [&str; 16] = [
+const READERS: [&str; 17] = [
     "prepare",
     "train",
     "n4",
     "resample",
+    "convert",
     "anatomy volumes",
     "anatomy strip",
     "anatomy compare",
@@ -248,6 +250,7 @@ fn nothing_is_overwritten_unasked() {
         ("simulate undersample in.nii there.nii --mask m.npy", "there.nii"),
         ("mask random --shape 32,32 -o there", "there"),
         ("resample in.nii there.nii --spacing-mm 2", "there.nii"),
+        ("convert in.nii there.nii", "there.nii"),
         ("recon in.npy there.nii", "there.nii"),
         ("recon in.npy n.nii --method network", "n_baseline.nii"),
         ("superres in.nii n.nii", "n_baseline.nii"),
