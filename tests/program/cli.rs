@@ -449,3 +449,40 @@ fn scans_are_brought_to_other_grids() {
     let huge = refused(&["resample", &path("scan.nii"), &path("out.nii"), "--spacing-mm", "0.001"]);
     assert!(huge.contains("memory") && huge.contains("GB"), "{huge}");
 }
+
+/// From format to format and back, one scan and a folder; what reads scans reads them in every format.
+#[test]
+fn scans_go_from_format_to_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let data = Array4::from_shape_fn((1, 6, 5, 4), |(_, d, h, w)| (d * 100 + h * 10 + w) as f32);
+    let scan = Volume::new(data, VoxelToWorld::identity());
+    let options = WriteOptions { data_type: DataType::I16, ..WriteOptions::default() };
+    fs::create_dir(path("scans")).unwrap();
+    nifti::write(path("scans/a.nii"), &scan, &options).unwrap();
+    let words = printed(&["convert", &path("scans/a.nii"), &path("scans/b.mgz")]);
+    assert!(words.contains("[4, 5, 6] voxels") && words.contains("int16"), "{words}");
+    printed(&["convert", &path("scans/b.mgz"), &path("scans/c.mhd")]);
+    assert!(Path::new(&path("scans/c.zraw")).is_file());
+    printed(&["convert", &path("scans"), &path("out"), "--to", "nrrd"]);
+    for name in ["a", "b", "c"] {
+        printed(&["convert", &path(&format!("out/{name}.nrrd")), &path(&format!("{name}.nii.gz"))]);
+        let back = nifti::read(path(&format!("{name}.nii.gz"))).unwrap();
+        assert_eq!((&back.data, back.affine), (&scan.data, scan.affine), "{name}");
+    }
+    printed(&["resample", &path("out/b.nrrd"), &path("two.nii"), "--spacing-mm", "2"]);
+    assert_eq!(nifti::read(path("two.nii")).unwrap().spacing_mm(), [2.0; 3]);
+
+    printed(&["convert", &path("a.nii.gz"), &path("a.npy")]);
+    let words = printed(&["convert", &path("a.npy"), &path("d.mha"), "--type", "float64"]);
+    assert!(words.contains("float64"), "{words}");
+    let again = refused(&["convert", &path("scans/b.mgz"), &path("scans/c.mhd")]);
+    assert!(again.contains("--force"), "{again}");
+    let same = refused(&["convert", &path("scans/b.mgz"), &path("scans/b.mgz")]);
+    assert!(same.contains("the same"), "{same}");
+    // The voxels of a header that is read are an input, too.
+    let voxels = refused(&["convert", &path("scans/c.mhd"), &path("scans/c.mhd"), "--type", "float32"]);
+    assert!(voxels.contains("another file than the input"), "{voxels}");
+    let unknown = refused(&["convert", &path("scans/b.mgz"), &path("b.mnc")]);
+    assert!(unknown.contains(".nrrd"), "{unknown}");
+}

@@ -181,7 +181,7 @@ fn every_command_that_reads_scans_has_the_same_options() {
         for name in reader.split(' ') {
             command = command.find_subcommand(name).unwrap_or_else(|| panic!("{reader}")).clone();
         }
-        for option in ["frame", "nan_to_zero"] {
+        for option in ["frame", "nan_to_zero", "series"] {
             assert!(command.get_arguments().any(|one| one.get_id() == option), "{reader} has no {option}");
         }
     }
