@@ -203,7 +203,12 @@ fn volume_of(value: impl Fn(usize) -> f32) -> Volume {
 fn through_file(name: &str, volume: &Volume, data_type: DataType) -> (Volume, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
-    write(&path, volume, &WriteOptions { data_type, description: "a test".into() }).unwrap();
+    write(
+        &path,
+        volume,
+        &WriteOptions { data_type, description: "a test".into(), ..WriteOptions::default() },
+    )
+    .unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     (read(&path).unwrap(), fs::read(&path).unwrap())
 }

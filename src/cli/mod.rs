@@ -5,6 +5,7 @@
 mod words;
 
 mod anatomy;
+mod convert;
 mod demo;
 mod evaluate;
 mod export;
@@ -93,6 +94,7 @@ enum Command {
     Mask(mask::Args),
     N4(n4::Args),
     Resample(resample::Args),
+    Convert(convert::Args),
     Score(score::Args),
     #[command(subcommand)]
     Anatomy(anatomy::Command),
@@ -159,6 +161,7 @@ impl Command {
             Command::Mask(args) => mask::run(args),
             Command::N4(args) => n4::run(args),
             Command::Resample(args) => resample::run(args),
+            Command::Convert(args) => convert::run(args),
             Command::Score(args) => score::run(args),
             Command::Anatomy(command) => command.run(),
             Command::Report(args) => report::run(args),

@@ -16,7 +16,7 @@ use crate::pipeline::n4::{Options, correct};
 /// The slow brightening towards the coil is estimated inside the mask (Tustison 2010) and divided out everywhere.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The corrected scan, .nii or .nii.gz; of a folder, another folder

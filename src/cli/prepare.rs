@@ -23,7 +23,7 @@ use crate::volume::resample::Interpolation;
 /// and keeps what is there already.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A scan (.nii, .nii.gz, .hdr with .img, PNG, TIFF), a folder of them, a BIDS tree (its T1w images), or a .txt
+    /// A scan (NIfTI, MGH, NRRD, MetaImage, PNG, TIFF), a folder of them, a BIDS tree (its T1w images), or a .txt
     /// file with a path a line, relative to its own folder
     #[arg(value_name = "IN")]
     input: PathBuf,

@@ -18,7 +18,7 @@ use crate::pipeline::resample::{Onto, Options, resample};
 /// gantry, comes out with axes at right angles. Beyond the scan's field of view lies its least value.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The resampled scan, .nii or .nii.gz; of a folder, another folder

@@ -18,7 +18,7 @@ use crate::pipeline::score::{Found, Options, Summary, score};
 /// get means and standard deviations.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The target (ground truth) first, then its predictions, one or more. Files (.nii, .nii.gz, .hdr with .img, PNG, TIFF) or
+    /// The target (ground truth) first, then its predictions, one or more. Files (NIfTI, MGH, NRRD, MetaImage, PNG, TIFF) or
     /// folders of them
     #[arg(value_names = ["TARGET", "PREDICTION"], num_args = 2.., required = true)]
     paths: Vec<PathBuf>,

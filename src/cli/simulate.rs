@@ -61,7 +61,7 @@ pub(super) enum Degrading {
 
 #[derive(Clone, Debug, clap::Args)]
 struct Files {
-    /// The volume (.nii, .nii.gz, .hdr with .img)
+    /// The volume (NIfTI, MGH, NRRD, MetaImage)
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The degraded volume, .nii or .nii.gz; its record goes beside it, .json

@@ -67,13 +67,9 @@ fn left_out(root: &Path) -> Result<Gitignore> {
 /// The error of a folder without scans that can be read; it says what to do with those of other formats.
 pub(crate) fn no_scans(folder: &Path, expected: &str, advice: &str) -> Error {
     let others = [
-        ("mgz", "FreeSurfer's .mgz files", "convert them: mri_convert a.mgz a.nii.gz"),
-        ("mgh", "FreeSurfer's .mgh files", "convert them: mri_convert a.mgh a.nii.gz"),
         ("dcm", "DICOM files", "convert them: dcm2niix -z y FOLDER"),
         ("ima", "DICOM files", "convert them: dcm2niix -z y FOLDER"),
         ("mnc", "MINC files", "convert them: mnc2nii a.mnc a.nii"),
-        ("nrrd", "NRRD files", "convert them to NIfTI, for instance with 3D Slicer"),
-        ("mha", "MetaImage files", "convert them to NIfTI, for instance with 3D Slicer"),
     ];
     let files = listed(folder).unwrap_or_default();
     let ends = |extension: &str| {
@@ -81,7 +77,7 @@ pub(crate) fn no_scans(folder: &Path, expected: &str, advice: &str) -> Error {
         files.iter().filter(ends).count()
     };
     let named = others.iter().find(|(extension, ..)| ends(extension) > 0);
-    match named.or_else(|| others.get(2).filter(|_| files.iter().take(3).any(|path| scan::is_dicom(path)))) {
+    match named.or_else(|| others.first().filter(|_| files.iter().take(3).any(|path| scan::is_dicom(path)))) {
         Some((_, found, advice)) => Error::file(folder, "scans", expected, *found, *advice),
         None => Error::file(folder, "scans", expected, "none", advice),
     }
@@ -103,7 +99,7 @@ pub fn volumes(path: &Path) -> Result<Vec<PathBuf>> {
     volumes.retain(|path| !has_prefix(path, ".") && scan::is_scan(path));
     if volumes.is_empty() {
         let advice = "give a volume, a folder of volumes or a BIDS tree";
-        return Err(no_scans(path, "*.nii or *.nii.gz", advice));
+        return Err(no_scans(path, "NIfTI, MGH, NRRD or MetaImage files", advice));
     }
     Ok(volumes)
 }
@@ -302,8 +298,8 @@ mod tests {
         dicom.extend(b"DICM");
         fs::write(folder.path().join("IM0001"), dicom).unwrap();
         assert!(message().contains("dcm2niix"), "{}", message());
-        fs::write(folder.path().join("T1.mgz"), "").unwrap();
-        assert!(message().contains("mri_convert"), "{}", message());
+        fs::write(folder.path().join("T1.mnc"), "").unwrap();
+        assert!(message().contains("mnc2nii"), "{}", message());
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub fn deface(options: &Options, segmenter: &Segmenter, progress: &Progress) -> 
     let (scan, mask) = defaced(scan, segmenter).map_err(|e| e.in_file(&options.input))?;
     let written = |path: &Path, volume: &Volume, data_type: DataType, what: &str| {
         let description = format!("voxgan anatomy deface{what}");
-        nifti::write(path, volume, &WriteOptions { data_type, description })?;
+        nifti::write(path, volume, &WriteOptions { data_type, description, ..WriteOptions::default() })?;
         progress.tell(Event::Wrote(path));
         Ok(())
     };

@@ -170,8 +170,11 @@ impl Derivatives {
         let grid = Grid::of(scan);
         let volumes = Volumes::of(subject(path), segmentation, Some(&grid));
         let labels = self.folder.join(&names.labels);
-        let options =
-            WriteOptions { data_type: DataType::I16, description: "voxgan anatomy: structures".into() };
+        let options = WriteOptions {
+            data_type: DataType::I16,
+            description: "voxgan anatomy: structures".into(),
+            ..WriteOptions::default()
+        };
         nifti::write(&labels, &segmentation.on(&grid).to_volume().in_world_of(scan), &options)?;
         self.write(&names.label_table, &label_table())?;
         self.write_json(&names.volumes, &volumes)?;

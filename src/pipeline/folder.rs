@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::io::bids;
 use crate::io::dataset::scan_sha256;
 use crate::io::lock::FolderLock;
+use crate::io::scan;
 use crate::text::{read_text, to_text};
 
 /// The list of what is done in a folder of results, a line each.
@@ -31,6 +32,11 @@ pub trait OfScan: Writes + Clone + Serialize {
     /// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] for one without any.
     fn scans(folder: &Path) -> Result<Vec<PathBuf>> {
         bids::volumes(folder)
+    }
+
+    /// How the names of images end in a folder.
+    fn ending(&self) -> &str {
+        ".nii.gz"
     }
 }
 
@@ -70,7 +76,7 @@ impl<J: OfScan> Work<'_, J> {
             return Err(Error::value(option, "one scan as IN", found, advice));
         }
         let scans = J::scans(&input)?;
-        let images = results(&input, &output, &scans)?;
+        let images = results(&input, &output, &scans, self.job.ending())?;
         let _lock = FolderLock::hold(&output)?;
         let list = output.join(DONE);
         let mut done = if force { Vec::new() } else { lines(&list)? };
@@ -106,17 +112,16 @@ impl<J: OfScan> Work<'_, J> {
     }
 }
 
-/// Where the results of scans go: under the same names below `output` as `NIfTI` in one file.
-fn results(input: &Path, output: &Path, scans: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// Where the results of scans go: under the same names below `output`, with this ending.
+fn results(input: &Path, output: &Path, scans: &[PathBuf], ending: &str) -> Result<Vec<PathBuf>> {
     let mut taken = BTreeMap::new();
     let mut images = Vec::with_capacity(scans.len());
     for scan in scans {
         let within = scan.strip_prefix(input).unwrap_or(scan);
         let name = within.to_string_lossy();
-        let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        let known = [".nii", ".hdr", ".h5", ".cfl", ".npy"];
-        let stem = known.iter().find_map(|end| plain.strip_suffix(end)).unwrap_or(plain);
-        let image = output.join(format!("{stem}.nii.gz"));
+        let stem = scan::stem(&name);
+        let stem = [".h5", ".cfl"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
+        let image = output.join(format!("{stem}{ending}"));
         if let Some(other) = taken.insert(image.clone(), scan) {
             let (found, advice) = (format!("{} too", other.display()), "rename one of them");
             return Err(Error::file(scan, "name", "one that gives a result of its own", found, advice));

@@ -252,7 +252,7 @@ impl Generator {
         details: Value,
     ) -> Result<()> {
         let description = format!("SYNTHETIC voxgan {} {}", env!("CARGO_PKG_VERSION"), &self.sha256[..12]);
-        let options = WriteOptions { data_type: stored.into(), description };
+        let options = WriteOptions { data_type: stored.into(), description, ..WriteOptions::default() };
         match volumes {
             [volume] => nifti::write(path, volume, &options)?,
             frames => nifti::write_series(path, frames, &options)?,

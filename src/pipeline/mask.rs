@@ -121,7 +121,11 @@ fn write(path: &Path, mask: &Mask) -> Result<()> {
         let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Axis(0));
         let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3])?.affine);
         let description = "voxgan mask: k-space, DC in the middle".into();
-        nifti::write(path, &volume, &WriteOptions { data_type: DataType::U8, description })
+        nifti::write(
+            path,
+            &volume,
+            &WriteOptions { data_type: DataType::U8, description, ..WriteOptions::default() },
+        )
     } else if ends(".png") {
         write_png(path, &picture(path, &mask.sampled)?)
     } else {

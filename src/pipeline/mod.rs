@@ -8,6 +8,7 @@ pub mod check;
 pub mod cohort;
 pub mod compare;
 mod conditions;
+pub mod convert;
 pub mod deface;
 pub mod derivatives;
 mod device;
@@ -81,6 +82,7 @@ mod tests {
         stored::<mix::Options>(|_| {});
         stored::<interpolate::Options>(|_| {});
         stored::<n4::Options>(|_| {});
+        stored::<convert::Options>(|options| options.data_type = Some(crate::io::scan::DataType::I16));
         stored::<restore::Options>(|options| options.problem = restore::Problem::Inpaint("a.nii".into()));
         stored::<prior::Options>(|options| options.operator = prior::Operator::Kspace("a.npy".into()));
         stored::<recon::Options>(|options| {

@@ -280,7 +280,11 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     }
     written.push((output.clone(), &volume));
     for (path, volume) in &written {
-        let options = WriteOptions { data_type: DataType::F32, description: "voxgan recon".into() };
+        let options = WriteOptions {
+            data_type: DataType::F32,
+            description: "voxgan recon".into(),
+            ..WriteOptions::default()
+        };
         nifti::write(path, volume, &options)?;
         progress.tell(Event::Wrote(path));
     }

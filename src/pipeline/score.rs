@@ -22,7 +22,7 @@ use crate::volume::{Volume, check_grids};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Targets, each with its prediction: files (.nii, .nii.gz, .hdr with .img, PNG, TIFF), or folders of files with
+    /// Targets, each with its prediction: files (NIfTI, MGH, NRRD, MetaImage, PNG, TIFF), or folders of files with
     /// the same names.
     pub pairs: Vec<[PathBuf; 2]>,
     /// A mask on the targets' grid, inside where it is not zero: one for all, or a folder with one for each name.
@@ -216,7 +216,7 @@ fn paired(target: &Path, prediction: &Path, mask: Option<&Path>) -> Result<Vec<R
         _ => vec![target.to_path_buf()],
     };
     if targets.is_empty() {
-        let expected = ".nii, .nii.gz, .hdr with .img, PNG or TIFF files";
+        let expected = "NIfTI, MGH, NRRD, MetaImage, PNG or TIFF files";
         return Err(bids::no_scans(target, expected, "give a folder that holds scans"));
     }
     let pair = |target: PathBuf| {

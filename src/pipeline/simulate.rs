@@ -149,7 +149,7 @@ pub(super) fn write_synthetic(
     details: Value,
 ) -> Result<()> {
     let description = format!("SYNTHETIC voxgan {} {what}", env!("CARGO_PKG_VERSION"));
-    nifti::write(path, volume, &WriteOptions { data_type, description })?;
+    nifti::write(path, volume, &WriteOptions { data_type, description, ..WriteOptions::default() })?;
     let record = json!({ "Synthetic": true, "Steps": volume.provenance.steps });
     sidecar::write(path, &sidecar::joined(sidecar::joined(record, sidecar::generated_by()), details))
 }

@@ -68,7 +68,7 @@ pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
     written(
         path,
         &Volume::new(mask, brain.affine).in_world_of(&brain),
-        &WriteOptions { data_type: DataType::U8, description },
+        &WriteOptions { data_type: DataType::U8, description, ..WriteOptions::default() },
     )
 }
 

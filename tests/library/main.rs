@@ -6,6 +6,7 @@ mod cohort;
 mod coils;
 mod degrade;
 mod extractors;
+mod formats;
 #[path = "../common/needs.rs"]
 mod needs;
 mod networks;

@@ -61,7 +61,8 @@ fn head_moved(brain: f64, ventricles: f64, voxels: f64) -> Volume {
 }
 
 fn write(volume: &Volume, path: &Path) {
-    let options = WriteOptions { data_type: DataType::I16, description: "phantom".into() };
+    let options =
+        WriteOptions { data_type: DataType::I16, description: "phantom".into(), ..WriteOptions::default() };
     nifti::write(path, volume, &options).expect("written");
 }
 

@@ -21,7 +21,11 @@ fn phantoms(folder: &Path) {
         });
         let mut affine = Matrix4::from_diagonal(&[4.0, 4.0, 4.0, 1.0].into());
         (0..3).for_each(|axis| affine[(axis, 3)] = -22.0);
-        let options = WriteOptions { data_type: DataType::F32, description: "phantom".into() };
+        let options = WriteOptions {
+            data_type: DataType::F32,
+            description: "phantom".into(),
+            ..WriteOptions::default()
+        };
         let path = folder.join(format!("sub-{i:02}_T1w.nii.gz"));
         nifti::write(&path, &Volume::new(data, VoxelToWorld::new(affine).unwrap()), &options)
             .expect("written");
@@ -48,6 +52,7 @@ fn help_names_every_command() {
         "mask",
         "n4",
         "resample",
+        "convert",
         "score",
     ] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
@@ -238,7 +243,11 @@ fn exit_codes_tell_how_it_ended() {
     for (name, bad) in [("a", false), ("b", true), ("c", false)] {
         let file = format!("{maps}/{name}.nii");
         let head = Array4::from_elem((1, 8, 8, 8), 2.0);
-        let options = WriteOptions { data_type: DataType::I16, description: "labels".into() };
+        let options = WriteOptions {
+            data_type: DataType::I16,
+            description: "labels".into(),
+            ..WriteOptions::default()
+        };
         nifti::write(&file, &Volume::new(head, VoxelToWorld::identity()), &options).expect("written");
         if bad {
             fs::write(&file, "damaged").expect("written");
@@ -439,4 +448,41 @@ fn scans_are_brought_to_other_grids() {
     assert!(neither.contains("--like"), "{neither}");
     let huge = refused(&["resample", &path("scan.nii"), &path("out.nii"), "--spacing-mm", "0.001"]);
     assert!(huge.contains("memory") && huge.contains("GB"), "{huge}");
+}
+
+/// From format to format and back, one scan and a folder; what reads scans reads them in every format.
+#[test]
+fn scans_go_from_format_to_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let data = Array4::from_shape_fn((1, 6, 5, 4), |(_, d, h, w)| (d * 100 + h * 10 + w) as f32);
+    let scan = Volume::new(data, VoxelToWorld::identity());
+    let options = WriteOptions { data_type: DataType::I16, ..WriteOptions::default() };
+    fs::create_dir(path("scans")).unwrap();
+    nifti::write(path("scans/a.nii"), &scan, &options).unwrap();
+    let words = printed(&["convert", &path("scans/a.nii"), &path("scans/b.mgz")]);
+    assert!(words.contains("[4, 5, 6] voxels") && words.contains("int16"), "{words}");
+    printed(&["convert", &path("scans/b.mgz"), &path("scans/c.mhd")]);
+    assert!(Path::new(&path("scans/c.zraw")).is_file());
+    printed(&["convert", &path("scans"), &path("out"), "--to", "nrrd"]);
+    for name in ["a", "b", "c"] {
+        printed(&["convert", &path(&format!("out/{name}.nrrd")), &path(&format!("{name}.nii.gz"))]);
+        let back = nifti::read(path(&format!("{name}.nii.gz"))).unwrap();
+        assert_eq!((&back.data, back.affine), (&scan.data, scan.affine), "{name}");
+    }
+    printed(&["resample", &path("out/b.nrrd"), &path("two.nii"), "--spacing-mm", "2"]);
+    assert_eq!(nifti::read(path("two.nii")).unwrap().spacing_mm(), [2.0; 3]);
+
+    printed(&["convert", &path("a.nii.gz"), &path("a.npy")]);
+    let words = printed(&["convert", &path("a.npy"), &path("d.mha"), "--type", "float64"]);
+    assert!(words.contains("float64"), "{words}");
+    let again = refused(&["convert", &path("scans/b.mgz"), &path("scans/c.mhd")]);
+    assert!(again.contains("--force"), "{again}");
+    let same = refused(&["convert", &path("scans/b.mgz"), &path("scans/b.mgz")]);
+    assert!(same.contains("the same"), "{same}");
+    // The voxels of a header that is read are an input, too.
+    let voxels = refused(&["convert", &path("scans/c.mhd"), &path("scans/c.mhd"), "--type", "float32"]);
+    assert!(voxels.contains("another file than the input"), "{voxels}");
+    let unknown = refused(&["convert", &path("scans/b.mgz"), &path("b.mnc")]);
+    assert!(unknown.contains(".nrrd"), "{unknown}");
 }

@@ -35,7 +35,8 @@ fn boxes(filled: bool) -> Volume {
 
 fn write(path: &Path, volume: &Volume) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let options = WriteOptions { data_type: DataType::F32, description: "boxes".into() };
+    let options =
+        WriteOptions { data_type: DataType::F32, description: "boxes".into(), ..WriteOptions::default() };
     nifti::write(path, volume, &options).unwrap();
 }
 
@@ -158,6 +159,7 @@ const READERS: [&str; 17] = [
     "train",
     "n4",
     "resample",
+    "convert",
     "anatomy volumes",
     "anatomy strip",
     "anatomy deface",
@@ -180,7 +182,7 @@ fn every_command_that_reads_scans_has_the_same_options() {
         for name in reader.split(' ') {
             command = command.find_subcommand(name).unwrap_or_else(|| panic!("{reader}")).clone();
         }
-        for option in ["frame", "nan_to_zero"] {
+        for option in ["frame", "nan_to_zero", "series"] {
             assert!(command.get_arguments().any(|one| one.get_id() == option), "{reader} has no {option}");
         }
     }
@@ -250,6 +252,7 @@ fn nothing_is_overwritten_unasked() {
         ("simulate undersample in.nii there.nii --mask m.npy", "there.nii"),
         ("mask random --shape 32,32 -o there", "there"),
         ("resample in.nii there.nii --spacing-mm 2", "there.nii"),
+        ("convert in.nii there.nii", "there.nii"),
         ("recon in.npy there.nii", "there.nii"),
         ("recon in.npy n.nii --method network", "n_baseline.nii"),
         ("superres in.nii n.nii", "n_baseline.nii"),

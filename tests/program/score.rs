@@ -152,7 +152,8 @@ fn refused(arguments: &[&str]) -> String {
 fn the_command_scores_files_and_folders() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("text").to_string();
-    let options = WriteOptions { data_type: DataType::F32, description: "target".into() };
+    let options =
+        WriteOptions { data_type: DataType::F32, description: "target".into(), ..WriteOptions::default() };
     let expected = expected();
     let cases = &expected["profiles"].as_array().expect("cases")[..2];
     for (i, case) in cases.iter().enumerate() {

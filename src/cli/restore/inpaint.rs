@@ -12,7 +12,7 @@ use crate::pretrained::restorer;
 /// Voxels outside the mask stay what they were.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// Voxels to fill: those that are not zero, on the scan's grid

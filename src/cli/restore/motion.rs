@@ -12,7 +12,7 @@ use crate::pretrained::restorer;
 /// is the network's, and lies beside OUT as an image of its own, with a record of how it came to be.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The corrected image, .nii or .nii.gz; of a folder, another folder

@@ -25,7 +25,7 @@ const TOLD: u64 = 10;
 /// record of how the image came to be.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The restored image, .nii or .nii.gz; of a folder, another folder

@@ -12,7 +12,7 @@ use crate::pretrained::restorer;
 /// thins at the rates of its recipe. What it changed lies beside OUT, with the volumes before and after.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The image of the later visit, .nii or .nii.gz; of a folder, another folder

@@ -13,7 +13,7 @@ use crate::pretrained::restorer;
 /// record of how the image came to be. By default the means over the measured voxels stay exactly what they were.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The finer image, .nii or .nii.gz; of a folder, another folder

@@ -12,7 +12,7 @@ use crate::pretrained::restorer;
 /// from simulated pairs or from images of two contrasts that are no pairs, and shows no lesion that the scan does not show.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The scan (.nii, .nii.gz, .hdr with .img), or a folder of scans
+    /// The scan (NIfTI, MGH, NRRD, MetaImage), or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The translated image, .nii or .nii.gz; of a folder, another folder

@@ -57,7 +57,7 @@ impl Sources {
         check_once(&paths)?;
         if paths.is_empty() {
             let input = inputs.first().map_or(Path::new("IN"), PathBuf::as_path);
-            let expected = ".nii, .nii.gz, .hdr with .img, PNG or TIFF files";
+            let expected = "NIfTI, MGH, NRRD, MetaImage, PNG or TIFF files";
             let advice = "give a folder that holds scans, or a list of them";
             return Err(bids::no_scans(input, expected, advice));
         }
@@ -162,8 +162,8 @@ fn named(paths: Vec<PathBuf>) -> Vec<Scan> {
 
 fn name(path: &Path, level: usize) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut stem: &str = &file;
-    for ending in [".gz", ".nii", ".hdr", ".img", ".png", ".tiff", ".tif"] {
+    let mut stem = scan::stem(&file);
+    for ending in [".png", ".tiff", ".tif"] {
         let cut = stem.len().saturating_sub(ending.len());
         if cut > 0 && stem.is_char_boundary(cut) && stem[cut..].eq_ignore_ascii_case(ending) {
             stem = &stem[..cut];

@@ -6,6 +6,8 @@ use nalgebra::{Matrix4, Quaternion, UnitQuaternion};
 use nifti::NiftiHeader;
 
 use crate::error::{Error, Result};
+use crate::io::data_type::{DataType, Order};
+use crate::io::voxels::{Kind, Layout};
 use crate::volume::{VoxelToWorld, World};
 
 /// By what part voxel sizes of the sform and of pixdim may differ, and how far, in the smallest voxel, the two forms
@@ -17,13 +19,6 @@ const APART: f64 = 0.05;
 pub(super) const SIZE_1: usize = 348;
 /// Bytes of a NIfTI-2 header, the most that [`Header::parse`] looks at.
 pub(super) const SIZE_2: usize = 540;
-
-/// Byte order of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    Little,
-    Big,
-}
 
 /// The fields of either version that reading needs, in one shape.
 #[derive(Clone, Debug)]
@@ -54,7 +49,7 @@ impl Header {
     /// # Errors
     /// [`Error::File`] with the field of a header that is not NIfTI's.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let advice = "give a NIfTI file (.nii, .nii.gz, .hdr/.img); convert other formats first, DICOM with dcm2niix, .mgz with mri_convert";
+        let advice = "give a NIfTI file (.nii, .nii.gz, .hdr/.img), or one of MGH, NRRD or MetaImage; convert other formats first, DICOM with dcm2niix";
         let Some(first) = bytes.first_chunk::<4>() else {
             return Err(Error::file(path, "sizeof_hdr", "348 or 540", describe_start(bytes), advice));
         };
@@ -159,6 +154,41 @@ impl Header {
             }
         }
         Ok(([extents[1], extents[2], extents[3]], extents[4]))
+    }
+
+    /// The layout of a voxel, from the code `datatype`.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a code that is not supported.
+    pub fn layout(&self, path: &Path) -> Result<Layout> {
+        let (number, kind) = match self.datatype {
+            2 => (DataType::U8, Kind::Real),
+            4 => (DataType::I16, Kind::Real),
+            8 => (DataType::I32, Kind::Real),
+            16 => (DataType::F32, Kind::Real),
+            32 => (DataType::F32, Kind::Complex),
+            64 => (DataType::F64, Kind::Real),
+            128 => (DataType::U8, Kind::Colour(3)),
+            256 => (DataType::I8, Kind::Real),
+            512 => (DataType::U16, Kind::Real),
+            768 => (DataType::U32, Kind::Real),
+            1024 => (DataType::I64, Kind::Real),
+            1280 => (DataType::U64, Kind::Real),
+            1536 => (DataType::F128, Kind::Real),
+            1792 => (DataType::F64, Kind::Complex),
+            2048 => (DataType::F128, Kind::Complex),
+            2304 => (DataType::U8, Kind::Colour(4)),
+            _ => {
+                return Err(Error::file(
+                    path,
+                    "datatype",
+                    "a NIfTI data type (2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2304)",
+                    self.datatype.to_string(),
+                    "convert the file to float32",
+                ));
+            }
+        };
+        Ok(Layout { number, kind })
     }
 
     /// Where the voxels begin in their file, in bytes.

@@ -1,4 +1,4 @@
-//! Writing NIfTI-1: header, affine and scaled voxels, completely or not at all.
+//! Writing NIfTI: header, affine and scaled voxels, completely or not at all.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,34 +6,23 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nalgebra::{Matrix3, Rotation3, UnitQuaternion};
-use nifti::{Endianness, NiftiHeader};
 
-use super::header::SIZE_1;
+use super::head::Head;
 use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
-use crate::volume::{Volume, VoxelToWorld};
-
-/// The stored type of voxels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DataType {
-    /// float32, without scaling.
-    #[default]
-    F32,
-    /// int16 with slope and intercept.
-    I16,
-    /// uint8 with slope and intercept; three channels become RGB24.
-    U8,
-}
+use crate::io::data_type::{DataType, Order};
+use crate::io::stored;
+use crate::volume::Volume;
 
 /// Options for writing a NIfTI file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// The stored type of voxels.
+    /// The stored type of voxels; integers with slope and intercept.
     pub data_type: DataType,
     /// The header's `descrip`, at most 79 bytes.
     pub description: String,
+    /// NIfTI-2 also where every extent is within NIfTI-1's 32767.
+    pub nifti_2: bool,
 }
 
 /// Writes `volume` to `path`, a `.nii` or `.nii.gz`.
@@ -58,7 +47,7 @@ pub fn write(path: impl AsRef<Path>, volume: &Volume, options: &WriteOptions) ->
 pub fn to_bytes(name: &Path, volume: &Volume, options: &WriteOptions) -> Result<Vec<u8>> {
     let frames = std::slice::from_ref(volume);
     let code = Code::choose(name, frames, options.data_type)?;
-    let head = header_bytes(&header(name, frames, options, code)?);
+    let head = head(name, frames, options, code)?;
     compressed(Vec::new(), &head, frames, code).map_err(|e| Error::io(name, "compress", e))
 }
 
@@ -88,8 +77,7 @@ fn write_frames(path: &Path, frames: &[Volume], options: &WriteOptions) -> Resul
         return Err(Error::file(path, "name", ".nii or .nii.gz", format!("{name:?}"), advice));
     }
     let code = Code::choose(path, frames, options.data_type)?;
-    let header = header(path, frames, options, code)?;
-    let head = header_bytes(&header);
+    let head = head(path, frames, options, code)?;
     atomic_write(path, |file: &mut BufWriter<File>| -> io::Result<()> {
         if gzip { compressed(file, &head, frames, code).map(drop) } else { plain(file, &head, frames, code) }
     })
@@ -109,9 +97,8 @@ fn compressed<W: Write>(out: W, head: &[u8], frames: &[Volume], code: Code) -> i
 /// How a value becomes the bytes of a voxel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Code {
-    F32,
-    I16(Scale),
-    U8(Scale),
+    Number(DataType),
+    Scaled(DataType, Scale),
     Rgb,
 }
 
@@ -128,9 +115,14 @@ impl Code {
     fn choose(path: &Path, frames: &[Volume], data_type: DataType) -> Result<Self> {
         let values = || frames.iter().flat_map(|frame| frame.data.iter().copied());
         match (frames[0].channels(), data_type) {
-            (1, DataType::F32) => Ok(Self::F32),
-            (1, DataType::I16) => Ok(Self::I16(Scale::fit(values(), i16::MIN.into(), i16::MAX.into()))),
-            (1, DataType::U8) => Ok(Self::U8(Scale::fit(values(), 0.0, u8::MAX.into()))),
+            (_, DataType::F128) => {
+                let advice = "choose float32 or float64";
+                Err(Error::file(path, "datatype", "a type that can be written", data_type.name(), advice))
+            }
+            (1, number) => Ok(match number.range() {
+                Some((low, high)) => Self::Scaled(number, Scale::fit(values(), low, high)),
+                None => Self::Number(number),
+            }),
             (3, DataType::U8) if values().all(|value| (0.0..=255.0).contains(&value)) => Ok(Self::Rgb),
             (channels, _) => Err(Error::file(
                 path,
@@ -142,21 +134,34 @@ impl Code {
         }
     }
 
-    /// `datatype` and `bitpix`.
+    /// The code `datatype`, and bits of a voxel.
     fn datatype(self) -> (i16, i16) {
         match self {
-            Self::F32 => (16, 32),
-            Self::I16(_) => (4, 16),
-            Self::U8(_) => (2, 8),
             Self::Rgb => (128, 24),
+            Self::Number(number) | Self::Scaled(number, _) => {
+                let code = match number {
+                    DataType::U8 => 2,
+                    DataType::I16 => 4,
+                    DataType::I32 => 8,
+                    DataType::F32 => 16,
+                    DataType::F64 => 64,
+                    DataType::I8 => 256,
+                    DataType::U16 => 512,
+                    DataType::U32 => 768,
+                    DataType::I64 => 1024,
+                    DataType::U64 => 1280,
+                    DataType::F128 => 1536,
+                };
+                (code, 8 * number.bytes() as i16)
+            }
         }
     }
 
     /// `scl_slope` and `scl_inter`.
     fn scaling(self) -> (f32, f32) {
         match self {
-            Self::I16(scale) | Self::U8(scale) => (scale.slope, scale.inter),
-            Self::F32 | Self::Rgb => (1.0, 0.0),
+            Self::Scaled(_, scale) => (scale.slope, scale.inter),
+            Self::Number(_) | Self::Rgb => (1.0, 0.0),
         }
     }
 }
@@ -207,126 +212,43 @@ fn round_up(value: f64, digits: i32) -> f32 {
     (((value / step).ceil() * step) as f32).max(f32::MIN_POSITIVE)
 }
 
-fn header(path: &Path, frames: &[Volume], options: &WriteOptions, code: Code) -> Result<NiftiHeader> {
+/// All bytes in front of the voxels: NIfTI-1's where its extents do and NIfTI-2 is not asked for.
+fn head(path: &Path, frames: &[Volume], options: &WriteOptions, code: Code) -> Result<Vec<u8>> {
     let volume = &frames[0];
-    let mut dim = [1u16; 8];
-    dim[0] = if frames.len() > 1 { 4 } else { 3 };
     let [w, h, d] = volume.dims();
-    for (n, extent) in [w, h, d, frames.len()].into_iter().enumerate() {
-        // The format's extents are signed 16-bit numbers.
-        dim[n + 1] =
-            i16::try_from(extent).ok().filter(|&e| e > 0).map(i16::unsigned_abs).ok_or_else(|| {
-                let advice = "crop or resample the volume";
-                Error::file(path, format!("dim[{}]", n + 1), "1 to 32767", extent.to_string(), advice)
-            })?;
+    let extents = [w, h, d, frames.len()];
+    let mut dim = [1i64; 8];
+    dim[0] = if frames.len() > 1 { 4 } else { 3 };
+    for (n, extent) in extents.into_iter().enumerate() {
+        dim[n + 1] = i64::try_from(extent).ok().filter(|&extent| extent > 0).ok_or_else(|| {
+            Error::file(path, format!("dim[{}]", n + 1), "1 or more", extent.to_string(), "crop less of it")
+        })?;
     }
     if options.description.len() > 79 {
         let found = format!("{} bytes", options.description.len());
         return Err(Error::value("description", "79 bytes at most", found, "shorten it"));
     }
-    let (datatype, bitpix) = code.datatype();
-    let (scl_slope, scl_inter) = code.scaling();
-    let mut header = NiftiHeader {
+    let head = Head {
         dim,
-        datatype,
-        bitpix,
-        scl_slope,
-        scl_inter,
-        regular: b'r',
-        // Millimetres, and seconds for the frames of a series.
-        xyzt_units: if frames.len() > 1 { 2 | 8 } else { 2 },
-        magic: *b"n+1\0",
-        endianness: Endianness::Little,
-        ..NiftiHeader::default()
+        datatype: code.datatype(),
+        scaling: code.scaling(),
+        affine: &volume.affine,
+        world: volume.provenance.world,
+        description: &options.description,
     };
-    header.descrip = options.description.clone().into_bytes();
-    header.descrip.resize(80, 0);
-    place(&mut header, &volume.affine, volume.provenance.world.code());
-    Ok(header)
+    let fits = extents.into_iter().all(|extent| i16::try_from(extent).is_ok());
+    Ok(if options.nifti_2 || !fits { head.nifti_2() } else { head.nifti_1() })
 }
 
-/// Sets voxel sizes, sform and, if the voxel axes are at right angles, qform (NIfTI-1's method 2), both of this code.
-fn place(header: &mut NiftiHeader, affine: &VoxelToWorld, code: i16) {
-    let row = |n: usize| [0, 1, 2, 3].map(|column| affine[(n, column)] as f32);
-    (header.sform_code, header.srow_x, header.srow_y, header.srow_z) = (code, row(0), row(1), row(2));
-    let sizes = affine.spacing_mm();
-    let mut axes = Matrix3::from_fn(|row, axis| affine[(row, axis)] / sizes[axis]);
-    let right_angled =
-        [(0, 1), (0, 2), (1, 2)].iter().all(|&(a, b)| axes.column(a).dot(&axes.column(b)).abs() < 1e-6);
-    for (pixdim, size) in header.pixdim[1..].iter_mut().zip(sizes) {
-        *pixdim = size as f32;
-    }
-    if !right_angled {
-        header.qform_code = 0;
-        return;
-    }
-    header.qform_code = code;
-    if axes.determinant() < 0.0 {
-        header.pixdim[0] = -1.0;
-        axes.column_mut(2).neg_mut();
-    }
-    let rotation = Rotation3::from_matrix_unchecked(axes);
-    let quaternion = UnitQuaternion::from_rotation_matrix(&rotation);
-    // The format leaves out the first part and takes it as positive.
-    let sign = if quaternion.w < 0.0 { -1.0 } else { 1.0 };
-    [header.quatern_b, header.quatern_c, header.quatern_d] =
-        [quaternion.i, quaternion.j, quaternion.k].map(|part| (part * sign) as f32);
-    [header.quatern_x, header.quatern_y, header.quatern_z] = [0, 1, 2].map(|n| affine[(n, 3)] as f32);
-}
-
-/// The header and the four bytes that say no extension follows, little endian.
-fn header_bytes(h: &NiftiHeader) -> Vec<u8> {
-    let mut out = Vec::with_capacity(SIZE_1 + 4);
-    let i16s = |out: &mut Vec<u8>, values: &[i16]| out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-    let f32s = |out: &mut Vec<u8>, values: &[f32]| out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-    out.extend(h.sizeof_hdr.to_le_bytes());
-    out.extend(h.data_type);
-    out.extend(h.db_name);
-    out.extend(h.extents.to_le_bytes());
-    i16s(&mut out, &[h.session_error]);
-    out.extend([h.regular, h.dim_info]);
-    out.extend(h.dim.iter().flat_map(|n| n.to_le_bytes()));
-    f32s(&mut out, &[h.intent_p1, h.intent_p2, h.intent_p3]);
-    i16s(&mut out, &[h.intent_code, h.datatype, h.bitpix, h.slice_start]);
-    f32s(&mut out, &h.pixdim);
-    f32s(&mut out, &[h.vox_offset, h.scl_slope, h.scl_inter]);
-    i16s(&mut out, &[h.slice_end]);
-    out.extend([h.slice_code, h.xyzt_units]);
-    f32s(&mut out, &[h.cal_max, h.cal_min, h.slice_duration, h.toffset]);
-    out.extend([h.glmax, h.glmin].iter().flat_map(|v| v.to_le_bytes()));
-    out.extend(&h.descrip);
-    out.extend(h.aux_file);
-    i16s(&mut out, &[h.qform_code, h.sform_code]);
-    f32s(&mut out, &[h.quatern_b, h.quatern_c, h.quatern_d, h.quatern_x, h.quatern_y, h.quatern_z]);
-    f32s(&mut out, &[h.srow_x, h.srow_y, h.srow_z].concat());
-    out.extend(h.intent_name);
-    out.extend(h.magic);
-    debug_assert_eq!(out.len(), SIZE_1);
-    out.extend([0; 4]);
-    out
-}
-
-/// The voxels in the file's order, a plane at a time.
+/// The voxels in the file's order.
 fn write_voxels(out: &mut dyn Write, volume: &Volume, code: Code) -> io::Result<()> {
-    let (channels, depth, _, _) = volume.data.dim();
-    let mut bytes = Vec::new();
-    for z in 0..depth {
-        bytes.clear();
-        let plane = |channel| volume.data.slice(ndarray::s![channel, z, .., ..]);
-        match code {
-            Code::F32 => plane(0).iter().for_each(|v| bytes.extend(v.to_le_bytes())),
-            Code::I16(scale) => {
-                plane(0).iter().for_each(|&v| bytes.extend((scale.code(v) as i16).to_le_bytes()));
-            }
-            Code::U8(scale) => bytes.extend(plane(0).iter().map(|&v| scale.code(v) as u8)),
-            Code::Rgb => {
-                let planes: Vec<_> = (0..channels).map(plane).collect();
-                for (y, x) in ndarray::indices(planes[0].dim()) {
-                    bytes.extend(planes.iter().map(|plane| plane[[y, x]].round() as u8));
-                }
-            }
+    match code {
+        Code::Number(number) => stored::write_voxels(out, volume, (number, Order::Little), f64::from),
+        Code::Scaled(number, scale) => {
+            stored::write_voxels(out, volume, (number, Order::Little), |value| scale.code(value))
         }
-        out.write_all(&bytes)?;
+        Code::Rgb => {
+            stored::write_voxels(out, volume, (DataType::U8, Order::Little), |value| value.round().into())
+        }
     }
-    Ok(())
 }

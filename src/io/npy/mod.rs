@@ -10,9 +10,12 @@ use std::path::Path;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use num_complex::Complex32;
 
+pub(super) use self::volumes::{read_volumes, write_volumes};
 use super::atomic_write;
 use super::elements::{Element, Kind};
 use crate::error::{Error, Result};
+
+mod volumes;
 
 /// What every `.npy` file begins with.
 pub(crate) const MAGIC: [u8; 6] = *b"\x93NUMPY";
@@ -82,22 +85,26 @@ fn write<T>(
     array: ArrayViewD<T>,
     put: impl Fn(&mut dyn Write, &T) -> io::Result<()>,
 ) -> Result<()> {
-    let shape = match array.shape() {
+    let head = head(descr, false, array.shape());
+    atomic_write(path, |writer| {
+        writer.write_all(&head?)?;
+        array.iter().try_for_each(|value| put(writer, value))
+    })
+}
+
+/// All bytes in front of the numbers.
+fn head(descr: &str, fortran_order: bool, shape: &[usize]) -> io::Result<Vec<u8>> {
+    let shape = match shape {
         [length] => format!("{length},"),
         lengths => lengths.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
     };
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let order = if fortran_order { "True" } else { "False" };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({shape}), }}");
     // Magic, version, length and header end on a multiple of 64 bytes, the last of them a line feed.
     let padding = 63 - (MAGIC.len() + 4 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', padding).chain(['\n']));
-    atomic_write(path, |writer| {
-        writer.write_all(&MAGIC)?;
-        writer.write_all(&[1, 0])?;
-        let length = u16::try_from(header.len()).map_err(io::Error::other)?;
-        writer.write_all(&length.to_le_bytes())?;
-        writer.write_all(header.as_bytes())?;
-        array.iter().try_for_each(|value| put(writer, value))
-    })
+    let length = u16::try_from(header.len()).map_err(io::Error::other)?;
+    Ok([&MAGIC[..], &[1, 0], &length.to_le_bytes(), header.as_bytes()].concat())
 }
 
 /// An array's bytes and how to read them.
