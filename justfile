@@ -51,7 +51,7 @@ scanner *options:
 cuda:
     cargo build --release --locked --features cuda
 
-# Fuzz a reader (nifti, fastmri, ismrmrd, cfl, mat) for so many seconds (needs nightly and cargo-fuzz)
+# Fuzz a reader (nifti, dicom, fastmri, ismrmrd, cfl, mat) for so many seconds (needs nightly and cargo-fuzz)
 fuzz reader="nifti" seconds="300":
     mkdir -p fuzz/corpus/{{reader}}
     cp tests/fixtures/nifti/*.nii* tests/fixtures/mri/raw/*.h5 tests/fixtures/mri/raw/*.mat fuzz/corpus/{{reader}}/

@@ -12,6 +12,7 @@
 //! | MetaImage `.mha`, `.mhd` | plain, compressed, text | plain, compressed | [`scan`] |
 //! | ANALYZE 7.5 | refused: it does not say which side is left | – | [`nifti`] |
 //! | PNG, TIFF slices | 8 and 16 bit, grey and RGB | – | [`slices`] |
+//! | DICOM files, folders, DICOMDIR, zip | classic, enhanced, mosaic; most transfer syntaxes | – | [`dicom`] |
 //! | BIDS tree, `participants.tsv` | T1-weighted images, subject rows | – | [`bids`] |
 //! | fastMRI HDF5 `.h5` | k-space, mask, reference, header | – | [`fastmri`] |
 //! | ISMRMRD HDF5 `.h5` | Cartesian; the C library's and Python's layout; noise | – | [`ismrmrd`] |
@@ -27,6 +28,7 @@ pub mod cfl;
 mod data_type;
 pub mod dataset;
 pub mod dc;
+pub mod dicom;
 mod elements;
 pub mod fastmri;
 pub mod hdf5;

@@ -154,7 +154,7 @@ fn commands_that_make_images_take_folders() {
 }
 
 /// The commands that read scans.
-const READERS: [&str; 17] = [
+const READERS: [&str; 18] = [
     "prepare",
     "train",
     "n4",
