@@ -1,15 +1,17 @@
 //! `voxgan convert`: a scan in another format.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::Value;
 
 use super::files::FileArgs;
+use super::sampling::PRINTED;
 use crate::error::Result;
-use crate::io::scan::DataType;
-use crate::pipeline::convert::{Options, convert};
+use crate::io::scan::{DataType, Format, ReadOptions};
+use crate::pipeline::convert::{Converted, Options, convert, convert_series};
 use crate::pipeline::folder::Work;
+use crate::pipeline::to_dicom::{self, to_dicom};
 use crate::pipeline::{Event, Progress};
 
 /// Write a scan in another format, with the same voxels in the same place.
@@ -18,15 +20,19 @@ use crate::pipeline::{Event, Progress};
 /// beside it), MetaImage (.mha, .mhd with voxels beside it) and NumPy arrays (.npy, with the axes i, j, k and frames, which
 /// have no place in the world). All frames of a time series are kept, unless --frame chooses one. Integers stay integers. The
 /// axes stay as they are: the voxels are not turned, resampled or scaled.
+///
+/// DICOM is read from files, folders, a DICOMDIR or a zip archive: one series where OUT is a file, all of them where it is a folder, named
+/// by protocol and number, as NIfTI with a sidecar of BIDS. With --to dicom, OUT is a new folder with a classic MR series; a synthetic or
+/// restored scan says so there.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The scan, or a folder of scans
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The converted scan, whose name tells the format; of a folder, another folder
+    /// The converted scan, whose name tells the format; of a folder, of many series, and with --to dicom, another folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// The format of the results of a folder
+    /// The format of results in a folder
     #[arg(long, value_enum, default_value_t = Ending::NiiGz)]
     to: Ending,
     /// The type of the numbers; if left out, that of IN where the format has it, else float32
@@ -38,6 +44,15 @@ pub struct Args {
     /// Write NIfTI-2, also where no axis has more than the 32767 voxels of NIfTI-1
     #[arg(long)]
     nifti_2: bool,
+    /// With --to dicom: the DICOM series that the scan was made of, whose images are referenced
+    #[arg(long, value_name = "DICOM")]
+    source: Option<PathBuf>,
+    /// With --source: write the patient and the study that it names; by default nothing of them is written
+    #[arg(long, requires = "source")]
+    keep_patient: bool,
+    /// With --to dicom: series description
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
     #[command(flatten)]
     files: FileArgs,
 }
@@ -55,6 +70,7 @@ enum Ending {
     Mha,
     Mhd,
     Npy,
+    Dicom,
 }
 
 /// Types of numbers by their names.
@@ -101,22 +117,50 @@ const NOTES: Progress<'static> = Progress::new(&|event| {
 /// # Errors
 /// Those of [`convert()`] and of [`Work::run`].
 pub fn run(args: Args) -> Result<()> {
-    let Args { input, output, to, data_type, uncompressed, nifti_2, files } = args;
+    let Args {
+        input,
+        output,
+        to,
+        data_type,
+        uncompressed,
+        nifti_2,
+        files,
+        source,
+        keep_patient,
+        description,
+    } = args;
+    let read: ReadOptions = files.read.clone().into();
+    if let Ending::Dicom = to {
+        let job = to_dicom::Options { input, output, source, keep_patient, description, read };
+        return files.run(&Work { job: &job, with: Value::Null }, &mut |one| {
+            let made = to_dicom(one, &NOTES)?;
+            println!("{}: {} images", one.output.display(), made.len());
+            Ok(())
+        });
+    }
     let ending = to.to_possible_value().map_or_else(String::new, |value| format!(".{}", value.get_name()));
-    let (data_type, read) = (data_type.map(Into::into), files.read.clone().into());
+    let data_type = data_type.map(Into::into);
     let job = Options { input, output, ending, data_type, uncompressed, nifti_2, read };
+    if Format::of(&job.input) == Format::Dicom && Format::of_name(&job.output).is_none() {
+        let made = convert_series(&job, files.force.force, files.strict.strict, &PRINTED)?;
+        made.iter().for_each(|(path, made)| say(path, made));
+        return Ok(());
+    }
     files.run(&Work { job: &job, with: Value::Null }, &mut |one| {
-        let made = convert(one, &NOTES)?;
-        let frames = if made.frames > 1 { format!(", {} frames", made.frames) } else { String::new() };
-        let channels =
-            if made.channels > 1 { format!(", {} channels", made.channels) } else { String::new() };
-        println!(
-            "{}: {:?} voxels of {:.3?} mm{channels}{frames}, {}",
-            one.output.display(),
-            made.dims,
-            made.spacing_mm,
-            made.data_type.name()
-        );
+        say(&one.output, &convert(one, &NOTES)?);
         Ok(())
     })
+}
+
+fn say(path: &Path, made: &Converted) {
+    let several = |n: usize, what: &str| if n > 1 { format!(", {n} {what}") } else { String::new() };
+    println!(
+        "{}: {:?} voxels of {:.3?} mm{}{}, {}",
+        path.display(),
+        made.dims,
+        made.spacing_mm,
+        several(made.channels, "channels"),
+        several(made.frames, "frames"),
+        made.data_type.name()
+    );
 }

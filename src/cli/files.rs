@@ -16,8 +16,8 @@ pub struct ReadArgs {
     /// Read voxels that are NaN, infinite or beyond float32 as 0, instead of refusing the scan
     #[arg(long)]
     nan_to_zero: bool,
-    /// The series to take from DICOM folders: its number, or its UID
-    #[arg(long, value_name = "N|UID")]
+    /// The series to take from DICOM, where several can be read: its number, name, or the end of its UID; `voxgan info IN` lists them
+    #[arg(long, value_name = "N|NAME|UID")]
     series: Option<String>,
 }
 

@@ -1,15 +1,24 @@
-//! `voxgan info`: what this program is and what it can use here.
+//! `voxgan info`: what this program is and what it can use here; what a file or folder of scans holds.
+
+use std::path::{Path, PathBuf};
 
 use crate::config::AnyRecipe;
 use crate::error::{Error, Result};
+use crate::io::dicom;
+use crate::io::scan::{self, Format, ReadOptions};
 use crate::ops::cpu;
 use crate::pipeline::Device;
 use crate::pretrained::model::{self, Model};
 use crate::pretrained::{TrainedRestorer, restorer, segmenter};
+use crate::volume::orientation::orientation;
 
-/// Print devices, features, weights and versions.
+/// Print devices, features, weights and versions; or what scans there are in a file or folder.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
+    /// A scan; or a folder, DICOMDIR or zip archive of DICOM, whose series are listed: name, sequence, size, spacing, and whether they
+    /// can be read. Nothing that tells who was scanned is printed
+    #[arg(value_name = "IN")]
+    input: Option<PathBuf>,
     /// Print what the weights inside were trained on and under which licences they are
     #[arg(long)]
     licences: bool,
@@ -23,6 +32,9 @@ const LICENCES: &str = include_str!("../../weights/LICENSES.md");
 /// # Errors
 /// Embedded weights that cannot be read, which would be a fault of the build.
 pub fn run(args: Args) -> Result<()> {
+    if let Some(input) = &args.input {
+        return scans(input);
+    }
     if args.licences {
         print!("{LICENCES}");
         return Ok(());
@@ -56,4 +68,40 @@ pub fn run(args: Args) -> Result<()> {
     println!("segmenter    {}: {} structures at 1 mm", segmenter.name(), crate::anatomy::STRUCTURES);
     println!("licences     code Apache-2.0; weights: voxgan info --licences");
     Ok(())
+}
+
+/// Lists the series of DICOM, or tells of another scan.
+fn scans(input: &Path) -> Result<()> {
+    if Format::of(input) != Format::Dicom {
+        let series = scan::read_series(input, &ReadOptions::default())?;
+        let Some(first) = series.frames.first() else { return Ok(()) };
+        let (frames, channels) = (series.frames.len(), first.channels());
+        let facing = orientation(&first.affine);
+        println!(
+            "{}: {}, {facing}, {frames} frame{}, {channels} channel{}, {}",
+            input.display(),
+            grid(first.dims(), first.spacing_mm()),
+            if frames == 1 { "" } else { "s" },
+            if channels == 1 { "" } else { "s" },
+            series.data_type.name()
+        );
+        return Ok(());
+    }
+    for found in dicom::list(input)? {
+        let frames = if found.frames > 1 { format!(", {} frames", found.frames) } else { String::new() };
+        let about = [&found.manufacturer, &found.sequence, &found.stored];
+        let about: Vec<&str> =
+            about.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        println!("{}: {}", found.name, found.title());
+        println!("  {}; {}{frames}", about.join(", "), grid(found.size, found.spacing_mm));
+        println!("  {}", found.verdict);
+        found.notes.iter().for_each(|note| println!("  note: {note}"));
+    }
+    Ok(())
+}
+
+/// Voxels along (i, j, k), and their size.
+fn grid([i, j, k]: [usize; 3], spacing_mm: [f64; 3]) -> String {
+    let [x, y, z] = spacing_mm.map(|mm| (1000.0 * mm).round() / 1000.0);
+    format!("{i} × {j} × {k} voxels of {x} × {y} × {z} mm")
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::scan;
+use super::{dicom, scan};
 use crate::error::{Error, Result};
 use crate::text::read_text;
 
@@ -66,25 +66,20 @@ fn left_out(root: &Path) -> Result<Gitignore> {
 
 /// The error of a folder without scans that can be read; it says what to do with those of other formats.
 pub(crate) fn no_scans(folder: &Path, expected: &str, advice: &str) -> Error {
-    let others = [
-        ("dcm", "DICOM files", "convert them: dcm2niix -z y FOLDER"),
-        ("ima", "DICOM files", "convert them: dcm2niix -z y FOLDER"),
-        ("mnc", "MINC files", "convert them: mnc2nii a.mnc a.nii"),
-    ];
+    let others = [("mnc", "MINC files", "convert them: mnc2nii a.mnc a.nii")];
     let files = listed(folder).unwrap_or_default();
     let ends = |extension: &str| {
         let ends = |path: &&PathBuf| path.extension().is_some_and(|it| it.eq_ignore_ascii_case(extension));
         files.iter().filter(ends).count()
     };
-    let named = others.iter().find(|(extension, ..)| ends(extension) > 0);
-    match named.or_else(|| others.first().filter(|_| files.iter().take(3).any(|path| scan::is_dicom(path)))) {
+    match others.iter().find(|(extension, ..)| ends(extension) > 0) {
         Some((_, found, advice)) => Error::file(folder, "scans", expected, *found, *advice),
         None => Error::file(folder, "scans", expected, "none", advice),
     }
 }
 
-/// The volumes that `path` names: itself, the T1-weighted images of a BIDS tree, or the scans of a folder, in the
-/// order of their paths.
+/// The volumes that `path` names: itself, where it is a file or a folder of DICOM; the T1-weighted images of a BIDS tree; or the
+/// scans of a folder, in the order of their paths, among them folders of DICOM.
 ///
 /// # Errors
 /// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] when it has no volume.
@@ -95,11 +90,18 @@ pub fn volumes(path: &Path) -> Result<Vec<PathBuf>> {
     if is_bids(path) {
         return t1w(path);
     }
+    if dicom::is_folder(path) {
+        return Ok(vec![path.to_path_buf()]);
+    }
     let mut volumes = listed(path)?;
     volumes.retain(|path| !has_prefix(path, ".") && scan::is_scan(path));
     if volumes.is_empty() {
+        // A disc of a scanner's, whose images lie deeper.
+        if dicom::is_input(path) {
+            return Ok(vec![path.to_path_buf()]);
+        }
         let advice = "give a volume, a folder of volumes or a BIDS tree";
-        return Err(no_scans(path, "NIfTI, MGH, NRRD or MetaImage files", advice));
+        return Err(no_scans(path, "NIfTI, MGH, NRRD, MetaImage or DICOM files", advice));
     }
     Ok(volumes)
 }

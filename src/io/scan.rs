@@ -1,14 +1,12 @@
 //! Scans: the one way in, and out, for volumes of any format.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::stored::Want;
 use super::stream::Stream;
-use super::{metaimage, mgh, nifti, npy, nrrd};
+use super::{dicom, metaimage, mgh, nifti, npy, nrrd};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
@@ -24,8 +22,8 @@ pub struct ReadOptions {
     /// Whether to replace voxels that are NaN, infinite or beyond float32 by zero (noted in the provenance). Otherwise
     /// they are an error, except for NaN all around a masked head, which is always read as zero.
     pub nan_to_zero: bool,
-    /// The series of a DICOM folder, by its number or its UID. With `None`, several series are an error. Ignored for
-    /// files of other formats.
+    /// The series of DICOM input, by its number, description, protocol, name or the last figures of its UID. With `None`, several
+    /// series are an error. Ignored for files of other formats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
 }
@@ -108,9 +106,9 @@ impl Format {
         known.or_else(|| name.ends_with(".npy").then_some(Self::Npy))
     }
 
-    /// The format of the scan at `path`, by its content and, where that says nothing, by its name.
-    fn of(path: &Path) -> Self {
-        if is_dicom(path) {
+    /// The format of the scan at `path`, a file or a folder of DICOM, by its content and, where that says nothing, by its name.
+    pub fn of(path: &Path) -> Self {
+        if dicom::is_input(path) {
             return Self::Dicom;
         }
         let mut start = [0; 16];
@@ -151,6 +149,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume> {
                 "convert it to a format that says where its voxels lie: voxgan convert a.npy a.nii.gz";
             Err(Error::file(path, "format", "a scan with its place in the world", "a NumPy array", advice))
         }
+        Format::Dicom => dicom::read(path, &of_dicom(options)),
         format => wanted(path, format, Want::one(options))?.single(),
     }
 }
@@ -162,7 +161,21 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume> {
 /// As [`read`], but for several frames and voxels that are not finite.
 pub fn read_series(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Series> {
     let path = path.as_ref();
-    wanted(path, Format::of(path), Want::all(options))
+    match Format::of(path) {
+        Format::Dicom => of_frames(dicom::find(path, options.series.as_deref())?.frames(options.frame)?),
+        format => wanted(path, format, Want::all(options)),
+    }
+}
+
+fn of_dicom(options: &ReadOptions) -> dicom::ReadOptions {
+    dicom::ReadOptions { series: options.series.clone(), frame: options.frame }
+}
+
+/// Frames of a DICOM series, whose numbers are the smallest integers that hold them, or float32.
+pub(crate) fn of_frames(frames: Vec<Volume>) -> Result<Series> {
+    let integers = [DataType::I16, DataType::U16, DataType::I32];
+    let data_type = integers.into_iter().find(|&number| holds(number, &frames)).unwrap_or_default();
+    Ok(Series { frames, data_type, rounded: 0 })
 }
 
 fn wanted(path: &Path, format: Format, want: Want) -> Result<Series> {
@@ -172,10 +185,7 @@ fn wanted(path: &Path, format: Format, want: Want) -> Result<Series> {
         Format::Nrrd => nrrd::read(path, want),
         Format::MetaImage => metaimage::read(path, want),
         Format::Npy => npy::read_volumes(path, want),
-        Format::Dicom => {
-            let advice = "convert it: dcm2niix -z y FOLDER";
-            Err(Error::file(path, "format", "a NIfTI, MGH, NRRD or MetaImage file", "a DICOM file", advice))
-        }
+        Format::Dicom => unreachable!("read by its series"),
     }
 }
 
@@ -231,9 +241,12 @@ pub fn holds(number: DataType, frames: &[Volume]) -> bool {
     frames.iter().all(|frame| frame.data.iter().all(|&value| number.holds(value)))
 }
 
-/// Whether the name is that of a volume that [`read`] can read. The second file of a pair is not, so that a pair in a
+/// Whether this is a scan that [`read`] can read: a volume by its name, or a folder that has DICOM files in it. The second file of a pair is not, so that a pair in a
 /// folder counts once.
 pub fn is_scan(path: &Path) -> bool {
+    if path.is_dir() {
+        return dicom::is_folder(path);
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let second = strip(strip(&name, ".gz").unwrap_or(&name), VOXELS).is_some();
     !second && Format::of_name(path).is_some_and(|format| format != Format::Npy)
@@ -252,8 +265,11 @@ fn strip<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
     name[cut..].eq_ignore_ascii_case(ending).then_some(&name[..cut])
 }
 
-/// The files of the scan `path`: itself, or header and voxels of a pair.
+/// The files of the scan `path`: itself, header and voxels of a pair, or those of a DICOM folder.
 pub fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() {
+        return dicom::files(path);
+    }
     let voxels = match Format::of_name(path) {
         Some(Format::Nrrd) => nrrd::voxels_of(path),
         Some(Format::MetaImage) => metaimage::voxels_of(path),
@@ -270,14 +286,4 @@ pub fn written(path: &Path, options: &WriteOptions) -> Vec<PathBuf> {
         _ => None,
     };
     std::iter::once(path.to_path_buf()).chain(voxels).collect()
-}
-
-/// Whether the file at `path` has DICOM's mark behind its preamble (PS3.10, 7.1).
-pub(super) fn is_dicom(path: &Path) -> bool {
-    let mut mark = [0; 4];
-    let read = File::open(path).and_then(|mut file| {
-        file.seek(SeekFrom::Start(128))?;
-        file.read_exact(&mut mark)
-    });
-    read.is_ok() && &mark == b"DICM"
 }

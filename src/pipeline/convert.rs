@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::cohort::Cohort;
 use super::folder::OfScan;
 use super::outputs::{Files, Writes};
 use super::progress::{Event, Progress};
+use super::sidecar;
 use crate::error::{Error, Result};
+use crate::io::dicom;
 use crate::io::scan::{self, DataType, Format, ReadOptions, Series, WriteOptions};
 
 /// A scan, and the file that it is written to.
@@ -68,7 +72,11 @@ impl Options {
 impl Writes for Options {
     fn files(&self) -> Files {
         let written = scan::written(&self.output, &self.write(DataType::default()));
-        Files::reading(scan::files(&self.input)).writing_all(written)
+        let files = Files::reading(scan::files(&self.input)).writing_all(written);
+        // The sidecar of BIDS.
+        let told =
+            Format::of(&self.input) == Format::Dicom && Format::of_name(&self.output) == Some(Format::Nifti);
+        if told { files.recording(sidecar::path(&self.output)) } else { files }
     }
 }
 
@@ -83,23 +91,93 @@ impl OfScan for Options {
 }
 
 /// Scan → scan in another format, with the same voxels in the same place. Geometry is kept to the precision of the format:
-/// float32 in NIfTI-1 and MGH, float64 in the others. Values are float32 in between; what that rounds is told.
+/// float32 in NIfTI-1 and MGH, float64 in the others. Values are float32 in between; what that rounds is told. NIfTI out of DICOM
+/// has a sidecar of BIDS beside it, with the acquisition's parameters.
 ///
 /// # Errors
 /// Those of [`scan::read_series`] and [`scan::write()`]; [`Error::Cancelled`].
 pub fn convert(options: &Options, progress: &Progress) -> Result<Converted> {
     let (input, output) = (&options.input, &options.output);
-    let Some(format) = Format::of_name(output) else {
+    if Format::of_name(output).is_none() {
         // The writer's error, before the reader's work.
         return Err(scan::write(output, &[], &WriteOptions::default()).expect_err("no format"));
-    };
+    }
+    if Format::of(input) == Format::Dicom {
+        let found = dicom::find(input, options.read.series.as_deref())?;
+        return of_dicom(&found, output, options, progress);
+    }
     let series = scan::read_series(input, &options.read)?;
+    write(&series, output, options, progress)
+}
+
+/// The series of DICOM input, or the one that is chosen → scans in the folder `output`, named by protocol and number. Series that are
+/// no volumes, such as localisers and reports, are left out; refused ones fail, and end no others unless `strict`.
+///
+/// # Errors
+/// Those of [`dicom::series`] and [`convert`]; [`Error::Incomplete`] where some series failed.
+pub fn convert_series(
+    options: &Options,
+    force: bool,
+    strict: bool,
+    progress: &Progress,
+) -> Result<Vec<(PathBuf, Converted)>> {
+    let mut all = dicom::series(&options.input)?;
+    if let Some(wanted) = &options.read.series {
+        all.retain(|series| series.is(wanted));
+    }
+    all.retain(|series| {
+        let left_out = matches!(series.info.verdict, dicom::Verdict::LeftOut(_));
+        if left_out {
+            progress.tell(Event::Note(&format!("{}: {}", series.info.title(), series.info.verdict)));
+        }
+        !left_out
+    });
+    std::fs::create_dir_all(&options.output)
+        .map_err(|e| Error::io(&options.output, "create this folder", e))?;
+    let mut cohort = Cohort::new(all.len(), strict, progress);
+    let mut made = Vec::new();
+    for series in &all {
+        let output = options.output.join(format!("{}{}", series.info.name, options.ending));
+        let done = cohort.next(&series.info.title(), || {
+            Options { output: output.clone(), ..options.clone() }.files().check(force)?;
+            of_dicom(series, &output, options, progress)
+        })?;
+        made.extend(done.map(|done| (output, done)));
+    }
+    Error::incomplete("series", all.len(), cohort.failures())?;
+    Ok(made)
+}
+
+fn of_dicom(
+    found: &dicom::Series,
+    output: &Path,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Converted> {
+    let series = scan::of_frames(found.frames(options.read.frame)?)?;
+    let made = write(&series, output, options, progress)?;
+    if Format::of_name(output) == Some(Format::Nifti) {
+        let acquisition = serde_json::to_value(&found.acquisition).unwrap_or_default();
+        let told =
+            json!({ "ConversionSoftware": "voxgan", "ConversionSoftwareVersion": env!("CARGO_PKG_VERSION") });
+        let record = sidecar::joined(acquisition, told);
+        sidecar::write(
+            output,
+            &sidecar::joined(record, json!({ "VoxganVersion": env!("CARGO_PKG_VERSION") })),
+        )?;
+    }
+    Ok(made)
+}
+
+fn write(series: &Series, output: &Path, options: &Options, progress: &Progress) -> Result<Converted> {
+    let input = &options.input;
+    let format = Format::of_name(output).unwrap_or(Format::Nifti);
     progress.check()?;
     if series.rounded > 0 {
         let what = "values that float32 does not hold exactly were rounded to it";
         progress.tell(Event::Note(&format!("{}: {} {what}", input.display(), series.rounded)));
     }
-    let data_type = options.data_type.unwrap_or_else(|| kept(format, &series));
+    let data_type = options.data_type.unwrap_or_else(|| kept(format, series));
     if options.data_type.is_none() && data_type != series.data_type {
         let (from, to) = (series.data_type.name(), data_type.name());
         let why = match format.writes(series.data_type) {

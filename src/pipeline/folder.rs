@@ -76,6 +76,11 @@ impl<J: OfScan> Work<'_, J> {
             return Err(Error::value(option, "one scan as IN", found, advice));
         }
         let scans = J::scans(&input)?;
+        // A folder of DICOM is one scan.
+        if scans.first() == Some(&input) {
+            self.job.files().check(force)?;
+            return one(self.job);
+        }
         let images = results(&input, &output, &scans, self.job.ending())?;
         let _lock = FolderLock::hold(&output)?;
         let list = output.join(DONE);
@@ -89,7 +94,7 @@ impl<J: OfScan> Work<'_, J> {
                 "Settings": json!([settings, self.with]),
                 "VoxganVersion": env!("CARGO_PKG_VERSION"),
             });
-            if image.is_file() && done.contains(&line) {
+            if image.exists() && done.contains(&line) {
                 cohort.kept(&name);
                 continue;
             }

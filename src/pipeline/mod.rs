@@ -43,6 +43,7 @@ mod segmenter;
 pub(crate) mod sidecar;
 pub mod simulate;
 pub mod strip;
+pub mod to_dicom;
 pub mod train;
 pub mod volumes;
 

@@ -32,13 +32,16 @@ impl Alone {
 /// # Errors
 /// [`Error::Io`] or [`Error::File`] for folders without scans, for a file and a folder, and without any pair.
 pub fn by_name(one: &Path, other: &Path) -> Result<Vec<std::result::Result<[PathBuf; 2], Alone>>> {
-    if one.is_dir() != other.is_dir() && one.exists() && other.exists() {
-        let (found, advice) = ("a file and a folder", "give two files or two folders");
-        return Err(Error::file(other, "pair", "two files or two folders", found, advice));
-    }
     let (ones, others) = (bids::volumes(one)?, bids::volumes(other)?);
-    if !one.is_dir() {
-        return Ok(vec![Ok([ones[0].clone(), others[0].clone()])]);
+    // A file, or a folder of DICOM.
+    let is_scan = |path: &Path, scans: &[PathBuf]| scans.first().is_some_and(|first| first == path);
+    match (is_scan(one, &ones), is_scan(other, &others)) {
+        (true, true) => return Ok(vec![Ok([ones[0].clone(), others[0].clone()])]),
+        (false, false) => {}
+        _ => {
+            let (found, advice) = ("a scan and a folder", "give two scans or two folders");
+            return Err(Error::file(other, "pair", "two scans or two folders", found, advice));
+        }
     }
     let (mut pairs, mut left) = (Vec::new(), vec![true; others.len()]);
     for path in ones {

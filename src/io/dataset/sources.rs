@@ -45,6 +45,8 @@ impl Sources {
                     paths.extend(bids::t1w(input)?);
                     let table = input.join("participants.tsv");
                     participants = participants.or(table.is_file().then_some(table));
+                } else if scan::is_scan(input) {
+                    paths.push(input.clone());
                 } else {
                     collect(input, &mut BTreeSet::new(), &mut paths)?;
                 }
@@ -97,10 +99,10 @@ fn collect(folder: &Path, visited: &mut BTreeSet<PathBuf>, paths: &mut Vec<PathB
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
             continue;
         }
-        if path.is_dir() {
-            collect(&path, visited, paths)?;
-        } else if scan::is_scan(&path) || slices::is_slice(&path) {
+        if scan::is_scan(&path) || slices::is_slice(&path) {
             paths.push(path);
+        } else if path.is_dir() {
+            collect(&path, visited, paths)?;
         }
     }
     Ok(())
@@ -186,17 +188,24 @@ fn name(path: &Path, level: usize) -> String {
     name.trim_start_matches('.').to_string()
 }
 
-/// SHA-256 of a scan's file, of both files for a `.hdr`/`.img` pair, in hexadecimal.
+/// SHA-256 of a scan's file, of both files of a pair, or of all files of a DICOM folder, in hexadecimal.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read, [`Error::File`] for a folder.
 pub fn scan_sha256(path: &Path) -> Result<String> {
     let mut sha256 = Sha256::new();
-    for path in scan::files(path) {
+    let files = scan::files(path);
+    if files.is_empty() {
+        return Err(Error::file(
+            path,
+            "file",
+            "a scan",
+            "a folder without DICOM files",
+            "name the scans in it",
+        ));
+    }
+    for path in files {
         let read = |source| Error::io(&path, "read it", source);
-        if path.is_dir() {
-            return Err(Error::file(&path, "file", "a scan", "a folder", "name the scans in it"));
-        }
         let mut file = File::open(&path).map_err(|source| Error::io(&path, "open it", source))?;
         std::io::copy(&mut file, &mut sha256).map_err(read)?;
     }

@@ -35,6 +35,7 @@ mod pixels;
 mod places;
 mod series;
 mod volume;
+mod write;
 
 use std::path::{Path, PathBuf};
 
@@ -43,8 +44,9 @@ use image::{Image, Shared};
 pub use info::{Reason, SeriesInfo, Verdict};
 use pixels::Layout;
 use places::Place;
-pub use places::is_dicom;
+pub use places::{files, is_dicom, is_folder, is_input};
 use series::{Member, Part};
+pub use write::{Derivation, WriteOptions, write};
 
 use crate::error::{Error, Result};
 use crate::volume::Volume;
@@ -120,18 +122,25 @@ pub fn series(path: impl AsRef<Path>) -> Result<Vec<Series>> {
 /// Reads a series of `path`, `[C, D, H, W]`: D slices in the order along their normal, H rows and W columns as in the images.
 ///
 /// # Errors
-/// As [`list`]; [`Error::File`] where no or several series fit, and as [`Series::read`].
+/// As [`find`] and [`Series::read`].
 pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume> {
-    let root = path.as_ref();
+    find(path.as_ref(), options.series.as_deref())?.read(options.frame)
+}
+
+/// The series of `root` that `wanted` names, or the only one that can be read.
+///
+/// # Errors
+/// As [`list`]; [`Error::File`] where no or several series fit, and for one that cannot be read.
+pub fn find(root: &Path, wanted: Option<&str>) -> Result<Series> {
     let mut all = series(root)?;
-    let fits = |series: &Series| match &options.series {
+    let fits = |series: &Series| match wanted {
         Some(wanted) => series.is(wanted),
         None => series.info.verdict.is_read(),
     };
     let fitting: Vec<usize> = (0..all.len()).filter(|&n| fits(&all[n])).collect();
     let mut readable = fitting.iter().copied().filter(|&n| all[n].info.verdict.is_read());
     match (readable.next(), readable.next(), fitting.first()) {
-        (Some(one), None, _) => all.swap_remove(one).read(options.frame),
+        (Some(one), None, _) => Ok(all.swap_remove(one)),
         (Some(_), Some(_), _) => {
             let names: Vec<&str> = fitting.iter().map(|&n| all[n].info.name.as_str()).collect();
             let found = format!("{} ({})", names.len(), names.join(", "));
@@ -139,13 +148,13 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume> {
         }
         // A series that was asked for, and cannot be read.
         (None, _, Some(&one)) => Err(all[one].refusal()),
-        (None, ..) if options.series.is_none() && all.len() == 1 => Err(all[0].refusal()),
+        (None, ..) if wanted.is_none() && all.len() == 1 => Err(all[0].refusal()),
         (None, ..) => {
             let each: Vec<String> = all
                 .iter()
                 .map(|series| format!("{}: {}", series.info.title(), series.info.verdict))
                 .collect();
-            let (expected, advice) = match &options.series {
+            let (expected, advice) = match wanted {
                 Some(wanted) => (format!("a series {wanted:?}"), "choose one of these: --series NAME"),
                 None => ("a series that can be read".into(), "see what each one needs"),
             };
@@ -289,7 +298,7 @@ impl Series {
     }
 
     /// Whether `wanted` names this series.
-    fn is(&self, wanted: &str) -> bool {
+    pub fn is(&self, wanted: &str) -> bool {
         let figures = |text: &str| text.len() >= 4 && text.chars().all(|c| c.is_ascii_digit() || c == '.');
         self.info.is(wanted) || figures(wanted) && self.uid.ends_with(wanted)
     }
@@ -357,6 +366,17 @@ impl Series {
             volume.spacing_mm()
         );
         Ok(volume)
+    }
+
+    /// The frame that is chosen, or every one.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn frames(&self, frame: Option<usize>) -> Result<Vec<Volume>> {
+        match frame {
+            Some(_) => Ok(vec![self.read(frame)?]),
+            None => self.read_all(),
+        }
     }
 
     /// Every frame of a time series, in order; of another series its volume alone.

@@ -40,6 +40,31 @@ pub fn is_dicom(path: impl AsRef<Path>) -> bool {
     start(path.as_ref()).is_ok_and(|start| starts_dicom(&start))
 }
 
+/// Whether the folder `path` itself has DICOM files in it, or a DICOMDIR: such a folder is one scan.
+pub fn is_folder(path: &Path) -> bool {
+    let files = fs::read_dir(path).into_iter().flatten().flatten();
+    files.map(|entry| entry.path()).any(|path| path.is_file() && is_dicom(&path))
+}
+
+/// Whether `path` is a file, or a zip archive, of DICOM, or a folder that has some in it or below.
+pub fn is_input(path: &Path) -> bool {
+    if path.is_dir() {
+        return is_folder(path) || !files(path).is_empty();
+    }
+    is_dicom(path) || start(path).is_ok_and(|start| start.starts_with(b"PK\x03\x04")) && find(path).is_ok()
+}
+
+/// The DICOM files in the folder `path` and those below, in the order of their names; the file itself.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let places = find(path).map_or_else(|_| Vec::new(), |found| found.places);
+    let file = |place| match place {
+        Place::File(file) | Place::Entry(file, _) => file,
+    };
+    let mut files: Vec<PathBuf> = places.into_iter().map(file).collect();
+    files.dedup();
+    files
+}
+
 fn start(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut start = Vec::new();
     File::open(path)?.take(START).read_to_end(&mut start)?;
