@@ -171,9 +171,11 @@ fn of_dicom(options: &ReadOptions) -> dicom::ReadOptions {
     dicom::ReadOptions { series: options.series.clone(), frame: options.frame }
 }
 
-/// Frames of a DICOM series, whose numbers are the smallest integers that hold them, or float32.
+/// Frames of a DICOM series, whose numbers are the first of these integers that holds them, or float32; colours are bytes.
 pub(crate) fn of_frames(frames: Vec<Volume>) -> Result<Series> {
-    let integers = [DataType::I16, DataType::U16, DataType::I32];
+    let colours = frames.first().is_some_and(|frame| frame.channels() > 1);
+    let bytes = colours.then_some(DataType::U8);
+    let integers = bytes.into_iter().chain([DataType::I16, DataType::U16, DataType::I32]);
     let data_type = integers.into_iter().find(|&number| holds(number, &frames)).unwrap_or_default();
     Ok(Series { frames, data_type, rounded: 0 })
 }

@@ -15,7 +15,6 @@ use sha2::{Digest, Sha256};
 
 use super::places;
 use crate::error::{Error, Result};
-use crate::io::atomic_write;
 use crate::stats::nearest_rank;
 use crate::volume::{Volume, VoxelToWorld};
 
@@ -74,7 +73,7 @@ const OF_PATIENT: [Tag; 11] = [
     tags::ACCESSION_NUMBER,
 ];
 
-/// Writes `volume` `[1, D, H, W]` as a classic MR series into the new folder `folder`: a file for each slice, `0001.dcm` and so on, explicit
+/// Writes `volume` `[1, D, H, W]` as a classic MR series into the folder `folder`, which is new or empty: a file for each slice, `0001.dcm` and so on, explicit
 /// little endian. Values are stored in 16 bits: whole ones that fit as they are, others with the slope and intercept that use all of the range
 /// (half a step, 1/131070 of the range, is the greatest error). Axes are flipped so that rows run to the patient's left or back, and columns to the
 /// back or down, as they are displayed.
@@ -109,21 +108,39 @@ pub fn write(folder: &Path, volume: &Volume, options: &WriteOptions) -> Result<V
     let pixels = Pixels::of(&data);
     let kept = source.as_ref().filter(|_| options.keep_patient);
     let series = Series::new(volume, options, kept);
-    let paths: Vec<PathBuf> = (0..d).map(|k| folder.join(format!("{:04}.dcm", k + 1))).collect();
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create this folder", e))?;
-    paths.par_iter().enumerate().try_for_each(|(k, path)| {
+    let io = |source| Error::io(folder, "create this folder", source);
+    if folder.read_dir().is_ok_and(|mut files| files.next().is_some()) {
+        return Err(wrong("output", "a new or empty folder", "files in it".into(), "choose another folder"));
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(io)?;
+    // Beside its place, so that there is the whole series or none.
+    let mut beside = tempfile::Builder::new();
+    beside.prefix(".voxgan");
+    // As for any new folder: the umask takes from it what it takes.
+    #[cfg(unix)]
+    beside.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let beside = beside.tempdir_in(parent).map_err(io)?;
+    let name = |k: usize| format!("{:04}.dcm", k + 1);
+    (0..d).into_par_iter().try_for_each(|k| {
         let mut object = series.object(k, &place, source.as_ref());
         pixels.put(&mut object, data.index_axis(Axis(0), k).iter().copied(), [h, w]);
         let meta = FileMetaTableBuilder::new()
             .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
             .implementation_class_uid(uid("implementation of voxgan", 0))
             .implementation_version_name("VOXGAN");
-        let file = object
-            .with_meta(meta)
-            .map_err(|e| wrong("elements", "those of an MR image", e.to_string(), "report this"))?;
-        atomic_write(path, |to| file.write_all(to).map_err(std::io::Error::other))
+        let report = |e: String| wrong("elements", "those of an MR image", e, "report this");
+        let file = object.with_meta(meta).map_err(|e| report(e.to_string()))?;
+        file.write_to_file(beside.path().join(name(k)))
+            .map_err(|e| Error::io(&folder.join(name(k)), "write it", std::io::Error::other(e)))
     })?;
-    Ok(paths)
+    let written = beside.keep();
+    let _ = std::fs::remove_dir(folder);
+    if let Err(source) = std::fs::rename(&written, folder) {
+        let _ = std::fs::remove_dir_all(&written);
+        return Err(io(source));
+    }
+    Ok((0..d).map(|k| folder.join(name(k))).collect())
 }
 
 /// The voxels `[D, H, W]` and their place with axes flipped and exchanged as images are displayed: rows to the left or back, columns to
@@ -365,12 +382,15 @@ impl Series {
             empty(tags::STUDY_TIME, VR::TM),
             empty(tags::ACCESSION_NUMBER, VR::SH),
             empty(tags::REFERRING_PHYSICIAN_NAME, VR::PN),
-            empty(tags::STUDY_ID, VR::SH),
+            text(tags::STUDY_ID, VR::SH, "1"),
             text(tags::STUDY_INSTANCE_UID, VR::UI, &uid(&seed, 1)),
             text(tags::SERIES_INSTANCE_UID, VR::UI, &uid(&seed, 2)),
             text(tags::FRAME_OF_REFERENCE_UID, VR::UI, &uid(&seed, 3)),
             empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO),
             text(tags::MODALITY, VR::CS, "MR"),
+            text(tags::BODY_PART_EXAMINED, VR::CS, "BRAIN"),
+            empty(tags::PATIENT_POSITION, VR::CS),
+            empty(tags::LATERALITY, VR::CS),
             text(tags::SERIES_NUMBER, VR::IS, "1"),
             text(tags::SERIES_DESCRIPTION, VR::LO, &description),
             text(tags::MANUFACTURER, VR::LO, "voxgan"),
@@ -384,6 +404,7 @@ impl Series {
             text(tags::SEQUENCE_VARIANT, VR::CS, "NONE"),
             empty(tags::SCAN_OPTIONS, VR::CS),
             text(tags::MR_ACQUISITION_TYPE, VR::CS, "3D"),
+            empty(tags::REPETITION_TIME, VR::DS),
             empty(tags::ECHO_TIME, VR::DS),
             empty(tags::ECHO_TRAIN_LENGTH, VR::IS),
         ];
