@@ -105,7 +105,11 @@ fn formats_are_told_by_content_where_names_say_something_else() {
 const CHAIN: [&str; 9] =
     ["a.nii.gz", "b.mgz", "c.nrrd", "d.mha", "e.nhdr", "f.mhd", "g.mgh", "h.nii", "i.npy"];
 
-fn converted(input: &Path, output: &Path, change: impl FnOnce(&mut Options)) -> voxgan::Result<DataType> {
+fn converted(
+    input: &Path,
+    output: &Path,
+    change: impl FnOnce(&mut Options),
+) -> Result<DataType, voxgan::error::Error> {
     let mut options = Options { input: input.into(), output: output.into(), ..Options::default() };
     change(&mut options);
     convert(&options, &Progress::default()).map(|made| made.data_type)
