@@ -319,8 +319,10 @@ fn what_cannot_be_written_is_said() {
     moved.affine = moved.affine.with_origin_at([1.0; 3]);
     let two = Volume::new(Array4::zeros([2, 2, 2, 2]), oblique());
     assert!(message("a.nii", &two, &options).contains("channels"));
-    let wide = Volume::new(Array4::zeros([1, 1, 1, 40_000]), oblique());
-    assert!(message("a.nii", &wide, &options).contains("dim[1]"));
+    let empty = Volume::new(Array4::zeros([1, 1, 1, 0]), oblique());
+    assert!(message("a.nii", &empty, &options).contains("dim[1]"));
+    let quadruple = WriteOptions { data_type: DataType::F128, ..options.clone() };
+    assert!(message("a.nii", &good, &quadruple).contains("float128"));
     assert!(write_series(folder.path().join("a.nii"), &[good.clone(), moved], &options).is_err());
     assert!(write_series(folder.path().join("a.nii"), &[], &options).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -101,7 +101,7 @@ enum Job {
     Degrade(simulate::Options),
     Mask(mask::Options),
     Recon(Box<recon::Options>),
-    Restore(restore::Options),
+    Restore(Box<restore::Options>),
 }
 
 impl Job {
@@ -218,7 +218,7 @@ impl Demo<'_> {
             problem,
             ..restore::Options::default()
         };
-        self.command(&line, Job::Restore(options))
+        self.command(&line, Job::Restore(Box::new(options)))
     }
 
     fn moved(&self) -> Step {
@@ -361,11 +361,11 @@ mod tests {
                         },
                         Command::Mask(args) => Job::Mask(args.options(None).unwrap()),
                         Command::Recon(args) => Job::Recon(args.options().unwrap().into()),
-                        Command::Superres(args) => Job::Restore(args.into()),
-                        Command::Inpaint(args) => Job::Restore(args.into()),
-                        Command::Motion(args) => Job::Restore(args.into()),
-                        Command::Translate(args) => Job::Restore(args.into()),
-                        Command::Progress(args) => Job::Restore(args.into()),
+                        Command::Superres(args) => Job::Restore(Box::new(args.into())),
+                        Command::Inpaint(args) => Job::Restore(Box::new(args.into())),
+                        Command::Motion(args) => Job::Restore(Box::new(args.into())),
+                        Command::Translate(args) => Job::Restore(Box::new(args.into())),
+                        Command::Progress(args) => Job::Restore(Box::new(args.into())),
                         other => panic!("{line}: {other:?}"),
                     };
                     assert_eq!(parsed, job, "{line}");

@@ -109,7 +109,7 @@ fn converted(
     input: &Path,
     output: &Path,
     change: impl FnOnce(&mut Options),
-) -> voxgan::error::Result<DataType> {
+) -> Result<DataType, voxgan::error::Error> {
     let mut options = Options { input: input.into(), output: output.into(), ..Options::default() };
     change(&mut options);
     convert(&options, &Progress::default()).map(|made| made.data_type)
