@@ -5,6 +5,7 @@ mod brainchop;
 mod cohort;
 mod coils;
 mod degrade;
+mod dicom;
 mod extractors;
 #[path = "../common/needs.rs"]
 mod needs;
