@@ -5,6 +5,7 @@ mod brainchop;
 mod cohort;
 mod coils;
 mod degrade;
+mod dicom;
 mod dicom_out;
 mod extractors;
 mod formats;

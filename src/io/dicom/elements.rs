@@ -289,6 +289,9 @@ impl Walk<'_> {
         if !keep {
             return self.input.skip(count);
         }
+        if count > self.input.left() {
+            return Err(self.input.cut_off());
+        }
         if count > (MOST_KEPT - self.kept.len().min(MOST_KEPT)) as u64 {
             return Err(self.input.wrong(
                 "data set",

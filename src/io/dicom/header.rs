@@ -1,7 +1,9 @@
 //! The elements that reading needs, and their values. Whatever else a file holds, names and dates of the patient among it, is never
 //! kept.
 
+use dicom_core::VR;
 use dicom_dictionary_std::tags;
+use dicom_object::mem::InMemElement;
 use dicom_object::{InMemDicomObject, Tag};
 use nalgebra::Vector3;
 
@@ -114,9 +116,18 @@ pub(super) trait Values {
     fn bytes(&self, tag: Tag) -> Option<Vec<u8>>;
 }
 
+/// The text of an element, of type UN, too, which is what programs that do not know an element make of it (PS3.5, 6.2.2).
+fn string(element: &InMemElement) -> Option<String> {
+    let text = match element.vr() {
+        VR::UN => String::from_utf8_lossy(&element.to_bytes().ok()?).into_owned(),
+        _ => element.to_str().ok()?.into_owned(),
+    };
+    Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_string())
+}
+
 impl Values for InMemDicomObject {
     fn text(&self, tag: Tag) -> Option<String> {
-        let text = self.get(tag)?.to_str().ok()?;
+        let text = string(self.get(tag)?)?;
         // What a terminal or a name cannot take is no part of a text, nor is more than the standard allows of several values.
         let text: String = text.chars().filter(|c| !c.is_control()).take(MOST_TEXT).collect();
         let text = text.trim();
@@ -130,16 +141,29 @@ impl Values for InMemDicomObject {
 
     fn number(&self, tag: Tag) -> Option<f64> {
         let element = self.get(tag)?;
-        let number = match element.to_float64() {
-            Ok(number) => number,
-            // A number of an implicit private element: four bytes that are of no type the library knows.
-            Err(_) => f32::from_le_bytes(element.to_bytes().ok()?.as_ref().try_into().ok()?).into(),
+        let number = match element.vr() {
+            VR::UN => string(element)?
+                .split('\\')
+                .next()
+                .and_then(|text| text.trim().parse().ok())
+                // Of an implicit private element: a float, of no type the library knows.
+                .or_else(|| {
+                    Some(f32::from_le_bytes(element.to_bytes().ok()?.as_ref().try_into().ok()?).into())
+                })?,
+            _ => element.to_float64().ok()?,
         };
         number.is_finite().then_some(number)
     }
 
     fn numbers<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
-        let numbers = self.get(tag)?.to_multi_float64().ok()?;
+        let element = self.get(tag)?;
+        let numbers = match element.vr() {
+            VR::UN => string(element)?
+                .split('\\')
+                .map(|part| part.trim().parse().ok())
+                .collect::<Option<Vec<f64>>>()?,
+            _ => element.to_multi_float64().ok()?,
+        };
         let numbers: [f64; N] = numbers.try_into().ok()?;
         numbers.iter().all(|number| number.is_finite()).then_some(numbers)
     }

@@ -127,7 +127,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn cut_off(&self) -> Error {
+    /// The error of a file that ends before its elements do.
+    pub fn cut_off(&self) -> Error {
         let found = format!("the end of the file behind byte {}", self.position);
         self.wrong("data set", "as many bytes as its elements state", found)
     }

@@ -76,7 +76,7 @@ pub struct Series {
 
 /// What is in `path`, a file, folder, DICOMDIR or zip archive: headers are read, pixels are not.
 ///
-/// A file that cannot be read is a series of its own, which is refused.
+/// A file of a folder that cannot be read is a series of its own, which is refused.
 ///
 /// # Errors
 /// [`Error::Io`] where nothing can be read; [`Error::File`] for a file that is not DICOM, and where there is no DICOM file.

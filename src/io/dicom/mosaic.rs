@@ -45,9 +45,8 @@ pub(super) fn tiles(object: &InMemDicomObject, image: &Image) -> Result<Option<V
     let centre =
         first + plane.row * (width as f64 - 1.0) / 2.0 * x + plane.column * (height as f64 - 1.0) / 2.0 * y;
     let Some(step) = image.step_mm else { return Err("a mosaic without a spacing between slices".into()) };
-    let onwards = csa.vector("SliceNormalVector").unwrap_or(plane.normal()).dot(&plane.normal()) >= 0.0;
-    let onwards =
-        if csa.is_empty() { order(&protocol, &centre, &plane.normal()).unwrap_or(true) } else { onwards };
+    let stated = || csa.vector("SliceNormalVector").is_none_or(|normal| normal.dot(&plane.normal()) >= 0.0);
+    let onwards = order(&protocol, &centre, &plane.normal()).unwrap_or_else(stated);
     let step = plane.normal() * if onwards { step } else { -step };
     let tile = |n: usize| {
         let mut tile = image.clone();
@@ -61,13 +60,15 @@ pub(super) fn tiles(object: &InMemDicomObject, image: &Image) -> Result<Option<V
     Ok(Some((0..count).map(tile).collect()))
 }
 
-/// Whether the slices go on along the normal, told from the protocol's: the first tile is either end of them.
+/// Whether the slices go on along the normal, told from the protocol's: the first tile is at one end of them. None where it is at
+/// neither, or the protocol does not tell.
 fn order(slices: &[Vector3<f64>], first: &Vector3<f64>, normal: &Vector3<f64>) -> Option<bool> {
-    let along = |point: &Vector3<f64>| point.dot(normal);
-    let all = slices.iter().map(along);
+    let all = slices.iter().map(|point| point.dot(normal));
     let (low, high) =
         all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| (low.min(at), high.max(at)));
-    (low < high).then(|| (along(first) - low).abs() <= (along(first) - high).abs())
+    let at = first.dot(normal);
+    let (to_low, to_high) = ((at - low).abs(), (at - high).abs());
+    (low < high && to_low.min(to_high) < (high - low) / 4.0).then_some(to_low < to_high)
 }
 
 /// Centres of the slices of the protocol, which is text within the header of the series.
@@ -132,10 +133,6 @@ impl Csa {
             tags.push((name, numbers));
         }
         Some(())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     fn numbers(&self, name: &str) -> Option<&[f64]> {
