@@ -292,16 +292,23 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_other_formats_are_told_what_to_do() {
+    fn folders_of_dicom_are_scans_and_of_other_formats_are_told_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let message = || volumes(folder.path()).unwrap_err().to_string();
         assert!(message().contains("found none"));
-        let mut dicom = vec![0; 128];
-        dicom.extend(b"DICM");
-        fs::write(folder.path().join("IM0001"), dicom).unwrap();
-        assert!(message().contains("dcm2niix"), "{}", message());
         fs::write(folder.path().join("T1.mnc"), "").unwrap();
         assert!(message().contains("mnc2nii"), "{}", message());
+        // A folder with DICOM files is a scan, and so is a disc that has some below.
+        let mut dicom = vec![0; 128];
+        dicom.extend(b"DICM");
+        fs::create_dir(folder.path().join("deep")).unwrap();
+        fs::write(folder.path().join("deep/IM0001"), &dicom).unwrap();
+        assert_eq!(volumes(folder.path()).unwrap(), [folder.path().join("deep")]);
+        fs::create_dir(folder.path().join("deep/er")).unwrap();
+        fs::rename(folder.path().join("deep/IM0001"), folder.path().join("deep/er/IM0001")).unwrap();
+        assert_eq!(volumes(folder.path()).unwrap(), [folder.path()]);
+        fs::write(folder.path().join("IM0001"), &dicom).unwrap();
+        assert_eq!(volumes(folder.path()).unwrap(), [folder.path()]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Header {
     /// # Errors
     /// [`Error::File`] with the field of a header that is not NIfTI's.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let advice = "give a NIfTI file (.nii, .nii.gz, .hdr/.img), or one of MGH, NRRD or MetaImage; convert other formats first, DICOM with dcm2niix";
+        let advice = "give a NIfTI file (.nii, .nii.gz, .hdr/.img), or one of MGH, NRRD, MetaImage or DICOM; convert other formats first";
         let Some(first) = bytes.first_chunk::<4>() else {
             return Err(Error::file(path, "sizeof_hdr", "348 or 540", describe_start(bytes), advice));
         };
