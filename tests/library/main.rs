@@ -25,6 +25,7 @@ mod recon;
 mod restore;
 mod sampling;
 mod second_order;
+mod shipped;
 mod volume_properties;
 mod volumes;
 mod warp;
