@@ -463,6 +463,17 @@ fn the_segmenter_inside_strips_and_a_generated_head_is_measured() {
     assert!(stripped.data.iter().zip(&mask.data).all(|(x, m)| *m > 0.5 || *x == 0.0));
     assert!(refused(&["anatomy", "strip", text(&scan), text(&brain), "--labels"]).contains("--labels"));
 
+    // Without its face the head has the same brain, and air where the face was.
+    let (faceless, face) = (at("faceless.nii.gz"), at("face.nii.gz"));
+    printed(&["anatomy", "deface", text(&scan), text(&faceless), "--mask", text(&face)]);
+    let [scan, faceless, face] = [scan, faceless, face].map(|path| nifti::read(path).unwrap().data);
+    for ((x, after), (face, brain)) in scan.iter().zip(&faceless).zip(face.iter().zip(&mask.data)) {
+        assert!(*face < 0.5 || *brain < 0.5, "no voxel of the brain is removed");
+        assert_eq!(*after, if *face > 0.5 { 0.0 } else { *x });
+    }
+    let removed = scan.iter().zip(&face).filter(|(x, face)| **x > 0.0 && **face > 0.5).count();
+    assert!(removed > 1000, "{removed}");
+
     // A young generator's brains may be implausible: the check says so by its exit code, and the sidecar either way.
     let output =
         voxgan(&["generate", "--seeds", "1", "--check", "--out", text(&out)]).assert().get_output().clone();

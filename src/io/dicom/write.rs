@@ -267,7 +267,6 @@ struct Source {
     each: bool,
     patient: Vec<InMemElement>,
     frame_of_reference: Option<String>,
-    study: Option<String>,
 }
 
 impl Source {
@@ -308,7 +307,6 @@ impl Source {
                 .collect(),
             patient: OF_PATIENT.iter().filter_map(|&tag| first.get(tag).cloned()).collect(),
             frame_of_reference: string(first, tags::FRAME_OF_REFERENCE_UID),
-            study: string(first, tags::STUDY_INSTANCE_UID),
         })
     }
 }
