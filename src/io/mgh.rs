@@ -28,6 +28,9 @@ const FIELDS: usize = 90;
 /// Bytes of the scan parameters behind the voxels: TR, flip angle, TE, TI and field of view.
 const FOOTER: usize = 20;
 
+/// What is made of a header without a place, as FreeSurfer does.
+const NO_PLACE: &str = "goodRASFlag is 0, so nothing says where the voxels lie: they are taken as coronal (LIA), 1 mm, about the origin";
+
 /// The types of voxels and their codes.
 const CODES: [(i32, DataType); 5] =
     [(0, DataType::U8), (1, DataType::I32), (3, DataType::F32), (4, DataType::I16), (10, DataType::U16)];
@@ -70,13 +73,13 @@ fn stored(path: &Path, header: &[u8; START]) -> Result<Stored> {
             Error::file(path, "type", "0, 1, 3, 4 or 10", whole(20).to_string(), advice)
         })?;
     let [w, h, d, frames] = sizes;
-    let good = i16::from_be_bytes([header[28], header[29]]) != 0;
+    let good = i16::from_be_bytes([header[28], header[29]]) > 0;
     let (steps, centre, place) = if good {
         let steps = Matrix3::from_fn(|row, axis| real(42 + 12 * axis + 4 * row) * real(30 + 4 * axis));
         (steps, Vector3::from_fn(|row, _| real(78 + 4 * row)), "Mdc and c_ras")
     } else {
         let coronal = Matrix3::new(-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0);
-        (coronal, Vector3::zeros(), "the format's default, coronal voxels of 1 mm (goodRASFlag is 0)")
+        (coronal, Vector3::zeros(), "nothing")
     };
     let middle = Vector3::new(w as f64, h as f64, d as f64) / 2.0;
     let affine =
@@ -95,7 +98,7 @@ fn stored(path: &Path, header: &[u8; START]) -> Result<Stored> {
         affine,
         place: place.into(),
         world: World::Scanner,
-        doubts: Vec::new(),
+        doubts: (!good).then(|| NO_PLACE.to_string()).into_iter().collect(),
         start: START as u64,
     })
 }

@@ -332,7 +332,7 @@ fn headers_of_mgh_that_lie_are_refused_by_name() {
         (4, [255; 4], "width"),
         (4, [0; 4], "width"),
         (8, [127, 255, 255, 255], "voxels"),
-        (16, [0, 0, 0, 2], "voxels"),
+        (16, [0, 0, 0, 2], "nframes"),
         (20, [0, 0, 0, 9], "type"),
         (30, [127, 192, 0, 0], "Mdc"),
         (30, [0; 4], "Mdc"),
