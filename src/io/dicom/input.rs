@@ -74,6 +74,10 @@ impl<'a> Input<'a> {
         let peeked = self.peeked.len().min(usize::try_from(count).unwrap_or(usize::MAX));
         bytes.extend(self.peeked.drain(..peeked));
         let rest = count - peeked as u64;
+        if let Reader::File(_, length) = &self.reader {
+            // What is reserved is there.
+            bytes.reserve(rest.min(length.saturating_sub(self.position)) as usize);
+        }
         let read = (&mut self.reader).take(rest).read_to_end(bytes).map_err(|cause| self.failed(cause))?;
         self.position += peeked as u64 + read as u64;
         if (read as u64) < rest { Err(self.cut_off()) } else { Ok(()) }

@@ -216,11 +216,7 @@ impl Numbers {
         let samples = bytes.chunks_exact(self.bytes).step_by(step);
         let integer = |raw: u32| {
             let raw = (raw >> self.below) << self.above;
-            f64::from(if self.signed {
-                (raw as i32 >> self.above) as f64
-            } else {
-                f64::from(raw >> self.above)
-            })
+            if self.signed { f64::from(raw as i32 >> self.above) } else { f64::from(raw >> self.above) }
         };
         // One loop for each type, so that nothing is asked a sample.
         match (self.kind, self.bytes, big) {

@@ -130,7 +130,7 @@ fn series_parts(files: &[(usize, Shared, Vec<Image>)], numbers: &[usize], member
             format!("{copies} of {} twice (the same instance)", counted(numbers.len(), "file", "files"));
         return whole(members, refused(found, "remove the copies"));
     }
-    let directions = split(members, |a, b| same_direction(a, b));
+    let directions = split(members, same_direction);
     let directions = match directions {
         Ok(directions) => directions,
         Err(members) => {
