@@ -532,6 +532,27 @@ fn archives_and_directories() {
     assert_eq!(volume(&made.path().join("1.dcm")).dims(), [SIZE[0], SIZE[1], 1]);
 }
 
+/// A frame of HTJ2K (dicom-toolkit-jpeg2000 0.5.0 made it, lossless) whose pixel `(i, j)` is `37 i + 101 j + i j`, modulo 4096.
+#[test]
+fn htj2k_is_a_feature() {
+    let mut object = header(0);
+    whole(&mut object, tags::COLUMNS, 32);
+    whole(&mut object, tags::ROWS, 24);
+    let frame = include_bytes!("../../fixtures/dicom/htj2k_32x24_12bit.j2c").to_vec();
+    let fragments = dicom_core::value::PixelFragmentSequence::new_fragments(vec![frame]);
+    object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, fragments));
+    let made = tempfile::tempdir().unwrap();
+    let path = write_as(made.path(), "frame", &object, uids::HTJ2K_LOSSLESS);
+    if !cfg!(feature = "htj2k") {
+        let error = refusal(&path);
+        assert!(error.contains("build it with --features htj2k"), "{error}");
+        return;
+    }
+    for ((_, _, j, i), &found) in volume(&path).data.indexed_iter() {
+        assert_eq!(found, ((37 * i + 101 * j + i * j) % 4096) as f32, "{i}, {j}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
