@@ -51,8 +51,8 @@ scanner *options:
 cuda:
     cargo build --release --locked --features cuda
 
-# Fuzz a reader (nifti, dicom, fastmri, ismrmrd, cfl, mat) for so many seconds (needs nightly and cargo-fuzz)
+# Fuzz a reader (nifti, dicom, formats, fastmri, ismrmrd, cfl, mat) for so many seconds (needs nightly and cargo-fuzz)
 fuzz reader="nifti" seconds="300":
     mkdir -p fuzz/corpus/{{reader}}
-    cp tests/fixtures/nifti/*.nii* tests/fixtures/mri/raw/*.h5 tests/fixtures/mri/raw/*.mat fuzz/corpus/{{reader}}/
+    cp tests/fixtures/formats/* tests/fixtures/nifti/*.nii* tests/fixtures/mri/raw/*.h5 tests/fixtures/mri/raw/*.mat fuzz/corpus/{{reader}}/
     cargo +nightly fuzz run {{reader}} -- -rss_limit_mb=512 -max_len=65536 -max_total_time={{seconds}}
