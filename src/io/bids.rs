@@ -79,7 +79,7 @@ pub(crate) fn no_scans(folder: &Path, expected: &str, advice: &str) -> Error {
 }
 
 /// The volumes that `path` names: itself, where it is a file or a folder of DICOM; the T1-weighted images of a BIDS tree; or the
-/// scans of a folder, in the order of their paths, among them folders of DICOM.
+/// scans of a folder, in the order of their paths, among them folders with DICOM files in them or below.
 ///
 /// # Errors
 /// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] when it has no volume.
@@ -96,10 +96,6 @@ pub fn volumes(path: &Path) -> Result<Vec<PathBuf>> {
     let mut volumes = listed(path)?;
     volumes.retain(|path| !has_prefix(path, ".") && scan::is_scan(path));
     if volumes.is_empty() {
-        // A disc of a scanner's, whose images lie deeper.
-        if dicom::is_input(path) {
-            return Ok(vec![path.to_path_buf()]);
-        }
         let advice = "give a volume, a folder of volumes or a BIDS tree";
         return Err(no_scans(path, "NIfTI, MGH, NRRD, MetaImage or DICOM files", advice));
     }
@@ -298,7 +294,7 @@ mod tests {
         assert!(message().contains("found none"));
         fs::write(folder.path().join("T1.mnc"), "").unwrap();
         assert!(message().contains("mnc2nii"), "{}", message());
-        // A folder with DICOM files is a scan, and so is a disc that has some below.
+        // A folder with DICOM files in it or below is a scan.
         let mut dicom = vec![0; 128];
         dicom.extend(b"DICM");
         fs::create_dir(folder.path().join("deep")).unwrap();
@@ -306,7 +302,10 @@ mod tests {
         assert_eq!(volumes(folder.path()).unwrap(), [folder.path().join("deep")]);
         fs::create_dir(folder.path().join("deep/er")).unwrap();
         fs::rename(folder.path().join("deep/IM0001"), folder.path().join("deep/er/IM0001")).unwrap();
-        assert_eq!(volumes(folder.path()).unwrap(), [folder.path()]);
+        assert_eq!(volumes(folder.path()).unwrap(), [folder.path().join("deep")]);
+        // Other volumes in it are scans of their own.
+        fs::write(folder.path().join("deep/a.nii"), "").unwrap();
+        assert!(message().contains("mnc2nii"), "{}", message());
         fs::write(folder.path().join("IM0001"), &dicom).unwrap();
         assert_eq!(volumes(folder.path()).unwrap(), [folder.path()]);
     }

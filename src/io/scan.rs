@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ignore::{DirEntry, WalkBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::stored::Want;
@@ -243,15 +244,30 @@ pub fn holds(number: DataType, frames: &[Volume]) -> bool {
     frames.iter().all(|frame| frame.data.iter().all(|&value| number.holds(value)))
 }
 
-/// Whether this is a scan that [`read`] can read: a volume by its name, or a folder that has DICOM files in it. The second file of a pair is not, so that a pair in a
+/// Whether this is a scan that [`read`] can read: a volume by its name, or a folder with DICOM files in it or below
+/// and without other volumes. The second file of a pair is not, so that a pair in a
 /// folder counts once.
 pub fn is_scan(path: &Path) -> bool {
     if path.is_dir() {
-        return dicom::is_folder(path);
+        return is_tree_of_dicom(path);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let second = strip(strip(&name, ".gz").unwrap_or(&name), VOXELS).is_some();
     !second && Format::of_name(path).is_some_and(|format| format != Format::Npy)
+}
+
+/// Whether a folder, or a folder below it, has DICOM files, and none has volumes of other formats.
+fn is_tree_of_dicom(folder: &Path) -> bool {
+    let files = WalkBuilder::new(folder).standard_filters(false).build();
+    let files = files.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+    let mut found = false;
+    for file in files.map(DirEntry::into_path) {
+        if Format::of_name(&file).is_some_and(|format| format != Format::Npy) {
+            return false;
+        }
+        found = found || dicom::is_dicom(&file);
+    }
+    found
 }
 
 /// The name of a scan's file without the ending of its format.

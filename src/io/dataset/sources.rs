@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{self, hex};
 use crate::error::{Error, Result};
-use crate::io::{bids, scan, slices};
+use crate::io::{bids, dicom, scan, slices};
 use crate::text::read_text;
 
 /// The scans of an input.
@@ -45,7 +45,7 @@ impl Sources {
                     paths.extend(bids::t1w(input)?);
                     let table = input.join("participants.tsv");
                     participants = participants.or(table.is_file().then_some(table));
-                } else if scan::is_scan(input) {
+                } else if dicom::is_folder(input) {
                     paths.push(input.clone());
                 } else {
                     collect(input, &mut BTreeSet::new(), &mut paths)?;

@@ -35,7 +35,7 @@ pub enum Derivation {
     Restored(String),
 }
 
-/// Options of [`write`].
+/// Options of [`write()`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
     /// What the images are.
