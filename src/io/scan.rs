@@ -296,7 +296,7 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     std::iter::once(path.to_path_buf()).chain(voxels).collect()
 }
 
-/// The files that [`write`] writes for the name `path`.
+/// The files that [`write()`] writes for the name `path`.
 pub fn written(path: &Path, options: &WriteOptions) -> Vec<PathBuf> {
     let voxels = match Format::of_name(path) {
         Some(Format::Nrrd) => nrrd::voxels_beside(path, options),
