@@ -2,6 +2,7 @@
 
 mod anatomy;
 mod cli;
+mod dicom;
 mod guide;
 mod help;
 mod lost;
