@@ -256,6 +256,11 @@ pub fn is_scan(path: &Path) -> bool {
     !second && Format::of_name(path).is_some_and(|format| format != Format::Npy)
 }
 
+/// Whether this is a folder of scans, and not a scan that is a folder, as of DICOM.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir() && !dicom::is_folder(path)
+}
+
 /// Whether a folder, or a folder below it, has DICOM files, and none has volumes of other formats.
 fn is_tree_of_dicom(folder: &Path) -> bool {
     let files = WalkBuilder::new(folder).standard_filters(false).build();

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::io::bids;
 use crate::io::dataset::scan_sha256;
 use crate::io::lock::FolderLock;
-use crate::io::scan;
+use crate::io::scan::{self, Format};
 use crate::text::{read_text, to_text};
 
 /// The list of what is done in a folder of results, a line each.
@@ -66,7 +66,9 @@ impl<J: OfScan> Work<'_, J> {
     ) -> Result<()> {
         let mut settings = self.job.clone();
         let [input, output] = settings.paths().map(std::mem::take);
-        if !input.is_dir() {
+        // A tree of DICOM is one scan where its image is one file.
+        let one_file = Format::of_name(&output).is_some() && scan::is_scan(&input);
+        if !scan::is_folder(&input) || one_file {
             self.job.files().check(force)?;
             return one(self.job);
         }
@@ -76,11 +78,6 @@ impl<J: OfScan> Work<'_, J> {
             return Err(Error::value(option, "one scan as IN", found, advice));
         }
         let scans = J::scans(&input)?;
-        // A folder of DICOM is one scan.
-        if scans.first() == Some(&input) {
-            self.job.files().check(force)?;
-            return one(self.job);
-        }
         let images = results(&input, &output, &scans, self.job.ending())?;
         let _lock = FolderLock::hold(&output)?;
         let list = output.join(DONE);

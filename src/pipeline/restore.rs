@@ -268,7 +268,7 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
         options;
     let scan = scan::read(input, read)?;
     let problem = problem.clone().with_mask(|mask| {
-        let mask = if mask.is_dir() { partner(&mask, input)? } else { mask };
+        let mask = if scan::is_folder(&mask) { partner(&mask, input)? } else { mask };
         scan::read(mask, read)
     })?;
     let like = like.as_ref().map(|like| scan::read(like, read)).transpose()?;

@@ -198,7 +198,7 @@ fn scale_to(target: &Volume, prediction: &Volume, mask: Option<&Volume>) -> f64 
 /// Two files, or the files of two folders by name; one without a partner is an error of its own.
 fn paired(target: &Path, prediction: &Path, mask: Option<&Path>) -> Result<Vec<Result<Pair>>> {
     let partner = |place: &Path, of: &Path| -> Result<PathBuf> {
-        if !place.is_dir() {
+        if !scan::is_folder(place) {
             return Ok(place.to_path_buf());
         }
         let name = stem(of);
@@ -207,7 +207,7 @@ fn paired(target: &Path, prediction: &Path, mask: Option<&Path>) -> Result<Vec<R
             Error::file(place, "scans", expected, "none", "give both files the same name")
         })
     };
-    let targets = match (target.is_dir(), prediction.is_dir()) {
+    let targets = match (scan::is_folder(target), scan::is_folder(prediction)) {
         (true, true) => scans(target)?,
         (true, false) => {
             let advice = "give two files or two folders";
@@ -234,7 +234,7 @@ fn scans(folder: &Path) -> Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.is_file() && (scan::is_scan(&path) || slices::is_slice(&path)) {
+        if !hidden && (scan::is_scan(&path) || path.is_file() && slices::is_slice(&path)) {
             paths.push(path);
         }
     }
