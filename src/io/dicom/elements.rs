@@ -221,6 +221,10 @@ impl Walk<'_> {
     fn value(&mut self, element: &Element, explicit: bool, keep: bool, depth: usize) -> Result<()> {
         let open = element.length == UNDEFINED;
         if !open && (&element.vr != b"SQ" || !keep) {
+            // The library reads whole numbers, and would take what is left of one for the next element.
+            if keep && !element.length.is_multiple_of(unit(element)) {
+                return Err(self.input.wrong("data set", "lengths of whole numbers", "a part of one"));
+            }
             return self.bytes(element.length.into(), keep);
         }
         if depth == MOST_DEPTH {
@@ -318,6 +322,17 @@ fn is_sequence(tag: Tag) -> bool {
     StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr().exact() == Some(VR::SQ))
 }
 
+/// Bytes of one number of the element's type, that of the dictionary where it is implicit; 1 of texts and others.
+fn unit(element: &Element) -> u32 {
+    let of_dictionary = || StandardDataDictionary.by_tag(element.tag).map(|entry| entry.vr().relaxed());
+    match VR::from_binary(element.vr).or_else(of_dictionary) {
+        Some(VR::US | VR::SS | VR::OW) => 2,
+        Some(VR::UL | VR::SL | VR::FL | VR::AT | VR::OF | VR::OL) => 4,
+        Some(VR::FD | VR::OD | VR::SV | VR::UV | VR::OV) => 8,
+        _ => 1,
+    }
+}
+
 /// Whether a length of this type takes four bytes (PS3.5, table 7.1-1): all but these, types to come among them.
 fn is_long(vr: [u8; 2]) -> bool {
     !matches!(
@@ -344,4 +359,27 @@ fn is_long(vr: [u8; 2]) -> bool {
             | b"UL"
             | b"US"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: behind half a number the library took values for lengths, and reserved a gigabyte.
+    #[test]
+    fn a_part_of_a_number_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |length: u8, vr: &[u8; 2]| {
+            let mut bytes = b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 192\x28\x00\x02\x00".to_vec();
+            bytes.extend([vr[0], vr[1], length, 0]);
+            bytes.extend(vec![1; length.into()]);
+            std::fs::write(file.path(), bytes).unwrap();
+            read(Input::open(file.path()).unwrap(), |_| true).map(|set| set.object.iter().count())
+        };
+        assert_eq!(read(2, b"US").unwrap(), 2);
+        assert_eq!(read(4, b"FL").unwrap(), 2);
+        for (length, vr) in [(3, b"US"), (2, b"FL"), (6, b"UL"), (4, b"FD")] {
+            assert!(read(length, vr).unwrap_err().to_string().contains("whole numbers"), "{length}");
+        }
+    }
 }
