@@ -39,8 +39,8 @@ pub fn face_mask(segmentation: &Segmentation, grid: &Grid) -> Result<Array3<bool
     // Eyes are taken for fluid now and then; behind thin bridges they are no part of the brain's surroundings.
     let brain = brain_mask(segmentation, Region::named("intracranial").expect("a region of the table"));
     let near = distance_transform_mm(brain.view(), segmentation.spacing_mm()).mapv(|far| far <= GUARD_MM);
-    let near = near.mapv(|near| f32::from(u8::from(near))).insert_axis(Axis(0));
-    let near = resample(&Volume::new(near, segmentation.affine), grid, Interpolation::Nearest).data;
+    let near = Volume::of_mask(near.view(), segmentation.affine);
+    let near = resample(&near, grid, Interpolation::Nearest).data;
     let [w, h, d] = grid.dims;
     let mut mask = Array3::from_elem((d, h, w), false);
     mask.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(k, mut plane)| {

@@ -49,3 +49,6 @@ mod stream;
 mod voxels;
 
 pub use atomic::atomic_write;
+
+/// From patient coordinates, whose x points to the left and y to the back (PS3.3 C.7.6.2.1.1; ITK), to the world's, and back.
+const LPS_RAS: nalgebra::Matrix3<f64> = nalgebra::Matrix3::new(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use ignore::{DirEntry, WalkBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::stored::Want;
@@ -150,7 +149,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume> {
                 "convert it to a format that says where its voxels lie: voxgan convert a.npy a.nii.gz";
             Err(Error::file(path, "format", "a scan with its place in the world", "a NumPy array", advice))
         }
-        Format::Dicom => dicom::read(path, &of_dicom(options)),
+        Format::Dicom => dicom::read(path, options),
         format => wanted(path, format, Want::one(options))?.single(),
     }
 }
@@ -163,22 +162,18 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume> {
 pub fn read_series(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Series> {
     let path = path.as_ref();
     match Format::of(path) {
-        Format::Dicom => of_frames(dicom::find(path, options.series.as_deref())?.frames(options.frame)?),
+        Format::Dicom => Ok(of_frames(dicom::find(path, options.series.as_deref())?.frames(options.frame)?)),
         format => wanted(path, format, Want::all(options)),
     }
 }
 
-fn of_dicom(options: &ReadOptions) -> dicom::ReadOptions {
-    dicom::ReadOptions { series: options.series.clone(), frame: options.frame }
-}
-
 /// Frames of a DICOM series, whose numbers are the first of these integers that holds them, or float32; colours are bytes.
-pub(crate) fn of_frames(frames: Vec<Volume>) -> Result<Series> {
+pub(crate) fn of_frames(frames: Vec<Volume>) -> Series {
     let colours = frames.first().is_some_and(|frame| frame.channels() > 1);
     let bytes = colours.then_some(DataType::U8);
     let integers = bytes.into_iter().chain([DataType::I16, DataType::U16, DataType::I32]);
     let data_type = integers.into_iter().find(|&number| holds(number, &frames)).unwrap_or_default();
-    Ok(Series { frames, data_type, rounded: 0 })
+    Series { frames, data_type, rounded: 0 }
 }
 
 fn wanted(path: &Path, format: Format, want: Want) -> Result<Series> {
@@ -263,10 +258,8 @@ pub fn is_folder(path: &Path) -> bool {
 
 /// Whether a folder, or a folder below it, has DICOM files, and none has volumes of other formats.
 fn is_tree_of_dicom(folder: &Path) -> bool {
-    let files = WalkBuilder::new(folder).standard_filters(false).build();
-    let files = files.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
     let mut found = false;
-    for file in files.map(DirEntry::into_path) {
+    for file in dicom::walk(folder).flatten() {
         if Format::of_name(&file).is_some_and(|format| format != Format::Npy) {
             return false;
         }

@@ -67,16 +67,19 @@ impl Options {
     fn write(&self, data_type: DataType) -> WriteOptions {
         WriteOptions { data_type, uncompressed: self.uncompressed, nifti_2: self.nifti_2 }
     }
+
+    /// The files of a job that reads these, in the format `from`, and writes `output`.
+    fn writing(&self, read: Files, from: Format, output: &Path) -> Files {
+        let files = read.writing_all(scan::written(output, &self.write(DataType::default())));
+        // The sidecar of BIDS.
+        let told = from == Format::Dicom && Format::of_name(output) == Some(Format::Nifti);
+        if told { files.recording(sidecar::path(output)) } else { files }
+    }
 }
 
 impl Writes for Options {
     fn files(&self) -> Files {
-        let written = scan::written(&self.output, &self.write(DataType::default()));
-        let files = Files::reading(scan::files(&self.input)).writing_all(written);
-        // The sidecar of BIDS.
-        let told =
-            Format::of(&self.input) == Format::Dicom && Format::of_name(&self.output) == Some(Format::Nifti);
-        if told { files.recording(sidecar::path(&self.output)) } else { files }
+        self.writing(Files::reading(scan::files(&self.input)), Format::of(&self.input), &self.output)
     }
 }
 
@@ -134,12 +137,13 @@ pub fn convert_series(
     });
     std::fs::create_dir_all(&options.output)
         .map_err(|e| Error::io(&options.output, "create this folder", e))?;
+    let read = Files::reading(scan::files(&options.input));
     let mut cohort = Cohort::new(all.len(), strict, progress);
     let mut made = Vec::new();
     for series in &all {
         let output = options.output.join(format!("{}{}", series.info.name, options.ending));
         let done = cohort.next(&series.info.title(), || {
-            Options { output: output.clone(), ..options.clone() }.files().check(force)?;
+            options.writing(read.clone(), Format::Dicom, &output).check(force)?;
             of_dicom(series, &output, options, progress)
         })?;
         made.extend(done.map(|done| (output, done)));
@@ -154,7 +158,7 @@ fn of_dicom(
     options: &Options,
     progress: &Progress,
 ) -> Result<Converted> {
-    let series = scan::of_frames(found.frames(options.read.frame)?)?;
+    let series = scan::of_frames(found.frames(options.read.frame)?);
     let made = write(&series, output, options, progress)?;
     if Format::of_name(output) == Some(Format::Nifti) {
         let acquisition = serde_json::to_value(&found.acquisition).unwrap_or_default();

@@ -1,17 +1,17 @@
 //! Removal of face and ears, so that nobody is known by a scan.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ndarray::{Array3, Axis, Zip};
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use super::folder::OfScan;
+use super::masked;
 use super::outputs::{Files, Writes};
-use super::progress::{Event, Progress};
+use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::face::face_mask;
 use crate::error::Result;
-use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::scan::{self, ReadOptions};
 use crate::volume::Volume;
 use crate::volume::resample::Grid;
@@ -50,16 +50,9 @@ impl OfScan for Options {
 pub fn deface(options: &Options, segmenter: &Segmenter, progress: &Progress) -> Result<()> {
     let scan = scan::read(&options.input, &options.read)?;
     let (scan, mask) = defaced(scan, segmenter).map_err(|e| e.in_file(&options.input))?;
-    let written = |path: &Path, volume: &Volume, data_type: DataType, what: &str| {
-        let description = format!("voxgan anatomy deface{what}");
-        nifti::write(path, volume, &WriteOptions { data_type, description, ..WriteOptions::default() })?;
-        progress.tell(Event::Wrote(path));
-        Ok(())
-    };
-    written(&options.output, &scan, WriteOptions::default().data_type, "")?;
-    let Some(path) = &options.mask else { return Ok(()) };
-    let mask = mask.mapv(|face| f32::from(u8::from(face))).insert_axis(Axis(0));
-    written(path, &Volume::new(mask, scan.affine).in_world_of(&scan), DataType::U8, ": mask")
+    let description = "voxgan anatomy deface".to_string();
+    let of_mask = format!("{description}: mask");
+    masked::write(&scan, &mask, &options.output, options.mask.as_deref(), [description, of_mask], progress)
 }
 
 /// `scan` with air instead of face and ears, and where they were, `[D, H, W]`: air is zero, or the lowest value of a
@@ -70,12 +63,6 @@ pub fn deface(options: &Options, segmenter: &Segmenter, progress: &Progress) -> 
 pub fn defaced(mut scan: Volume, segmenter: &Segmenter) -> Result<(Volume, Array3<bool>)> {
     let mask = face_mask(&segmenter.segment(&scan)?, &Grid::of(&scan))?;
     let air = scan.data.iter().copied().fold(0.0, f32::min);
-    for mut channel in scan.data.axis_iter_mut(Axis(0)) {
-        Zip::from(&mut channel).and(&mask).for_each(|x, &face| {
-            if face {
-                *x = air;
-            }
-        });
-    }
+    masked::fill(&mut scan, &mask, true, air);
     Ok((scan.with_step("face and ears removed"), mask))
 }

@@ -118,8 +118,7 @@ fn write(path: &Path, mask: &Mask) -> Result<()> {
     if ends(".npy") {
         npy::write_bool(path, mask.sampled.view().into_dyn())
     } else if ends(".nii.gz") || ends(".nii") {
-        let data = mask.sampled.mapv(|on| f32::from(u8::from(on))).insert_axis(Axis(0));
-        let volume = Volume::new(data, ImageGrid::upright([w, h, d], [1.0; 3])?.affine);
+        let volume = Volume::of_mask(mask.sampled.view(), ImageGrid::upright([w, h, d], [1.0; 3])?.affine);
         let description = "voxgan mask: k-space, DC in the middle".into();
         nifti::write(
             path,

@@ -20,6 +20,7 @@ pub mod generate;
 mod generator;
 pub mod interpolate;
 pub mod mask;
+mod masked;
 pub(crate) mod memory;
 pub mod mix;
 pub mod n4;

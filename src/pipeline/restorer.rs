@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array4, Axis, Zip, s};
+use ndarray::{Array4, Zip, s};
 
 use super::device::{Device, on_device};
 use super::memory;
@@ -146,8 +146,8 @@ impl Restorer {
         };
         match problem {
             Problem::Inpaint(mask) if consistency == 1.0 => {
-                let known = known(mask, &ras)?.mapv(|known| f32::from(u8::from(known))).insert_axis(Axis(0));
-                Ok(restored.keeping(volume, &from_ras(Volume::new(known, ras.affine), &original)))
+                let known = Volume::of_mask(known(mask, &ras)?.view(), ras.affine);
+                Ok(restored.keeping(volume, &from_ras(known, &original)))
             }
             _ => Ok(restored),
         }
@@ -200,8 +200,9 @@ impl Restorer {
 /// The problem with its mask on another grid: what is missing in part is missing there.
 fn on_grid(problem: &Problem<Volume>, scan: &Volume, grid: &Grid) -> Result<Problem<Volume>> {
     problem.clone().with_mask(|mask| {
-        let missing = known(&mask, scan)?.mapv(|known| f32::from(u8::from(!known))).insert_axis(Axis(0));
-        let mut missing = resample(&Volume::new(missing, scan.affine), grid, Interpolation::Linear);
+        let missing = known(&mask, scan)?.mapv(|known| !known);
+        let missing = Volume::of_mask(missing.view(), scan.affine);
+        let mut missing = resample(&missing, grid, Interpolation::Linear);
         missing.data.mapv_inplace(|share| f32::from(u8::from(share > MISSING_SHARE)));
         Ok(missing)
     })

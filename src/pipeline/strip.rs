@@ -1,19 +1,19 @@
 //! Skull stripping.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ndarray::{Array3, Axis, Zip};
+use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::folder::OfScan;
+use super::masked;
 use super::outputs::{Files, Writes};
-use super::progress::{Event, Progress};
+use super::progress::Progress;
 use super::segmenter::Segmenter;
 use crate::anatomy::Region;
 use crate::anatomy::brain::brain_mask;
 use crate::anatomy::shape::whole;
 use crate::error::{Error, Result};
-use crate::io::nifti::{self, DataType, WriteOptions};
 use crate::io::scan::{self, ReadOptions};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
@@ -55,21 +55,8 @@ pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
     let region = Region::named(name).expect("a region of the table");
     let scan = scan::read(&options.input, &options.read)?;
     let (brain, mask) = stripped(scan, segmenter, region).map_err(|e| e.in_file(&options.input))?;
-    let written = |path: &Path, volume: &Volume, options: &WriteOptions| {
-        nifti::write(path, volume, options)?;
-        progress.tell(Event::Wrote(path));
-        Ok(())
-    };
-    let description = format!("voxgan anatomy strip: {name}");
-    written(&options.output, &brain, &WriteOptions { description, ..WriteOptions::default() })?;
-    let Some(path) = &options.mask else { return Ok(()) };
-    let mask = mask.mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
-    let description = format!("voxgan anatomy strip: mask of {name}");
-    written(
-        path,
-        &Volume::new(mask, brain.affine).in_world_of(&brain),
-        &WriteOptions { data_type: DataType::U8, description, ..WriteOptions::default() },
-    )
+    let [description, of_mask] = ["", "mask of "].map(|what| format!("voxgan anatomy strip: {what}{name}"));
+    masked::write(&brain, &mask, &options.output, options.mask.as_deref(), [description, of_mask], progress)
 }
 
 /// `scan` with zero outside the mask `[D, H, W]` of a region of its structures ([`brain_mask`]), and that mask.
@@ -78,20 +65,14 @@ pub fn strip(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
 /// As [`Segmenter::segment`], and [`Error::Value`] for a scan without the region.
 pub fn stripped(mut scan: Volume, segmenter: &Segmenter, region: &Region) -> Result<(Volume, Array3<bool>)> {
     let found = segmenter.segment(&scan)?;
-    let mask = brain_mask(&found, region).mapv(|inside| f32::from(u8::from(inside))).insert_axis(Axis(0));
-    let mask = resample(&Volume::new(mask, found.affine), &Grid::of(&scan), Interpolation::Nearest).data;
+    let mask = Volume::of_mask(brain_mask(&found, region).view(), found.affine);
+    let mask = resample(&mask, &Grid::of(&scan), Interpolation::Nearest).data;
     // On a coarser grid what hung together may not.
     let mask = whole(&mask.index_axis(Axis(0), 0).mapv(|inside| inside > 0.5));
     if !mask.iter().any(|&inside| inside) {
         let advice = "check that this is a scan of a head, and its orientation";
         return Err(Error::value("voxels", "a brain", "none", advice));
     }
-    for mut channel in scan.data.axis_iter_mut(Axis(0)) {
-        Zip::from(&mut channel).and(&mask).for_each(|x, &inside| {
-            if !inside {
-                *x = 0.0;
-            }
-        });
-    }
+    masked::fill(&mut scan, &mask, false, 0.0);
     Ok((scan, mask))
 }

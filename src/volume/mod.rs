@@ -16,7 +16,7 @@ mod voxel_to_world;
 pub use axis::Axis;
 pub use grids::check_grids;
 pub use kspace::{ImageGrid, KSpace};
-use ndarray::Array4;
+use ndarray::{Array4, ArrayView3, Axis as Dimension};
 pub use rescale::rescale;
 use serde::{Deserialize, Serialize};
 pub use voxel_to_world::VoxelToWorld;
@@ -83,6 +83,11 @@ impl Volume {
     /// A volume from its voxels `[C, D, H, W]` and its voxel-to-world affine.
     pub fn new(data: Array4<f32>, affine: VoxelToWorld) -> Self {
         Self { data, affine, provenance: Provenance::default() }
+    }
+
+    /// The volume `[1, D, H, W]` that is 1 where `mask` `[D, H, W]` is true, and 0 elsewhere.
+    pub fn of_mask(mask: ArrayView3<bool>, affine: VoxelToWorld) -> Self {
+        Self::new(mask.mapv(|inside| f32::from(u8::from(inside))).insert_axis(Dimension(0)), affine)
     }
 
     /// Number of voxels along the voxel axes `(i, j, k)`, that is `[W, H, D]`.

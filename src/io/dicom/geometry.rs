@@ -4,6 +4,8 @@ use nalgebra::{Matrix3, Vector3};
 
 use super::image::Plane;
 use super::info::Reason;
+use crate::io::LPS_RAS;
+use crate::stats::upper_median;
 use crate::volume::VoxelToWorld;
 
 /// Steps that differ by no more than this part from their median are taken as equal, at their mean.
@@ -59,10 +61,8 @@ pub(super) fn stack(planes: &[Plane], stated_mm: Option<f64>) -> Result<Stack, R
         check_tilt(planes, &mean, &normal)?;
         mean
     };
-    // Patient coordinates have x to the left and y to the back (PS3.3, C.7.6.2.1.1), the world of volumes the other way.
-    let turn = Matrix3::from_diagonal(&Vector3::new(-1.0, -1.0, 1.0));
     let axes = Matrix3::from_columns(&[first.row * first.spacing[0], first.column * first.spacing[1], step]);
-    let affine = VoxelToWorld::from_axes(&(turn * axes), &(turn * first.position));
+    let affine = VoxelToWorld::from_axes(&(LPS_RAS * axes), &(LPS_RAS * first.position));
     let affine = affine.map_err(|error| Reason::new(error.to_string(), "export the series again"))?;
     let least = steps.iter().copied().fold(f64::INFINITY, f64::min);
     let most = steps.iter().copied().fold(0.0, f64::max);
@@ -71,9 +71,7 @@ pub(super) fn stack(planes: &[Plane], stated_mm: Option<f64>) -> Result<Stack, R
 }
 
 fn check_steps(steps: &[f64]) -> Result<(), Reason> {
-    let mut sorted = steps.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let median = sorted[sorted.len() / 2];
+    let median = upper_median(steps.to_vec()).unwrap_or(1.0);
     let off = |step: f64| (step / median - 1.0).abs();
     let Some((at, &worst)) = steps.iter().enumerate().max_by(|a, b| off(*a.1).total_cmp(&off(*b.1))) else {
         return Ok(());

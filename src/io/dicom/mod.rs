@@ -44,22 +44,14 @@ use image::{Image, Shared};
 pub use info::{Reason, SeriesInfo, Verdict};
 use pixels::Layout;
 use places::Place;
+pub(super) use places::walk;
 pub use places::{files, is_dicom, is_folder, is_input};
 use series::{Member, Part};
 pub use write::{Derivation, WriteOptions, write};
 
+use super::scan::ReadOptions;
 use crate::error::{Error, Result};
 use crate::volume::Volume;
-
-/// Options for reading DICOM.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// The series: its number, description, protocol, [name](SeriesInfo::name), or the last figures of its UID. With `None`, there
-    /// must be one that can be read.
-    pub series: Option<String>,
-    /// The frame of a time series, from 0. With `None`, a series with several frames is an error.
-    pub frame: Option<usize>,
-}
 
 /// A series that was found: a volume, a time series, or the reason why it is neither.
 pub struct Series {

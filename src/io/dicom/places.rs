@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use dicom_dictionary_std::tags;
-use ignore::WalkBuilder;
+use ignore::{DirEntry, WalkBuilder};
 use zip::ZipArchive;
 
 use super::elements::{self, starts_dicom};
@@ -49,7 +49,7 @@ pub fn is_folder(path: &Path) -> bool {
 /// Whether `path` is a file, or a zip archive, of DICOM, or a folder that has some in it or below.
 pub fn is_input(path: &Path) -> bool {
     if path.is_dir() {
-        return is_folder(path) || !files(path).is_empty();
+        return walk(path).flatten().any(|path| is_dicom(&path));
     }
     is_dicom(path) || start(path).is_ok_and(|start| start.starts_with(b"PK\x03\x04")) && find(path).is_ok()
 }
@@ -95,20 +95,25 @@ pub(super) fn find(path: &Path) -> Result<Found> {
     Ok(Found { places: vec![Place::File(path.to_path_buf())], missing: Vec::new() })
 }
 
-/// The files of a folder, links not followed, in the order of their names.
+/// The files of a folder and those below, of any kind, links not followed, in the order of their names.
+pub(in crate::io) fn walk(
+    folder: &Path,
+) -> impl Iterator<Item = std::result::Result<PathBuf, ignore::Error>> {
+    let entries = WalkBuilder::new(folder).standard_filters(false).sort_by_file_name(Ord::cmp).build();
+    let is_file = |entry: &DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
+    entries
+        .filter(move |entry| entry.as_ref().map_or(true, is_file))
+        .map(|entry| entry.map(DirEntry::into_path))
+}
+
+/// The DICOM files of a folder and those below.
 fn folder(path: &Path) -> Result<Found> {
     let mut found = Found::default();
-    let walk = WalkBuilder::new(path).standard_filters(false).sort_by_file_name(Ord::cmp).build();
-    for entry in walk {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                found.missing.push(error.to_string());
-                continue;
-            }
-        };
-        if entry.file_type().is_some_and(|kind| kind.is_file()) && is_dicom(entry.path()) {
-            found.places.push(Place::File(entry.into_path()));
+    for file in walk(path) {
+        match file {
+            Ok(file) if is_dicom(&file) => found.places.push(Place::File(file)),
+            Ok(_) => {}
+            Err(error) => found.missing.push(error.to_string()),
         }
         if found.places.len() > MOST_FILES {
             return Err(too_many(path));

@@ -7,6 +7,7 @@ use nalgebra::{Matrix3, Vector3};
 
 use super::TYPES;
 use crate::error::{Error, Result};
+use crate::io::LPS_RAS;
 use crate::io::data_type::{DataType, Order};
 use crate::io::scan::Series;
 use crate::io::stored::{CHANNELS_MAX, Stored, Want};
@@ -152,11 +153,10 @@ impl<'a> Header<'a> {
             Some(matrix) => matrix[axis * dimensions + row],
             None => f64::from(u8::from(axis == row)),
         };
-        let flip = Matrix3::from_diagonal(&[-1.0, -1.0, 1.0].into());
         let steps =
             Matrix3::from_fn(|row, axis| along(axis, row) * spacing.as_ref().map_or(1.0, |mm| mm[axis]));
         let origin = offset.map_or(Vector3::zeros(), |offset| Vector3::from_row_slice(&offset[..3]));
-        VoxelToWorld::from_axes(&(flip * steps), &(flip * origin)).map_err(|error| match error {
+        VoxelToWorld::from_axes(&(LPS_RAS * steps), &(LPS_RAS * origin)).map_err(|error| match error {
             Error::Value { expected, found, .. } => {
                 Error::file(self.path, "TransformMatrix, Offset, ElementSpacing", expected, found, DAMAGED)
             }

@@ -6,7 +6,8 @@ use dicom_core::value::PrimitiveValue;
 use dicom_core::{DataElement, VR};
 use dicom_dictionary_std::{tags, uids};
 use proptest::prelude::*;
-use voxgan::io::dicom::{ReadOptions, list, read, series};
+use voxgan::io::dicom::{list, read, series};
+use voxgan::io::scan::ReadOptions;
 
 use super::writer::{folder, grey, header, put, raw, slice, whole, write, write_as};
 

@@ -4,7 +4,8 @@ use dicom_core::value::PrimitiveValue;
 use dicom_core::{DataElement, Tag, VR, dicom_value};
 use dicom_dictionary_std::{tags, uids};
 use proptest::prelude::*;
-use voxgan::io::dicom::{ReadOptions, Verdict, is_dicom, list, read, series};
+use voxgan::io::dicom::{Verdict, is_dicom, list, read, series};
+use voxgan::io::scan::ReadOptions;
 use voxgan::volume::{Volume, World};
 
 use super::writer::{
@@ -113,10 +114,10 @@ fn one_series_of_several_is_chosen() {
     for (wanted, slices) in
         [("7", 3), ("12", 4), ("OTHER", 4), ("T1_made_7", 3), ("made head", 3), ("5555", 4)]
     {
-        let options = ReadOptions { series: Some(wanted.into()), frame: None };
+        let options = ReadOptions { series: Some(wanted.into()), ..ReadOptions::default() };
         assert_eq!(read(made.path(), &options).unwrap().dims()[2], slices, "{wanted}");
     }
-    let options = ReadOptions { series: Some("13".into()), frame: None };
+    let options = ReadOptions { series: Some("13".into()), ..ReadOptions::default() };
     assert!(read(made.path(), &options).expect_err("no such series").to_string().contains("a series \"13\""));
 }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use nalgebra::{Matrix4, Vector4};
 use ndarray::{Array4, Axis};
-use voxgan::io::dicom::{ReadOptions, Series, list, read, series};
+use voxgan::io::dicom::{Series, list, read, series};
 use voxgan::io::nifti;
+use voxgan::io::scan::ReadOptions;
 use voxgan::volume::Volume;
 
 use crate::needs;

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
 use dicom_object::FileMetaTableBuilder;
-use nalgebra::{Matrix3, Vector3};
+use nalgebra::Vector3;
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::io::LPS_RAS;
 use crate::volume::{Volume, VoxelToWorld};
 use elements::uid;
 use pixels::Pixels;
@@ -80,11 +81,11 @@ pub fn write(folder: &Path, volume: &Volume, options: &WriteOptions) -> Result<V
             "crop or resample it",
         ));
     }
-    let place = Place::of(&affine).ok_or_else(|| {
+    let geometry = Geometry::of(&affine).ok_or_else(|| {
         let advice = "resample it to a grid with axes at right angles";
         wrong("axes", "at right angles to each other", "oblique ones".into(), advice)
     })?;
-    let source = options.source.as_deref().map(|path| Source::read(path, &place, d)).transpose()?;
+    let source = options.source.as_deref().map(|path| Source::read(path, &geometry, d)).transpose()?;
     let pixels = Pixels::of(&data);
     let kept = source.as_ref().filter(|_| options.keep_patient);
     let series = Series::new(volume, options, kept);
@@ -103,7 +104,7 @@ pub fn write(folder: &Path, volume: &Volume, options: &WriteOptions) -> Result<V
     let beside = beside.tempdir_in(parent).map_err(io)?;
     let name = |k: usize| format!("{:04}.dcm", k + 1);
     (0..d).into_par_iter().try_for_each(|k| {
-        let mut object = series.object(k, &place, source.as_ref());
+        let mut object = series.object(k, &geometry, source.as_ref());
         pixels.put(&mut object, data.index_axis(Axis(0), k).iter().copied(), [h, w]);
         let meta = FileMetaTableBuilder::new()
             .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
@@ -150,7 +151,7 @@ fn displayed(volume: &Volume) -> (Array3<f32>, VoxelToWorld) {
 }
 
 /// Where slices lie, in patient coordinates: x to the left, y to the back (PS3.3, C.7.6.2.1.1).
-struct Place {
+struct Geometry {
     row: Vector3<f64>,
     column: Vector3<f64>,
     spacing_mm: [f64; 3],
@@ -158,11 +159,10 @@ struct Place {
     origin: Vector3<f64>,
 }
 
-impl Place {
+impl Geometry {
     /// That of an affine, unless its axes are not at right angles.
     fn of(affine: &VoxelToWorld) -> Option<Self> {
-        let turn = Matrix3::from_diagonal(&Vector3::new(-1.0, -1.0, 1.0));
-        let steps = turn * affine.steps_mm();
+        let steps = LPS_RAS * affine.steps_mm();
         let [i, j, k] = [0, 1, 2].map(|axis| steps.column(axis).into_owned());
         let [row, column, normal] = [i, j, k].map(|step| step.normalize());
         let square = [row.dot(&column), column.dot(&normal), normal.dot(&row)]
@@ -173,7 +173,7 @@ impl Place {
             column,
             spacing_mm: [i, j, k].map(|step| step.norm()),
             step: k,
-            origin: turn * affine.origin_mm(),
+            origin: LPS_RAS * affine.origin_mm(),
         })
     }
 

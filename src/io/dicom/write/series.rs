@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::elements::{coded, decimals, sequence, text, uid};
 use super::source::Source;
-use super::{Derivation, Place, WriteOptions};
+use super::{Derivation, Geometry, WriteOptions};
 use crate::volume::Volume;
 
 /// Coding scheme of what the standard has no code for.
@@ -127,19 +127,19 @@ impl Series {
     }
 
     /// Slice `k`, without pixels.
-    pub(super) fn object(&self, k: usize, place: &Place, source: Option<&Source>) -> InMemDicomObject {
+    pub(super) fn object(&self, k: usize, geometry: &Geometry, source: Option<&Source>) -> InMemDicomObject {
         let mut object = InMemDicomObject::from_element_iter(self.elements.iter().cloned());
         let mut put = |element| drop(object.put(element));
         put(text(tags::SOP_INSTANCE_UID, VR::UI, &uid(&self.seed, 4 + k)));
         put(text(tags::INSTANCE_NUMBER, VR::IS, &(k + 1).to_string()));
         put(text(tags::IMAGES_IN_ACQUISITION, VR::IS, &self.of.to_string()));
-        let directions: Vec<f64> = place.row.iter().chain(place.column.iter()).copied().collect();
+        let directions: Vec<f64> = geometry.row.iter().chain(geometry.column.iter()).copied().collect();
         put(decimals(tags::IMAGE_ORIENTATION_PATIENT, &directions));
-        put(decimals(tags::IMAGE_POSITION_PATIENT, place.position(k).as_slice()));
+        put(decimals(tags::IMAGE_POSITION_PATIENT, geometry.position(k).as_slice()));
         // Between rows first.
-        put(decimals(tags::PIXEL_SPACING, &[place.spacing_mm[1], place.spacing_mm[0]]));
-        put(decimals(tags::SLICE_THICKNESS, &[place.spacing_mm[2]]));
-        put(decimals(tags::SPACING_BETWEEN_SLICES, &[place.spacing_mm[2]]));
+        put(decimals(tags::PIXEL_SPACING, &[geometry.spacing_mm[1], geometry.spacing_mm[0]]));
+        put(decimals(tags::SLICE_THICKNESS, &[geometry.spacing_mm[2]]));
+        put(decimals(tags::SPACING_BETWEEN_SLICES, &[geometry.spacing_mm[2]]));
         if let Some(source) = source {
             let of = if source.each { &source.images[k..=k] } else { &source.images };
             let item = |[class, instance]: &[String; 2]| {

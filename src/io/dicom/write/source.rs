@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use dicom_dictionary_std::tags;
+use dicom_object::Tag;
 use dicom_object::mem::InMemElement;
-use dicom_object::{InMemDicomObject, OpenFileOptions, Tag};
-use nalgebra::Vector3;
 
-use super::Place;
+use super::Geometry;
 use crate::error::{Error, Result};
-use crate::io::dicom::places;
+use crate::io::dicom::header::Values;
+use crate::io::dicom::{elements, places};
 
 /// Patient and study, as PS3.3 C.7.1.1 and C.7.2.1 name them, and what may be missing of them.
 const OF_PATIENT: [Tag; 11] = [
@@ -26,6 +26,16 @@ const OF_PATIENT: [Tag; 11] = [
     tags::ACCESSION_NUMBER,
 ];
 
+/// What refers to an image, and its place.
+const OF_IMAGE: [Tag; 6] = [
+    tags::SPECIFIC_CHARACTER_SET,
+    tags::SOP_CLASS_UID,
+    tags::SOP_INSTANCE_UID,
+    tags::MODALITY,
+    tags::IMAGE_POSITION_PATIENT,
+    tags::FRAME_OF_REFERENCE_UID,
+];
+
 /// The images that a volume was made of.
 pub(super) struct Source {
     /// Class and instance of the image of each slice, or of all images where slices do not match.
@@ -37,43 +47,34 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn read(path: &Path, place: &Place, slices: usize) -> Result<Self> {
-        let none = || {
-            let advice = "give the DICOM file or folder that the volume was made of";
-            Error::file(path, "source", "the images of a series", "none", advice)
-        };
-        let mut found: Vec<(f64, InMemDicomObject)> = Vec::new();
-        for file in places::files(path) {
-            let opened = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(&file);
-            let Ok(object) = opened.map(|object| object.into_inner()) else { continue };
-            if object.get(tags::SOP_INSTANCE_UID).is_none() || object.get(tags::MODALITY).is_none() {
-                continue;
-            }
-            let position = object.get(tags::IMAGE_POSITION_PATIENT).and_then(|e| e.to_multi_float64().ok());
-            let normal = place.step.normalize();
-            let along =
-                position.filter(|p| p.len() == 3).map_or(0.0, |p| normal.dot(&Vector3::from_row_slice(&p)));
-            found.push((along, object));
-        }
+    /// The images in `path`, a file, folder, DICOMDIR or zip archive, for a volume of `slices` at `geometry`. Files that are no
+    /// images, or are damaged, are left out.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::File`] where nothing can be read, or there are no images.
+    pub(super) fn read(path: &Path, geometry: &Geometry, slices: usize) -> Result<Self> {
+        let normal = geometry.step.normalize();
+        let read = places::for_each(&places::find(path)?.places, |_, input| {
+            let object =
+                elements::read(input, |tag| OF_IMAGE.contains(&tag) || OF_PATIENT.contains(&tag))?.object;
+            let along = object.vector(tags::IMAGE_POSITION_PATIENT).map_or(0.0, |place| normal.dot(&place));
+            let [class, instance] = [tags::SOP_CLASS_UID, tags::SOP_INSTANCE_UID].map(|tag| object.text(tag));
+            Ok(object.text(tags::MODALITY).and(class.zip(instance)).map(|uids| (along, uids, object)))
+        });
+        let mut found: Vec<_> = read.into_iter().flatten().flatten().collect();
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (_, first) = found.first().ok_or_else(none)?;
-        let string = |object: &InMemDicomObject, tag| {
-            object.get(tag).and_then(|e| e.to_str().ok()).map(|s| s.trim_end_matches(['\0', ' ']).to_string())
+        let Some((_, _, first)) = found.first() else {
+            let advice = "give the DICOM file or folder that the volume was made of";
+            return Err(Error::file(path, "source", "the images of a series", "none", advice));
         };
-        let each = found.len() == slices
-            && found.iter().enumerate().all(|(k, (along, _))| {
-                (along - place.step.normalize().dot(&place.position(k))).abs() < 0.5 * place.spacing_mm[2]
-            });
+        let near = |k: usize, along: f64| {
+            (along - normal.dot(&geometry.position(k))).abs() < 0.5 * geometry.spacing_mm[2]
+        };
         Ok(Self {
-            each,
-            images: found
-                .iter()
-                .filter_map(|(_, object)| {
-                    Some([string(object, tags::SOP_CLASS_UID)?, string(object, tags::SOP_INSTANCE_UID)?])
-                })
-                .collect(),
+            each: found.len() == slices && found.iter().enumerate().all(|(k, (along, ..))| near(k, *along)),
             patient: OF_PATIENT.iter().filter_map(|&tag| first.get(tag).cloned()).collect(),
-            frame_of_reference: string(first, tags::FRAME_OF_REFERENCE_UID),
+            frame_of_reference: first.text(tags::FRAME_OF_REFERENCE_UID),
+            images: found.into_iter().map(|(_, uids, _)| uids.into()).collect(),
         })
     }
 }
