@@ -47,6 +47,7 @@ pub mod slices;
 mod stored;
 mod stream;
 mod voxels;
+mod walk;
 
 pub use atomic::atomic_write;
 

@@ -1,7 +1,7 @@
 //! Raw data of any supported format, which is recognised by the file's content.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, Axis, Ix4};
@@ -9,10 +9,9 @@ use num_complex::Complex32;
 
 pub use super::acquisition::RawOptions;
 use super::acquisition::measured;
-use super::bids::listed;
 use super::dc::{DcPlace, from_corner};
 use super::hdf5::Hdf5;
-use super::{cfl, fastmri, hdf5, ismrmrd, npy};
+use super::{cfl, fastmri, hdf5, ismrmrd, npy, walk};
 use crate::error::{Error, Result};
 use crate::volume::{Axis as AlongAxis, ImageGrid, KSpace, Provenance};
 
@@ -27,25 +26,21 @@ pub fn is_raw(path: &Path) -> bool {
 /// # Errors
 /// [`Error::Io`] for a folder that cannot be listed; [`Error::File`] for one without raw data.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    collect(folder, &mut found)?;
+    let is_raw = |path: &PathBuf| {
+        let named = |ending: &str| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(ending));
+        ["h5", "npy", "cfl"].into_iter().any(named)
+    };
+    let unlisted = |error: ignore::Error| {
+        let cause = error.to_string();
+        Error::io(folder, "list it", error.into_io_error().unwrap_or_else(|| io::Error::other(cause)))
+    };
+    let files = walk::files(folder).filter(|file| file.as_ref().map_or(true, is_raw));
+    let found = files.collect::<std::result::Result<Vec<_>, _>>().map_err(unlisted)?;
     if found.is_empty() {
         let advice = "give the folder of the raw data, or a file";
         return Err(Error::file(folder, "folder", ".h5, .npy or .cfl files", "none", advice));
     }
     Ok(found)
-}
-
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    for path in listed(folder)? {
-        let named = |ending: &str| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(ending));
-        if path.is_dir() && !path.is_symlink() {
-            collect(&path, found)?;
-        } else if ["h5", "npy", "cfl"].into_iter().any(named) {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// The axis that this raw data was read out along: H for fastMRI, W for ISMRMRD and BART; none for arrays that say nothing but

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stored::Want;
 use super::stream::Stream;
-use super::{dicom, metaimage, mgh, nifti, npy, nrrd};
+use super::{dicom, metaimage, mgh, nifti, npy, nrrd, walk};
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
@@ -259,7 +259,7 @@ pub fn is_folder(path: &Path) -> bool {
 /// Whether a folder, or a folder below it, has DICOM files, and none has volumes of other formats.
 fn is_tree_of_dicom(folder: &Path) -> bool {
     let mut found = false;
-    for file in dicom::walk(folder).flatten() {
+    for file in walk::files(folder).flatten() {
         if Format::of_name(&file).is_some_and(|format| format != Format::Npy) {
             return false;
         }

@@ -85,7 +85,7 @@ impl Want {
         if self.all && self.frame.is_none() {
             return Ok(0..frames);
         }
-        let frame = chosen_frame(path, field, frames, self.frame)?;
+        let frame = chosen_frame(path, field, &format!("{field} is {frames}"), frames, self.frame)?;
         Ok(frame..frame + 1)
     }
 }
@@ -247,24 +247,29 @@ fn nan_is_background(values: &[f32], [d, h, w]: [usize; 3]) -> bool {
     values.iter().zip(reached).all(|(value, reached)| value.is_finite() || reached)
 }
 
-fn chosen_frame(path: &Path, field: &str, frames: usize, chosen: Option<usize>) -> Result<usize> {
+/// The frame to read of `frames`, from 0: the one that is chosen, or the only one; `told` says what has how many, and `field` is
+/// where it stands.
+///
+/// # Errors
+/// [`Error::File`] for one that is not there, and where one has to be chosen.
+pub(super) fn chosen_frame(
+    path: &Path,
+    field: &str,
+    told: &str,
+    frames: usize,
+    chosen: Option<usize>,
+) -> Result<usize> {
     let last = frames - 1;
     match chosen {
         _ if last == 0 => Ok(0),
-        Some(frame) if frame > last => Err(Error::file(
-            path,
-            "frame",
-            format!("0 to {last}: {field} is {frames}"),
-            frame.to_string(),
-            "choose a frame that the file has",
-        )),
-        None => Err(Error::file(
-            path,
-            field,
-            "one volume",
-            format!("{frames} frames"),
-            format!("choose one: frame 0 to {last} (--frame N)"),
-        )),
+        Some(frame) if frame > last => {
+            let (expected, advice) = (format!("0 to {last}: {told}"), "choose a frame that the file has");
+            Err(Error::file(path, "frame", expected, frame.to_string(), advice))
+        }
+        None => {
+            let advice = format!("choose one: frame 0 to {last} (--frame N)");
+            Err(Error::file(path, field, "one volume", format!("{frames} frames"), advice))
+        }
         Some(frame) => Ok(frame),
     }
 }

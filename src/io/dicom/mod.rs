@@ -44,12 +44,12 @@ use image::{Image, Shared};
 pub use info::{Reason, SeriesInfo, Verdict};
 use pixels::Layout;
 use places::Place;
-pub(super) use places::walk;
 pub use places::{files, is_dicom, is_folder, is_input};
 use series::{Member, Part};
 pub use write::{Derivation, WriteOptions, write};
 
 use super::scan::ReadOptions;
+use super::stored::chosen_frame;
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 
@@ -317,26 +317,9 @@ impl Series {
             return Err(self.refusal());
         };
         let frames = self.part.frames;
-        let last = frames - 1;
         let title = self.info.title();
-        let chosen = match frame {
-            _ if last == 0 => 0,
-            Some(frame) if frame <= last => frame,
-            Some(frame) => {
-                let expected = format!("0 to {last}: {title} has {frames} frames");
-                return Err(Error::file(
-                    &self.root,
-                    "frame",
-                    expected,
-                    frame.to_string(),
-                    "choose a frame that it has",
-                ));
-            }
-            None => {
-                let advice = format!("choose one: frame 0 to {last} (--frame N)");
-                return Err(Error::file(&self.root, title, "one volume", format!("{frames} frames"), advice));
-            }
-        };
+        let chosen =
+            chosen_frame(&self.root, &title, &format!("{title} has {frames} frames"), frames, frame)?;
         let slices = self.part.members.len() / frames;
         let members = &self.part.members[chosen * slices..][..slices];
         let mut volume = volume::read(&self.root, &title, &self.files, members, stack)?;

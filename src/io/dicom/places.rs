@@ -5,13 +5,13 @@ use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use dicom_dictionary_std::tags;
-use ignore::{DirEntry, WalkBuilder};
 use zip::ZipArchive;
 
 use super::elements::{self, starts_dicom};
 use super::header::Values;
 use super::input::{Input, MOST_INFLATED};
 use crate::error::{Error, Result};
+use crate::io::walk;
 
 /// A DICOM file.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub fn is_folder(path: &Path) -> bool {
 /// Whether `path` is a file, or a zip archive, of DICOM, or a folder that has some in it or below.
 pub fn is_input(path: &Path) -> bool {
     if path.is_dir() {
-        return walk(path).flatten().any(|path| is_dicom(&path));
+        return walk::files(path).flatten().any(|path| is_dicom(&path));
     }
     is_dicom(path) || start(path).is_ok_and(|start| start.starts_with(b"PK\x03\x04")) && find(path).is_ok()
 }
@@ -95,21 +95,10 @@ pub(super) fn find(path: &Path) -> Result<Found> {
     Ok(Found { places: vec![Place::File(path.to_path_buf())], missing: Vec::new() })
 }
 
-/// The files of a folder and those below, of any kind, links not followed, in the order of their names.
-pub(in crate::io) fn walk(
-    folder: &Path,
-) -> impl Iterator<Item = std::result::Result<PathBuf, ignore::Error>> {
-    let entries = WalkBuilder::new(folder).standard_filters(false).sort_by_file_name(Ord::cmp).build();
-    let is_file = |entry: &DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
-    entries
-        .filter(move |entry| entry.as_ref().map_or(true, is_file))
-        .map(|entry| entry.map(DirEntry::into_path))
-}
-
 /// The DICOM files of a folder and those below.
 fn folder(path: &Path) -> Result<Found> {
     let mut found = Found::default();
-    for file in walk(path) {
+    for file in walk::files(path) {
         match file {
             Ok(file) if is_dicom(&file) => found.places.push(Place::File(file)),
             Ok(_) => {}

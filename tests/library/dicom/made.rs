@@ -514,6 +514,20 @@ fn mosaics_are_taken_apart() {
     }
 }
 
+/// As in the folders of DataLad, whose files are links.
+#[cfg(unix)]
+#[test]
+fn links_to_files_are_files() {
+    let (made, links) = (folder((0..3).map(slice)), tempfile::tempdir().unwrap());
+    for n in 0..3 {
+        let name = format!("{n}.dcm");
+        std::os::unix::fs::symlink(made.path().join(&name), links.path().join(name)).unwrap();
+    }
+    // A folder is not entered through a link: it may lead back.
+    std::os::unix::fs::symlink(links.path(), links.path().join("again")).unwrap();
+    check(&volume(links.path()), 3, |value| value);
+}
+
 #[test]
 fn archives_and_directories() {
     let made = folder((0..3).map(slice));
