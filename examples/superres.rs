@@ -1,4 +1,5 @@
-//! A scan on a grid twice as fine: `cargo run --release --example superres -- scan.nii.gz fine.nii.gz`.
+//! A scan on a grid twice as fine: `cargo run --release --example superres -- scan.nii.gz fine.nii.gz`, without a scan of the phantom
+//! that ships.
 
 use voxgan::error::Result;
 use voxgan::pipeline::restore::{Options, Problem, restore};
@@ -6,10 +7,8 @@ use voxgan::pipeline::{Event, Progress};
 
 fn main() -> Result<()> {
     let mut paths = std::env::args().skip(1).map(Into::into);
-    let (Some(input), Some(output)) = (paths.next(), paths.next()) else {
-        println!("give a scan, and where its finer image goes");
-        return Ok(());
-    };
+    let input = paths.next().unwrap_or("volumes/phantom-4mm.nii.gz".into());
+    let output = paths.next().unwrap_or("finer.nii.gz".into());
     let options = Options { input, output, problem: Problem::Superres([2; 3]), ..Options::default() };
     let tell = |event: Event| println!("{event:?}");
     let outcome = restore(&options, &Progress::new(&tell))?;

@@ -1,4 +1,5 @@
-//! Structures of a scan in millilitres: `cargo run --release --example volumes -- scan.nii.gz`.
+//! Structures of a scan in millilitres: `cargo run --release --example volumes -- scan.nii.gz`, without a scan of the phantom that
+//! ships.
 
 use std::path::Path;
 
@@ -9,10 +10,7 @@ use voxgan::pipeline::{Device, Segmenter};
 use voxgan::volume::resample::Grid;
 
 fn main() -> Result<()> {
-    let Some(path) = std::env::args().nth(1) else {
-        println!("give a scan of a head");
-        return Ok(());
-    };
+    let path = std::env::args().nth(1).unwrap_or("volumes/phantom-2mm.nii.gz".into());
     let segmenter = Segmenter::embedded(Device::Cpu)?;
     let (scan, found) = segmenter.read(Path::new(&path), &ReadOptions::default())?;
     let volumes = Volumes::of("scan", &found, Some(&Grid::of(&scan)));

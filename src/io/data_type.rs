@@ -84,12 +84,6 @@ impl DataType {
         })
     }
 
-    /// Whether it holds `value` exactly.
-    pub fn holds(self, value: f32) -> bool {
-        let value = f64::from(value);
-        self.range().is_none_or(|(low, high)| value.fract() == 0.0 && (low..=high).contains(&value))
-    }
-
     /// Appends the number nearest to `value`.
     pub(super) fn put(self, value: f64, order: Order, out: &mut Vec<u8>) {
         let start = out.len();
@@ -146,21 +140,5 @@ mod tests {
             assert_eq!(binary128(bits), value, "{bits:032x}");
         }
         assert!(binary128(0x7fff_8000_0000_0000_0000_0000_0000_0000).is_nan());
-    }
-
-    #[test]
-    fn integers_hold_what_is_whole_and_in_range() {
-        for (number, value, holds) in [
-            (DataType::U8, 255.0, true),
-            (DataType::U8, 256.0, false),
-            (DataType::I8, -128.0, true),
-            (DataType::I16, 0.5, false),
-            (DataType::I16, f32::NAN, false),
-            (DataType::U64, -1.0, false),
-            (DataType::I64, 2f32.powi(63), false),
-            (DataType::F32, f32::INFINITY, true),
-        ] {
-            assert_eq!(number.holds(value), holds, "{number:?} {value}");
-        }
     }
 }

@@ -46,6 +46,7 @@ pub mod scan;
 pub mod slices;
 mod stored;
 mod stream;
+mod values;
 mod voxels;
 mod walk;
 

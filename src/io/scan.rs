@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::volume::Volume;
 
 pub use super::data_type::DataType;
+pub(crate) use super::values::Values;
 
 /// Options for reading a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +173,8 @@ pub(crate) fn of_frames(frames: Vec<Volume>) -> Series {
     let colours = frames.first().is_some_and(|frame| frame.channels() > 1);
     let bytes = colours.then_some(DataType::U8);
     let integers = bytes.into_iter().chain([DataType::I16, DataType::U16, DataType::I32]);
-    let data_type = integers.into_iter().find(|&number| holds(number, &frames)).unwrap_or_default();
+    let values = Values::of(&frames);
+    let data_type = integers.into_iter().find(|&number| values.held_by(number)).unwrap_or_default();
     Series { frames, data_type, rounded: 0 }
 }
 
@@ -212,7 +214,7 @@ pub fn write(path: impl AsRef<Path>, frames: &[Volume], options: &WriteOptions) 
         let advice = "choose another type, such as float32";
         return Err(Error::file(path, "data type", "one that the format has", number.name(), advice));
     }
-    if format != Format::Nifti && !holds(number, frames) {
+    if format != Format::Nifti && !Values::of(frames).held_by(number) {
         let expected = format!("values that {} holds exactly", number.name());
         return Err(Error::file(path, "voxels", expected, "others", "choose another type, such as float32"));
     }
@@ -232,11 +234,6 @@ pub fn write(path: impl AsRef<Path>, frames: &[Volume], options: &WriteOptions) 
         Format::Npy => npy::write_volumes(path, frames, number),
         Format::Dicom => unreachable!("no name is that of DICOM"),
     }
-}
-
-/// Whether numbers of this type are the values of all frames exactly.
-pub fn holds(number: DataType, frames: &[Volume]) -> bool {
-    frames.iter().all(|frame| frame.data.iter().all(|&value| number.holds(value)))
 }
 
 /// Whether this is a scan that [`read`] can read: a volume by its name, or a folder with DICOM files in it or below

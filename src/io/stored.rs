@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
+use rayon::prelude::*;
 
 use super::data_type::{DataType, Order};
 use super::scan::{ReadOptions, Series};
@@ -195,24 +196,27 @@ impl Series {
     }
 }
 
-/// Writes the voxels of `volume` with the first voxel axis fastest and the channels of a voxel together, a plane at a time;
+/// Planes of voxels that are encoded before they are written.
+const PLANES: usize = 16;
+
+/// Writes the voxels of `volume` with the first voxel axis fastest and the channels of a voxel together, some planes at a time;
 /// `code` makes the number that is stored of a value.
 pub(super) fn write_voxels(
     out: &mut dyn Write,
     volume: &Volume,
     (number, order): (DataType, Order),
-    code: impl Fn(f32) -> f64,
+    code: impl Fn(f32) -> f64 + Sync,
 ) -> io::Result<()> {
-    let (channels, depth, height, width) = volume.data.dim();
-    let mut bytes = Vec::with_capacity(channels * height * width * number.bytes());
-    for z in 0..depth {
-        bytes.clear();
-        for (y, x) in ndarray::indices((height, width)) {
-            for channel in 0..channels {
-                number.put(code(volume.data[[channel, z, y, x]]), order, &mut bytes);
-            }
-        }
-        out.write_all(&bytes)?;
+    let depth = volume.data.dim().1;
+    let plane = |z: usize| {
+        let plane = volume.data.index_axis(Axis(1), z).permuted_axes([1, 2, 0]); // [H, W, C]
+        let mut bytes = Vec::with_capacity(plane.len() * number.bytes());
+        plane.iter().for_each(|&value| number.put(code(value), order, &mut bytes));
+        bytes
+    };
+    for start in (0..depth).step_by(PLANES) {
+        let planes: Vec<_> = (start..depth.min(start + PLANES)).into_par_iter().map(plane).collect();
+        planes.iter().try_for_each(|bytes| out.write_all(bytes))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::progress::{Event, Progress};
 use super::sidecar;
 use crate::error::{Error, Result};
 use crate::io::dicom;
-use crate::io::scan::{self, DataType, Format, ReadOptions, Series, WriteOptions};
+use crate::io::scan::{self, DataType, Format, ReadOptions, Series, Values, WriteOptions};
 
 /// A scan, and the file that it is written to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,9 +207,10 @@ fn write(series: &Series, output: &Path, options: &Options, progress: &Progress)
 fn kept(format: Format, series: &Series) -> DataType {
     let integers = [DataType::U8, DataType::I16, DataType::I32];
     let others = integers.into_iter().filter(|_| series.data_type.range().is_some());
+    let values = Values::of(&series.frames);
     std::iter::once(series.data_type)
         .chain(others)
-        .find(|&number| format.writes(number) && scan::holds(number, &series.frames))
+        .find(|&number| format.writes(number) && values.held_by(number))
         .unwrap_or_default()
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::io::atomic::atomic_write;
 use crate::io::data_type::{DataType, Order};
 use crate::io::stored;
+use crate::io::values::Values;
 use crate::volume::Volume;
 
 /// Options for writing a NIfTI file.
@@ -113,17 +114,19 @@ struct Scale {
 
 impl Code {
     fn choose(path: &Path, frames: &[Volume], data_type: DataType) -> Result<Self> {
-        let values = || frames.iter().flat_map(|frame| frame.data.iter().copied());
+        let byte = |values: &Values| {
+            values.finite && values.ends.is_none_or(|(from, to)| from >= 0.0 && to <= 255.0)
+        };
         match (frames[0].channels(), data_type) {
             (_, DataType::F128) => {
                 let advice = "choose float32 or float64";
                 Err(Error::file(path, "datatype", "a type that can be written", data_type.name(), advice))
             }
             (1, number) => Ok(match number.range() {
-                Some((low, high)) => Self::Scaled(number, Scale::fit(values(), low, high)),
+                Some((low, high)) => Self::Scaled(number, Scale::fit(&Values::of(frames), low, high)),
                 None => Self::Number(number),
             }),
-            (3, DataType::U8) if values().all(|value| (0.0..=255.0).contains(&value)) => Ok(Self::Rgb),
+            (3, DataType::U8) if byte(&Values::of(frames)) => Ok(Self::Rgb),
             (channels, _) => Err(Error::file(
                 path,
                 "channels",
@@ -168,14 +171,10 @@ impl Code {
 
 impl Scale {
     /// The finest scale for `values` in a type that holds whole numbers from `low` to `high`.
-    fn fit(values: impl Iterator<Item = f32> + Clone, low: f64, high: f64) -> Self {
-        let finite = || values.clone().filter(|value| value.is_finite());
-        let ends = finite().fold(None, |ends: Option<(f32, f32)>, v| {
-            Some(ends.map_or((v, v), |(min, max)| (min.min(v), max.max(v))))
-        });
-        let (min, max) = ends.unwrap_or((0.0, 0.0));
+    fn fit(values: &Values, low: f64, high: f64) -> Self {
+        let (min, max) = values.ends.unwrap_or((0.0, 0.0));
         let (from, to) = (f64::from(min), f64::from(max));
-        let (slope, inter) = if from >= low && to <= high && finite().all(|value| value.fract() == 0.0) {
+        let (slope, inter) = if from >= low && to <= high && values.whole {
             (1.0, 0.0)
         } else if min == max {
             (1.0, min)
