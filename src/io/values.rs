@@ -37,7 +37,7 @@ impl Values {
             let is_finite = value.is_finite();
             least = least.min(if is_finite { value } else { f32::INFINITY });
             largest = largest.max(if is_finite { value } else { f32::NEG_INFINITY });
-            whole &= !is_finite || value.trunc() == value;
+            whole &= !is_finite || is_whole(value);
             finite &= is_finite;
         }
         Self { ends: (least <= largest).then_some((least, largest)), whole, finite }
@@ -59,6 +59,12 @@ impl Values {
     }
 }
 
+/// Whether a value has no fraction; from 2²³ on none has. Unlike `trunc`, which is a call of a function where the processor is not
+/// known, this is made of single instructions.
+fn is_whole(value: f32) -> bool {
+    value.abs() >= 8_388_608.0 || value as i32 as f32 == value
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::Array4;
@@ -78,6 +84,13 @@ mod tests {
         let odd = Values::of(&[volume(vec![f32::NAN, f32::INFINITY])]);
         assert_eq!(odd, Values { ends: None, whole: true, finite: false });
         assert!(!odd.held_by(DataType::I16) && odd.held_by(DataType::F32));
+    }
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        for value in [0.0, -0.0, 1.0, -7.5, 8_388_607.5, 8_388_607.0, 16_777_217.0, -3e38, f32::INFINITY] {
+            assert_eq!(is_whole(value), value.trunc() == value, "{value}");
+        }
     }
 
     #[test]

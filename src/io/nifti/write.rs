@@ -114,6 +114,7 @@ struct Scale {
 
 impl Code {
     fn choose(path: &Path, frames: &[Volume], data_type: DataType) -> Result<Self> {
+        let values = || Values::of(frames);
         let byte = |values: &Values| {
             values.finite && values.ends.is_none_or(|(from, to)| from >= 0.0 && to <= 255.0)
         };
@@ -123,10 +124,13 @@ impl Code {
                 Err(Error::file(path, "datatype", "a type that can be written", data_type.name(), advice))
             }
             (1, number) => Ok(match number.range() {
-                Some((low, high)) => Self::Scaled(number, Scale::fit(&Values::of(frames), low, high)),
+                Some((low, high)) => match values() {
+                    values if values.held_by(number) => Self::Number(number),
+                    values => Self::Scaled(number, Scale::fit(&values, low, high)),
+                },
                 None => Self::Number(number),
             }),
-            (3, DataType::U8) if byte(&Values::of(frames)) => Ok(Self::Rgb),
+            (3, DataType::U8) if byte(&values()) => Ok(Self::Rgb),
             (channels, _) => Err(Error::file(
                 path,
                 "channels",
