@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WORDS = ("subject", "flags")
-_BOTH = ("expected two images, or two folders of scans")
 
 
 class Segmenter:
@@ -337,8 +336,8 @@ def check(
         As :func:`segment`, for scans that do not overlap and for limits that cannot be read; ``incomplete`` where some
         pairs could not be measured. A check that is not passed is no error.
     """
-    paths = all(isinstance(image, (str, os.PathLike)) for image in (before, after))
-    if paths and (out is not None or all(os.path.isdir(image) for image in (before, after))):
+    paths = [os.fspath(image) for image in (before, after) if isinstance(image, (str, os.PathLike))]
+    if len(paths) == 2 and (out is not None or all(map(os.path.isdir, paths))):
         settings = given(before=before, after=after, limits=limits, out=out, strict=strict)
         with listening(progress, "check") as tell:
             verdict, failures = _opened(segmenter).check_folders(settings, force, tell)

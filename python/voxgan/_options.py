@@ -41,4 +41,5 @@ def listed(paths: Paths) -> list[str]:
 
 def ranged(value: Any) -> list[float]:
     """A range of a number or of two."""
-    return [value, value] if np.isscalar(value) else plain(value)
+    low, high = (value, value) if np.ndim(value) == 0 else value
+    return [plain(low), plain(high)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Sequence
 from typing import Any, Literal, SupportsIndex, TypeAlias, Union
@@ -137,8 +138,8 @@ class Volume(np.ndarray[tuple[int, ...], np.dtype[Any]]):
         nibabel.Nifti1Image
             Its data are indexed ``[i, j, k]`` or ``[i, j, k, n]``.
         """
-        import nibabel
-
+        # Without types of its own in part.
+        nibabel: Any = importlib.import_module("nibabel")
         data = np.asarray(self)
         if data.ndim > 4:
             raise ValueError("expected [D, H, W] or [N, D, H, W]: take one of several samples")
@@ -222,5 +223,5 @@ def mask(places: npt.ArrayLike | None) -> npt.NDArray[np.bool_] | None:
     """A mask ``[D, H, W]`` of an array of truth values or numbers, inside where they are not zero."""
     if places is None:
         return None
-    array = np.asarray(places) != 0
+    array: npt.NDArray[np.bool_] = np.asarray(places) != 0
     return array if array.ndim >= 3 else array[(np.newaxis,) * (3 - array.ndim)]

@@ -147,7 +147,8 @@ class _Normal(LinearOperator):
     def matvec(self, x: npt.ArrayLike) -> Complex:
         return self._native.normal(_complex(x).reshape(self.input_shape)).ravel()
 
-    rmatvec = matvec
+    def rmatvec(self, y: npt.ArrayLike) -> Complex:
+        return self.matvec(y)
 
 
 def _complex(x: npt.ArrayLike) -> Complex:
