@@ -36,7 +36,7 @@ pub fn record<'py>(py: Python<'py>, record: &impl Serialize) -> PyResult<Bound<'
 /// A scan as Python gives it: a path, or voxels `[C, D, H, W]`, affine by rows, and provenance.
 pub enum Scan {
     File(PathBuf),
-    Memory(Volume),
+    Memory(Box<Volume>),
 }
 
 impl<'py> FromPyObject<'_, 'py> for Scan {
@@ -53,7 +53,7 @@ impl<'py> FromPyObject<'_, 'py> for Scan {
         })?;
         let affine = value(given.py(), VoxelToWorld::try_from(affine))?;
         let provenance: Provenance = options(&provenance)?;
-        Ok(Self::Memory(Volume { data: voxels.as_array().to_owned(), affine, provenance }))
+        Ok(Self::Memory(Box::new(Volume { data: voxels.as_array().to_owned(), affine, provenance })))
     }
 }
 
@@ -65,7 +65,7 @@ impl Scan {
     pub fn volume(self) -> Result<Volume> {
         let volume = match self {
             Self::File(path) => return scan::read(path, &ReadOptions::default()),
-            Self::Memory(volume) => volume,
+            Self::Memory(volume) => *volume,
         };
         let odd = volume.data.iter().filter(|value| !value.is_finite()).count();
         if odd > 0 {

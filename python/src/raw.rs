@@ -64,7 +64,6 @@ impl Raw {
 
 /// The image of raw data: a dictionary of images and figures.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "those of the job")]
 pub fn recon<'py>(
     py: Python<'py>,
     kspace: Raw,
