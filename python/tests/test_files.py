@@ -25,7 +25,7 @@ def test_a_scan_is_what_nibabel_reads(phantom: Path) -> None:
 def test_dicom_is_the_scan_that_it_was_made_of(phantom: Path) -> None:
     folder = VOLUMES / "phantom-dicom"
     (series,) = voxgan.dicom_series(folder)
-    assert series["size"] == [40, 48, 40] and series["verdict"] == "read"
+    assert series["size"] == (40, 48, 40) and series["verdict"] == "read"
     ours = voxgan.read(folder)
     truth = np.asarray(voxgan.read(phantom))
     step = float(pydicom.dcmread(folder / "0001.dcm").RescaleSlope)

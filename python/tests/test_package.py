@@ -16,21 +16,24 @@ from numpydoc.validate import validate
 
 from conftest import ROOT, VOLUMES
 
-PACKAGE = Path(voxgan.__file__).parent
 PAGE = ROOT / "docs" / "src" / "python.md"
 
 
-def run(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=ROOT / "python")
+CONFIGURATION = str(ROOT / "python" / "pyproject.toml")
+
+
+def run(folder: Path, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_types_are_strict() -> None:
-    run("mypy", "--config-file", "pyproject.toml")
+    run(ROOT / "python", "mypy", "--config-file", CONFIGURATION)
 
 
-def test_stubs_say_what_the_native_module_has() -> None:
-    run("mypy.stubtest", "voxgan._voxgan", "--mypy-config-file", "pyproject.toml")
+def test_stubs_say_what_the_native_module_has(tmp_path: Path) -> None:
+    # From elsewhere, so that the native module is the one that is installed.
+    run(tmp_path, "mypy.stubtest", "voxgan._voxgan", "--mypy-config-file", CONFIGURATION)
 
 
 def documented() -> list[str]:
@@ -44,8 +47,8 @@ def documented() -> list[str]:
 @pytest.mark.parametrize("name", documented())
 def test_documentation_is_numpydocs(name: str) -> None:
     """Every parameter, result and exception has its words; the style of single sentences is left to people."""
-    wanted = ("PR01", "PR02", "PR03", "PR06", "PR07", "PR10", "RT01", "RT03", "GL03", "GL07", "GL08", "SS03", "SS06")
-    found = [(code, text) for code, text in validate(name)["errors"] if code in wanted and code != "SS06"]
+    wanted = ("PR01", "PR02", "PR03", "PR06", "PR07", "PR10", "RT01", "RT03", "GL03", "GL07", "GL08", "SS03")
+    found = [(code, text) for code, text in validate(name)["errors"] if code in wanted]
     assert not found, found
 
 

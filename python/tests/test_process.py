@@ -64,11 +64,11 @@ class Enough(Exception):
 
 def test_an_exception_ends_the_job_and_passes_through(cache: Path, tmp_path: Path) -> None:
     def stop(event: voxgan.Event) -> None:
-        if event.kind == "done":
+        if event.kind == "step":
             raise Enough
 
     with pytest.raises(Enough):
-        voxgan.train("tiny", cache, tmp_path / "run", stop, total_kimg=0.1)
+        voxgan.train("tiny", cache, tmp_path / "run", stop, total_kimg=40)
     (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*.safetensors")
     assert not list(tmp_path.rglob("*.voxgan.tmp"))
     assert voxgan.Generator.load(str(checkpoint)).shape == (8, 8, 8)

@@ -8,6 +8,44 @@ import numpy.typing as npt
 
 from ._types import NativeImage, NativeRaw, NativeScan, Tell
 
+__all__ = [
+    "Dataset",
+    "Generator",
+    "LinearOperator",
+    "Prior",
+    "Restorer",
+    "Segmenter",
+    "VERSION",
+    "birdcage",
+    "compare",
+    "convert",
+    "dicom_series",
+    "espirit",
+    "export",
+    "main",
+    "mask",
+    "mask_report",
+    "mask_runs",
+    "ms_ssim",
+    "n4_correct",
+    "overlap",
+    "phantom",
+    "prepare",
+    "read",
+    "read_series",
+    "recipe",
+    "recon",
+    "replay",
+    "report",
+    "score",
+    "simulate",
+    "ssim",
+    "to_dicom",
+    "train",
+    "trajectory",
+    "write",
+]
+
 VERSION: Final[str]
 
 def main(args: Sequence[str]) -> int: ...
