@@ -11,9 +11,13 @@ build:
 test:
     cargo test --locked
 
+# Build the Python package and run its tests (needs Python 3.10 or later)
+python *arguments:
+    python/test {{arguments}}
+
 # Format the sources
 format:
-    cargo fmt
+    cargo fmt --all
 
 # Lint; warnings are errors
 lint:

@@ -30,10 +30,15 @@ mod score;
 mod simulate;
 mod train;
 
+use std::ffi::OsString;
+use std::io::IsTerminal;
+
 /// The allocator that the program runs on.
 pub use crate::ops::cpu::Blocks;
 use clap::{ArgAction, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use crate::error::{Error, Result};
 
@@ -57,9 +62,25 @@ pub struct Cli {
     verbose: u8,
 }
 
-/// Says an error on standard error.
-pub fn say(error: &Error) {
-    eprintln!("error: {error}");
+/// The whole program: parses `args`, of which the first is its name, sets up logging, runs the command, and says on standard
+/// error what went wrong. Returns the exit code; help and wrong usage end the process at once.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = Cli::parse_from(args);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // Colours are for terminals; and where nobody listens there is nobody to tell.
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .log_internal_errors(false)
+        .with_timer(tracing_subscriber::fmt::time::uptime());
+    let ours = Targets::new().with_target("voxgan", cli.log_level());
+    tracing_subscriber::registry().with(layer.with_filter(ours)).init();
+    match cli.run() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            exit_code(&error)
+        }
+    }
 }
 
 /// The exit code of a program that ends with this error: 1, or 2 for an argument that cannot be used, 3 for a check that

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -126,7 +127,7 @@ pub fn run(args: Args) -> Result<()> {
         device: Device::Cpu,
     };
     let bar = progress_bar();
-    let made = prepare(&options, &args.output, &|progress| show(&bar, &progress));
+    let made = prepare(&options, &args.output, &AtomicBool::new(false), &|progress| show(&bar, &progress));
     bar.finish_and_clear();
     let Prepared { report, dataset } = made?;
     print_summary(&report);

@@ -47,7 +47,14 @@ pub fn read(path: &Path) -> Result<ForeignMask> {
 /// # Errors
 /// As [`read`], and [`Error::File`] for another shape.
 pub fn read_for(path: &Path, shape: [usize; 3]) -> Result<Array3<bool>> {
-    let mask = read(path)?.sampled;
+    spread(read(path)?.sampled, shape).map_err(|error| error.in_file(path))
+}
+
+/// A mask for `shape` `[D, H, W]`: one of its own shape, or one of a plane or a row that is repeated.
+///
+/// # Errors
+/// [`Error::Value`] for a mask of another shape.
+pub fn spread(mask: Array3<bool>, shape: [usize; 3]) -> Result<Array3<bool>> {
     // BART's k-space of a plane is (1, N, M): axes of one place stand elsewhere.
     let long = |shape: &[usize]| shape.iter().copied().filter(|&n| n > 1).collect::<Vec<_>>();
     let mask = match mask.broadcast(shape).is_none() && long(mask.shape()) == long(&shape) {
@@ -57,7 +64,7 @@ pub fn read_for(path: &Path, shape: [usize; 3]) -> Result<Array3<bool>> {
     let Some(spread) = mask.broadcast(shape) else {
         let expected = format!("{shape:?} places, or a plane or a row of them");
         let found = format!("{:?}", mask.dim());
-        return Err(Error::file(path, "shape", expected, found, "make one with `voxgan mask`"));
+        return Err(Error::value("shape", expected, found, "make one with `voxgan mask`"));
     };
     Ok(spread.to_owned())
 }

@@ -76,18 +76,28 @@ pub fn read(path: &Path, options: &RawOptions) -> Result<KSpace> {
             return Err(Error::file(path, "content", expected, "another kind of file", advice));
         }
     };
+    finite(path, kspace)
+}
+
+/// The k-space of an array in memory, laid out as one of a `.npy` file ([`read`]).
+///
+/// # Errors
+/// [`Error::File`], with `k-space` for the file, for other shapes and samples that are not finite; [`Error::Value`] for an option out
+/// of its range.
+pub fn of_array(array: ArrayD<Complex32>, options: &RawOptions) -> Result<KSpace> {
+    let path = Path::new("k-space");
+    finite(path, plain(path, array, "array", options)?)
+}
+
+/// K-space whose samples, and those of its noise, are all finite.
+fn finite(path: &Path, kspace: KSpace) -> Result<KSpace> {
     let finite = |value: &Complex32| value.re.is_finite() && value.im.is_finite();
     let samples = kspace.data.iter().chain(kspace.noise.iter().flatten());
     let damaged = samples.filter(|value| !finite(value)).count();
     if damaged > 0 {
         let found = format!("{damaged} that are NaN, infinite or beyond float32");
-        return Err(Error::file(
-            path,
-            "samples",
-            "finite numbers",
-            found,
-            "repair or convert the raw data again",
-        ));
+        let advice = "repair or convert the raw data again";
+        return Err(Error::file(path, "samples", "finite numbers", found, advice));
     }
     Ok(kspace)
 }
@@ -164,16 +174,16 @@ fn plain(path: &Path, array: ArrayD<Complex32>, format: &str, options: &RawOptio
     let shape = array.shape().to_vec();
     let array = match (format, array.ndim()) {
         // Trailing dimensions were dropped, so three are z, y, x.
-        ("npy", 2) => array.insert_axis(Axis(0)).insert_axis(Axis(0)),
-        ("npy", 3) => array.insert_axis(Axis(1)), // [coils, 1, H, W]
         ("cfl", 3) => array.insert_axis(Axis(0)), // [1, D, H, W]
+        ("npy" | "array", 2) => array.insert_axis(Axis(0)).insert_axis(Axis(0)),
+        ("npy" | "array", 3) => array.insert_axis(Axis(1)), // [coils, 1, H, W]
         _ => array,
     };
     let whole = array.into_dimensionality::<Ix4>().ok().filter(|array| !array.is_empty());
     let mut data = whole.ok_or_else(|| {
         let expected = match format {
-            "npy" => "(H, W), (coils, H, W) or (coils, D, H, W)",
-            _ => "x, y, z and coil (here reversed), all other dimensions 1",
+            "cfl" => "x, y, z and coil (here reversed), all other dimensions 1",
+            _ => "(H, W), (coils, H, W) or (coils, D, H, W)",
         };
         let advice = "select one map, echo or time, and save that";
         Error::file(path, "shape", expected, format!("{shape:?}"), advice)

@@ -18,6 +18,7 @@ use crate::io::atomic_write;
 use crate::io::scan::{self, ReadOptions};
 use crate::report::png_bytes;
 use crate::text::read_text;
+use crate::volume::Volume;
 use crate::volume::resample::Interpolation;
 
 /// Scans before and after a change, and the limits.
@@ -77,10 +78,7 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
         let found = cohort.next(&name.clone(), || {
             let [before, after] = pair.map_err(|alone| alone.error())?;
             let scans = [scan::read(&before, &options.read)?, scan::read(&after, &options.read)?];
-            let grids = UnlikeGrids::of((&before, &scans[0]), (&after, &scans[1]))?;
-            let [before, after] = [(&before, &scans[0]), (&after, &scans[1])]
-                .map(|(path, scan)| segmenter.segment(scan).map_err(|error| error.in_file(path)));
-            let pair = Pair { name, before: before?, after: after?, grids };
+            let pair = measured(name, (&before, &scans[0]), (&after, &scans[1]), segmenter)?;
             let record = pair.record();
             let Some(folder) = &drawn else { return Ok((record, None)) };
             let verdict = check.judge(vec![record.clone()]);
@@ -112,6 +110,22 @@ pub fn check(options: &Options, segmenter: &Segmenter, progress: &Progress) -> R
         }
     }
     Ok(Checked { verdict, failures: cohort.failures() })
+}
+
+/// The structures of a scan before and after a change; the paths are for errors.
+///
+/// # Errors
+/// As [`UnlikeGrids::of`] and [`Segmenter::segment`].
+pub fn measured(
+    name: String,
+    before: (&Path, &Volume),
+    after: (&Path, &Volume),
+    segmenter: &Segmenter,
+) -> Result<Pair> {
+    let grids = UnlikeGrids::of(before, after)?;
+    let [before, after] =
+        [before, after].map(|(path, scan)| segmenter.segment(scan).map_err(|error| error.in_file(path)));
+    Ok(Pair { name, before: before?, after: after?, grids })
 }
 
 /// A verdict with its pictures.

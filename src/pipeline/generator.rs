@@ -175,20 +175,42 @@ impl Generator {
     /// [`Error::File`] or [`Error::Io`] for weights that cannot be read; [`Error::Device`]; [`Error::Value`] for a ψ
     /// that is not finite, and as [`Drawn::new`].
     pub fn open(sampling: &Sampling, people: &[(&str, &Labels)]) -> Result<Self> {
-        if !sampling.psi.is_finite() {
-            let found = sampling.psi.to_string();
-            return Err(Error::value("--psi", "a finite number", found, "0.7 to 1 are usual"));
-        }
         on_device!(sampling.device, |B, device| {
-            let Model { generator, recipe, space, images, source, sha256 } =
-                Model::<B>::open(&sampling.weights, &device)?;
-            let conditions = Conditions::new(&recipe.conditions);
-            let conditions = if sampling.extrapolate { conditions.extrapolating() } else { conditions };
-            let (text, population) = (sampling.conditions.as_deref(), space.population.as_ref());
-            let drawn = Drawn::new(conditions, text, people, population)?;
-            let network = Box::new(On::<B> { generator, device });
-            Ok(Self { network, sampling: sampling.clone(), drawn, recipe, space, images, sha256, source })
+            Self::of(Model::<B>::open(&sampling.weights, &device)?, sampling, people, device)
         })
+    }
+
+    /// The generator of a safetensors file in memory, such as [`to_bytes`](crate::pretrained::Weights::to_bytes) makes; [`Sampling::weights`] names it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_bytes(bytes: &[u8], sampling: &Sampling, people: &[(&str, &Labels)]) -> Result<Self> {
+        on_device!(sampling.device, |B, device| {
+            Self::of(Model::<B>::from_bytes(bytes, &sampling.weights, &device)?, sampling, people, device)
+        })
+    }
+
+    fn of<B: VolumeOps>(
+        model: Model<B>,
+        sampling: &Sampling,
+        people: &[(&str, &Labels)],
+        device: B::Device,
+    ) -> Result<Self> {
+        let Model { generator, recipe, space, images, source, sha256 } = model;
+        let drawn = drawn(&recipe, &space, sampling, people)?;
+        let network = Box::new(On::<B> { generator, device });
+        Ok(Self { network, sampling: sampling.clone(), drawn, recipe, space, images, sha256, source })
+    }
+
+    /// Samples with other settings from now on; weights and device stay those that were opened.
+    ///
+    /// # Errors
+    /// [`Error::Value`] as [`Self::open`].
+    pub fn set_sampling(&mut self, sampling: &Sampling, people: &[(&str, &Labels)]) -> Result<()> {
+        self.drawn = drawn(&self.recipe, &self.space, sampling, people)?;
+        let (weights, device) = (std::mem::take(&mut self.sampling.weights), self.sampling.device);
+        self.sampling = Sampling { weights, device, ..sampling.clone() };
+        Ok(())
     }
 
     /// Names of the conditions, in the order of the recipe.
@@ -273,6 +295,22 @@ impl Generator {
         });
         sidecar::write(path, &sidecar::joined(sidecar::joined(record, sidecar::generated_by()), details))
     }
+}
+
+/// The conditions of a generator's samples, whose ψ is checked too.
+fn drawn(
+    recipe: &Recipe,
+    space: &TrainingSpace,
+    sampling: &Sampling,
+    people: &[(&str, &Labels)],
+) -> Result<Drawn> {
+    if !sampling.psi.is_finite() {
+        let found = sampling.psi.to_string();
+        return Err(Error::value("--psi", "a finite number", found, "0.7 to 1 are usual"));
+    }
+    let conditions = Conditions::new(&recipe.conditions);
+    let conditions = if sampling.extrapolate { conditions.extrapolating() } else { conditions };
+    Drawn::new(conditions, sampling.conditions.as_deref(), people, space.population.as_ref())
 }
 
 impl std::fmt::Debug for Generator {

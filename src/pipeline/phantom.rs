@@ -65,36 +65,53 @@ pub enum Shown {
     SheppLogan,
 }
 
+impl Options {
+    /// The phantom in memory.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for an invalid grid and parameters of the brain out of range.
+    pub fn volume(&self) -> Result<Volume> {
+        let Self { of, shape, spacing_mm, contrast, brain, .. } = self;
+        if !spacing_mm.iter().all(|&mm| mm > 0.0 && mm.is_finite()) || shape.contains(&0) {
+            let found = format!("{shape:?} voxels of {spacing_mm:?} mm");
+            return Err(Error::value("--shape, --spacing-mm", "numbers above zero", found, "correct them"));
+        }
+        let grid = centred_grid(*shape, *spacing_mm)?;
+        match of {
+            Shown::Brain => brain.volume(&grid, *contrast),
+            Shown::Labels => brain.labels(&grid),
+            Shown::SheppLogan => self.ellipsoids().volume(&grid),
+        }
+    }
+
+    /// The ellipsoids that fill the longest side; ellipses in a slice.
+    fn ellipsoids(&self) -> Ellipsoids {
+        let Self { shape, spacing_mm, .. } = self;
+        let side_mm = (0..3).map(|axis| shape[axis] as f64 * spacing_mm[axis]).fold(0.0, f64::max);
+        let planar = shape[2] == 1;
+        if planar { Ellipsoids::shepp_logan_2d(side_mm) } else { Ellipsoids::shepp_logan_3d(side_mm) }
+    }
+
+    /// What is known of it.
+    fn truth(&self) -> Result<Value> {
+        if self.of == Shown::SheppLogan {
+            return Ok(json!({ "Ellipsoids": self.ellipsoids() }));
+        }
+        let volumes_ml = self.brain.volumes_ml()?.into_iter();
+        let volumes_ml: serde_json::Map<String, Value> =
+            volumes_ml.map(|(tissue, ml)| (format!("{tissue:?}"), json!(ml))).collect();
+        Ok(json!({ "Phantom": self.brain, "VolumesMl": volumes_ml }))
+    }
+}
+
 /// Phantom → volume → file and record.
 ///
 /// # Errors
-/// [`Error::Value`] for an invalid grid and parameters of the brain out of range; [`Error::Io`] or [`Error::File`] for
-/// the output.
+/// As [`Options::volume`]; [`Error::Io`] or [`Error::File`] for the output.
 pub fn phantom(options: &Options, progress: &Progress) -> Result<Volume> {
-    let Options { output, of, shape, spacing_mm, contrast, brain } = options;
-    if !spacing_mm.iter().all(|&mm| mm > 0.0 && mm.is_finite()) || shape.contains(&0) {
-        let found = format!("{shape:?} voxels of {spacing_mm:?} mm");
-        return Err(Error::value("--shape, --spacing-mm", "numbers above zero", found, "correct them"));
-    }
-    let grid = centred_grid(*shape, *spacing_mm)?;
-    let of_brain = || {
-        let volumes_ml =
-            brain.volumes_ml()?.into_iter().map(|(tissue, ml)| (format!("{tissue:?}"), json!(ml)));
-        let volumes_ml: serde_json::Map<String, Value> = volumes_ml.collect();
-        Ok::<_, Error>(json!({ "Phantom": brain, "VolumesMl": volumes_ml }))
-    };
-    let (volume, data_type, details) = match of {
-        Shown::Brain => (brain.volume(&grid, *contrast)?, DataType::F32, of_brain()?),
-        Shown::Labels => (brain.labels(&grid)?, DataType::I16, of_brain()?),
-        Shown::SheppLogan => {
-            let side_mm = (0..3).map(|axis| shape[axis] as f64 * spacing_mm[axis]).fold(0.0, f64::max);
-            let planar = shape[2] == 1;
-            let ellipsoids =
-                if planar { Ellipsoids::shepp_logan_2d } else { Ellipsoids::shepp_logan_3d }(side_mm);
-            (ellipsoids.volume(&grid)?, DataType::F32, json!({ "Ellipsoids": ellipsoids }))
-        }
-    };
-    write_synthetic(output, &volume, data_type, "phantom", details)?;
-    progress.tell(Event::Wrote(output));
+    let volume = options.volume()?;
+    let data_type = if options.of == Shown::Labels { DataType::I16 } else { DataType::F32 };
+    write_synthetic(&options.output, &volume, data_type, "phantom", options.truth()?)?;
+    progress.tell(Event::Wrote(&options.output));
     Ok(volume)
 }

@@ -1,6 +1,7 @@
 //! Preparation of a training dataset from scans.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -42,11 +43,16 @@ pub struct Prepared {
 }
 
 /// Scans → volumes in one space → the dataset in the folder `out`; `tell` is called for every scan, from several
-/// threads.
+/// threads. Once `cancelled` is set no other scan is begun, and the same call goes on later.
 ///
 /// # Errors
 /// As [`dataset::prepare()`] and, with `strip` or `deface`, [`Segmenter::embedded`].
-pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) -> Result<Prepared> {
+pub fn prepare(
+    options: &Options,
+    out: &Path,
+    cancelled: &AtomicBool,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<Prepared> {
     // One scan at a time: a segmentation takes all cores by itself.
     let segmenter =
         if options.strip || options.deface { Some(Segmenter::embedded(options.device)?) } else { None };
@@ -77,7 +83,7 @@ pub fn prepare(options: &Options, out: &Path, tell: &(dyn Fn(Progress) + Sync)) 
     }
     let correction = (!settings.is_empty())
         .then_some(Correction { settings: serde_json::Value::Object(settings), apply: &correct });
-    let report = dataset::prepare(&options.plan, correction.as_ref(), out, tell)?;
+    let report = dataset::prepare(&options.plan, correction.as_ref(), out, cancelled, tell)?;
     let some = report.prepared + report.kept > 0;
     Ok(Prepared { dataset: some.then(|| Dataset::open(out)).transpose()?, report })
 }

@@ -76,8 +76,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What is set once the job is cancelled.
-    pub(super) fn cancelled(&self) -> &AtomicBool {
+    /// The flag that is set once the job is cancelled.
+    pub fn cancelled(&self) -> &AtomicBool {
         static NEVER: AtomicBool = AtomicBool::new(false);
         self.cancelled.unwrap_or(&NEVER)
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array4, Axis};
+use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use super::sidecar;
 use crate::acquisition::coils::{EspiritOptions, Keep};
 use crate::acquisition::image::Part;
 use crate::acquisition::operators::sampled::Sampled;
+use crate::acquisition::operators::shots::Shots;
 use crate::acquisition::sampling::{Axis as SamplingAxis, Left};
 use crate::acquisition::{Complex32, LinearOperator};
 use crate::error::{Error, Result};
@@ -112,18 +113,33 @@ impl OfScan for Options {
     }
 }
 
-/// The source of coil sensitivities.
+/// The source of coil sensitivities. Known maps are a file; for [`reconstruct`] an array.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Maps {
+pub enum Maps<M = PathBuf> {
     /// None for zero-filled and GRAPPA, ESPIRiT for the others.
     Auto(EspiritOptions),
     /// No maps: coil images are combined by their root sum of squares.
     None,
     /// ESPIRiT on the calibration region.
     Espirit(EspiritOptions),
-    /// A file (.cfl, .npy) with maps of the k-space's shape.
-    File(PathBuf),
+    /// Maps of the k-space's shape, in a file (.cfl, .npy).
+    File(M),
+}
+
+impl<M> Maps<M> {
+    /// The source with its file replaced by `read(file)`.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn with_file<N>(self, read: impl FnOnce(M) -> Result<N>) -> Result<Maps<N>> {
+        Ok(match self {
+            Self::Auto(espirit) => Maps::Auto(espirit),
+            Self::None => Maps::None,
+            Self::Espirit(espirit) => Maps::Espirit(espirit),
+            Self::File(file) => Maps::File(read(file)?),
+        })
+    }
 }
 
 /// The method of reconstruction.
@@ -219,33 +235,25 @@ impl Noise {
 /// [`Error::Io`] or [`Error::File`] for the files; [`Error::Value`] for options, and data that the method cannot
 /// reconstruct; [`Error::Device`]; [`Error::Cancelled`].
 pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
-    let Options { input, output, raw, mask, shots, method, part, .. } = options;
+    let Options { input, output, raw, mask, shots, maps, method, part, .. } = options;
     let mut kspace = raw::read(input, raw)?;
     if let Some(path) = mask {
-        undersample(&mut kspace, path, raw::readout(input))?;
+        let kept = masks::read_for(path, kspace.sampled.dim().into())?;
+        undersample(&mut kspace, &kept, raw::readout(input), &format!("the mask {}", path.display()));
     }
     let reference = kspace.reference.clone();
     progress.tell(Event::Note(&in_a_line(input, &kspace)));
     progress.check()?;
-    let in_input = |error: Error| error.in_file(input);
-    let mut measurement = Measurement::new(kspace, &coils(options)?).map_err(in_input)?;
-    if let Some(path) = shots {
-        let motion = Records::motion(path)?;
-        let shots = motion.shots(measurement.grid()).map_err(|error| error.in_file(path))?;
-        measurement = measurement.moved(shots);
-    }
-    progress.check()?;
-    let (found, name) = match method {
-        Method::Classical(method) => (measurement.reconstruct(method, *part).map_err(in_input)?, None),
-        Method::Network(network) => {
-            let (found, name) = network.reconstruct(&measurement, *part).map_err(|error| match error {
-                // Those of the weights have their own names.
-                Error::Value { ref key, .. } if key == "weights" => error,
-                error => in_input(error),
-            })?;
-            (found, Some(name))
-        }
-    };
+    let maps = maps.clone().with_file(|path| read_maps(&path))?;
+    let grid = kspace.sampled.dim().into();
+    let shots =
+        shots.as_ref().map(|path| Records::motion(path)?.shots(grid).map_err(|error| error.in_file(path)));
+    let made = reconstruct(kspace, maps, shots.transpose()?, options, progress);
+    let (found, name) = made.map_err(|error| match error {
+        // Those of the weights have their own names.
+        Error::Value { ref key, .. } if key == "weights" => error,
+        error => error.in_file(input),
+    })?;
     progress.check()?;
     let Reconstructed { volume, data_residual, learned, .. } = found;
     let scores = reference.map(|reference| against(&volume, reference.insert_axis(Axis(0))));
@@ -301,6 +309,33 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
     Ok(Outcome { volume, data_residual, scores, network: known, files })
 }
 
+/// Raw data in memory → complex image → volume, by the settings of `options`, whose files are not looked at; with the name of the
+/// network, where one made it. `shots` are the head's motion between them.
+///
+/// # Errors
+/// [`Error::Value`] for data that the method cannot reconstruct and motion that does not fit them; [`Error::File`] for weights;
+/// [`Error::Device`]; [`Error::Cancelled`].
+pub fn reconstruct(
+    kspace: KSpace,
+    maps: Maps<Array4<Complex32>>,
+    shots: Option<Shots>,
+    Options { whiten, compress, method, part, .. }: &Options,
+    progress: &Progress,
+) -> Result<(Reconstructed, Option<String>)> {
+    let settings = CoilSettings { maps: coils(maps, method), whiten: *whiten, compress: *compress };
+    let mut measurement = Measurement::new(kspace, &settings)?;
+    if let Some(shots) = shots {
+        measurement = measurement.moved(shots);
+    }
+    progress.check()?;
+    match method {
+        Method::Classical(method) => Ok((measurement.reconstruct(method, *part)?, None)),
+        Method::Network(network) => {
+            network.reconstruct(&measurement, *part).map(|(found, name)| (found, Some(name)))
+        }
+    }
+}
+
 /// What is said of a result that has so many times the noise of its baseline.
 pub fn too_noisy(times: f64) -> String {
     format!(
@@ -336,35 +371,37 @@ fn in_a_line(path: &Path, kspace: &KSpace) -> String {
     format!("{}: {coils} coils, {places:?} places, {share:.1} % measured", path.display())
 }
 
-/// What is done with the coils.
-fn coils(options: &Options) -> Result<CoilSettings> {
-    let alone =
-        matches!(options.method, Method::Classical(recon::Method::ZeroFilled | recon::Method::Grappa(_)));
-    let maps = match &options.maps {
+/// The maps that a method is given.
+fn coils(maps: Maps<Array4<Complex32>>, method: &Method) -> recon::Maps {
+    let alone = matches!(method, Method::Classical(recon::Method::ZeroFilled | recon::Method::Grappa(_)));
+    match maps {
         Maps::Auto(_) if alone => recon::Maps::None,
         Maps::None => recon::Maps::None,
-        Maps::Auto(espirit) | Maps::Espirit(espirit) => recon::Maps::Espirit(espirit.clone()),
-        Maps::File(path) => recon::Maps::Given(read_maps(path)?),
-    };
-    Ok(CoilSettings { maps, whiten: options.whiten, compress: options.compress })
+        Maps::Auto(espirit) | Maps::Espirit(espirit) => recon::Maps::Espirit(espirit),
+        Maps::File(maps) => recon::Maps::Given(maps),
+    }
 }
 
-/// Leaves only the samples of a mask, which is one plane for all slices or as deep as they are, or one row of columns. Its
-/// provenance says so, and what should be known of what is left.
-fn undersample(kspace: &mut KSpace, path: &Path, readout: Option<SamplingAxis>) -> Result<()> {
-    let mask = masks::read_for(path, kspace.sampled.dim().into())?;
-    let left = Left::of(&kspace.sampled, &mask, readout).to_string();
-    kspace.sampled.zip_mut_with(&mask, |sampled, &kept| *sampled &= kept);
+/// Leaves only the samples of a mask `[D, H, W]`, whose provenance then says by `what` they were chosen and what should be known of what
+/// is left. `readout` is the axis that the data were read out along, where it is known.
+///
+/// # Panics
+/// If the mask has another shape than a coil's k-space.
+pub fn undersample(kspace: &mut KSpace, mask: &Array3<bool>, readout: Option<SamplingAxis>, what: &str) {
+    let left = Left::of(&kspace.sampled, mask, readout).to_string();
+    kspace.sampled.zip_mut_with(mask, |sampled, &kept| *sampled &= kept);
     let data = std::mem::take(&mut kspace.data);
     let kept = Sampled::new(kspace.sampled.clone(), data.dim().0).forward(data.into_dyn());
     kspace.data = kept.into_dimensionality().expect("k-space of rank four");
-    kspace.provenance.steps.push(format!("undersampled by the mask {}", path.display()));
+    kspace.provenance.steps.push(format!("undersampled by {what}"));
     kspace.provenance.steps.extend(left.lines().map(String::from));
-    Ok(())
 }
 
-/// Maps `[coils, D, H, W]`, or `[coils, H, W]` for one slice.
-fn read_maps(path: &Path) -> Result<Array4<Complex32>> {
+/// Maps `[coils, D, H, W]` of a file (.cfl, .npy), or `[coils, H, W]` for one slice.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::File`] for a file that cannot be read or has another shape.
+pub fn read_maps(path: &Path) -> Result<Array4<Complex32>> {
     let npy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
     let maps = if npy { npy::read_complex(path)? } else { cfl::read(path)? };
     let shape = maps.shape().to_vec();

@@ -251,7 +251,8 @@ impl Restoration {
     }
 
     /// The same on another grid.
-    pub(super) fn on_grid(self, grid: &Grid) -> Self {
+    #[must_use]
+    pub fn on_grid(self, grid: &Grid) -> Self {
         let onto = |volume: Volume| {
             let air = volume.data.iter().copied().fold(f32::INFINITY, f32::min);
             resample_with(&volume, grid, Interpolation::Linear, air)

@@ -86,7 +86,11 @@ impl<B: VolumeOps> Model<B> {
         Self::from_bytes(&bytes, &path.to_string_lossy(), device)
     }
 
-    fn from_bytes(bytes: &[u8], source: &str, device: &B::Device) -> Result<Self> {
+    /// The generator of a safetensors file in memory; `source` names it in errors and records.
+    ///
+    /// # Errors
+    /// [`Error::File`] for bytes that are no generator.
+    pub fn from_bytes(bytes: &[u8], source: &str, device: &B::Device) -> Result<Self> {
         let path = Path::new(source);
         let weights = Weights::from_bytes(bytes, path)?;
         let text = |key: &str| {

@@ -8,6 +8,7 @@ use crate::acquisition::linear::{dot, norm};
 
 /// Iterations, tolerance and momentum of a proximal gradient method.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Steps {
     /// Iterations at most.
     pub iterations: usize,
@@ -17,6 +18,12 @@ pub struct Steps {
     pub momentum: bool,
     /// Whether momentum restarts when the objective has risen (O'Donoghue and Candès 2015).
     pub restart: bool,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { iterations: 100, tolerance: 1e-5, momentum: true, restart: false }
+    }
 }
 
 /// Minimises `½‖Ax − y‖² + g(x)` from `x = rhs / lipschitz`, with `rhs = Aᴴy`, `square = ‖y‖²` and `lipschitz` an upper

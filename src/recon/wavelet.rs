@@ -38,7 +38,7 @@ pub struct L1Wavelet {
 
 impl Default for L1Wavelet {
     fn default() -> Self {
-        let steps = Steps { iterations: 100, tolerance: 1e-5, momentum: true, restart: false };
+        let steps = Steps::default();
         Self { lambda: 3e-4, family: Daubechies::Db2, levels: None, shifts: Some(0), steps }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array4;
@@ -66,7 +67,7 @@ impl Place {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Report> {
-        prepare(plan, None, &self.out(), &|_| {})
+        prepare(plan, None, &self.out(), &AtomicBool::new(false), &|_| {})
     }
 
     fn dataset(&self) -> Dataset {
@@ -210,7 +211,7 @@ fn failures_are_listed_and_the_rest_goes_on() {
     place.scan("d.nii", &nan);
     place.scan("e.nii", &brain(1));
     let seen = Mutex::new(Vec::new());
-    let report = prepare(&place.plan(), None, &place.out(), &|p| {
+    let report = prepare(&place.plan(), None, &place.out(), &AtomicBool::new(false), &|p| {
         seen.lock().unwrap().push((p.done, p.total, p.outcome))
     })
     .unwrap();
@@ -237,6 +238,23 @@ fn failures_are_listed_and_the_rest_goes_on() {
     assert!(Dataset::open(&bad.out()).is_err());
 }
 
+/// What is stored when a preparation is cancelled stays, without a manifest, and the next one goes on from it.
+#[test]
+fn a_cancelled_preparation_goes_on() {
+    let place = Place::new();
+    // More than there are threads, so that some are not begun.
+    let scans = 4 * std::thread::available_parallelism().unwrap().get();
+    (0..scans).for_each(|number| place.scan(&format!("{number:03}.nii"), &brain(number)));
+    let cancelled = AtomicBool::new(false);
+    let stopped = prepare(&place.plan(), None, &place.out(), &cancelled, &|_| {
+        cancelled.store(true, Ordering::Relaxed);
+    });
+    assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
+    assert!(Dataset::open(&place.out()).is_err());
+    let report = place.prepare(&place.plan()).unwrap();
+    assert!(report.kept > 0 && report.prepared > 0 && report.kept + report.prepared == scans, "{report:?}");
+}
+
 #[test]
 fn inputs_that_make_no_sense_are_refused() {
     let place = Place::new();
@@ -255,11 +273,13 @@ fn inputs_that_make_no_sense_are_refused() {
     place.error(&Plan { labels: vec!["age".into()], ..place.plan() }, &["labels", "age"]);
 
     let inside = place.scans().join("cache/deep");
-    let message = prepare(&place.plan(), None, &inside, &|_| {}).unwrap_err().to_string();
+    let go_on = AtomicBool::new(false);
+    let message = prepare(&place.plan(), None, &inside, &go_on, &|_| {}).unwrap_err().to_string();
     assert!(message.contains("inside the input"), "{message}");
     place.prepare(&place.plan()).unwrap();
     let again = Plan { inputs: vec![place.out()], ..place.plan() };
-    let message = prepare(&again, None, &place.folder.path().join("out2"), &|_| {}).unwrap_err().to_string();
+    let elsewhere = place.folder.path().join("out2");
+    let message = prepare(&again, None, &elsewhere, &go_on, &|_| {}).unwrap_err().to_string();
     assert!(message.contains("prepared already"), "{message}");
     let manifest = fs::read_to_string(place.out().join("manifest.json")).unwrap();
     let mut hostile: serde_json::Value = serde_json::from_str(&manifest).unwrap();
@@ -482,7 +502,7 @@ fn sets_that_are_compared_are_prepared_alike() {
     let dataset = |out: &str, change: &dyn Fn(&mut Plan)| {
         let (mut plan, out) = (place.plan(), place.folder.path().join(out));
         change(&mut plan);
-        prepare(&plan, None, &out, &|_| {}).unwrap();
+        prepare(&plan, None, &out, &AtomicBool::new(false), &|_| {}).unwrap();
         Dataset::open(&out).unwrap()
     };
     let plain = dataset("plain", &|_| {});

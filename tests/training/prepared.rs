@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use ndarray::Array4;
 use voxgan::io::dataset::{Dataset, Plan, prepare};
@@ -35,6 +36,6 @@ pub fn dataset(folder: &Path, images: impl Iterator<Item = Array4<f32>>) -> Data
         strict: true,
     };
     let cache = folder.join("cache");
-    prepare(&plan, None, &cache, &|_| {}).unwrap();
+    prepare(&plan, None, &cache, &AtomicBool::new(false), &|_| {}).unwrap();
     Dataset::open(&cache).unwrap()
 }

@@ -72,7 +72,7 @@ impl Place {
             read: ReadOptions::default(),
             strict: true,
         };
-        let report = prepare(&plan, None, &place.data(), &|_| {}).unwrap();
+        let report = prepare(&plan, None, &place.data(), &AtomicBool::new(false), &|_| {}).unwrap();
         assert_eq!((report.prepared, report.failures.len()), (count, 0));
         place
     }

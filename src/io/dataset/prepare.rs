@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -124,17 +124,19 @@ const MOST_VOXELS: u64 = 1 << 30;
 ///
 /// A volume that is in the dataset already, from a scan of the same content with the same settings, is not prepared
 /// again, also after an interrupted run. Scans that fail are listed in the report and the manifest, and the others
-/// continue. At most one scan for each thread is in memory.
+/// continue. At most one scan for each thread is in memory. Once `cancelled` is set no other scan is begun; what is stored stays, and
+/// the same call goes on.
 ///
 /// # Errors
 /// [`Error::Value`] for a plan that cannot be carried out; [`Error::File`] or [`Error::Io`] for inputs that cannot be
 /// found or that name a scan twice, an output folder inside the input, an invalid participants table, an output that
-/// cannot be written, another run in `out`, and with `strict` the first scan that fails. If no scan can be prepared the
-/// report has the reasons, and no manifest is written.
+/// cannot be written, another run in `out`, and with `strict` the first scan that fails; [`Error::Cancelled`]. If no scan can be
+/// prepared the report has the reasons, and no manifest is written.
 pub fn prepare(
     plan: &Plan,
     correction: Option<&Correction>,
     out: &Path,
+    cancelled: &AtomicBool,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Report> {
     plan.check()?;
@@ -153,7 +155,7 @@ pub fn prepare(
         // One by one: scans take long, and differ.
         .with_max_len(1)
         .map(|(index, scan)| {
-            if index > stop_after.load(Ordering::Relaxed) {
+            if index > stop_after.load(Ordering::Relaxed) || cancelled.load(Ordering::Relaxed) {
                 return None;
             }
             let result = prepare_scan(scan, &settings, correction, out);
@@ -170,6 +172,9 @@ pub fn prepare(
             Some(result)
         })
         .collect();
+    if cancelled.load(Ordering::Relaxed) && results.iter().any(Option::is_none) {
+        return Err(Error::Cancelled);
+    }
     finish(plan, out, settings, scans, results, participants.as_ref())
 }
 
