@@ -22,6 +22,7 @@ pub mod interpolate;
 pub mod mask;
 mod masked;
 pub(crate) mod memory;
+pub mod merge;
 pub mod mix;
 pub mod n4;
 pub mod outputs;
