@@ -163,9 +163,11 @@ fn voxgan(arguments: &[String]) -> Command {
 fn mpirun(name: &str, ranks: [&[String]; 2]) -> Command {
     let mut command = Command::new(name);
     let program = cargo_bin("voxgan");
-    if name.contains("openmpi") {
-        command.args(["--oversubscribe", "--bind-to", "none"]);
-    }
+    // More ranks than cores; and where one is killed, the others are to notice, not to be killed at once too.
+    command.args(match name {
+        "mpirun.openmpi" => &["--oversubscribe", "--bind-to", "none"][..],
+        _ => &["-disable-auto-cleanup"],
+    });
     for (arguments, before) in ranks.into_iter().zip([&[][..], &[":"][..]]) {
         command.args(before).args(["-n", "1"]).arg(&program).args(arguments);
     }

@@ -94,12 +94,9 @@ pub(super) fn join(launcher: &Launcher) -> Result<Joined> {
 /// The libraries that are here, by version and name.
 pub(super) fn libraries() -> Vec<String> {
     let named = std::env::var(LIBRARY).ok();
-    let names = named.as_deref().into_iter().chain(OPEN_MPI).chain(MPICH);
-    let found =
-        names.filter_map(|name| Some(format!("{} ({name})", version(&load(name, RTLD_NOW | RTLD_LOCAL)?)?)));
-    let mut found: Vec<String> = found.collect();
-    found.dedup();
-    found
+    let others = OPEN_MPI.into_iter().chain(MPICH).filter(|name| named.as_deref() != Some(*name));
+    let about = |name: &str| Some(format!("{} ({name})", version(&load(name, RTLD_NOW | RTLD_LOCAL)?)?));
+    named.as_deref().into_iter().chain(others).filter_map(about).collect()
 }
 
 fn load(name: &str, flags: c_int) -> Option<Library> {
@@ -136,7 +133,7 @@ fn text(library: &Library, name: &str) -> Option<String> {
     let status = unsafe { function::<Write>(library, name)?(bytes.as_mut_ptr().cast(), &mut length) };
     let text = String::from_utf8_lossy(&bytes[..usize::try_from(length).ok()?.min(TEXT)]).into_owned();
     let first = text.trim_end_matches('\0').lines().next()?.split(',').next()?;
-    (status == 0).then(|| first.split_whitespace().collect::<Vec<_>>().join(" "))
+    (status == 0).then(|| first.replace(" Version:", " ").split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Initialises MPI unless the process has done so; whether it was done here.
