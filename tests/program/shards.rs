@@ -76,7 +76,7 @@ impl Place {
 
 const PREPARE: [&str; 8] = ["prepare", "IN", "OUT", "--shape", "8,8,8", "--spacing-mm", "20", "--strict"];
 const RESAMPLE: [&str; 5] = ["resample", "IN", "OUT", "--spacing-mm", "20"];
-const VOLUMES: [&str; 5] = ["anatomy", "volumes", "IN", "--out", "OUT"];
+const VOLUMES: [&str; 6] = ["anatomy", "volumes", "IN", "--out", "OUT", "--labels"];
 
 #[test]
 fn joined_parts_are_what_one_process_makes() {

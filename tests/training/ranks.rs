@@ -241,7 +241,7 @@ fn two_ranks_learn_what_one_does() {
         }
         let train = place.train("generator", name);
         runs(mpirun(name, [&train, &train]));
-        let distance = ["G.", "D.", "EMA."].map(|prefix| place.distance("one", name, prefix));
+        let distance = ["G.", "D.", "G_ema."].map(|prefix| place.distance("one", name, prefix));
         println!("{name}, 20 steps: {distance:.1e?}");
         assert!(distance.iter().all(|distance| *distance < 1e-3), "{distance:?}");
         let lines = |out: &str| fs::read_to_string(place.at(out).join("stats.jsonl")).unwrap();
