@@ -266,6 +266,9 @@ impl Training {
             lock = Some(FolderLock::hold(out)?);
             Ok(())
         })?;
+        if group.size() > 1 && group.is_first() {
+            progress.tell(Event::Note(&group.to_string()));
+        }
         let latest = group.agree(latest_checkpoint(out))?;
         if let (Inputs::Generator { taken, .. }, None) = (&self.inputs, latest) {
             taken.iter().for_each(|line| progress.tell(Event::Note(&format!("from: {line}"))));
