@@ -162,8 +162,8 @@ fn join_volumes<'a>(
 ) -> Result<Finish<'a>> {
     let settings = |folder: &Path, scan: &Derived| -> Result<Value> {
         // In a merge that goes on, some files have moved already.
-        let there = [folder, out].into_iter().map(|folder| sidecar::path(&folder.join(&scan.labels)));
-        let record = there.clone().find(|path| path.is_file()).or_else(|| there.last()).expect("two places");
+        let [here, moved] = [folder, out].map(|folder| sidecar::path(&folder.join(&scan.labels)));
+        let record = if here.is_file() { here } else { moved };
         Ok(read_json::<Value>(&record)?["Settings"].take())
     };
     let (mut all, mut first) = (Vec::new(), None);

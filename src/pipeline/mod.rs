@@ -19,6 +19,7 @@ pub mod folder;
 pub mod generate;
 mod generator;
 pub mod interpolate;
+mod labelled;
 pub mod mask;
 mod masked;
 pub(crate) mod memory;

@@ -96,12 +96,15 @@ pub(super) fn step<B: VolumeOps>(
     Ok(numbers)
 }
 
+type OfMicroBatch<B> = fn(&State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
+type OfRank<B> = fn(&State<B>, &Context<B>, &[MicroBatch<B>]) -> Result<Outcome<B>>;
+
 /// A term of a loss.
 enum Term<B: VolumeOps> {
     /// A mean over the samples of a step, from its means over micro-batches.
-    Each(fn(&State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>),
+    Each(OfMicroBatch<B>),
     /// Of all samples at once, from a rank's micro-batches.
-    All(fn(&State<B>, &Context<B>, &[MicroBatch<B>]) -> Result<Outcome<B>>),
+    All(OfRank<B>),
 }
 
 /// Terms, and whether each is due.

@@ -242,7 +242,7 @@ fn two_ranks_learn_what_one_does() {
         let train = place.train("generator", name);
         runs(mpirun(name, [&train, &train]));
         let distance = ["G.", "D.", "G_ema."].map(|prefix| place.distance("one", name, prefix));
-        println!("{name}, 20 steps: {distance:.1e?}");
+        println!("{name}, 20 steps: {distance:?}");
         assert!(distance.iter().all(|distance| *distance < 1e-3), "{distance:?}");
         let lines = |out: &str| fs::read_to_string(place.at(out).join("stats.jsonl")).unwrap();
         let parsed = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();

@@ -141,10 +141,7 @@ pub fn prepare(
     prepare_part(plan, None, correction, out, progress)
 }
 
-/// As [`prepare`], but only the scans of `shard`, if there is one, into its folder below `out`.
-///
-/// # Errors
-/// Those of [`prepare`].
+/// As [`prepare`], with its errors, but only the scans of `shard`, if there is one, into its folder below `out`.
 pub fn prepare_part(
     plan: &Plan,
     shard: Option<Shard>,
@@ -156,8 +153,7 @@ pub fn prepare_part(
     let mut sources = Sources::find(&plan.inputs, out)?;
     let participants = plan.participants(&sources)?;
     let inputs: Vec<String> = sources.scans.iter().map(|scan| scan.path.display().to_string()).collect();
-    let place = shard.map(|shard| shard.folder(out));
-    let out = place.as_deref().unwrap_or(out);
+    let out = &shard.map_or(out.to_path_buf(), |shard| shard.folder(out));
     let _lock = FolderLock::hold(out)?;
     if let Some(shard) = shard {
         sources.scans.retain(|scan| shard.takes(&scan.path));
