@@ -286,6 +286,7 @@ pub fn train(
                 let between = line_began.elapsed().as_secs_f64() - in_steps / group.size() as f64;
                 let steps_taken = (steps_taken as usize / group.size()).max(1);
                 line.insert("seconds_between_steps".into(), between.max(0.0) / steps_taken as f64);
+                line_began = Instant::now();
                 line.insert("step".into(), done as f64);
                 if let Some(seconds) = line.get("seconds_per_step") {
                     line.insert("images_per_second".into(), trainable.images_per_step() as f64 / seconds);
@@ -296,7 +297,6 @@ pub fn train(
                 tell(Event::Logged { step: done, numbers: &line });
                 trainable.warning(&line).map_or(Ok(()), |warning| folder.warn(done, warning, tell))
             })?;
-            line_began = Instant::now();
         }
         // Saved first: what comes after takes long, and a run that is to end leaves it out.
         if due(checkpoint) || stopped {

@@ -217,17 +217,21 @@ impl Group {
     /// Whether all ranks have the same of everything that `own` names: a list of names and values.
     ///
     /// # Errors
-    /// [`Error::Value`] on a rank that has something else than the first, [`Error::Rank`] on the others.
+    /// [`Error::Value`] on a rank that has something else than the first, with the first line that differs; [`Error::Rank`] on
+    /// the others.
     pub fn alike(&self, own: &[(&str, &str)]) -> Result<()> {
         for (name, value) in own {
-            let expected = self.broadcast(value.as_bytes().to_vec(), 0)?;
-            let same = expected == value.as_bytes();
-            self.agree(if same {
+            let first = self.broadcast(value.as_bytes().to_vec(), 0)?;
+            let first = String::from_utf8_lossy(&first);
+            self.agree(if first == *value {
                 Ok(())
             } else {
-                let expected = format!("that of the first rank, {}", String::from_utf8_lossy(&expected));
+                let mut lines = first.lines().zip(value.lines());
+                let (theirs, own) =
+                    lines.find(|(theirs, own)| theirs != own).unwrap_or(("less", "more or less"));
+                let expected = format!("that of the first rank, {theirs}");
                 let advice = "start all ranks with one program, recipe and dataset, on machines of one kind";
-                Err(Error::value(format!("{name} of rank {}", self.rank), expected, *value, advice))
+                Err(Error::value(format!("{name} of rank {}", self.rank), expected, own, advice))
             })?;
         }
         Ok(())
