@@ -51,6 +51,10 @@ versus *options:
 scanner *options:
     benches/scanner/run {{options}}
 
+# One and two ranks on this machine, and a model of more
+scale *options:
+    benches/scale/run {{options}}
+
 # Build with the NVIDIA backend
 cuda:
     cargo build --release --locked --features cuda

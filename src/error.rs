@@ -77,6 +77,16 @@ pub enum Error {
     /// A job was cancelled by its caller.
     #[error("cancelled; what was finished is in place")]
     Cancelled,
+    /// Another process of a parallel run has an error, or is gone.
+    #[error("rank {rank} of {of}: {problem}")]
+    Rank {
+        /// Number of this process, from 0.
+        rank: usize,
+        /// Number of processes.
+        of: usize,
+        /// Its error, with what to do next.
+        problem: String,
+    },
     /// Training cannot continue; the last good checkpoint is intact.
     #[error("training stopped at step {step}: {problem}; {advice}")]
     Training {

@@ -54,6 +54,35 @@ pub enum Purpose {
     Pool = 19,
 }
 
+/// The numbers that samples have within a step, as they stand in a part of its batch: `run` in a row, as many `stride`
+/// further on, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Samples {
+    /// The first number.
+    pub first: u64,
+    /// How many stand in a row.
+    pub run: u64,
+    /// From the first number of a row to that of the next.
+    pub stride: u64,
+}
+
+impl Samples {
+    /// The numbers from `first` on.
+    pub const fn from(first: u64) -> Self {
+        Self { first, run: 1, stride: 1 }
+    }
+
+    /// The number of the sample at `place`.
+    pub const fn at(self, place: u64) -> u64 {
+        self.first + place / self.run * self.stride + place % self.run
+    }
+
+    /// The numbers of the first `count` samples.
+    pub fn numbers(self, count: usize) -> impl Iterator<Item = u64> {
+        (0..count as u64).map(move |place| self.at(place))
+    }
+}
+
 /// The generator at this address.
 ///
 /// ChaCha with 8 rounds; its 256-bit key is `seed | step | sample | purpose` and its nonce `phase`, each a
@@ -128,6 +157,12 @@ mod tests {
     fn normal_draws_are_pinned() {
         let mut rng = stream(42, 7, 3, 11, Purpose::Latent);
         assert_eq!(normal(&mut rng, 4), [-0.507_562_04, -0.015_642_053, -0.473_041_33, -0.507_502_2]);
+    }
+
+    #[test]
+    fn samples_stand_in_rows() {
+        assert!(Samples::from(7).numbers(4).eq(7..11));
+        assert!(Samples { first: 2, run: 2, stride: 8 }.numbers(5).eq([2, 3, 10, 11, 18]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use voxgan::gan::{Truncation, image_gradient, loss, path_gradient};
 use voxgan::nn::Noise;
 use voxgan::nn::parameters::{Named, gradients};
 use voxgan::ops::{VolumeOps, backward, tape};
-use voxgan::random::{Purpose, normal, stream};
+use voxgan::random::{Purpose, Samples, normal, stream};
 use voxgan::train::State;
 
 /// Half-life of the generator's average in thousands of volumes, 0.5^(1/693) ≈ 0.999 a volume as the peer's.
@@ -151,7 +151,7 @@ impl<B: VolumeOps> Bench<B> {
 
     fn noise(&mut self) -> Noise {
         self.passes += 1;
-        Noise::Random { seed: 0, step: self.passes, phase: 0, first_sample: 0 }
+        Noise::Random { seed: 0, step: self.passes, phase: 0, samples: Samples::from(0) }
     }
 }
 

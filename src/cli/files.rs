@@ -4,6 +4,7 @@
 use super::sampling::PRINTED;
 use crate::error::Result;
 use crate::io::scan::ReadOptions;
+use crate::io::shard::Shard;
 use crate::pipeline::folder::{OfScan, Work};
 use crate::pipeline::outputs::Writes;
 
@@ -53,7 +54,16 @@ pub struct StrictArgs {
     pub strict: bool,
 }
 
-/// All three, of commands that make an image of a scan.
+/// Which scans of a folder.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct ShardArgs {
+    /// Take only part I of N of a folder's scans, all of a subject in the same, into OUT/shards: for array jobs, whose parts
+    /// `voxgan merge OUT` joins
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+}
+
+/// All four, of commands that make an image of a scan.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct FileArgs {
     #[command(flatten)]
@@ -62,6 +72,8 @@ pub struct FileArgs {
     pub force: ForceArgs,
     #[command(flatten)]
     pub strict: StrictArgs,
+    #[command(flatten)]
+    pub shard: ShardArgs,
 }
 
 impl FileArgs {
@@ -70,6 +82,6 @@ impl FileArgs {
     /// # Errors
     /// Those.
     pub fn run<J: OfScan>(&self, work: &Work<J>, one: &mut dyn FnMut(&J) -> Result<()>) -> Result<()> {
-        work.run(self.force.force, self.strict.strict, &PRINTED, one)
+        work.run(self.force.force, self.strict.strict, self.shard.shard, &PRINTED, one)
     }
 }

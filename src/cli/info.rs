@@ -10,6 +10,7 @@ use crate::ops::cpu;
 use crate::pipeline::Device;
 use crate::pretrained::model::{self, Model};
 use crate::pretrained::{TrainedRestorer, restorer, segmenter};
+use crate::train::Group;
 use crate::volume::orientation::orientation;
 
 /// Print devices, features, weights and versions; or what scans there are in a file or folder.
@@ -47,6 +48,10 @@ pub fn run(args: Args) -> Result<()> {
         Ok(()) => println!("cuda:0       ready"),
         Err(Error::Device { problem, advice, .. }) => println!("cuda:0       {problem}; {advice}"),
         Err(error) => return Err(error),
+    }
+    match &Group::libraries()[..] {
+        [] => println!("mpi          no library found: training takes one process"),
+        found => println!("mpi          {}", found.join(", ")),
     }
     for (of, names) in ["recipes", "segmenters'", "heads'"].into_iter().zip(AnyRecipe::preset_names()) {
         println!("{of:<12} {}", names.join(", "));

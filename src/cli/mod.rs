@@ -14,6 +14,7 @@ mod generate;
 mod info;
 mod interpolate;
 mod mask;
+mod merge;
 mod mix;
 mod n4;
 mod numbers;
@@ -98,6 +99,7 @@ pub fn exit_code(error: &Error) -> u8 {
 #[derive(Debug, Subcommand)]
 enum Command {
     Prepare(prepare::Args),
+    Merge(merge::Args),
     Train(train::Args),
     Generate(generate::Args),
     Mix(mix::Args),
@@ -150,6 +152,7 @@ impl Command {
     fn run(self) -> Result<()> {
         match self {
             Command::Prepare(args) => prepare::run(args),
+            Command::Merge(args) => merge::run(args),
             Command::Train(args) => train::run(args),
             Command::Generate(args) => generate::run(args),
             Command::Mix(args) => mix::run(args),

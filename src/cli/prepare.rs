@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::files::{ReadArgs, StrictArgs};
+use super::files::{ReadArgs, ShardArgs, StrictArgs};
 use super::numbers::{one_or_three, three, two};
 use crate::error::{Error, Result};
 use crate::io::dataset::{Outcome, Plan, Progress, Report};
@@ -69,6 +69,8 @@ pub struct Args {
     deface: bool,
     #[command(flatten)]
     cohort: StrictArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -125,6 +127,7 @@ pub fn run(args: Args) -> Result<()> {
         strip: args.strip,
         deface: args.deface,
         device: Device::Cpu,
+        shard: args.shard.shard,
     };
     let bar = progress_bar();
     let made = prepare(&options, &args.output, &AtomicBool::new(false), &|progress| show(&bar, &progress));
@@ -134,7 +137,7 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(dataset) = dataset {
         println!(
             "{}: {} volumes, [C, D, H, W] = {:?}, content {}",
-            args.output.display(),
+            dataset.folder.display(),
             dataset.len(),
             dataset.shape(),
             &dataset.content_sha256()[..12],

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::files::{ForceArgs, StrictArgs};
+use super::files::{ForceArgs, ShardArgs, StrictArgs};
 use super::raw::ImageArgs;
 use super::restore::{changed, parse_consistency};
 use super::sampling::PRINTED;
@@ -98,6 +98,8 @@ pub struct Args {
     force: ForceArgs,
     #[command(flatten)]
     strict: StrictArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -133,9 +135,9 @@ enum PartName {
 /// # Errors
 /// Those of [`recon`]; [`Error::Value`] for sizes that are not three.
 pub fn run(args: Args) -> Result<()> {
-    let (force, strict) = (args.force.force, args.strict.strict);
+    let (force, strict, shard) = (args.force.force, args.strict.strict, args.shard.shard);
     let options = args.options()?;
-    Work { job: &options, with: Value::Null }.run(force, strict, &PRINTED, &mut reconstruct)
+    Work { job: &options, with: Value::Null }.run(force, strict, shard, &PRINTED, &mut reconstruct)
 }
 
 /// The same of options.

@@ -20,7 +20,8 @@ use crate::pipeline::{Device, Event, Progress};
 ///
 /// The run's folder holds the resolved recipe, stats.jsonl, event files for TensorBoard, pictures of samples and checkpoints;
 /// `voxgan report RUN` shows it. An interrupt (Ctrl-C,
-/// SIGTERM) finishes the step and saves; the same command goes on from there, exactly.
+/// SIGTERM) finishes the step and saves; the same command goes on from there, exactly. Several processes that `mpirun` or
+/// `srun` starts train one network together.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A recipe: a .toml file, or one inside the program (brain-4mm, brain-2mm, cube-64, slab, slice-2d, tiny; anatomy,
@@ -134,6 +135,9 @@ pub fn run(args: Args) -> Result<()> {
     let ended = training.run(&Progress::new(&|event| screen.show(event)).cancelled_by(&stop));
     screen.bar.finish_and_clear();
     let Trained { complete, checkpoint } = ended?;
+    if !training.group().is_first() {
+        return Ok(());
+    }
     let checkpoint = checkpoint.map_or(String::new(), |path| path.display().to_string());
     match complete {
         true => println!("done: {checkpoint}"),

@@ -53,9 +53,11 @@ pub struct DetailRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SegmentationTraining {
-    /// Number of steps, of one image each.
+    /// Number of steps.
     pub steps: u64,
-    /// Share of the steps with a real scan, if there are scans; the others have an image from a label map.
+    /// Number of images of a step.
+    pub batch: usize,
+    /// Share of the images that are real scans, if there are scans; the others are made from label maps.
     pub real: f64,
     /// Grid `[D, H, W]` of an image at 1 mm.
     pub crop: [usize; 3],
@@ -84,6 +86,7 @@ impl Default for SegmentationTraining {
     fn default() -> Self {
         Self {
             steps: 10_000,
+            batch: 1,
             real: 0.5,
             crop: [128; 3],
             learning_rate: 0.002,
@@ -145,6 +148,7 @@ impl SegmentationRecipe {
         above_zero(&key("learning_rate"), training.learning_rate)?;
         above_zero(&key("ema_half_life_steps"), training.ema_half_life_steps)?;
         at_least_one(&key("steps"), training.steps as usize)?;
+        at_least_one(&key("batch"), training.batch)?;
         at_least_one(&key("log_every_steps"), training.log_every_steps as usize)?;
         at_least_one(&key("checkpoint_every_steps"), training.checkpoint_every_steps as usize)?;
         adam_betas(&key("adam_betas"), training.adam_betas)?;

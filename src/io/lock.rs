@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 /// The file that is locked in the folder.
-const NAME: &str = ".voxgan.lock";
+pub const NAME: &str = ".voxgan.lock";
 
 /// The lock of a folder against other processes of voxgan, until it is dropped. It is the operating system's, so that
 /// it ends with a killed process too.

@@ -43,6 +43,7 @@ pub mod npy;
 mod nrrd;
 pub mod raw;
 pub mod scan;
+pub mod shard;
 pub mod slices;
 mod stored;
 mod stream;

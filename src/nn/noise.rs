@@ -1,6 +1,6 @@
 //! The source of a synthesis layer's noise.
 
-use crate::random::{Purpose, normal_field, stream};
+use crate::random::{Purpose, Samples, normal_field, stream};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -11,8 +11,7 @@ pub enum Noise {
     Const,
     /// No noise.
     None,
-    /// Drawn for each sample and layer from the counter-based stream of this seed, step and phase, sample after sample
-    /// from `first_sample`.
+    /// Drawn for each sample and layer from the counter-based stream of this seed, step and phase.
     Random {
         /// Run seed.
         seed: u64,
@@ -20,8 +19,8 @@ pub enum Noise {
         step: u64,
         /// Phase within the step.
         phase: u64,
-        /// Number of the first sample of the batch.
-        first_sample: u64,
+        /// Numbers of the batch's samples.
+        samples: Samples,
     },
 }
 
@@ -35,12 +34,12 @@ impl Noise {
         layer: u64,
         device: &B::Device,
     ) -> Option<Tensor<B, 5>> {
-        let Self::Random { seed, step, phase, first_sample } = *self else { return None };
+        let Self::Random { seed, step, phase, samples: numbers } = *self else { return None };
         let [d, h, w] = grid;
         let mut values = Vec::with_capacity(samples * d * h * w);
-        for sample in 0..samples as u64 {
+        for sample in numbers.numbers(samples) {
             // A layer's draws must not depend on how many layers there are: the layer enters the counter.
-            let counter = (first_sample + sample) << 8 | layer;
+            let counter = sample << 8 | layer;
             values.extend(normal_field(&stream(seed, step, phase, counter, Purpose::Noise), d * h * w));
         }
         Some(Tensor::from_data(TensorData::new(values, [samples, 1, d, h, w]), device))

@@ -26,7 +26,7 @@ use crate::volume::resample::Grid;
 pub const LIST: &str = "scans.json";
 
 /// The table with a row a scan.
-const TABLE: &str = "volumes.csv";
+pub const TABLE: &str = "volumes.csv";
 
 /// A folder of derivatives that is being written, by one process at a time. Derivatives of an earlier run are kept, and
 /// the table gets a row for every finished scan.
@@ -213,13 +213,7 @@ impl Derivatives {
     /// # Errors
     /// [`Error::Io`] if they cannot be written.
     pub fn finish(self) -> Result<Vec<Derived>> {
-        let table = self.rows();
-        self.write(TABLE, &csv(&table))?;
-        if let Some(first) = table.first() {
-            self.write("definitions.csv", &definitions_csv(first))?;
-        }
-        self.write("FreeSurferColorLUT.txt", &lookup_table())?;
-        self.write_json(LIST, &self.all().collect::<Vec<_>>())?;
+        write_tables(&self.folder, &self.all().collect::<Vec<_>>())?;
         Ok(self.scans)
     }
 
@@ -233,12 +227,30 @@ impl Derivatives {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        atomic_write(&self.folder.join(name), |file| file.write_all(text.as_bytes()))
+        write_text(&self.folder.join(name), text)
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         write_json(&self.folder.join(name), value)
     }
+}
+
+/// Writes the tables and the list of the scans in a folder of derivatives.
+///
+/// # Errors
+/// [`Error::Io`] if they cannot be written.
+pub fn write_tables(folder: &Path, scans: &[&Derived]) -> Result<()> {
+    let table: Vec<Volumes> = scans.iter().map(|scan| scan.volumes.clone()).collect();
+    write_text(&folder.join(TABLE), &csv(&table))?;
+    if let Some(first) = table.first() {
+        write_text(&folder.join("definitions.csv"), &definitions_csv(first))?;
+    }
+    write_text(&folder.join("FreeSurferColorLUT.txt"), &lookup_table())?;
+    write_json(&folder.join(LIST), &scans)
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    atomic_write(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// Writes `value` as JSON.
@@ -248,7 +260,7 @@ impl Derivatives {
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::file(path, "content", "values that JSON holds", e.to_string(), "report this"))?;
-    atomic_write(path, |file| file.write_all(text.as_bytes()))
+    write_text(path, &text)
 }
 
 /// The scans and derivatives of `folder`.
@@ -271,7 +283,11 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf> {
+/// The path from the root on, of a file that need not be there.
+///
+/// # Errors
+/// [`Error::Io`] without a current folder.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| Error::io(path, "find its place", e))
 }
 

@@ -60,6 +60,17 @@ impl fmt::Display for Device {
 }
 
 impl Device {
+    /// The device of a rank of several: on each machine ranks take cards in a row, from the one that is named on; of as
+    /// many as `CUDA_VISIBLE_DEVICES` shows, where it is set.
+    #[must_use]
+    pub fn of_rank(self, local_rank: usize) -> Self {
+        let shown = std::env::var("CUDA_VISIBLE_DEVICES").ok().map(|list| list.split(',').count());
+        match self {
+            Self::Cuda(first) => Self::Cuda((first + local_rank) % shown.unwrap_or(usize::MAX)),
+            other => other,
+        }
+    }
+
     /// Whether this program and this machine can use the device.
     ///
     /// # Errors

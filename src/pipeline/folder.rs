@@ -16,10 +16,11 @@ use crate::io::bids;
 use crate::io::dataset::scan_sha256;
 use crate::io::lock::FolderLock;
 use crate::io::scan::{self, Format};
+use crate::io::shard::{Record, Shard};
 use crate::text::{read_text, to_text};
 
 /// The list of what is done in a folder of results, a line each.
-const DONE: &str = "done.jsonl";
+pub const DONE: &str = "done.jsonl";
 
 /// The options of a job that makes an image of a scan.
 pub trait OfScan: Writes + Clone + Serialize {
@@ -51,7 +52,8 @@ pub struct Work<'a, J> {
 
 impl<J: OfScan> Work<'_, J> {
     /// Calls `one` for the scan, or for each of the folder. Others continue when one fails, unless `strict`. Results of an
-    /// earlier run are kept, unless `force`, which also replaces existing files.
+    /// earlier run are kept, unless `force`, which also replaces existing files. Of a folder only the scans of `shard`, if there
+    /// is one, into its folder below that of the results.
     ///
     /// # Errors
     /// Those of `one`; [`Error::File`] for results that exist or that have the same name, and while another process
@@ -61,6 +63,7 @@ impl<J: OfScan> Work<'_, J> {
         &self,
         force: bool,
         strict: bool,
+        shard: Option<Shard>,
         progress: &Progress,
         one: &mut dyn FnMut(&J) -> Result<()>,
     ) -> Result<()> {
@@ -69,6 +72,10 @@ impl<J: OfScan> Work<'_, J> {
         // A tree of DICOM is one scan where its image is one file.
         let one_file = Format::of_name(&output).is_some() && scan::is_scan(&input);
         if !scan::is_folder(&input) || one_file {
+            if shard.is_some() {
+                let (found, advice) = (input.display().to_string(), "leave it out, or give a folder");
+                return Err(Error::value("--shard", "a folder of scans as IN", found, advice));
+            }
             self.job.files().check(force)?;
             return one(self.job);
         }
@@ -78,23 +85,37 @@ impl<J: OfScan> Work<'_, J> {
             return Err(Error::value(option, "one scan as IN", found, advice));
         }
         let scans = J::scans(&input)?;
+        let output = shard.map_or(output.clone(), |shard| shard.folder(&output));
         let images = results(&input, &output, &scans, self.job.ending())?;
+        let inputs: Vec<String> = scans.iter().map(|scan| scan.display().to_string()).collect();
+        let (scans, images): (Vec<_>, Vec<_>) = scans
+            .into_iter()
+            .zip(images)
+            .filter(|(scan, _)| shard.is_none_or(|shard| shard.takes(scan)))
+            .unzip();
         let _lock = FolderLock::hold(&output)?;
+        if shard.is_some() {
+            Record::withdraw(&output)?;
+        }
         let list = output.join(DONE);
         let mut done = if force { Vec::new() } else { lines(&list)? };
         let mut cohort = Cohort::new(scans.len(), strict, progress);
         for (scan, image) in scans.iter().zip(&images) {
             let name = scan.display().to_string();
-            let line = json!({
+            let mut line = json!({
                 "Image": to_text(image),
                 "SourceSHA256": scan_sha256(scan).unwrap_or_default(),
                 "Settings": json!([settings, self.with]),
                 "VoxganVersion": env!("CARGO_PKG_VERSION"),
             });
-            if image.exists() && done.contains(&line) {
+            let same =
+                |other: &Value| line.as_object().is_some_and(|line| line.iter().all(|(k, v)| other[k] == *v));
+            if image.exists() && done.iter().any(same) {
                 cohort.kept(&name);
                 continue;
             }
+            // Where it lies makes no difference.
+            line["Source"] = name.clone().into();
             // What this job made of it with other settings may go.
             let ours = done.iter().any(|other| other["Image"] == line["Image"]);
             let made = cohort.next(&name, || {
@@ -110,7 +131,11 @@ impl<J: OfScan> Work<'_, J> {
                 done.push(line);
             }
         }
-        Error::incomplete("scans", scans.len(), cohort.failures())
+        let failures = cohort.failures();
+        if let Some(shard) = shard {
+            Record { shard, inputs, failures: failures.clone() }.write(&output)?;
+        }
+        Error::incomplete("scans", scans.len(), failures)
     }
 }
 
@@ -134,7 +159,10 @@ fn results(input: &Path, output: &Path, scans: &[PathBuf], ending: &str) -> Resu
 }
 
 /// The lines of a list; of one that is not there none, and none that was cut off.
-fn lines(path: &Path) -> Result<Vec<Value>> {
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read.
+pub fn lines(path: &Path) -> Result<Vec<Value>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -162,6 +190,7 @@ mod tests {
             let ended = work.run(
                 false,
                 false,
+                None,
                 &Progress::default(),
                 &mut |Options { input: scan, output: image, .. }| {
                     did.push(scan.file_name().unwrap().to_string_lossy().into_owned());
@@ -182,7 +211,8 @@ mod tests {
         std::fs::write(input.join("b.nii"), "b").unwrap();
         let clash = |job: &Options| {
             let work = Work { job, with: json!(2) };
-            let ended = work.run(false, false, &Progress::default(), &mut |_| unreachable!("checked first"));
+            let ended =
+                work.run(false, false, None, &Progress::default(), &mut |_| unreachable!("checked first"));
             ended.unwrap_err().to_string()
         };
         assert!(clash(&job).contains("b.nii"));

@@ -21,7 +21,7 @@ use crate::io::nifti::{self, DataType, WriteOptions, is_nifti};
 use crate::nn::Noise;
 use crate::ops::VolumeOps;
 use crate::pretrained::{Model, TrainingSpace, sha256};
-use crate::random::{Purpose, normal, stream};
+use crate::random::{Purpose, Samples, normal, stream};
 use crate::volume::Volume;
 
 /// The generator and its sampling.
@@ -246,7 +246,7 @@ impl Generator {
         let noise = match self.sampling.noise {
             NoiseMode::Const => Noise::Const,
             NoiseMode::None => Noise::None,
-            NoiseMode::Random => Noise::Random { seed, step: 0, phase: 0, first_sample: 0 },
+            NoiseMode::Random => Noise::Random { seed, step: 0, phase: 0, samples: Samples::from(0) },
         };
         let mut volume = self.network.volume(styles, noise, &self.space);
         if let Some([least, _]) = self.space.intensity.clip {

@@ -15,6 +15,7 @@ use crate::correct::n4;
 use crate::correct::n4::N4Options;
 use crate::error::Result;
 use crate::io::dataset::{self, Correction, Dataset, Plan, Progress, Report};
+use crate::io::shard::Shard;
 use crate::volume::Volume;
 
 /// The scans and the steps of the preparation.
@@ -31,6 +32,8 @@ pub struct Options {
     pub strip: bool,
     /// The segmenter's device.
     pub device: Device,
+    /// The part of the scans to prepare, into a folder of its own ([`super::merge`]); all by default.
+    pub shard: Option<Shard>,
 }
 
 /// The result of a preparation.
@@ -83,7 +86,9 @@ pub fn prepare(
     }
     let correction = (!settings.is_empty())
         .then_some(Correction { settings: serde_json::Value::Object(settings), apply: &correct });
-    let report = dataset::prepare(&options.plan, correction.as_ref(), out, cancelled, tell)?;
+    let report = dataset::prepare_part(&options.plan, options.shard, correction.as_ref(), out, cancelled, tell)?;
+    let place = options.shard.map(|shard| shard.folder(out));
+    let out = place.as_deref().unwrap_or(out);
     let some = report.prepared + report.kept > 0;
     Ok(Prepared { dataset: some.then(|| Dataset::open(out)).transpose()?, report })
 }

@@ -8,21 +8,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::device::{Device, on_device};
+use super::labelled::{label_maps, labelled_scans};
 use super::progress::{Event, Progress};
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
 use crate::error::{Error, Result};
-use crate::io::bids;
 use crate::io::dataset::{Dataset, manifest};
 use crate::io::lock::FolderLock;
-use crate::io::scan::{self, ReadOptions};
+use crate::io::scan::ReadOptions;
 use crate::ops::VolumeOps;
 use crate::pretrained::{checkpoint_at, latest_checkpoint};
 use crate::simulate::synthesis::{LabelMap, LabelledScan};
 use crate::train::cycle::{self, Domains};
 use crate::train::restorer::{self, Subjects};
 use crate::train::transfer::Source;
-use crate::train::{Ended, Estimate, Reals, detail, generator, segmenter};
-use crate::volume::outliers::without_outliers;
+use crate::train::{Ended, Estimate, Group, Reals, detail, generator, segmenter};
 
 /// The fewest people to validate on.
 const VALIDATED_MIN: usize = 4;
@@ -72,6 +71,7 @@ pub struct Scans {
 pub struct Training {
     options: Options,
     inputs: Inputs,
+    group: Group,
 }
 
 /// What is trained, and of what.
@@ -165,29 +165,22 @@ pub fn train(options: Options, progress: &Progress) -> Result<Trained> {
 }
 
 impl Training {
-    /// Opens recipe and data.
+    /// Opens recipe and data. Where a launcher (`mpirun`, `srun`) has started several processes, each opens them, and they
+    /// train together.
     ///
     /// # Errors
+    /// Those of [`Group::of_launcher`]; of another rank, [`Error::Rank`];
     /// [`Error::Io`] or [`Error::File`] for recipe, data and weights; [`Error::Value`] for data that does not fit the
     /// recipe, and an option that the recipe's kind does not have.
     pub fn open(options: Options) -> Result<Self> {
-        let recipe = AnyRecipe::open(&options.recipe)?;
-        let unpaired = matches!(&recipe, AnyRecipe::Head(recipe) if recipe.unpaired.is_some());
-        if let (Some(other), false) = (&options.other, unpaired) {
-            let (expected, advice) =
-                ("a recipe with a table [unpaired]", "leave it out, or take translate-unpaired");
-            return Err(Error::value("--other", expected, other.display().to_string(), advice));
-        }
-        if let (Some(validation), false) = (&options.validation, matches!(recipe, AnyRecipe::Generator(_))) {
-            let found = validation.display().to_string();
-            return Err(Error::value("--validation", "a generator's recipe", found, "leave it out"));
-        }
-        let inputs = match recipe {
-            AnyRecipe::Generator(recipe) => Inputs::of_generator(*recipe, &options),
-            AnyRecipe::Segmenter(recipe) => Inputs::of_segmenter(recipe, &options),
-            AnyRecipe::Head(recipe) => Inputs::of_head(recipe, &options),
-        }?;
-        Ok(Self { options, inputs })
+        let group = Group::of_launcher()?;
+        let inputs = group.agree(Inputs::open(&options))?;
+        Ok(Self { options, inputs, group })
+    }
+
+    /// The ranks that share the run.
+    pub fn group(&self) -> &Group {
+        &self.group
     }
 
     /// The plan of the run.
@@ -232,9 +225,11 @@ impl Training {
             }
             _ => {}
         };
+        let group = Group::alone();
         on_device!(self.options.device, |B, device| self.inputs.train::<B>(
             place.path(),
             &device,
+            &group,
             &stop,
             &tell
         ))?;
@@ -262,9 +257,19 @@ impl Training {
     /// [`Error::Device`]; [`Error::Io`] or [`Error::File`] for data and checkpoints. The last checkpoint is intact in
     /// every case.
     pub fn run(&self, progress: &Progress) -> Result<Trained> {
-        let Options { out, device, .. } = &self.options;
-        let _lock = FolderLock::hold(out)?;
-        if let (Inputs::Generator { taken, .. }, None) = (&self.inputs, latest_checkpoint(out)?) {
+        let (Options { out, .. }, group) = (&self.options, &self.group);
+        let device = self.options.device.of_rank(group.local_rank());
+        group.agree(device.check())?;
+        let mut lock = None;
+        group.first(|| {
+            lock = Some(FolderLock::hold(out)?);
+            Ok(())
+        })?;
+        if group.size() > 1 && group.is_first() {
+            progress.tell(Event::Note(&group.to_string()));
+        }
+        let latest = group.agree(latest_checkpoint(out))?;
+        if let (Inputs::Generator { taken, .. }, None) = (&self.inputs, latest) {
             taken.iter().for_each(|line| progress.tell(Event::Note(&format!("from: {line}"))));
         }
         let steps = Cell::new(0);
@@ -287,9 +292,15 @@ impl Training {
             crate::train::Event::Wrote(path) => progress.tell(Event::Wrote(path)),
             crate::train::Event::Stepped { .. } => {}
         };
-        let ended = on_device!(*device, |B, device| self.inputs.train::<B>(
+        let tell = |event: crate::train::Event| {
+            if group.is_first() {
+                tell(event)
+            }
+        };
+        let ended = on_device!(device, |B, device| self.inputs.train::<B>(
             out,
             &device,
+            group,
             progress.cancelled(),
             &tell
         ))?;
@@ -298,6 +309,25 @@ impl Training {
 }
 
 impl Inputs {
+    fn open(options: &Options) -> Result<Self> {
+        let recipe = AnyRecipe::open(&options.recipe)?;
+        let unpaired = matches!(&recipe, AnyRecipe::Head(recipe) if recipe.unpaired.is_some());
+        if let (Some(other), false) = (&options.other, unpaired) {
+            let (expected, advice) =
+                ("a recipe with a table [unpaired]", "leave it out, or take translate-unpaired");
+            return Err(Error::value("--other", expected, other.display().to_string(), advice));
+        }
+        if let (Some(validation), false) = (&options.validation, matches!(recipe, AnyRecipe::Generator(_))) {
+            let found = validation.display().to_string();
+            return Err(Error::value("--validation", "a generator's recipe", found, "leave it out"));
+        }
+        match recipe {
+            AnyRecipe::Generator(recipe) => Self::of_generator(*recipe, options),
+            AnyRecipe::Segmenter(recipe) => Self::of_segmenter(recipe, options),
+            AnyRecipe::Head(recipe) => Self::of_head(recipe, options),
+        }
+    }
+
     fn of_generator(mut recipe: Recipe, options: &Options) -> Result<Self> {
         recipe.training.total_kimg = options.total_kimg.unwrap_or(recipe.training.total_kimg);
         recipe.training.seed = options.seed.unwrap_or(recipe.training.seed);
@@ -353,13 +383,15 @@ impl Inputs {
         &self,
         out: &Path,
         device: &B::Device,
+        group: &Group,
         stop: &AtomicBool,
         tell: &dyn Fn(crate::train::Event),
     ) -> Result<Ended> {
         match self {
             Self::Generator { recipe, reals, validation, from, .. } => {
                 let (validation, from) = (validation.as_ref(), from.as_ref());
-                let job = generator::Job { recipe, reals, validation, from, out, stop, last_step: None };
+                let job =
+                    generator::Job { recipe, reals, validation, from, out, group, stop, last_step: None };
                 generator::run::<B>(&job, device, tell)
             }
             Self::Segmenter { recipe, maps, scans, from } => match &recipe.detail {
@@ -368,10 +400,14 @@ impl Inputs {
                         let advice = "give the weights of the first network, which the second one corrects";
                         Error::value("--from", "a segmenter's weights", "none", advice)
                     })?;
-                    detail::run::<B>(&detail::Job { recipe, detail, maps, from, out, stop }, device, tell)
+                    detail::run::<B>(
+                        &detail::Job { recipe, detail, maps, from, out, group, stop },
+                        device,
+                        tell,
+                    )
                 }
                 None => {
-                    let job = segmenter::Job { recipe, maps, scans, from: from.as_deref(), out, stop };
+                    let job = segmenter::Job { recipe, maps, scans, from: from.as_deref(), out, group, stop };
                     segmenter::run::<B>(&job, device, tell)
                 }
             },
@@ -380,11 +416,11 @@ impl Inputs {
                     [data, other] => Domains::Scans([data, other]),
                     _ => Domains::Maps(maps),
                 };
-                cycle::run::<B>(&cycle::Job { recipe, domains, out, stop }, device, tell)
+                cycle::run::<B>(&cycle::Job { recipe, domains, out, group, stop }, device, tell)
             }
             Self::Head { recipe, maps, datasets } => {
                 let subjects = datasets.first().map_or(Subjects::Maps(maps), Subjects::Scans);
-                restorer::run::<B>(&restorer::Job { recipe, subjects, out, stop }, device, tell)
+                restorer::run::<B>(&restorer::Job { recipe, subjects, out, group, stop }, device, tell)
             }
         }
     }
@@ -415,50 +451,4 @@ fn no_kimg(options: &Options, found: &str) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// The volumes of a folder but those whose names contain one of `held_out`; `what` they are.
-fn learned_from(folder: &Path, held_out: &[String], what: &str) -> Result<Vec<PathBuf>> {
-    let mut paths = bids::volumes(folder)?;
-    paths.retain(|path| !held_out.iter().any(|part| file_name(path).contains(part.as_str())));
-    if paths.is_empty() {
-        let advice = format!("give a folder of {what}, some of which are not held out");
-        return Err(Error::file(folder, what, "*.nii or *.nii.gz", "none", advice));
-    }
-    Ok(paths)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The label maps of a folder but those whose names contain one of `held_out`.
-fn label_maps(folder: &Path, held_out: &[String], read: &ReadOptions) -> Result<Vec<LabelMap>> {
-    let paths = learned_from(folder, held_out, "label maps")?;
-    paths.iter().map(|path| LabelMap::new(&file_name(path), scan::read(path, read)?)).collect()
-}
-
-/// The scans but those held out, each with the one label map whose name is the same up to its last underscore.
-fn labelled_scans(
-    Scans { images, labels }: &Scans,
-    held_out: &[String],
-    read: &ReadOptions,
-) -> Result<Vec<LabelledScan>> {
-    let subject = |path: &Path| {
-        let name = file_name(path);
-        name.rsplit_once('_').map_or(name.clone(), |(subject, _)| subject.to_string())
-    };
-    let maps = bids::volumes(labels)?;
-    let scan = |path: &PathBuf| {
-        let mut of = maps.iter().filter(|map| subject(map) == subject(path));
-        let (Some(map), None) = (of.next(), of.next()) else {
-            let key = format!("label map of {}", path.display());
-            let (expected, advice) =
-                (format!("one {}_….nii.gz", subject(path)), "name them alike, or move the scan");
-            return Err(Error::file(labels, key, expected, "none or several", advice));
-        };
-        let scan = without_outliers(scan::read(path, read)?);
-        LabelledScan::new(&file_name(path), scan, &scan::read(map, read)?).map_err(|e| e.in_file(map))
-    };
-    learned_from(images, held_out, "scans")?.iter().map(scan).collect()
 }

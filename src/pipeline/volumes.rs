@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cohort::Cohort;
-use super::derivatives::{Derivatives, Derived};
+use super::derivatives::{Derivatives, Derived, absolute};
 use super::progress::{Event, Progress};
 use super::segmenter::Segmenter;
 use crate::error::Result;
 use crate::io::bids;
 use crate::io::scan::ReadOptions;
+use crate::io::shard::{Record, Shard};
 
 /// The measured scans and the table.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Options {
     pub read: ReadOptions,
     /// Whether the first scan that fails ends the job.
     pub strict: bool,
+    /// The part of the scans to measure, into a folder of its own ([`super::merge`]); all by default.
+    pub shard: Option<Shard>,
 }
 
 /// Scans → structures → volumes → label maps, records and tables. Results of the same scans are kept, and so are the rows
@@ -46,7 +49,7 @@ pub struct Options {
 /// have one name, and the output; of `strict` jobs the error of the first scan that fails;
 /// [`Error::Cancelled`](crate::error::Error::Cancelled).
 pub fn volumes(
-    Options { inputs, out, read, strict }: &Options,
+    Options { inputs, out, read, strict, shard }: &Options,
     segmenter: &Segmenter,
     progress: &Progress,
 ) -> Result<Measured> {
@@ -54,8 +57,17 @@ pub fn volumes(
     for input in inputs {
         paths.extend(bids::volumes(input)?);
     }
-    let mut derivatives =
-        Derivatives::create(out, &paths, read, segmenter, Value::Null)?.added_to_earlier(&paths)?;
+    let place = shard.map(|shard| shard.folder(out));
+    let out = place.as_deref().unwrap_or(out);
+    // Names are unique among the scans of all parts.
+    let derivatives = Derivatives::create(out, &paths, read, segmenter, Value::Null)?;
+    let names = paths.iter().map(|path| absolute(path).map(|path| path.display().to_string()));
+    let names: Vec<String> = names.collect::<Result<_>>()?;
+    if let Some(shard) = shard {
+        paths.retain(|path| shard.takes(path));
+        Record::withdraw(out)?;
+    }
+    let mut derivatives = derivatives.added_to_earlier(&paths)?;
     let mut cohort = Cohort::new(paths.len(), *strict, progress);
     for path in &paths {
         let name = path.display().to_string();
@@ -72,10 +84,16 @@ pub fn volumes(
         })?;
     }
     let failures = cohort.failures();
+    let done = || match *shard {
+        Some(shard) => Record { shard, inputs: names, failures: failures.clone() }.write(out),
+        None => Ok(()),
+    };
     if failures.len() == paths.len() {
+        done()?;
         return Ok(Measured { scans: Vec::new(), table: None, failures });
     }
     let scans = derivatives.finish()?;
+    done()?;
     let table = out.join("volumes.csv");
     progress.tell(Event::Wrote(&table));
     Ok(Measured { scans, table: Some(table), failures })

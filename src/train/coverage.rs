@@ -10,6 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::data::Reals;
+use super::group::Group;
 use super::phases::{Context, MicroBatch, Outcome, number};
 use super::state::State;
 use crate::config::Recipe;
@@ -56,6 +57,15 @@ impl Matches {
         let ws = generator.styles(z, condition, Truncation::OFF);
         let mean = ws.clone().detach().narrow(1, 0, 1).mean_dim(0).flatten(0, 2);
         (ws, mean)
+    }
+
+    /// Takes those of the first rank, of `length` numbers each.
+    fn share(&mut self, group: &Group, length: usize) -> Result<()> {
+        let own = self.latents.iter().flatten().flat_map(|z| z.to_le_bytes()).collect();
+        let bytes = group.broadcast(own, 0)?;
+        let values = bytes.chunks_exact(4).map(|z| f32::from_le_bytes([z[0], z[1], z[2], z[3]]));
+        self.latents = values.collect::<Vec<f32>>().chunks_exact(length).map(<[f32]>::to_vec).collect();
+        Ok(())
     }
 
     /// Adds them to a checkpoint.
@@ -205,12 +215,11 @@ fn laplacian_difference<B: VolumeOps>(a: Tensor<B, 5>, b: Tensor<B, 5>) -> Tenso
 impl<B: VolumeOps> State<B> {
     /// Gradients of the coverage term on one micro-batch, times its weight: the differences between volumes and their
     /// nearest samples, of their Laplacian pyramids and of features.
-    pub fn generator_coverage(&mut self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
+    pub fn generator_coverage(&self, context: &Context<B>, batch: &MicroBatch<B>) -> Outcome<B> {
         let coverage = &context.recipe.coverage;
         let condition = batch.real_condition.clone().map(Tensor::from_inner);
         let device = batch.real.device();
         let (ws, mean) = self.matches.styles(&self.generator, &batch.positions, condition, &device);
-        self.move_w_avg(context, mean.inner());
         let image = self.generator.synthesis.forward(ws, Noise::None);
         let real = Tensor::from_inner(batch.real.clone());
         let squared = (image.clone() - real.clone()).powi_scalar(2).mean();
@@ -222,15 +231,17 @@ impl<B: VolumeOps> State<B> {
             numbers.push(("coverage_features", number(&features)));
             difference = difference + features * coverage.features;
         }
-        Outcome { gradients: gradients(&self.generator, &backward(&(difference * coverage.weight))), numbers }
+        let gradients = gradients(&self.generator, &backward(&(difference * coverage.weight)));
+        Outcome { gradients, numbers, w_mean: Some(mean.inner()), ..Outcome::default() }
     }
 
-    /// Searches for the nearest samples anew, when that is due.
+    /// Searches for the nearest samples anew, when that is due: the first rank does, and the others take what it finds.
     ///
     /// # Errors
-    /// Those of [`search`].
+    /// Those of [`search`] and of the group.
     pub(super) fn search_coverage(
         &mut self,
+        group: &Group,
         recipe: &Recipe,
         reals: &Reals,
         encoder: Option<&Encoder<Autodiff<B>>>,
@@ -239,8 +250,12 @@ impl<B: VolumeOps> State<B> {
         let (coverage, step) = (&recipe.coverage, self.counters.step);
         let interval = recipe.training.steps_of(coverage.search_kimg).max(1);
         if coverage.is_on() && (self.matches.is_empty() || step.is_multiple_of(interval)) {
-            let generator = self.generator.valid();
-            self.matches = search(&generator, &self.matches, reals, recipe, encoder, step, device)?;
+            group.first(|| {
+                let generator = self.generator.valid();
+                self.matches = search(&generator, &self.matches, reals, recipe, encoder, step, device)?;
+                Ok(())
+            })?;
+            self.matches.share(group, recipe.network.z_dim)?;
         }
         Ok(())
     }

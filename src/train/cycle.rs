@@ -8,6 +8,7 @@
 //! b ──backward─▶ a' ──forward───▶ b''     |b'' − b|, discriminator of a on a', |backward(a) − a|
 //! ```
 
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -18,6 +19,7 @@ use ndarray::Array4;
 
 use super::checkpoint::{from_json, text};
 use super::discriminator::DiscriminatorLearner;
+use super::group::Group;
 use super::learner::{Learner, of_this_run, rate, save};
 use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
@@ -25,6 +27,7 @@ use super::prefetch::Prefetch;
 use super::record::RunFolder;
 use super::restorer::{Subjects, decibels};
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
+use super::share::neighbours;
 use super::subjects::Rounds;
 use crate::config::{HeadRecipe, RestorationRecipe, UnpairedRecipe};
 use crate::convert::{image_to_tensor, tensor_to_image};
@@ -52,6 +55,8 @@ pub struct Job<'a> {
     pub domains: Domains<'a>,
     /// The run's folder.
     pub out: &'a Path,
+    /// The ranks that share the run.
+    pub group: &'a Group,
     /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
@@ -128,8 +133,14 @@ impl<'a> Domains<'a> {
 /// for a loss that is not finite; [`Error::File`] for a checkpoint of another run; [`Error::Io`] or [`Error::File`] for
 /// data and outputs. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
-    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
+    let place = Place {
+        out: job.out,
+        recipe: job.recipe.to_toml(),
+        data: job.domains.identity(),
+        device: B::name(device),
+        group: job.group,
+    };
+    go_on(Training::<B>::new(job, device), place, job.stop, tell)
 }
 
 /// Both directions in training.
@@ -196,7 +207,8 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             })
         });
         let pictured = pictured.collect::<Result<_>>()?;
-        let source = Rc::new(Source { job, head, orders: job.domains.orders(training.seed) });
+        let (domains, own) = (job.domains, neighbours(training.batch, job.group)?);
+        let source = Rc::new(Source { recipe, domains, head, orders: domains.orders(training.seed), own });
         let (prefetch, clock, device) = (Prefetch::default(), Clock::default(), device.clone());
         Ok(Self { job, space, weights, source, prefetch, directions, pictured, clock, device })
     }
@@ -204,7 +216,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
     /// What direction `side` makes of an image `[1, 1, D, H, W]` of its contrast, and the gradients of their loss in
     /// its network and in that of the way back.
     fn there_and_back(&self, side: usize, image: &Tensor<B, 5>, numbers: &mut Numbers) -> Result<Round<B>> {
-        let (at, samples) = (self.clock.step, self.job.recipe.training.batch as f64);
+        let (at, samples) = (self.clock.step, self.source.own.clone().count() as f64);
         let [there, back] = [&self.directions[side], &self.directions[1 - side]];
         let through = |network: &Restorer<Autodiff<B>>, x: &Tensor<Autodiff<B>, 5>| {
             network.forward(&Problem::unconstrained(x.clone()))
@@ -233,22 +245,37 @@ impl<'a, B: VolumeOps> Training<'a, B> {
     }
 }
 
+/// What the networks make of a rank's images, for each direction.
+struct Found<B: VolumeOps> {
+    /// The rank's share of those of the step.
+    gradients: [Named<B>; 2],
+    /// Images in the contrast that is translated to, made and true, `[1, 1, D, H, W]`.
+    made: [Vec<Tensor<B, 5>>; 2],
+    true_ones: [Vec<Tensor<B, 5>>; 2],
+    numbers: Numbers,
+}
+
 /// Where images come from.
 struct Source<'a> {
-    job: &'a Job<'a>,
+    recipe: &'a RestorationRecipe,
+    domains: Domains<'a>,
     head: Translate,
     orders: [Rounds; 2],
+    /// Numbers of the samples of a step that this rank takes.
+    own: Range<u64>,
 }
 
 impl Source<'_> {
-    /// The images of step `step`, a pair `[1, D, H, W]` of both contrasts for each sample.
+    /// The images of step `step`, a pair `[1, D, H, W]` of both contrasts for each sample of this rank.
     fn images(&self, step: u64) -> Result<Vec<[Array4<f32>; 2]>> {
-        let samples = 0..self.job.recipe.training.batch as u64;
-        samples.map(|sample| Ok([self.image(0, step, sample)?, self.image(1, step, sample)?])).collect()
+        self.own
+            .clone()
+            .map(|sample| Ok([self.image(0, step, sample)?, self.image(1, step, sample)?]))
+            .collect()
     }
 
     fn image(&self, side: usize, step: u64, sample: u64) -> Result<Array4<f32>> {
-        let (training, domains) = (&self.job.recipe.training, self.job.domains);
+        let (training, domains) = (&self.recipe.training, self.domains);
         let index = domains.turn(&self.orders, side, step * training.batch as u64 + sample);
         // The contrasts draw from addresses of their own: nothing of one image tells of the other.
         let (patch, address) = (training.patch, [training.seed, step, 2 * sample + side as u64]);
@@ -268,13 +295,12 @@ struct Round<B: VolumeOps> {
 }
 
 impl<B: VolumeOps> Training<'_, B> {
-    /// A step of all networks on these images; what was found.
-    fn learn(&mut self, images: &[[Array4<f32>; 2]]) -> Result<Numbers> {
-        let (training, at) = (&self.job.recipe.training, self.clock.step);
+    /// What both networks make of these images.
+    fn find(&self, images: &[[Array4<f32>; 2]]) -> Result<Found<B>> {
+        let training = &self.job.recipe.training;
         let mut sums = [Named::<B>::new(), Named::new()];
         let mut numbers = Numbers::new();
         let (mut made, mut true_ones) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-        let _tape = tape();
         for pair in images {
             for (side, image) in pair.iter().enumerate() {
                 let image = image_to_tensor(image, &self.device);
@@ -287,19 +313,23 @@ impl<B: VolumeOps> Training<'_, B> {
                 true_ones[1 - side].push(image);
             }
         }
+        Ok(Found { gradients: sums, made, true_ones, numbers })
+    }
+
+    /// A step of all networks on these images; what was found.
+    fn learn(&mut self, images: &[[Array4<f32>; 2]]) -> Result<Numbers> {
+        let (training, group, at) = (&self.job.recipe.training, self.job.group, self.clock.step);
+        let _tape = tape();
+        let Found { gradients: sums, made, true_ones, mut numbers } = group.agree(self.find(images))?;
         let rate = rate(training, at);
         let directions =
             self.directions.iter_mut().zip(DIRECTIONS).zip(sums).zip(made.into_iter().zip(true_ones));
         for (((direction, (name, _)), sum), (made, true_ones)) in directions {
-            direction.learner.learn(sum, training.learning_rate * rate, training.ema_half_life_steps, at);
+            let (size, half_life) = (training.learning_rate * rate, training.ema_half_life_steps);
+            direction.learner.learn(group, sum, size, half_life, at)?;
             let mut found = Numbers::new();
-            direction.discriminator.learn(
-                Tensor::cat(made, 0),
-                Tensor::cat(true_ones, 0),
-                at,
-                rate,
-                &mut found,
-            );
+            let (made, true_ones) = (Tensor::cat(made, 0), Tensor::cat(true_ones, 0));
+            direction.discriminator.learn(group, made, true_ones, at, rate, &mut found)?;
             numbers.extend(found.into_iter().map(|(key, value)| (format!("{key}_{name}"), value)));
         }
         self.clock.step += 1;
@@ -324,7 +354,7 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
         let at = self.clock.step;
         let source = Rc::clone(&self.source);
         let source: &Source = &source;
-        let images = self.prefetch.take(at, |step| source.images(step))?;
+        let images = self.job.group.agree(self.prefetch.take(at, |step| source.images(step)))?;
         let (numbers, prefetch) =
             Prefetch::during(at + 1, |step| source.images(step), || self.learn(&images));
         self.prefetch = prefetch;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::gan::{Conditions, Population};
 use crate::io::dataset::Dataset;
 use crate::pretrained::TrainingSpace;
-use crate::random::{Purpose, stream};
+use crate::random::{Purpose, Samples, stream};
 use crate::stats::upper_median;
 use crate::volume::Volume;
 use crate::volume::intensity::IntensityMap;
@@ -134,18 +134,20 @@ impl Reals {
         Some(Tensor::from_data(TensorData::new(vector, [1, width]), device))
     }
 
-    /// The batch of step `step`, which begins after `shown` volumes: `samples` volumes with conditions, on the host.
+    /// The volumes of step `step`, which begins after `shown` volumes, for the samples with these `numbers` within the step;
+    /// with conditions, on the host.
     ///
     /// # Errors
     /// As [`Dataset::volume`].
-    pub fn batch(&self, step: u64, shown: u64, samples: usize) -> Result<Batch> {
-        let positions: Vec<usize> = (0..samples as u64).map(|i| self.order.at(shown + i)).collect();
+    pub fn batch(&self, step: u64, shown: u64, numbers: &[u64]) -> Result<Batch> {
+        let samples = numbers.len();
+        let positions: Vec<usize> = numbers.iter().map(|i| self.order.at(shown + i)).collect();
         let borrowed = |sample: u64| {
             let phase = Phase::GeneratorMain as u64;
             let mut rng = stream(self.seed, step, phase, sample, Purpose::Labels);
             rng.random_range(0..self.len())
         };
-        let fakes: Vec<usize> = (0..samples as u64).map(borrowed).collect();
+        let fakes: Vec<usize> = numbers.iter().copied().map(borrowed).collect();
         let vectors = |positions: &[usize]| -> Vec<f32> {
             let vector = |&i: &usize| self.conditions.get(i).into_iter().flatten().copied();
             positions.iter().flat_map(vector).collect()
@@ -181,8 +183,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The part of `samples` volumes from sample `first` on, on `device`.
-    pub fn part<B: Backend>(&self, first: usize, samples: usize, device: &B::Device) -> MicroBatch<B> {
+    /// The part of `samples` volumes from place `first` on, which have these `numbers` within the step, on `device`.
+    pub fn part<B: Backend>(
+        &self,
+        first: usize,
+        samples: usize,
+        numbers: Samples,
+        device: &B::Device,
+    ) -> MicroBatch<B> {
         let rows = |values: &[f32]| {
             let width = values.len() / self.samples;
             (width > 0).then(|| {
@@ -198,7 +206,7 @@ impl Batch {
             real_condition: rows(&self.real_conditions),
             fake_condition: rows(&self.fake_conditions),
             positions: self.positions[first..first + samples].to_vec(),
-            first: first as u64,
+            numbers,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Training of the segmenter's second network, which corrects the first one in ventricles and medial temporal lobes, on
 //! images from label maps of 1 mm.
 
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -11,18 +12,21 @@ use burn::tensor::{Tensor, TensorData};
 use ndarray::s;
 
 use super::checkpoint::{from_json, json, write};
+use super::group::Group;
 use super::learner::{Learner, Names};
+use super::phases::add;
 use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Tally, Trainable, finite, go_on};
 use super::segmenter::numbers;
+use super::share::neighbours;
 use super::subjects::Rounds;
 use crate::anatomy::APART;
 use crate::anatomy::Structure;
 use crate::config::{DetailRecipe, SegmentationRecipe};
 use crate::error::Result;
 use crate::nn::Init;
-use crate::nn::parameters::gradients;
+use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, backward, tape};
 use crate::pretrained::segmenter::{self, DETAIL};
 use crate::pretrained::{Weights, load_weights};
@@ -50,6 +54,8 @@ pub struct Job<'a> {
     pub from: &'a Path,
     /// The run's folder.
     pub out: &'a Path,
+    /// The ranks that share the run.
+    pub group: &'a Group,
     /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
@@ -60,8 +66,14 @@ pub struct Job<'a> {
 /// [`crate::error::Error::Training`] for a loss that is not finite; [`crate::error::Error::File`] or
 /// [`crate::error::Error::Io`] for weights, checkpoints and outputs.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
-    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
+    let place = Place {
+        out: job.out,
+        recipe: job.recipe.to_toml(),
+        data: job.maps.iter().map(|map| map.name.as_str()).collect::<Vec<_>>().join(", "),
+        device: B::name(device),
+        group: job.group,
+    };
+    go_on(Training::<B>::new(job, device), place, job.stop, tell)
 }
 
 /// A second network in training.
@@ -73,7 +85,9 @@ struct Training<'a, B: VolumeOps> {
     learner: Learner<B, SegmentationNet<Autodiff<B>>>,
     clock: Clock,
     order: Rc<Rounds>,
-    prefetch: Prefetch<Example>,
+    /// Numbers of the examples of a step that this rank takes.
+    own: Range<u64>,
+    prefetch: Prefetch<Vec<Example>>,
     device: B::Device,
 }
 
@@ -98,6 +112,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             learner: Learner::new(network, NAMES, training.adam_betas),
             clock: Clock::default(),
             order: Rc::new(Rounds::new(training.seed, 0, job.maps.len())),
+            own: neighbours(training.batch, job.group)?,
             prefetch: Prefetch::default(),
             device: device.clone(),
         })
@@ -110,8 +125,24 @@ fn weight(ventricles_ml: f64) -> f64 {
 }
 
 impl<B: VolumeOps> Training<'_, B> {
-    /// A step of the optimiser on an example; what was found.
-    fn learn(&mut self, example: Example) -> Result<Numbers> {
+    /// A step of the optimiser on these examples; what was found.
+    fn learn(&mut self, examples: Vec<Example>) -> Result<Numbers> {
+        let (training, group, at) = (&self.job.recipe.training, self.job.group, self.clock.step);
+        let (mut sum, mut told) = (Named::new(), Tally::default());
+        let found = examples.into_iter().try_for_each(|example| {
+            let (gradients, numbers) = self.find(example)?;
+            add(&mut sum, gradients, 1.0 / training.batch as f64);
+            told.add(numbers);
+            Ok(())
+        });
+        group.agree(found)?;
+        self.learner.learn(group, sum, training.rate(at), training.ema_half_life_steps, at)?;
+        self.clock.step += 1;
+        Ok(told.line())
+    }
+
+    /// The gradients of an example's loss, and what the log tells of it.
+    fn find(&mut self, example: Example) -> Result<(Named<B>, Numbers)> {
         let (job, training, at) = (self.job, &self.job.recipe.training, self.clock.step);
         let Example { image, target, .. } = example;
         let lateral =
@@ -138,11 +169,9 @@ impl<B: VolumeOps> Training<'_, B> {
             detail::of_corrections(&loss.gradient).into_iter().map(|x| x * weight as f32).collect();
         let slope = Tensor::from_data(TensorData::new(slope, corrections.dims()), &self.device);
         let found = gradients(&self.learner.network, &backward(&(corrections * slope).sum()));
-        self.learner.learn(found, training.rate(at), training.ema_half_life_steps, at);
-        self.clock.step += 1;
         let mut numbers = numbers(&loss);
         numbers.insert("loss_dice_before".into(), before);
-        Ok(numbers)
+        Ok((found, numbers))
     }
 }
 
@@ -156,17 +185,21 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
     }
 
     fn images_per_step(&self) -> usize {
-        1
+        self.job.recipe.training.batch
     }
 
     fn step(&mut self) -> Result<Numbers> {
-        let (job, at) = (self.job, self.clock.step);
-        let order = Rc::clone(&self.order);
+        let (recipe, maps, at) = (self.job.recipe, self.job.maps, self.clock.step);
+        let (order, own) = (Rc::clone(&self.order), self.own.clone());
         let order: &Rounds = &order;
         let make = |step| {
-            let (recipe, map) = (job.recipe, &job.maps[order.at(step)]);
-            let (view, address) = (View::Crop(recipe.training.crop), [recipe.training.seed, step, 0]);
-            Ok(synthesise(map, view, &recipe.synthesis, address))
+            let training = &recipe.training;
+            let example = |sample| {
+                let map = &maps[order.at(step * training.batch as u64 + sample)];
+                let (view, address) = (View::Crop(training.crop), [training.seed, step, sample]);
+                synthesise(map, view, &recipe.synthesis, address)
+            };
+            Ok(own.clone().map(example).collect())
         };
         let now = self.prefetch.take(at, make)?;
         let (numbers, prefetch) = Prefetch::during(at + 1, make, || self.learn(now));

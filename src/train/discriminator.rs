@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
 use super::checkpoint::{insert_adam, restore_adam};
+use super::group::Group;
 use super::phases::{add, clean, number};
 use super::run::Numbers;
 use crate::config::{AdversarialLoss, DiscriminatorRecipe};
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::gan::loss;
 use crate::heads::RestorationDiscriminator;
 use crate::nn::adam::{Adam, AdamConfig};
-use crate::nn::parameters::gradients;
+use crate::nn::parameters::{Named, gradients, tensors};
 use crate::ops::{VolumeOps, backward};
 use crate::pretrained::{Weights, load_weights};
 use crate::random::{Purpose, stream};
@@ -60,16 +61,21 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
         })
     }
 
-    /// A step of the discriminator on restored (`made`) and true images `[N, C, D, H, W]`; `rate` is the factor of its
-    /// step size.
+    /// A step of the discriminator on restored (`made`) and true images `[N, C, D, H, W]`, which are this rank's of the step;
+    /// `rate` is the factor of its step size.
+    ///
+    /// # Errors
+    /// Those of the group.
     pub fn learn(
         &mut self,
+        group: &Group,
         made: Tensor<B, 5>,
         truth: Tensor<B, 5>,
         step: u64,
         rate: f64,
         numbers: &mut Numbers,
-    ) {
+    ) -> Result<()> {
+        let first = (group.rank() * made.dims()[0]) as u64;
         let kind = self.recipe.loss;
         let of_made = loss::of_fake(kind, self.discriminator.forward(Tensor::from_inner(made.clone())));
         let mut value = number(&of_made);
@@ -80,7 +86,7 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
         numbers.insert("loss_discriminator".into(), value);
         if self.recipe.penalty > 0.0 && step.is_multiple_of(self.recipe.penalty_interval) {
             let wasserstein = kind == AdversarialLoss::Wasserstein;
-            let at = if wasserstein { self.between(made, truth, step) } else { truth };
+            let at = if wasserstein { self.between(made, truth, step, first) } else { truth };
             let gradient = self.discriminator.gradient(Tensor::from_inner(at)).gradient;
             let penalty = if wasserstein {
                 loss::away_from_one(gradient).mean()
@@ -91,15 +97,20 @@ impl<B: VolumeOps> DiscriminatorLearner<B> {
             let weight = self.recipe.penalty * self.recipe.penalty_interval as f64;
             add(&mut sum, gradients(&self.discriminator, &backward(&(penalty * weight))), 1.0);
         }
+        // Means over the images of a rank: their mean is that over all.
+        let mut share = Named::new();
+        add(&mut share, sum, 1.0 / group.size() as f64);
+        let sum = group.sum_gradients(&tensors(&self.discriminator.valid()), share, &mut [])?;
         self.adam.set_learning_rate(self.recipe.learning_rate * rate);
         self.discriminator = self.adam.step(self.discriminator.clone(), &clean(sum));
+        Ok(())
     }
 
-    /// Images somewhere between made and true ones, each its own way.
-    fn between(&self, made: Tensor<B, 5>, truth: Tensor<B, 5>, step: u64) -> Tensor<B, 5> {
+    /// Images somewhere between made and true ones, each its own way; they have the numbers from `first` on.
+    fn between(&self, made: Tensor<B, 5>, truth: Tensor<B, 5>, step: u64, first: u64) -> Tensor<B, 5> {
         let samples = made.dims()[0];
         let draw = |sample| stream(self.seed, step, 1, sample, Purpose::Restoration).random::<f32>();
-        let parts: Vec<f32> = (0..samples as u64).map(draw).collect();
+        let parts: Vec<f32> = (first..first + samples as u64).map(draw).collect();
         let parts = Tensor::from_data(TensorData::new(parts, [samples, 1, 1, 1, 1]), &made.device());
         made.clone() + (truth - made) * parts
     }

@@ -1,6 +1,5 @@
 //! Training of a generator and its discriminator.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -9,23 +8,23 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::checkpoint;
 use super::data::{Batch, Reals};
-use super::phases::{Context, MicroBatch, Outcome, add, clean};
+use super::group::Group;
 use super::prefetch::Prefetch;
 use super::record::RunFolder;
 use super::run::{Ended, Event, Numbers, Place, Schedule, Trainable, go_on};
-use super::state::{Counters, State, optimisers};
-use super::transfer::{Origin, Source};
+use super::share::Share;
+use super::state::{Counters, State};
+use super::step::step;
+use super::transfer::Source;
 use super::validation::{Best, REGIONS, Validation, measured};
 use super::watch::{Warning, Watch, memorised, unlikeness};
 use crate::anatomy::volumes::Volumes;
 use crate::config::Recipe;
 use crate::convert;
 use crate::error::{Error, Result};
-use crate::gan::{Augmentation, Truncation};
+use crate::gan::Truncation;
 use crate::nn::Noise;
-use crate::nn::parameters::Named;
-use crate::nn::schedule::rise;
-use crate::ops::{VolumeOps, tape};
+use crate::ops::VolumeOps;
 use crate::pretrained::{TrainingSpace, latest_checkpoint, segmenter};
 use crate::random::{Purpose, normal, stream};
 use crate::report::Montage;
@@ -47,6 +46,8 @@ pub struct Job<'a> {
     pub from: Option<&'a Source>,
     /// The run's folder.
     pub out: &'a Path,
+    /// The ranks that share the run.
+    pub group: &'a Group,
     /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
     /// The last step, in place of the recipe's; for tests.
@@ -60,7 +61,20 @@ pub struct Job<'a> {
 /// weights; [`Error::File`] or [`Error::Io`] for data, weights, checkpoints and outputs. The last checkpoint is intact
 /// in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
+    let place = Place {
+        out: job.out,
+        recipe: job.recipe.to_toml(),
+        data: job.reals.dataset().content_sha256(),
+        device: B::name(device),
+        group: job.group,
+    };
+    go_on(begin::<B>(job, device), place, job.stop, tell)
+}
+
+/// What a run begins with.
+fn begin<'a, B: VolumeOps>(job: &'a Job<'a>, device: &B::Device) -> Result<Training<'a, B>> {
     let recipe = job.recipe;
+    let share = Share::new(recipe, job.group.rank(), job.group.size())?;
     let space = job.reals.space();
     let mut state = State::<B>::new(recipe, recipe.conditions.width(), device);
     match job.from {
@@ -82,10 +96,12 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
         false => None,
     };
     let validation = job.validation.map(|reals| Validation::new(reals, device)).transpose()?;
-    let training = Training {
+    Ok(Training {
         job,
         space,
         state,
+        numbers: share.numbers(),
+        share,
         segmenter,
         encoder,
         validation,
@@ -94,9 +110,7 @@ pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) ->
         watch: Watch::default(),
         prefetch: Prefetch::default(),
         device: device.clone(),
-    };
-    let place = Place { out: job.out, recipe: recipe.to_toml()?, device: B::name(device) };
-    go_on(training, &place, job.stop, tell)
+    })
 }
 
 /// A generator in training.
@@ -104,6 +118,9 @@ struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
     space: TrainingSpace,
     state: State<B>,
+    /// The samples of each step that this rank takes, and their numbers.
+    share: Share,
+    numbers: Vec<u64>,
     /// Measures samples for the log.
     segmenter: Option<Segmenter<B>>,
     /// What coverage compares features with.
@@ -141,12 +158,14 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn step(&mut self) -> Result<Numbers> {
         let (job, samples) = (self.job, self.job.recipe.training.batch);
         let Counters { step: at, images, .. } = self.state.counters;
-        let batch = self.prefetch.take(at, |at| job.reals.batch(at, images, samples))?;
-        let next = |next| job.reals.batch(next, images + samples as u64, samples);
+        let (own, share) = (&self.numbers, &self.share);
+        let batch = job.group.agree(self.prefetch.take(at, |at| job.reals.batch(at, images, own)))?;
+        let next = |next| job.reals.batch(next, images + samples as u64, own);
         let encoder = self.encoder.as_ref();
-        self.state.search_coverage(job.recipe, job.reals, encoder, &self.device)?;
-        let (numbers, prefetch) =
-            Prefetch::during(at + 1, next, || step(&mut self.state, job, batch, encoder, &self.device));
+        self.state.search_coverage(job.group, job.recipe, job.reals, encoder, &self.device)?;
+        let (numbers, prefetch) = Prefetch::during(at + 1, next, || {
+            step(&mut self.state, job, share, batch, encoder, &self.device)
+        });
         self.prefetch = prefetch;
         Ok(numbers?.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
     }
@@ -237,114 +256,6 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
     fn save(&self, path: &Path) -> Result<()> {
         checkpoint::save(path, &self.state, self.job.recipe, &self.space, None)
     }
-}
-
-/// One step on a batch of real volumes: every phase that is due, and what follows it.
-fn step<B: VolumeOps>(
-    state: &mut State<B>,
-    job: &Job,
-    batch: Batch,
-    encoder: Option<&Encoder<Autodiff<B>>>,
-    device: &B::Device,
-) -> Result<BTreeMap<&'static str, f64>> {
-    let _tape = tape();
-    let (recipe, training) = (job.recipe, &job.recipe.training);
-    let at = state.counters.step;
-    let augmentation = Augmentation {
-        recipe: recipe.augmentation.clone(),
-        grid: recipe.network.shape(),
-        spacing_mm: job.reals.spacing_mm(),
-    };
-    let context = Context { recipe, augmentation: &augmentation, encoder, step: at };
-    let micro = training.micro_batch.unwrap_or(training.batch);
-    let rounds = training.batch / micro;
-    let batches: Vec<MicroBatch<B>> =
-        (0..rounds).map(|round| batch.part(round * micro, micro, device)).collect();
-    drop(batch);
-    let mut numbers = BTreeMap::new();
-    let due = |interval: usize| interval > 0 && at.is_multiple_of(interval as u64);
-    let adversarial = !recipe.coverage.is_alone(state.counters.images);
-    let path_length = adversarial && due(training.path_length_interval);
-    let discriminator = recipe.coverage.has_discriminator(state.counters.images);
-    let r1 = discriminator && due(training.r1_interval);
-    // Each takes a step of its network's optimiser; the terms of one are summed.
-    let phases: [(bool, Terms<B>); 4] = [
-        (true, &[(adversarial, State::generator_main), (recipe.coverage.is_on(), State::generator_coverage)]),
-        (true, &[(path_length, State::generator_path_length)]),
-        (false, &[(discriminator, State::discriminator_main)]),
-        (false, &[(r1, State::discriminator_r1)]),
-    ];
-    let frozen = state.origin.as_ref().map_or(Vec::new(), |origin| origin.frozen_in_discriminator(recipe));
-    set_rates(state, recipe);
-    for (of_generator, terms) in phases {
-        let mut sum = gradients(state, &context, &batches, terms, &mut numbers)?;
-        if sum.is_empty() {
-            continue;
-        }
-        if of_generator {
-            sum.retain(|path, _| !Origin::freezes_in_generator(recipe, path));
-        } else {
-            sum.retain(|path, _| !frozen.iter().any(|layer| path.starts_with(layer)));
-        }
-        let gradients = clean(sum);
-        if of_generator {
-            state.generator = state.adam_g.step(state.generator.clone(), &gradients);
-        } else {
-            state.discriminator = state.adam_d.step(state.discriminator.clone(), &gradients);
-        }
-    }
-    let ema_kimg = training.ema_kimg.expect("a resolved recipe has ema_kimg");
-    state.counters.step += 1;
-    state.counters.images += training.batch as u64;
-    // What came from elsewhere is worth its average from the first step on.
-    let rampup = if state.origin.is_some() { 0.0 } else { training.ema_rampup };
-    state.update_average(training.batch, ema_kimg, rampup);
-    state.counters.augmentation.end_step(&recipe.augmentation);
-    Ok(numbers)
-}
-
-/// A term of a loss, of one micro-batch.
-type Term<B> = fn(&mut State<B>, &Context<B>, &MicroBatch<B>) -> Outcome<B>;
-/// Terms, and whether each is due.
-type Terms<'a, B> = &'a [(bool, Term<B>)];
-
-/// The gradients of the terms that are due, summed, each the mean over `batches`; `numbers` gains what they tell.
-///
-/// # Errors
-/// [`Error::Training`] for a number that is not finite.
-fn gradients<B: VolumeOps>(
-    state: &mut State<B>,
-    context: &Context<B>,
-    batches: &[MicroBatch<B>],
-    terms: Terms<B>,
-    numbers: &mut BTreeMap<&'static str, f64>,
-) -> Result<Named<B>> {
-    let part = 1.0 / batches.len() as f64;
-    let mut sum = Named::new();
-    for (_, term) in terms.iter().filter(|(due, _)| *due) {
-        for batch in batches {
-            let outcome = term(state, context, batch);
-            add(&mut sum, outcome.gradients, part);
-            for (name, value) in outcome.numbers {
-                if !value.is_finite() {
-                    let problem = format!("{name} is {value}");
-                    let advice =
-                        "lower the learning rates or raise γ, and start again from the last checkpoint";
-                    return Err(Error::Training { step: context.step, problem, advice: advice.into() });
-                }
-                *numbers.entry(name).or_insert(0.0) += value * part;
-            }
-        }
-    }
-    Ok(sum)
-}
-
-/// Sets the step sizes of a run that began with another network's weights, while they rise.
-fn set_rates<B: VolumeOps>(state: &mut State<B>, recipe: &Recipe) {
-    let part = rise(state.counters.step, recipe.training.steps_of(recipe.transfer.ramp_kimg));
-    let [generator, discriminator] = optimisers(&recipe.training);
-    state.adam_g.set_learning_rate(generator.learning_rate * part);
-    state.adam_d.set_learning_rate(discriminator.learning_rate * part);
 }
 
 impl<B: VolumeOps> Training<'_, B> {

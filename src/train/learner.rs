@@ -4,6 +4,7 @@ use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 
 use super::checkpoint::{insert_adam, json, restore_adam, text, write};
+use super::group::Group;
 use super::phases::clean;
 use super::run::Clock;
 use super::state::averaged;
@@ -11,7 +12,7 @@ use crate::config::{RestorationRecipe, RestorationTraining};
 use crate::error::{Error, Result};
 use crate::heads::{Head, Restorer};
 use crate::nn::adam::{Adam, AdamConfig};
-use crate::nn::parameters::Named;
+use crate::nn::parameters::{Named, tensors};
 use crate::nn::schedule::{cosine, decay};
 use crate::ops::VolumeOps;
 use crate::pretrained::restorer::AVERAGE;
@@ -57,13 +58,25 @@ impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
         Self { average: network.valid(), network, adam, names }
     }
 
-    /// Takes step number `step`, from 0, of size `learning_rate` along `gradients`, and updates the average with a
-    /// half-life of `ema_half_life_steps`.
-    pub fn learn(&mut self, gradients: Named<B>, learning_rate: f64, ema_half_life_steps: f64, step: u64) {
+    /// Takes step number `step`, from 0, of size `learning_rate` along the sum of `gradients` over the ranks of `group`, and
+    /// updates the average with a half-life of `ema_half_life_steps`.
+    ///
+    /// # Errors
+    /// Those of the group.
+    pub fn learn(
+        &mut self,
+        group: &Group,
+        gradients: Named<B>,
+        learning_rate: f64,
+        ema_half_life_steps: f64,
+        step: u64,
+    ) -> Result<()> {
+        let gradients = group.sum_gradients(&tensors(&self.network.valid()), gradients, &mut [])?;
         self.adam.set_learning_rate(learning_rate);
         self.network = self.adam.step(self.network.clone(), &clean(gradients));
         let beta = decay(ema_half_life_steps, step + 1);
         self.average = averaged(self.average.clone(), &self.network.valid(), beta);
+        Ok(())
     }
 
     /// Adds network, average and optimiser to a checkpoint, under the prefix `part`.

@@ -1,5 +1,6 @@
 //! Training of a restoration head on problems from true images or label maps.
 
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -10,12 +11,14 @@ use burn::tensor::backend::Backend;
 
 use super::checkpoint::from_json;
 use super::discriminator::DiscriminatorLearner;
+use super::group::Group;
 use super::learner::{Learner, of_this_run, of_this_space, rate, save};
 use super::phases::{add, number};
 use super::picture::{PICTURED, PICTURES, draw};
 use super::prefetch::Prefetch;
 use super::record::RunFolder;
 use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
+use super::share::neighbours;
 use super::subjects::Rounds;
 pub use super::subjects::Subjects;
 use crate::config::{RestorationLoss, RestorationRecipe};
@@ -39,6 +42,8 @@ pub struct Job<'a> {
     pub subjects: Subjects<'a>,
     /// The run's folder.
     pub out: &'a Path,
+    /// The ranks that share the run.
+    pub group: &'a Group,
     /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
@@ -49,8 +54,14 @@ pub struct Job<'a> {
 /// [`crate::error::Error::Training`] for a loss that is not finite; [`crate::error::Error::File`] or
 /// [`crate::error::Error::Io`] for data, checkpoints and outputs. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
-    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
+    let place = Place {
+        out: job.out,
+        recipe: job.recipe.to_toml(),
+        data: job.subjects.identity(),
+        device: B::name(device),
+        group: job.group,
+    };
+    go_on(Training::<B>::new(job, device), place, job.stop, tell)
 }
 
 /// A head in training.
@@ -87,7 +98,8 @@ impl<'a, B: VolumeOps> Training<'a, B> {
                 device,
             )
         });
-        let source = Rc::new(Source { job, head, order });
+        let own = neighbours(training.batch, job.group)?;
+        let source = Rc::new(Source { recipe, subjects: job.subjects, head, order, own });
         let (prefetch, clock) = (Prefetch::default(), Clock::default());
         Ok(Self {
             job,
@@ -103,39 +115,50 @@ impl<'a, B: VolumeOps> Training<'a, B> {
     }
 }
 
+/// What a network makes of a rank's examples.
+struct Found<B: VolumeOps> {
+    /// The rank's share of those of the step.
+    gradients: Named<B>,
+    /// The images and what they should be, `[1, C, D, H, W]`, for a discriminator.
+    made: Vec<Tensor<B, 5>>,
+    true_ones: Vec<Tensor<B, 5>>,
+    numbers: Numbers,
+}
+
 /// Where examples come from.
 struct Source<'a> {
-    job: &'a Job<'a>,
+    recipe: &'a RestorationRecipe,
+    subjects: Subjects<'a>,
     head: Box<dyn Head>,
     order: Rounds,
+    /// Numbers of the examples of a step that this rank takes.
+    own: Range<u64>,
 }
 
 impl Source<'_> {
     /// The example of subject number `index` at an address.
     fn example_of(&self, index: usize, address: [u64; 3]) -> Result<Example> {
-        let patch = self.job.recipe.training.patch;
-        self.job.subjects.with(index, |subject| self.head.example(subject, patch, address))
+        let patch = self.recipe.training.patch;
+        self.subjects.with(index, |subject| self.head.example(subject, patch, address))
     }
 
-    /// The examples of step `step`: every subject comes up once in each round.
+    /// This rank's examples of step `step`: every subject comes up once in each round.
     fn examples(&self, step: u64) -> Result<Vec<Example>> {
-        let training = &self.job.recipe.training;
+        let training = &self.recipe.training;
         let samples = training.batch as u64;
         let example =
             |sample| self.example_of(self.order.at(step * samples + sample), [training.seed, step, sample]);
-        (0..samples).map(example).collect()
+        self.own.clone().map(example).collect()
     }
 }
 
 impl<B: VolumeOps> Training<'_, B> {
-    /// A step of all networks on these examples; what was found.
-    fn learn(&mut self, examples: Vec<Example>) -> Result<Numbers> {
-        let (recipe, at) = (self.job.recipe, self.clock.step);
-        let samples = recipe.training.batch;
+    /// What the network makes of these examples.
+    fn find(&self, examples: Vec<Example>) -> Result<Found<B>> {
+        let (recipe, at, samples) = (self.job.recipe, self.clock.step, examples.len());
         let mut sum = Named::<B>::new();
         let mut numbers = Numbers::new();
         let (mut made, mut true_ones) = (Vec::new(), Vec::new());
-        let _tape = tape();
         for Example { case, truth } in examples {
             let problem = Problem::<Autodiff<B>>::new(&case, &self.device)?;
             let truth = convert::image_to_tensor::<Autodiff<B>>(&truth, &self.device);
@@ -165,12 +188,23 @@ impl<B: VolumeOps> Training<'_, B> {
             }
             finite(number(&total.clone().inner()), at)?;
             *numbers.entry("psnr_gain_db".into()).or_insert(0.0) += gain / samples as f64;
-            add(&mut sum, gradients(&self.learner.network, &backward(&total)), 1.0 / samples as f64);
+            let weight = 1.0 / recipe.training.batch as f64;
+            add(&mut sum, gradients(&self.learner.network, &backward(&total)), weight);
         }
-        let (training, rate) = (&recipe.training, rate(&recipe.training, at));
-        self.learner.learn(sum, training.learning_rate * rate, training.ema_half_life_steps, at);
+        Ok(Found { gradients: sum, made, true_ones, numbers })
+    }
+
+    /// A step of all networks on these examples; what was found.
+    fn learn(&mut self, examples: Vec<Example>) -> Result<Numbers> {
+        let (training, group, at) = (&self.job.recipe.training, self.job.group, self.clock.step);
+        let _tape = tape();
+        let Found { gradients, made, true_ones, mut numbers } = group.agree(self.find(examples))?;
+        let rate = rate(training, at);
+        let (size, half_life) = (training.learning_rate * rate, training.ema_half_life_steps);
+        self.learner.learn(group, gradients, size, half_life, at)?;
         if let Some(discriminator) = &mut self.discriminator {
-            discriminator.learn(Tensor::cat(made, 0), Tensor::cat(true_ones, 0), at, rate, &mut numbers);
+            let (made, true_ones) = (Tensor::cat(made, 0), Tensor::cat(true_ones, 0));
+            discriminator.learn(group, made, true_ones, at, rate, &mut numbers)?;
         }
         self.clock.step += 1;
         Ok(numbers)
@@ -194,7 +228,7 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
         let at = self.clock.step;
         let source = Rc::clone(&self.source);
         let source: &Source = &source;
-        let examples = self.prefetch.take(at, |step| source.examples(step))?;
+        let examples = self.job.group.agree(self.prefetch.take(at, |step| source.examples(step)))?;
         let (numbers, prefetch) =
             Prefetch::during(at + 1, |step| source.examples(step), || self.learn(examples));
         self.prefetch = prefetch;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::group::Group;
 use super::record::RunFolder;
 use super::watch::Warning;
 use crate::config::{RestorationTraining, SegmentationTraining};
@@ -96,10 +97,11 @@ pub trait Trainable {
     /// Number of true images of a step.
     fn images_per_step(&self) -> usize;
 
-    /// Takes a step; returns numbers for the log, which averages them.
+    /// Takes a step; returns numbers for the log, which averages them over steps and ranks.
     ///
     /// # Errors
-    /// [`crate::error::Error::Training`] for a loss that is not finite; those of reading data.
+    /// [`crate::error::Error::Training`] for a loss that is not finite; those of reading data. An error of one rank is an
+    /// error of all ([`Group::agree`]).
     fn step(&mut self) -> Result<Numbers>;
 
     /// Records the duration of the last step in seconds.
@@ -183,94 +185,138 @@ pub enum Ended {
     Stopped,
 }
 
-/// Where a run lies, and what its folder tells of it.
+/// Where a run lies, what it is of, and who shares it.
 pub(super) struct Place<'a> {
     /// The folder.
     pub out: &'a Path,
     /// As TOML.
-    pub recipe: String,
+    pub recipe: Result<String>,
+    /// What tells one training set from another.
+    pub data: String,
     /// The device's name.
     pub device: String,
+    /// The ranks.
+    pub group: &'a Group,
 }
 
-/// Trains from the run's latest checkpoint, if there is one, as [`train`] does.
+/// Trains from the run's latest checkpoint, if there is one, as [`train`] does, with ranks that agree on what they do.
 ///
 /// # Errors
-/// Those of the trainable and of the folder.
+/// Those of the trainable, of the folder and of the group; [`Error::Value`] on a rank with another program, recipe or
+/// training set.
 pub(super) fn go_on(
-    mut trainable: impl Trainable,
-    place: &Place,
+    trainable: Result<impl Trainable>,
+    place: Place,
     stop: &AtomicBool,
     tell: &dyn Fn(Event),
 ) -> Result<Ended> {
-    if let Some(path) = latest_checkpoint(place.out)? {
-        trainable.restore(&path)?;
+    let Place { out, recipe, data, device, group } = place;
+    let recipe = group.agree(recipe)?;
+    group.alike(&[
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("recipe", &recipe),
+        ("training set", &data),
+        ("device", &device),
+        // Ranks whose sums are rounded in other ways drift apart.
+        ("instruction set (VOXGAN_ISA sets it)", crate::ops::cpu::isa().name()),
+    ])?;
+    let mut trainable = group.agree(trainable)?;
+    // One answer for all: a file system may show a new file to some ranks later than to others.
+    let latest = group.agree(if group.is_first() { latest_checkpoint(out) } else { Ok(None) })?;
+    let latest = latest.map_or(String::new(), |path| path.to_string_lossy().into_owned());
+    let latest = String::from_utf8_lossy(&group.broadcast(latest.into_bytes(), 0)?).into_owned();
+    if !latest.is_empty() {
+        group.agree(trainable.restore(Path::new(&latest)))?;
     }
-    let mut folder = RunFolder::open(place.out, &place.recipe, &place.device, trainable.done())?;
-    train(&mut trainable, &mut folder, stop, tell)
+    let mut folder = None;
+    group.first(|| {
+        folder = Some(RunFolder::open(out, &recipe, &device, trainable.done())?);
+        Ok(())
+    })?;
+    train(&mut trainable, &mut folder, group, stop, tell)
 }
 
-/// Trains until the end of the schedule, or until `stop` is set: then the step is finished and saved.
+/// Trains until the end of the schedule, or until `stop` is set on any rank: then all finish the step, and it is saved.
+/// The first rank writes into its `folder`; the others have none.
 ///
 /// # Errors
-/// Those of `trainable` and `folder`. The last checkpoint is intact in every case.
+/// Those of `trainable`, `folder` and `group`, on all ranks. The last checkpoint is intact in every case.
+///
+/// # Panics
+/// If the first rank has no folder.
 pub fn train(
     trainable: &mut impl Trainable,
-    folder: &mut RunFolder,
+    folder: &mut Option<RunFolder>,
+    group: &Group,
     stop: &AtomicBool,
     tell: &dyn Fn(Event),
 ) -> Result<Ended> {
     let Schedule { steps, log, picture, validation, checkpoint } = trainable.schedule();
+    let mut on_first = |work: &mut dyn FnMut(&mut RunFolder) -> Result<()>| {
+        group.first(|| work(folder.as_mut().expect("the first rank has a folder")))
+    };
     tell(Event::Started { step: trainable.done(), steps });
     if trainable.done() == 0 {
-        trainable.picture(folder, tell)?;
+        on_first(&mut |folder| trainable.picture(folder, tell))?;
     }
     let mut tally = Tally::default();
     let mut line_began = Instant::now();
     let mut saved = trainable.done();
-    while trainable.done() < steps && !stop.load(Ordering::Relaxed) {
+    let mut stopped = group.any(stop.load(Ordering::Relaxed))?;
+    while trainable.done() < steps && !stopped {
         let started = Instant::now();
         let found = trainable.step()?;
         let seconds = started.elapsed().as_secs_f64();
         trainable.clock(seconds);
-        tally.add(found, seconds);
+        tally.add(found);
+        tally.add(Numbers::from([("seconds_per_step".into(), seconds)]));
+        if group.size() > 1 {
+            tally.add(Numbers::from([("seconds_exchanging".into(), group.exchanged().as_secs_f64())]));
+        }
         tell(Event::Stepped { seconds });
         let done = trainable.done();
         let due = |interval: u64| done.is_multiple_of(interval) || done == steps;
+        stopped = group.any(stop.load(Ordering::Relaxed))?;
         if due(log) {
-            let (steps_taken, in_steps) = tally.taken("seconds_per_step");
-            let mut line = tally.line();
-            // Pictures, validation, checkpoints and the log itself.
-            let between = line_began.elapsed().as_secs_f64() - in_steps;
-            line.insert("seconds_between_steps".into(), between.max(0.0) / steps_taken.max(1) as f64);
-            line_began = Instant::now();
-            line.insert("step".into(), done as f64);
-            if let Some(seconds) = line.get("seconds_per_step") {
-                line.insert("images_per_second".into(), trainable.images_per_step() as f64 / seconds);
-            }
-            line.extend(peak_memory_mb().map(|peak| ("peak_memory_mb".into(), peak)));
-            trainable.complete(&mut line);
-            folder.log(&line)?;
-            tell(Event::Logged { step: done, numbers: &line });
-            if let Some(warning) = trainable.warning(&line) {
-                folder.warn(done, warning, tell)?;
-            }
+            let taken = std::mem::take(&mut tally).over(group)?;
+            on_first(&mut |folder| {
+                let mut line = taken.line();
+                let (steps_taken, in_steps) = taken.taken("seconds_per_step");
+                // Pictures, validation, checkpoints and the log itself.
+                let between = line_began.elapsed().as_secs_f64() - in_steps / group.size() as f64;
+                let steps_taken = (steps_taken as usize / group.size()).max(1);
+                line.insert("seconds_between_steps".into(), between.max(0.0) / steps_taken as f64);
+                line_began = Instant::now();
+                line.insert("step".into(), done as f64);
+                if let Some(seconds) = line.get("seconds_per_step") {
+                    line.insert("images_per_second".into(), trainable.images_per_step() as f64 / seconds);
+                }
+                line.extend(peak_memory_mb().map(|peak| ("peak_memory_mb".into(), peak)));
+                trainable.complete(&mut line);
+                folder.log(&line)?;
+                tell(Event::Logged { step: done, numbers: &line });
+                trainable.warning(&line).map_or(Ok(()), |warning| folder.warn(done, warning, tell))
+            })?;
         }
         // Saved first: what comes after takes long, and a run that is to end leaves it out.
-        let stopped = || stop.load(Ordering::Relaxed) && done < steps;
-        if due(checkpoint) || stopped() {
-            save(trainable, folder, tell)?;
+        if due(checkpoint) || stopped {
+            on_first(&mut |folder| save(trainable, folder, tell))?;
             saved = done;
         }
-        if due(picture) && !stopped() {
-            trainable.picture(folder, tell)?;
-        }
-        if due(validation) && !stopped() {
-            trainable.validate(folder, tell)?;
+        if due(picture) || due(validation) {
+            stopped = stopped || group.any(stop.load(Ordering::Relaxed))?;
+            if !stopped || done == steps {
+                on_first(&mut |folder| {
+                    if due(picture) {
+                        trainable.picture(folder, tell)?;
+                    }
+                    if due(validation) { trainable.validate(folder, tell) } else { Ok(()) }
+                })?;
+            }
         }
     }
     if saved != trainable.done() {
-        save(trainable, folder, tell)?;
+        on_first(&mut |folder| save(trainable, folder, tell))?;
     }
     Ok(if trainable.done() < steps { Ended::Stopped } else { Ended::Complete })
 }
@@ -291,18 +337,42 @@ fn peak_memory_mb() -> Option<f64> {
     Some(kibibytes * 1024.0 / 1e6)
 }
 
-/// Means of the numbers since the last line of the log; a number counts in the steps that have it.
+/// Means of numbers: a number counts in the steps, or examples, that have it.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     sums: BTreeMap<String, (f64, u64)>,
 }
 
 impl Tally {
-    fn add(&mut self, numbers: Numbers, seconds: f64) {
-        for (name, value) in numbers.into_iter().chain([("seconds_per_step".into(), seconds)]) {
+    pub(super) fn add(&mut self, numbers: Numbers) {
+        for (name, value) in numbers {
             let sum = self.sums.entry(name).or_insert((0.0, 0));
             *sum = (sum.0 + value, sum.1 + 1);
         }
+    }
+
+    /// That of all ranks.
+    fn over(self, group: &Group) -> Result<Self> {
+        if group.size() == 1 {
+            return Ok(self);
+        }
+        let own: Vec<String> =
+            self.sums.iter().map(|(name, (sum, n))| format!("{name}\t{sum:e}\t{n}")).collect();
+        let mut all = Self::default();
+        for lines in group.gather(own.join("\n").as_bytes())? {
+            for line in String::from_utf8_lossy(&lines).lines() {
+                let mut columns = line.split('\t');
+                let mut next = || columns.next().unwrap_or_default();
+                let (name, sum, n) = (next(), next(), next());
+                let total = all.sums.entry(name.into()).or_insert((0.0, 0));
+                // What another rank wrote is read as it was: NaN and numbers of 17 digits too.
+                *total = (
+                    total.0 + sum.parse::<f64>().unwrap_or(f64::NAN),
+                    total.1 + n.parse::<u64>().unwrap_or(0),
+                );
+            }
+        }
+        Ok(all)
     }
 
     /// How many numbers of this name there are, and their sum.
@@ -310,7 +380,8 @@ impl Tally {
         self.sums.get(name).map_or((0, 0.0), |&(sum, n)| (n, sum))
     }
 
-    fn line(&mut self) -> Numbers {
-        std::mem::take(&mut self.sums).into_iter().map(|(name, (sum, n))| (name, sum / n as f64)).collect()
+    /// The means.
+    pub(super) fn line(&self) -> Numbers {
+        self.sums.iter().map(|(name, &(sum, n))| (name.clone(), sum / n as f64)).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Training of the segmenter on images from label maps and on real scans with label maps.
 
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -8,16 +9,19 @@ use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 
 use super::checkpoint::{from_json, json, text, write};
+use super::group::Group;
 use super::learner::{Learner, Names};
+use super::phases::add;
 use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Tally, Trainable, finite, go_on};
+use super::share::neighbours;
 use super::subjects::Rounds;
 use crate::anatomy::{STRUCTURES, Structure};
 use crate::config::SegmentationRecipe;
 use crate::error::{Error, Result};
 use crate::nn::Init;
-use crate::nn::parameters::gradients;
+use crate::nn::parameters::{Named, gradients};
 use crate::ops::{VolumeOps, backward, tape};
 use crate::pretrained::Weights;
 use crate::pretrained::segmenter::{self, AVERAGE};
@@ -40,6 +44,8 @@ pub struct Job<'a> {
     pub from: Option<&'a Path>,
     /// The run's folder.
     pub out: &'a Path,
+    /// The ranks that share the run.
+    pub group: &'a Group,
     /// A flag that is set from outside (by a signal): the run then finishes its step, saves and ends.
     pub stop: &'a AtomicBool,
 }
@@ -50,8 +56,15 @@ pub struct Job<'a> {
 /// [`Error::Training`] for a loss that is not finite; [`Error::File`] or [`Error::Io`] for weights, checkpoints and
 /// outputs. The last checkpoint is intact in every case.
 pub fn run<B: VolumeOps>(job: &Job, device: &B::Device, tell: &dyn Fn(Event)) -> Result<Ended> {
-    let place = Place { out: job.out, recipe: job.recipe.to_toml()?, device: B::name(device) };
-    go_on(Training::<B>::new(job, device)?, &place, job.stop, tell)
+    let names = job.maps.iter().map(|map| &map.name).chain(job.scans.iter().map(|scan| &scan.name));
+    let place = Place {
+        out: job.out,
+        recipe: job.recipe.to_toml(),
+        data: names.map(String::as_str).collect::<Vec<_>>().join(", "),
+        device: B::name(device),
+        group: job.group,
+    };
+    go_on(Training::<B>::new(job, device), place, job.stop, tell)
 }
 
 /// A segmenter in training.
@@ -59,31 +72,42 @@ struct Training<'a, B: VolumeOps> {
     job: &'a Job<'a>,
     learner: Learner<B, SegmentationNet<Autodiff<B>>>,
     clock: Clock,
-    order: Rc<Order>,
-    prefetch: Prefetch<Example>,
+    source: Rc<Source<'a>>,
+    prefetch: Prefetch<Vec<Example>>,
     device: B::Device,
 }
 
-/// The orders of maps and scans.
-struct Order {
-    maps: Rounds,
-    scans: Rounds,
+/// Where examples come from.
+struct Source<'a> {
+    recipe: &'a SegmentationRecipe,
+    maps: &'a [LabelMap],
+    scans: &'a [LabelledScan],
+    order_of_maps: Rounds,
+    order_of_scans: Rounds,
+    /// Numbers of the examples of a step that this rank takes.
+    own: Range<u64>,
 }
 
-/// The example of a step: every map and every scan comes up once in each of its rounds. Real scans come at even
-/// distances, so that the step alone says which example it has.
-fn example(job: &Job, order: &Order, step: u64) -> Example {
-    let (training, view) = (&job.recipe.training, View::Crop(job.recipe.training.crop));
-    let address = [training.seed, step, 0];
-    let share = if job.scans.is_empty() { 0.0 } else { training.real };
-    let scans_before = |step: u64| (step as f64 * share) as u64;
-    let n = scans_before(step);
-    if scans_before(step + 1) > n {
-        let scan = &job.scans[order.scans.at(n)];
-        scan.example(view, &job.recipe.synthesis, address)
-    } else {
-        let map = &job.maps[order.maps.at(step - n)];
-        synthesise(map, view, &job.recipe.synthesis, address)
+impl Source<'_> {
+    /// This rank's examples of a step.
+    fn examples(&self, step: u64) -> Vec<Example> {
+        self.own.clone().map(|sample| self.example(step, sample)).collect()
+    }
+
+    /// An example: every map and every scan comes up once in each of its rounds. Real scans come at even distances, so
+    /// that the number of an example alone says what it is.
+    fn example(&self, step: u64, sample: u64) -> Example {
+        let (training, synthesis) = (&self.recipe.training, &self.recipe.synthesis);
+        let (view, address) = (View::Crop(training.crop), [training.seed, step, sample]);
+        let share = if self.scans.is_empty() { 0.0 } else { training.real };
+        let scans_before = |number: u64| (number as f64 * share) as u64;
+        let number = step * training.batch as u64 + sample;
+        let n = scans_before(number);
+        if scans_before(number + 1) > n {
+            self.scans[self.order_of_scans.at(n)].example(view, synthesis, address)
+        } else {
+            synthesise(&self.maps[self.order_of_maps.at(number - n)], view, synthesis, address)
+        }
     }
 }
 
@@ -99,20 +123,40 @@ impl<'a, B: VolumeOps> Training<'a, B> {
             job,
             learner: Learner::new(network, NAMES, training.adam_betas),
             clock: Clock::default(),
-            order: Rc::new(Order {
-                maps: Rounds::new(training.seed, 0, job.maps.len()),
-                scans: Rounds::new(training.seed, 1, job.scans.len()),
+            source: Rc::new(Source {
+                recipe,
+                maps: job.maps,
+                scans: job.scans,
+                order_of_maps: Rounds::new(training.seed, 0, job.maps.len()),
+                order_of_scans: Rounds::new(training.seed, 1, job.scans.len()),
+                own: neighbours(training.batch, job.group)?,
             }),
             prefetch: Prefetch::default(),
             device: device.clone(),
         })
     }
 
-    /// A step of the optimiser on an example; what the loss found.
-    fn learn(&mut self, example: Example) -> Result<Numbers> {
+    /// A step of the optimiser on these examples; what the loss found.
+    fn learn(&mut self, examples: Vec<Example>) -> Result<Numbers> {
+        let (training, group, at) = (&self.job.recipe.training, self.job.group, self.clock.step);
+        let _tape = tape();
+        let (mut sum, mut told) = (Named::new(), Tally::default());
+        let found = examples.into_iter().try_for_each(|example| {
+            let (gradients, numbers) = self.find(example)?;
+            add(&mut sum, gradients, 1.0 / training.batch as f64);
+            told.add(numbers);
+            Ok(())
+        });
+        group.agree(found)?;
+        self.learner.learn(group, sum, training.rate(at), training.ema_half_life_steps, at)?;
+        self.clock.step += 1;
+        Ok(told.line())
+    }
+
+    /// The gradients of an example's loss, and what the log tells of it.
+    fn find(&self, example: Example) -> Result<(Named<B>, Numbers)> {
         let Example { image, target, classes } = example;
         let (training, at) = (&self.job.recipe.training, self.clock.step);
-        let _tape = tape();
         let (d, h, w) = image.dim();
         let image = TensorData::new(image.into_raw_vec_and_offset().0, [1, 1, d, h, w]);
         let logits = self.learner.network.forward(Tensor::from_data(image, &self.device));
@@ -124,10 +168,7 @@ impl<'a, B: VolumeOps> Training<'a, B> {
         let told = numbers(&loss);
         // The gradient in the logits is known: it enters the tape as that of a linear function of them.
         let slope = Tensor::from_data(TensorData::new(loss.gradient, logits.dims()), &self.device);
-        let found = gradients(&self.learner.network, &backward(&(logits * slope).sum()));
-        self.learner.learn(found, training.rate(at), training.ema_half_life_steps, at);
-        self.clock.step += 1;
-        Ok(told)
+        Ok((gradients(&self.learner.network, &backward(&(logits * slope).sum())), told))
     }
 }
 
@@ -151,14 +192,14 @@ impl<B: VolumeOps> Trainable for Training<'_, B> {
     }
 
     fn images_per_step(&self) -> usize {
-        1
+        self.job.recipe.training.batch
     }
 
     fn step(&mut self) -> Result<Numbers> {
-        let (job, at) = (self.job, self.clock.step);
-        let order = Rc::clone(&self.order);
-        let order: &Order = &order;
-        let make = |step| Ok(example(job, order, step));
+        let at = self.clock.step;
+        let source = Rc::clone(&self.source);
+        let source: &Source = &source;
+        let make = |step| Ok(source.examples(step));
         let now = self.prefetch.take(at, make)?;
         let (numbers, prefetch) = Prefetch::during(at + 1, make, || self.learn(now));
         self.prefetch = prefetch;

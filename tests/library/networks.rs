@@ -10,7 +10,7 @@ use voxgan::config::{NetworkRecipe, Recipe};
 use voxgan::gan::{Discriminator, Generator, Truncation};
 use voxgan::nn::Noise;
 use voxgan::nn::parameters::{replace, values as parameters};
-use voxgan::random::{Purpose, normal, stream};
+use voxgan::random::{Purpose, Samples, normal, stream};
 
 fn network(base: [usize; 3], factors: &[[usize; 3]]) -> NetworkRecipe {
     NetworkRecipe {
@@ -76,7 +76,7 @@ fn error(found: &[f32], expected: &[f32]) -> f32 {
 }
 
 fn random(seed: u64, first_sample: u64) -> Noise {
-    Noise::Random { seed, step: 0, phase: 0, first_sample }
+    Noise::Random { seed, step: 0, phase: 0, samples: Samples::from(first_sample) }
 }
 
 #[test]
@@ -173,8 +173,8 @@ fn noise_none_const_and_random() {
         assert_ne!(none, buffer);
         assert_ne!(none, first);
         assert_ne!(first, image(random(2, 0)), "another seed");
-        assert_ne!(first, image(Noise::Random { seed: 1, step: 1, phase: 0, first_sample: 0 }));
-        assert_ne!(first, image(Noise::Random { seed: 1, step: 0, phase: 1, first_sample: 0 }));
+        assert_ne!(first, image(Noise::Random { seed: 1, step: 1, phase: 0, samples: Samples::from(0) }));
+        assert_ne!(first, image(Noise::Random { seed: 1, step: 0, phase: 1, samples: Samples::from(0) }));
         // Without strength there is no noise.
         let quiet = replace(
             g.synthesis.clone(),

@@ -14,3 +14,4 @@ mod prior;
 mod program;
 mod scanner;
 mod score;
+mod shards;

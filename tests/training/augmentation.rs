@@ -11,8 +11,8 @@ use voxgan::gan::Truncation;
 use voxgan::nn::Noise;
 use voxgan::pretrained::Model;
 use voxgan::random::{Purpose, normal, stream};
-use voxgan::train::Reals;
 use voxgan::train::generator::{self, Job};
+use voxgan::train::{Group, Reals};
 
 use crate::prepared;
 
@@ -76,6 +76,7 @@ fn trained(right: bool, p: f64) -> Vec<f32> {
         validation: None,
         from: None,
         out: &out,
+        group: &Group::alone(),
         stop: &stop,
         last_step: Some(STEPS),
     };

@@ -16,6 +16,7 @@ use voxgan::nn::parameters::values;
 use voxgan::pretrained::TrainedRestorer;
 use voxgan::simulate::synthesis::LabelMap;
 use voxgan::train::Ended;
+use voxgan::train::Group;
 use voxgan::train::cycle::{self, Domains, Job};
 use voxgan::train::restorer::{self, Subjects};
 use voxgan::volume::{Volume, VoxelToWorld};
@@ -113,7 +114,7 @@ impl Place {
         name: &str,
     ) -> voxgan::error::Result<Ended> {
         let stop = AtomicBool::new(false);
-        let job = Job { recipe, domains, out: &self.path(name), stop: &stop };
+        let job = Job { recipe, domains, out: &self.path(name), group: &Group::alone(), stop: &stop };
         cycle::run::<Flex>(&job, &Default::default(), &|_| {})
     }
 }
@@ -215,7 +216,7 @@ fn of_label_maps_the_truth_is_measured_by() {
     let stop = AtomicBool::new(false);
     let toml = UNPAIRED.replace("[unpaired]\ncycle = 3.0\nidentity = 0.3\nrise = 100\n", "");
     let (pairs, subjects) = (recipe(&toml), Subjects::Maps(&maps));
-    let job = restorer::Job { recipe: &pairs, subjects, out: &names, stop: &stop };
+    let job = restorer::Job { recipe: &pairs, subjects, out: &names, group: &Group::alone(), stop: &stop };
     let error = restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap_err().to_string();
     assert!(error.contains("recipe"), "{error}");
 }

@@ -22,6 +22,7 @@ use voxgan::pretrained::{ImageSpace, TrainedRestorer, Weights};
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::simulate::synthesis::LabelMap;
 use voxgan::train::Ended;
+use voxgan::train::Group;
 use voxgan::train::restorer::{self, Job, Subjects};
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::{Volume, VoxelToWorld};
@@ -271,7 +272,13 @@ impl Place {
     fn train(&self, recipe: &RestorationRecipe, name: &str) -> Ended {
         let truths = Dataset::open(&self.path("cache")).unwrap();
         let stop = AtomicBool::new(false);
-        let job = Job { recipe, subjects: Subjects::Scans(&truths), out: &self.path(name), stop: &stop };
+        let job = Job {
+            recipe,
+            subjects: Subjects::Scans(&truths),
+            out: &self.path(name),
+            group: &Group::alone(),
+            stop: &stop,
+        };
         restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap()
     }
 }
@@ -494,7 +501,13 @@ fn training_on_labels_beats_the_start() {
     let (maps, recipe) = ([head_of_balls()], simulated("task = \"translate\""));
     let folder = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
-    let job = Job { recipe: &recipe, subjects: Subjects::Maps(&maps), out: folder.path(), stop: &stop };
+    let job = Job {
+        recipe: &recipe,
+        subjects: Subjects::Maps(&maps),
+        out: folder.path(),
+        group: &Group::alone(),
+        stop: &stop,
+    };
     assert_eq!(restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap(), Ended::Complete);
     let log = fs::read_to_string(folder.path().join("stats.jsonl")).unwrap();
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
@@ -677,8 +690,13 @@ fn the_space_of_the_images_travels() {
         fs::write(&manifest, json.to_string()).unwrap();
         let truths = Dataset::open(&place.path("cache")).unwrap();
         let (recipe, stop) = (recipe(&toml), AtomicBool::new(false));
-        let job =
-            Job { recipe: &recipe, subjects: Subjects::Scans(&truths), out: &place.path(out), stop: &stop };
+        let job = Job {
+            recipe: &recipe,
+            subjects: Subjects::Scans(&truths),
+            out: &place.path(out),
+            group: &Group::alone(),
+            stop: &stop,
+        };
         restorer::run::<Flex>(&job, &Default::default(), &|_| {}).unwrap_err().to_string()
     };
     json["settings"]["spacing_mm"] = serde_json::json!([2.0, 2.0, 2.0]);

@@ -8,5 +8,6 @@ mod needs;
 mod prepared;
 #[path = "../common/program.rs"]
 mod program;
+mod ranks;
 mod run_folder;
 mod runs;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::needs;
@@ -22,7 +23,7 @@ use voxgan::pretrained::latest_checkpoint;
 use voxgan::pretrained::{Model, Weights, export, export_for_training};
 use voxgan::train::generator::{self, Job};
 use voxgan::train::transfer::Source;
-use voxgan::train::{Best, Ended, Event, Reals};
+use voxgan::train::{Best, Ended, Event, Group, Reals};
 use voxgan::volume::crop::Centre;
 use voxgan::volume::intensity::Normalisation;
 use voxgan::volume::resample::Interpolation;
@@ -140,6 +141,8 @@ impl Place {
     }
 }
 
+static ALONE: LazyLock<Group> = LazyLock::new(Group::alone);
+
 /// A run without validation, up to `last_step`.
 fn job<'a>(
     recipe: &'a Recipe,
@@ -148,7 +151,8 @@ fn job<'a>(
     stop: &'a AtomicBool,
     last_step: u64,
 ) -> Job<'a> {
-    Job { recipe, reals, validation: None, from: None, out, stop, last_step: Some(last_step) }
+    let (group, last_step) = (&*ALONE, Some(last_step));
+    Job { recipe, reals, validation: None, from: None, out, group, stop, last_step }
 }
 
 /// `tiny`, with augmentation from the start and a line of log every five steps.
@@ -242,34 +246,39 @@ fn another_seed_is_another_run() {
 #[test]
 fn micro_batches_give_the_batchs_gradients() {
     let place = Place::new(0, 6);
-    for (r1_interval, network) in [(0, "adam_g.first."), (0, "adam_d.first."), (1, "adam_d.first.")] {
+    for (path_interval, r1_interval, network) in
+        [(0, 0, "adam_g.first."), (1, 0, "adam_g.first."), (0, 0, "adam_d.first."), (0, 1, "adam_d.first.")]
+    {
         let gradients = |micro: usize| {
             let mut recipe = tiny();
-            recipe.network.minibatch_group = 1;
+            recipe.network.minibatch_group = 2;
             let training = &mut recipe.training;
             assert_eq!(training.adam_betas[0], 0.0);
-            (training.micro_batch, training.r1_interval, training.path_length_interval) =
-                (Some(micro), r1_interval, 0);
+            (training.batch, training.micro_batch) = (8, Some(micro));
+            (training.r1_interval, training.path_length_interval) = (r1_interval, path_interval);
             // The discriminator's phases see the generator after its step: without ε, that divides noise by noise.
             training.adam_epsilon = 1.0;
             recipe.validate().unwrap();
-            let name = format!("{network}{r1_interval}-{micro}");
+            let name = format!("{network}{path_interval}{r1_interval}-{micro}");
             place.train(&recipe, &name, 1).unwrap();
             let arrays = Weights::read(&place.latest(&name)).unwrap().arrays;
             let mine = arrays.into_iter().filter(|(name, _)| name.starts_with(network));
             mine.flat_map(|(_, (_, values))| values).map(f64::from).collect::<Vec<_>>()
         };
-        let whole = gradients(4);
+        let whole = gradients(8);
         let norm = whole.iter().map(|g| g * g).sum::<f64>().sqrt();
         assert!(norm > 1e-6, "{norm}");
-        for micro in [2, 1] {
+        for micro in [4, 2] {
             let parts = gradients(micro);
             assert_eq!(whole.len(), parts.len());
             let distance = whole.iter().zip(&parts).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-            println!("{network} R1 {r1_interval}, {micro} at once: {:.1e}", distance / norm);
+            println!(
+                "{network} path {path_interval} R1 {r1_interval}, {micro} at once: {:.1e}",
+                distance / norm
+            );
             assert!(
                 distance / norm < 1e-5,
-                "{network} R1 {r1_interval}, {micro} at once: {:.1e}",
+                "{network} path {path_interval} R1 {r1_interval}, {micro} at once: {:.1e}",
                 distance / norm
             );
         }

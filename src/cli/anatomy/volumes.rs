@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::structures::StructuresArgs;
-use crate::cli::files::{ReadArgs, StrictArgs};
+use crate::cli::files::{ReadArgs, ShardArgs, StrictArgs};
 use crate::cli::sampling::PRINTED;
 use crate::error::{Error, Result};
 use crate::pipeline::volumes::{Measured, Options, volumes};
@@ -27,6 +27,8 @@ pub struct Args {
     read: ReadArgs,
     #[command(flatten)]
     cohort: StrictArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 /// Measures.
@@ -34,8 +36,8 @@ pub struct Args {
 /// # Errors
 /// Those of [`volumes`], and of the segmenter; [`Error::Incomplete`] where some scans could not be measured.
 pub fn run(args: Args) -> Result<()> {
-    let Args { inputs, out, structures, read, cohort } = args;
-    let options = Options { inputs, out, read: read.into(), strict: cohort.strict };
+    let Args { inputs, out, structures, read, cohort, shard } = args;
+    let options = Options { inputs, out, read: read.into(), strict: cohort.strict, shard: shard.shard };
     let Measured { scans, failures, .. } = volumes(&options, &structures.open()?, &PRINTED)?;
     Error::incomplete("scans", scans.len() + failures.len(), failures)
 }

@@ -40,11 +40,11 @@ impl AdaptiveP {
         }
     }
 
-    /// Records the discriminator's logits on reals, `[N]`; any number of times a step. A NaN counts as sign 0.
-    pub fn observe(&mut self, real_logits: &[f32]) {
-        let sign = |&logit: &f32| f64::from(i8::from(logit > 0.0) - i8::from(logit < 0.0));
-        self.sign_sum += real_logits.iter().map(sign).sum::<f64>();
-        self.images += real_logits.len() as u64;
+    /// Records the signs of the discriminator's logits on `images` reals, of which `sign_sum` is the sum ([`sign_sum`]); any
+    /// number of times a step.
+    pub fn observe(&mut self, sign_sum: f64, images: u64) {
+        self.sign_sum += sign_sum;
+        self.images += images;
     }
 
     /// Ends a step. Every `interval` steps p moves by `sign(r_t − target)·images/(adjust_kimg·1000)`, with the number
@@ -69,9 +69,18 @@ impl AdaptiveP {
     }
 }
 
+/// The sum of the signs of logits; a NaN counts as sign 0.
+pub fn sign_sum(logits: &[f32]) -> f64 {
+    logits.iter().map(|&logit| f64::from(i8::from(logit > 0.0) - i8::from(logit < 0.0))).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn observe(adaptive: &mut AdaptiveP, logits: &[f32]) {
+        adaptive.observe(sign_sum(logits), logits.len() as u64);
+    }
 
     fn recipe() -> AugmentationRecipe {
         AugmentationRecipe { adjust_kimg: 0.4, interval: 4, target: 0.6, ..Default::default() }
@@ -81,11 +90,11 @@ mod tests {
     fn interval(adaptive: &mut AdaptiveP, recipe: &AugmentationRecipe, positive: usize) -> f64 {
         let logits: Vec<f32> = (0..8).map(|i| if i < positive { 0.3 } else { -5.0 }).collect();
         for _ in 0..3 {
-            adaptive.observe(&logits[..3]);
-            adaptive.observe(&logits[3..]);
+            observe(adaptive, &logits[..3]);
+            observe(adaptive, &logits[3..]);
             assert_eq!(adaptive.end_step(recipe), None);
         }
-        adaptive.observe(&logits);
+        observe(adaptive, &logits);
         adaptive.end_step(recipe).expect("the interval is over")
     }
 
@@ -127,7 +136,7 @@ mod tests {
     #[test]
     fn a_run_that_resumes_within_an_interval_goes_on_as_it_would_have() {
         let (recipe, mut whole) = (recipe(), AdaptiveP::new(&recipe()));
-        whole.observe(&[1.0, f32::NAN, 0.0]);
+        observe(&mut whole, &[1.0, f32::NAN, 0.0]);
         whole.end_step(&recipe);
         let text = serde_json::to_string(&whole).expect("plain data");
         let resumed: AdaptiveP = serde_json::from_str(&text).expect("what was written");

@@ -40,9 +40,7 @@ mod draw;
 mod elastic;
 mod sample;
 
-use std::ops::Range;
-
-pub use adaptive::{ADAPTIVE_P_MAX, AdaptiveP};
+pub use adaptive::{ADAPTIVE_P_MAX, AdaptiveP, sign_sum};
 pub use draw::Draw;
 
 use crate::config::{AugmentationPolicy, AugmentationRecipe};
@@ -68,7 +66,14 @@ impl Augmentation {
     /// Each sample has a random stream of its own ([`crate::random`]) and takes the same number of draws from it for
     /// every `p` and recipe. So a sample's operations do not depend on the rest of its batch, and an operation that is
     /// applied at some `p` is applied with the same parameters at any larger `p` and beside any other operations.
-    pub fn draw(&self, p: f64, seed: u64, step: u64, phase: u64, samples: Range<u64>) -> Draw {
+    pub fn draw(
+        &self,
+        p: f64,
+        seed: u64,
+        step: u64,
+        phase: u64,
+        samples: impl IntoIterator<Item = u64>,
+    ) -> Draw {
         if p <= 0.0 || !self.recipe.enabled {
             return Draw::default();
         }
@@ -76,7 +81,7 @@ impl Augmentation {
             AugmentationPolicy::Adaptive => self.sample(p, seed, step, phase, sample),
             AugmentationPolicy::DiffAugment => diff_augment::sample(self.grid, seed, step, phase, sample),
         };
-        Draw::of(samples.map(sample).collect(), self.grid)
+        Draw::of(samples.into_iter().map(sample).collect(), self.grid)
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nalgebra::{Matrix3, Vector3};
 
 pub use manifest::{Entry, Failure, Manifest, Original, Settings};
-pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare};
+pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare, prepare_part};
 pub use sources::scan_sha256;
 
 use crate::error::{Error, Result};

@@ -17,6 +17,7 @@ use crate::io::atomic::remove_unfinished;
 use crate::io::bids::{self, Participants};
 use crate::io::lock::FolderLock;
 use crate::io::scan::{self, ReadOptions};
+use crate::io::shard::{Record, Shard};
 use crate::io::slices::{self, Colour};
 use crate::volume::Volume;
 use crate::volume::crop::{Centre, crop_pad};
@@ -139,10 +140,28 @@ pub fn prepare(
     cancelled: &AtomicBool,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Report> {
+    prepare_part(plan, None, correction, out, cancelled, progress)
+}
+
+/// As [`prepare`], with its errors, but only the scans of `shard`, if there is one, into its folder below `out`.
+pub fn prepare_part(
+    plan: &Plan,
+    shard: Option<Shard>,
+    correction: Option<&Correction>,
+    out: &Path,
+    cancelled: &AtomicBool,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Report> {
     plan.check()?;
-    let sources = Sources::find(&plan.inputs, out)?;
+    let mut sources = Sources::find(&plan.inputs, out)?;
     let participants = plan.participants(&sources)?;
+    let inputs: Vec<String> = sources.scans.iter().map(|scan| scan.path.display().to_string()).collect();
+    let out = &shard.map_or(out.to_path_buf(), |shard| shard.folder(out));
     let _lock = FolderLock::hold(out)?;
+    if let Some(shard) = shard {
+        sources.scans.retain(|scan| shard.takes(&scan.path));
+        Record::withdraw(out)?;
+    }
     withdraw_manifest(out)?;
     remove_unfinished(&stored::folder(out))?;
     let settings = plan.settings(correction);
@@ -175,7 +194,12 @@ pub fn prepare(
     if cancelled.load(Ordering::Relaxed) && results.iter().any(Option::is_none) {
         return Err(Error::Cancelled);
     }
-    finish(plan, out, settings, scans, results, participants.as_ref())
+    let report = finish(plan, out, settings, scans, results, participants.as_ref())?;
+    if let Some(shard) = shard {
+        let failures = report.failures.iter().map(|failure| failure.reason.clone()).collect();
+        Record { shard, inputs, failures }.write(out)?;
+    }
+    Ok(report)
 }
 
 /// Removes the manifest of an earlier run, which must not name volumes that are about to change. One that is not

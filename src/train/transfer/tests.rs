@@ -12,7 +12,7 @@ use crate::gan::{Generator, Truncation};
 use crate::nn::parameters::replace;
 use crate::nn::{Noise, downsample, upsample};
 use crate::ops::{Features, backward};
-use crate::random::{Purpose, normal, stream};
+use crate::random::{Purpose, Samples, normal, stream};
 
 type Image = Tensor<Flex, 5>;
 type Condition = Option<Tensor<Flex, 2>>;
@@ -94,7 +94,7 @@ fn error<const R: usize>(a: Tensor<Flex, R>, b: Tensor<Flex, R>) -> f64 {
 }
 
 const OLD: &str = "factors = [[2, 2, 2]]\nchannels = [6, 5]\nw_dim = 5";
-const NOISE: Noise = Noise::Random { seed: 3, step: 1, phase: 0, first_sample: 0 };
+const NOISE: Noise = Noise::Random { seed: 3, step: 1, phase: 0, samples: Samples::from(0) };
 
 #[test]
 fn new_blocks_begin_with_the_old_image_up_sampled() {
