@@ -165,6 +165,8 @@ pub struct Generator {
     /// SHA-256 of its weights.
     pub sha256: String,
     source: String,
+    /// The device, as records name it.
+    device: String,
 }
 
 impl Generator {
@@ -187,7 +189,8 @@ impl Generator {
             let (text, population) = (sampling.conditions.as_deref(), space.population.as_ref());
             let drawn = Drawn::new(conditions, text, people, population)?;
             let network = Box::new(On::<B> { generator, device });
-            Ok(Self { network, sampling: sampling.clone(), drawn, recipe, space, images, sha256, source })
+            let (sampling, device) = (sampling.clone(), sampling.device.name()?);
+            Ok(Self { network, sampling, drawn, recipe, space, images, sha256, source, device })
         })
     }
 
@@ -270,6 +273,7 @@ impl Generator {
             "PsiCutoff": self.sampling.psi_cutoff,
             "Noise": format!("{:?}", self.sampling.noise).to_lowercase(),
             "Conditions": self.labels(seed),
+            "Device": self.device,
         });
         sidecar::write(path, &sidecar::joined(sidecar::joined(record, sidecar::generated_by()), details))
     }

@@ -13,7 +13,7 @@ use crate::gan::augment::{Augmentation, Draw};
 use crate::gan::{Generator, Truncation, image_gradient, loss, path_gradient};
 use crate::nn::Noise;
 use crate::nn::parameters::{Named, gradients};
-use crate::ops::{VolumeOps, backward};
+use crate::ops::{Shaped, VolumeOps, backward};
 use crate::random::{Purpose, normal, stream};
 use crate::segment::Encoder;
 
@@ -114,7 +114,7 @@ fn styles<A: VolumeOps, B: VolumeOps>(
     let z = context.normals(phase, Purpose::Latent, first, samples, z_dim, device);
     let w = generator.mapping.forward(Some(z), condition.clone());
     let num_ws = generator.synthesis.num_ws();
-    let mean = w.clone().detach().mean_dim(0).flatten(0, 1);
+    let mean = w.clone().detach().mean_dim(0).flat();
     let ws = generator.mapping.broadcast(w, num_ws, Truncation::OFF);
     let probability = context.recipe.training.style_mixing;
     if probability == 0.0 {
@@ -179,7 +179,7 @@ impl<B: VolumeOps> State<B> {
         self.move_w_avg(context, mean.inner());
         let [_, c, d, h, w] = batch.real.dims();
         let y = context.normals(phase, Purpose::PathNoise, batch.first, samples, c * d * h * w, &device);
-        let y = y.reshape([samples, c, d, h, w]) / ((d * h * w) as f64).sqrt();
+        let y = y.shaped([samples, c, d, h, w]) / ((d * h * w) as f64).sqrt();
         let noise = context.noise(phase, batch.first);
         let lengths = loss::path_lengths(path_gradient(&self.generator.synthesis, ws, y, noise));
         // As in the authors' loop, the freshly updated mean keeps its gradient.
