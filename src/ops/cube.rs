@@ -169,3 +169,13 @@ impl<R: CubeRuntime, F: FloatElement, I: IntElement, T: BoolElement> VolumeOps f
 impl<B: FusionBackend> VolumeOps for Fusion<B> {
     convolutions!();
 }
+
+/// A backend that fuses operations, and the one beneath it, which runs each by itself.
+pub trait Fuses: VolumeOps {
+    /// The backend beneath.
+    type Unfused: VolumeOps<Device = Self::Device>;
+}
+
+impl<B: FusionBackend + VolumeOps> Fuses for Fusion<B> {
+    type Unfused = B;
+}

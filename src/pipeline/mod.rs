@@ -49,9 +49,9 @@ pub mod train;
 pub mod volumes;
 
 pub use conditions::{Drawn, Labels};
-pub use device::{Api, Device, Which};
 #[cfg(feature = "cli")]
-pub(crate) use device::{Found, on_device};
+pub(crate) use device::on_device;
+pub use device::{Api, Device, Found, Which};
 pub use generator::{Generator, NoiseMode, Output, Sampling, StoredType};
 pub use prior::{Posterior, Prior};
 pub use progress::{Event, Progress};

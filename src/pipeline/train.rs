@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::device::{Device, on_device};
+use super::device::{Device, on_device, ready};
 use super::progress::{Event, Progress};
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
 use crate::error::{Error, Result};
@@ -223,6 +223,7 @@ impl Training {
     pub fn trial(&self) -> Result<Trial> {
         let place =
             tempfile::tempdir().map_err(|e| Error::io(&std::env::temp_dir(), "make a folder in it", e))?;
+        self.ready()?;
         let (stop, total, seconds) = (AtomicBool::new(false), Cell::new(0), RefCell::new(Vec::new()));
         let tell = |event: crate::train::Event| match event {
             crate::train::Event::Started { steps, .. } => total.set(steps),
@@ -255,6 +256,14 @@ impl Training {
         Ok(Trial { steps: total.get(), seconds_per_step })
     }
 
+    /// Whether the device can train it.
+    fn ready(&self) -> Result<()> {
+        match &self.inputs {
+            Inputs::Generator { recipe, .. } => ready(self.options.device, recipe),
+            _ => self.options.device.check(),
+        }
+    }
+
     /// Trains from the run's latest checkpoint, if there is one. When cancelled, it finishes the step and saves.
     ///
     /// # Errors
@@ -262,6 +271,7 @@ impl Training {
     /// [`Error::Device`]; [`Error::Io`] or [`Error::File`] for data and checkpoints. The last checkpoint is intact in
     /// every case.
     pub fn run(&self, progress: &Progress) -> Result<Trained> {
+        self.ready()?;
         let Options { out, device, .. } = &self.options;
         let _lock = FolderLock::hold(out)?;
         if let (Inputs::Generator { taken, .. }, None) = (&self.inputs, latest_checkpoint(out)?) {

@@ -92,7 +92,7 @@ impl Operation {
                 flat(ops::lrelu_mask(features(x.detach()), y, 0.3, 1.3))
             }
             Kind::Warp { adjoint } => {
-                let rows = vec![[0.1, 0.9, -0.2, 0.3], [-0.1, 1.2, 0.1, -0.7], [0.2, 0.8, 0.1, 0.4]];
+                let rows = [[0.1, 0.9, -0.2, 0.3], [-0.1, 1.2, 0.1, -0.7], [0.2, 0.8, 0.1, 0.4]];
                 let voxels: usize = self.grid.iter().product();
                 let bend = (0..voxels).map(|i| (i as f64 * 0.7).sin() as f32).collect();
                 let bends = [None, Some(bend), None].into_iter().take(n).collect();

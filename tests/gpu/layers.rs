@@ -127,7 +127,8 @@ fn quantities<B: VolumeOps>(kind: Kind, sizes: Sizes, to: (&B::Device, DType)) -
     // No bias and no noise strength is zero.
     let layer: Any<A<B>> = replace(kind.init(sizes, to.0), |_, x: Tensor<A<B>, 1>| {
         number += 1;
-        x.cast(to.1) + tensor(&draw(1, number, x.dims()[0]), to) * 0.3
+        let moved = tensor(&draw(1, number, x.dims()[0]), to) * 0.3;
+        x.cast(to.1) + moved
     });
     let x = tensor::<A<B>>(&draw(1, 0, n * inputs * d * h * k), to).shaped([n, inputs, d, h, k]);
     let w = tensor::<A<B>>(&draw(1, 1, n * WIDTH), to).shaped([n, WIDTH]);

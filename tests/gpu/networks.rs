@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use voxgan::io::nifti;
 use voxgan::nn::Init;

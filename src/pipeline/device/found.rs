@@ -7,10 +7,14 @@ use crate::ops::cards::{self, Card};
 
 /// A device that is there.
 #[derive(Clone, Debug)]
-pub(crate) enum Found {
+#[non_exhaustive]
+pub enum Found {
+    /// The CPU.
     Cpu,
+    /// An NVIDIA GPU by its number.
     #[cfg(feature = "cuda")]
     Cuda(usize),
+    /// A card that Vulkan or Metal reaches.
     #[cfg(feature = "wgpu")]
     Gpu(Card),
 }
@@ -51,7 +55,7 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::Device`] naming what is missing and what to do.
-    pub(crate) fn find(self) -> Result<Found> {
+    pub fn find(self) -> Result<Found> {
         match self {
             Self::Cpu => Ok(Found::Cpu),
             Self::Auto => {

@@ -1,5 +1,6 @@
 //! The device that a job computes on.
 
+mod fits;
 mod found;
 
 use std::fmt;
@@ -9,7 +10,8 @@ use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-pub(crate) use found::Found;
+pub(crate) use fits::ready;
+pub use found::Found;
 
 /// `cpu`; `auto`; `cuda` or `cuda:N`; `gpu`, `vulkan` or `metal`, each also with `:N` or `:NAME`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
