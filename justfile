@@ -47,6 +47,10 @@ versus *options:
 scanner *options:
     benches/scanner/run {{options}}
 
+# The backends of cards, tested on Mesa's llvmpipe
+gpu:
+    bash .ci/gpu
+
 # Build with the NVIDIA backend
 cuda:
     cargo build --release --locked --features cuda

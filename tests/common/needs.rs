@@ -1,8 +1,8 @@
 //! What tests need and a machine may lack: real data (`../shared/data`), programs of others.
 //!
 //! A test that lacks something passes, and is counted as skipped: its name goes to the terminal and to `target/tmp/skipped.txt`,
-//! which `.ci/run` counts at the end. `VOXGAN_REQUIRE=data,bart,ismrmrd,chromium,tensorboard,dcm2niix,dicom3tools,dcmtk` makes it fail
-//! where one of these is missing.
+//! which `.ci/run` counts at the end. `VOXGAN_REQUIRE=data,bart,ismrmrd,chromium,tensorboard,dcm2niix,dicom3tools,dcmtk,vulkan` makes it
+//! fail where one of these is missing.
 
 use std::fs::OpenOptions;
 use std::io::Write;
