@@ -57,9 +57,16 @@ fn told(seconds: Option<[f64; 2]>, per: f64, unit: &str) -> String {
         .map_or("cannot".into(), |[least, first]| format!("{:.3} {unit} (first {first:.2} s)", per / least))
 }
 
-/// Operations a second of a convolution and its gradients, by each way to them.
+/// ‖x − y‖/‖y‖.
+fn distance<B: VolumeOps>(x: Tensor<B, 5>, y: Tensor<B, 5>) -> f64 {
+    let norm = |x: Tensor<B, 5>| x.powi_scalar(2).sum().into_data().iter::<f64>().sum::<f64>().sqrt();
+    norm(x - y.clone()) / norm(y)
+}
+
+/// Operations a second of a convolution and its gradients by each way to them, and the error relative to phases and taps in
+/// float32.
 pub fn convolutions<B: Fuses>(device: &B::Device, tiny: bool) -> Value {
-    println!("convolutions (GFLOP/s; the first call compiles and tunes)");
+    println!("convolutions (error against phases and taps in float32; the first call compiles and tunes)");
     let mut rows = Vec::new();
     let cases: &[[usize; 4]] = if tiny { &CONVOLUTIONS_TINY } else { &CONVOLUTIONS };
     for &[i, o, length, n] in cases {
@@ -73,27 +80,39 @@ pub fn convolutions<B: Fuses>(device: &B::Device, tiny: bool) -> Value {
         let w = draw(2, [o, i, 3, 3, 3]);
         let gflop = 2.0 * 27.0 * (i * o * n * length.pow(3)) as f64 / 1e9;
         let features = Features::from_volumes;
-        let forward = || drop(ops::conv3d(features(x.clone()), w.clone(), geometry));
-        let input = || drop(ops::conv3d_input_grad(features(g.clone()), w.clone(), geometry));
-        let weight = || drop(ops::conv3d_weight_grad(features(x.clone()), features(g.clone()), geometry));
+        let forward = || ops::conv3d(features(x.clone()), w.clone(), geometry).into_volumes();
+        let input = || ops::conv3d_input_grad(features(g.clone()), w.clone(), geometry).into_volumes();
+        let weight = || ops::conv3d_weight_grad(features(x.clone()), features(g.clone()), geometry);
+        let runs: [&dyn Fn() -> Tensor<B, 5>; 3] = [&forward, &input, &weight];
+        let exact = runs.map(|run| run());
         for half in halves::<B>(device) {
             let base = Composition { half, ..Composition::DEFAULT };
-            let ways: [(&str, Composition, &dyn Fn()); 5] = [
-                ("forward", base, &forward),
-                ("input, by phases", base, &input),
-                ("input, burn's", Composition { input_grad: InputGrad::Burn, ..base }, &input),
-                ("weight, by taps", base, &weight),
-                ("weight, burn's", Composition { weight_grad: WeightGrad::Burn, ..base }, &weight),
+            let [by_burn_input, by_burn_weight] = [
+                Composition { input_grad: InputGrad::Burn, ..base },
+                Composition { weight_grad: WeightGrad::Burn, ..base },
             ];
-            for (way, composition, run) in ways {
+            let ways = [
+                ("forward", base, 0),
+                ("input, by phases", base, 1),
+                ("input, burn's", by_burn_input, 1),
+                ("weight, by taps", base, 2),
+                ("weight, burn's", by_burn_weight, 2),
+            ];
+            for (way, composition, which) in ways {
                 composition.set();
-                let seconds = seconds::<B>(device, if tiny { 2 } else { 10 }, run);
+                let mut result = None;
+                let seconds =
+                    seconds::<B>(device, if tiny { 2 } else { 10 }, || result = Some(runs[which]()));
+                let error = result.map(|result| distance(result, exact[which].clone()));
                 let half = name(half);
                 println!(
-                    "  {i:>3} → {o:>3}, {length}³ × {n:<2} {half:<8} {way:<17} {}",
+                    "  {i:>3} → {o:>3}, {length}³ × {n:<2} {half:<8} {way:<17} error {:.1e}, {}",
+                    error.unwrap_or(f64::NAN),
                     told(seconds, gflop, "GFLOP/s")
                 );
-                rows.push(json!({ "case": [i, o, length, n], "type": half, "way": way, "gflop": gflop, "seconds": seconds }));
+                rows.push(json!({
+                    "case": [i, o, length, n], "type": half, "way": way, "gflop": gflop, "seconds": seconds, "error": error,
+                }));
             }
         }
     }

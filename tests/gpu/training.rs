@@ -13,8 +13,9 @@ use voxgan::ops::VolumeOps;
 use voxgan::train::Reals;
 use voxgan::train::generator::{self, Job};
 
-use crate::card::{Fused, device};
+use crate::card::{Fused, card, device, option};
 use crate::prepared;
+use crate::program::{printed, refused};
 
 /// Largest relative difference of a logged number.
 const TOLERANCE: f64 = 1e-3;
@@ -99,4 +100,55 @@ fn twenty_steps_log_the_same_numbers() {
         found.len(),
         found[19].len()
     );
+}
+
+/// The recipe's key through the program: 16 bits around convolutions change what is logged a little.
+#[test]
+fn mixed_precision_stays_near() {
+    let Some(card) = card() else { return };
+    let (folder, option) = (tempfile::tempdir().unwrap(), option().expect("a card"));
+    prepared::dataset(folder.path(), (0..6).map(ellipsoid));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let run = |precision: &str| {
+        let mut recipe = Recipe::preset("tiny").unwrap();
+        (recipe.training.total_kimg, recipe.output.log_every_steps) = (0.032, 1);
+        let toml = recipe
+            .to_toml()
+            .unwrap()
+            .replace("[training]", &format!("[training]\nprecision = \"{precision}\""));
+        let name = path(&format!("{precision}.toml"));
+        fs::write(&name, toml).unwrap();
+        [name, path("cache"), path(precision)]
+    };
+    let arguments = |files: &[String; 3]| -> Vec<String> {
+        let [recipe, data, out] = files.clone();
+        [
+            "train".into(),
+            recipe,
+            "--data".into(),
+            data,
+            "--out".into(),
+            out,
+            "--device".into(),
+            option.clone(),
+        ]
+        .to_vec()
+    };
+    let half = arguments(&run("float16"));
+    let half: Vec<&str> = half.iter().map(String::as_str).collect();
+    if !card.float16 {
+        assert!(refused(&half).contains("training.precision"));
+        return;
+    }
+    printed(&half);
+    let single = arguments(&run("float32"));
+    printed(&single.iter().map(String::as_str).collect::<Vec<_>>());
+    let (half, single) = (log(Path::new(&path("float16"))), log(Path::new(&path("float32"))));
+    let losses = |lines: &[BTreeMap<String, f64>]| -> Vec<f64> {
+        lines.iter().flat_map(|line| [line["loss_g"], line["loss_d"]]).collect()
+    };
+    let (half, single) = (losses(&half), losses(&single));
+    let worst = half.iter().zip(&single).map(|(a, b)| (a - b).abs() / b.abs()).fold(0.0, f64::max);
+    println!("float16: losses of {} steps differ by {worst:.1e} at most", half.len() / 2);
+    assert!(worst > 0.0 && worst < 0.02, "{worst:.1e}");
 }
