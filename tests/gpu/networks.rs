@@ -96,7 +96,6 @@ fn the_program_makes_what_it_makes_on_the_cpu() {
         let out = folder.path().join(name);
         printed(&[
             "generate",
-            "brain-4mm",
             "--seeds",
             "3",
             "--device",
