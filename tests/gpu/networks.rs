@@ -94,15 +94,7 @@ fn the_program_makes_what_it_makes_on_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     let generate = |device: &str, name: &str| {
         let out = folder.path().join(name);
-        printed(&[
-            "generate",
-            "--seeds",
-            "3",
-            "--device",
-            device,
-            "--out",
-            out.to_str().unwrap(),
-        ]);
+        printed(&["generate", "--seeds", "3", "--device", device, "--out", out.to_str().unwrap()]);
         let record = std::fs::read_to_string(out.join("seed-0003.json")).unwrap();
         let record: serde_json::Value = serde_json::from_str(&record).unwrap();
         (nifti::read(out.join("seed-0003.nii.gz")).unwrap().data, record["Device"].clone())

@@ -28,6 +28,10 @@ const OF_THE_MACHINE: [&str; 6] = [
     "images_per_second",
     "peak_memory_mb",
 ];
+
+/// An ellipsoid whose half-axes depend on `number`, brighter inside.
+fn ellipsoid(number: usize) -> Array4<f32> {
+    let axes = [2.2 + 0.2 * number as f64, 3.4 - 0.2 * number as f64, 2.6 + 0.1 * (number * 7 % 5) as f64];
     Array4::from_shape_fn((1, 8, 8, 8), |(_, k, j, i)| {
         let radius = [i, j, k].iter().zip(axes).map(|(&n, a)| ((n as f64 - 3.5) / a).powi(2)).sum::<f64>();
         if radius > 1.0 { 0.0 } else { (100.0 - 40.0 * radius) as f32 }
@@ -47,7 +51,12 @@ pub fn log(run: &Path) -> Vec<BTreeMap<String, f64>> {
 }
 
 /// Compares two logs; returns the largest difference, relative to a number's size and to at least `least`.
-pub fn compare(found: &[BTreeMap<String, f64>], expected: &[BTreeMap<String, f64>], tolerance: f64, least: f64) -> f64 {
+pub fn compare(
+    found: &[BTreeMap<String, f64>],
+    expected: &[BTreeMap<String, f64>],
+    tolerance: f64,
+    least: f64,
+) -> f64 {
     assert_eq!(found.len(), expected.len());
     let mut worst = 0.0f64;
     for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
