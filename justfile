@@ -55,6 +55,10 @@ scanner *options:
 scale *options:
     benches/scale/run {{options}}
 
+# The backends of cards, tested on Mesa's llvmpipe
+gpu:
+    bash .ci/gpu
+
 # Build with the NVIDIA backend
 cuda:
     cargo build --release --locked --features cuda

@@ -25,7 +25,8 @@
 //!
 //! - `cli`: the program; `report`: its HTML pages; `embedded-weights`: the default networks inside. All three by
 //!   default; a library alone needs none of them.
-//! - `cuda`: the NVIDIA backend.
+//! - `wgpu`: cards through Vulkan or Metal.
+//! - `cuda`: NVIDIA's cards.
 
 pub mod acquisition;
 pub mod anatomy;

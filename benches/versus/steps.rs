@@ -24,11 +24,11 @@ const PATH_LENGTH: (f64, f64) = (2.0, 1.0);
 /// Sizes of the networks; the image is a cube of `resolution` voxels along each axis.
 #[derive(Debug, Deserialize)]
 pub struct Setup {
-    resolution: usize,
-    batch: usize,
-    channel_base: usize,
-    channel_max: usize,
-    latent: usize,
+    pub resolution: usize,
+    pub batch: usize,
+    pub channel_base: usize,
+    pub channel_max: usize,
+    pub latent: usize,
 }
 
 /// What is timed.
@@ -42,7 +42,7 @@ pub enum Kind {
 
 /// Networks, optimisers and a batch.
 pub struct Bench<B: VolumeOps> {
-    state: State<B>,
+    pub state: State<B>,
     z: Tensor<B, 2>,
     real: Tensor<B, 5>,
     device: B::Device,

@@ -42,7 +42,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     println!("voxgan       {}", env!("CARGO_PKG_VERSION"));
     println!("burn         0.21.0");
-    println!("features     {}", if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" });
+    let features = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))];
+    let features = features.into_iter().filter(|(_, built)| *built).map(|(name, _)| format!(", {name}"));
+    println!("features     cpu{}", features.collect::<String>());
     println!("cpu          {} kernels, {} threads", cpu::isa().name(), rayon::current_num_threads());
     match Device::Cuda(0).check() {
         Ok(()) => println!("cuda:0       ready"),
@@ -53,6 +55,7 @@ pub fn run(args: Args) -> Result<()> {
         [] => println!("mpi          no library found: training takes one process"),
         found => println!("mpi          {}", found.join(", ")),
     }
+    cards();
     for (of, names) in ["recipes", "segmenters'", "heads'"].into_iter().zip(AnyRecipe::preset_names()) {
         println!("{of:<12} {}", names.join(", "));
     }
@@ -73,6 +76,39 @@ pub fn run(args: Args) -> Result<()> {
     println!("segmenter    {}: {} structures at 1 mm", segmenter.name(), crate::anatomy::STRUCTURES);
     println!("licences     code Apache-2.0; weights: voxgan info --licences");
     Ok(())
+}
+
+/// Lists the cards that Vulkan or Metal reaches.
+#[cfg(feature = "wgpu")]
+fn cards() {
+    use crate::ops::cards::{api, cards};
+
+    let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+    let cards = cards();
+    if cards.is_empty() {
+        println!("{:<12} no card was found", api());
+    }
+    let mut real = 0..;
+    for card in cards {
+        let name = match card.software {
+            true => format!("{}:{}", card.api, card.name.split(' ').next().unwrap_or_default()),
+            false => format!("gpu:{}", real.next().unwrap_or_default()),
+        };
+        let memory =
+            card.memory_bytes.map_or("memory not told".into(), |bytes| format!("{:.1} GB", gigabytes(bytes)));
+        let float16 = if card.float16 { ", float16" } else { "" };
+        let program = if card.software { "; a program on the CPU, slower than --device cpu" } else { "" };
+        println!(
+            "{name:<12} {}, {memory}, tensors of {:.2} GB at most{float16}{program}",
+            card.name,
+            gigabytes(card.tensor_bytes)
+        );
+    }
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn cards() {
+    println!("gpu:0        this program was built without Vulkan and Metal");
 }
 
 /// Lists the series of DICOM, or tells of another scan.

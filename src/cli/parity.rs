@@ -20,7 +20,7 @@ pub struct Args {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Where to compute: cpu, cuda, cuda:N
+    /// Where to compute: cpu, auto, cuda, cuda:N, gpu, gpu:N, vulkan:NAME, metal:NAME
     #[arg(long, default_value_t)]
     device: Device,
 }

@@ -85,7 +85,7 @@ pub struct Args {
     /// against one of the network
     #[arg(long, value_name = "exact|none|V", default_value = "exact", value_parser = parse_consistency)]
     consistency: f64,
-    /// With --method network: where to compute: cpu, cuda, cuda:N
+    /// With --method network: where to compute: cpu, auto, cuda, cuda:N, gpu, gpu:N, vulkan:NAME, metal:NAME
     #[arg(long, default_value_t)]
     device: Device,
     /// With --method network: do not compare the brain's volumes in the baseline and in the result

@@ -29,7 +29,7 @@ pub struct SamplingArgs {
     /// Allow values outside the ranges that the generator was trained on, where nothing is known of what it makes
     #[arg(long)]
     extrapolate: bool,
-    /// Where to compute: cpu, cuda, cuda:N
+    /// Where to compute: cpu, auto, cuda, cuda:N, gpu, gpu:N, vulkan:NAME, metal:NAME
     #[arg(long, default_value_t)]
     device: Device,
 }

@@ -56,7 +56,7 @@ pub struct Args {
     /// The run's folder; a run that is there is resumed
     #[arg(long, value_name = "RUN", required_unless_present = "print")]
     out: Option<PathBuf>,
-    /// Where to compute: cpu, cuda, cuda:N
+    /// Where to compute: cpu, auto, cuda, cuda:N, gpu, gpu:N, vulkan:NAME, metal:NAME
     #[arg(long, default_value_t)]
     device: Device,
     /// Thousands of volumes to train for, instead of the recipe's

@@ -147,6 +147,9 @@ pub struct TrainingRecipe {
     /// `batch` and is a multiple of `network.minibatch_group`, or is less than it: then the group is `micro_batch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
+    /// The numbers that convolutions multiply; everything else is float32.
+    #[serde(skip_serializing_if = "Precision::is_float32")]
+    pub precision: Precision,
     /// Length of the run in thousands of real volumes shown.
     pub total_kimg: f64,
     /// Adam's step size for mapping and synthesis.
@@ -183,6 +186,26 @@ pub struct TrainingRecipe {
     pub seed: u64,
 }
 
+/// The numbers that the convolutions of networks and gradients multiply. Parameters, sums, norms, logits, losses and
+/// demodulation are float32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    Float32,
+    /// 16 bits, 11 of them digits, on cards.
+    Float16,
+    /// 16 bits, 8 of them digits, with the range of float32, on cards that have them.
+    Bfloat16,
+}
+
+impl Precision {
+    fn is_float32(&self) -> bool {
+        *self == Self::Float32
+    }
+}
+
 impl TrainingRecipe {
     /// Number of steps of the run, for `total_kimg` thousands of volumes.
     pub fn steps(&self) -> u64 {
@@ -200,6 +223,7 @@ impl Default for TrainingRecipe {
         Self {
             batch: 8,
             micro_batch: None,
+            precision: Precision::Float32,
             total_kimg: 1000.0,
             learning_rate_generator: 0.0025,
             learning_rate_discriminator: 0.0025,

@@ -9,7 +9,7 @@ use crate::config::NetworkRecipe;
 use crate::nn::{
     Conv, ConvConfig, FullyConnected, FullyConnectedConfig, Init, kernel_over, minibatch_deviation,
 };
-use crate::ops::{Features, VolumeOps};
+use crate::ops::{Features, Shaped, VolumeOps};
 
 /// Layers of a conditional discriminator's mapping network.
 const MAPPING_LAYERS: usize = 8;
@@ -113,13 +113,11 @@ impl<B: VolumeOps> Discriminator<B> {
             x = block.conv1.forward(block.conv0.forward(x, 1.0), half) + skip;
         }
         let x = self.epilogue.forward(x); // [N, 1] or [N, width]
-        let [n, width] = x.dims();
+        let width = x.dims()[1];
         match &self.mapping {
             // Projection of the features on the condition (Miyato & Koyama 2018).
-            Some(mapping) => {
-                (x * mapping.forward(None, condition)).sum_dim(1).reshape([n]) / (width as f64).sqrt()
-            }
-            None => x.reshape([n]),
+            Some(mapping) => (x * mapping.forward(None, condition)).sum_dim(1).flat() / (width as f64).sqrt(),
+            None => x.flat(),
         }
     }
 }
@@ -130,6 +128,7 @@ impl<B: VolumeOps> Epilogue<B> {
     fn forward(&self, x: Features<B>) -> Tensor<B, 2> {
         let x = minibatch_deviation(x.into_volumes(), self.minibatch_group);
         let x = self.conv.forward(Features::from_volumes(x), 1.0).into_volumes();
-        self.out.forward(self.fc.forward(x.flatten(1, 4)))
+        let [n, c, d, h, w] = x.dims();
+        self.out.forward(self.fc.forward(x.shaped([n, c * d * h * w])))
     }
 }

@@ -4,6 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, activation};
 
 use crate::config::AdversarialLoss;
+use crate::ops::Shaped;
 
 /// `mean softplus(−logits)` of `[N]` logits, as `[1]`: the loss of the generator on its images and of the discriminator
 /// on real ones (non-saturating logistic loss, Goodfellow et al. 2014).
@@ -47,15 +48,14 @@ fn softplus<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1> {
 
 /// ‖∇ₓD‖² of each sample from the gradient `[N, C, D, H, W]` of the logits' sum (R1, Mescheder et al. 2018): `[N]`.
 pub fn squared_norms<B: Backend>(gradient: Tensor<B, 5>) -> Tensor<B, 1> {
-    let n = gradient.dims()[0];
-    gradient.powi_scalar(2).flatten::<2>(1, 4).sum_dim(1).reshape([n])
+    let [n, c, d, h, w] = gradient.dims();
+    gradient.powi_scalar(2).shaped([n, c * d * h * w]).sum_dim(1).flat()
 }
 
 /// |Jᵀy| of each sample from the gradient `[N, num_ws, w_dim]` of ⟨image, y⟩ in the w's (StyleGAN2, equation 4): the
 /// square root of the mean over layers of the sum over w: `[N]`.
 pub fn path_lengths<B: Backend>(gradient: Tensor<B, 3>) -> Tensor<B, 1> {
-    let n = gradient.dims()[0];
-    gradient.powi_scalar(2).sum_dim(2).mean_dim(1).reshape([n]).sqrt()
+    gradient.powi_scalar(2).sum_dim(2).mean_dim(1).flat().sqrt()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::nn::{FullyConnected, FullyConnectedConfig, Init};
+use crate::ops::Shaped;
 
 /// Learning-rate multiplier of the mapping layers.
 pub const MAPPING_LR_MULTIPLIER: f64 = 0.01;
@@ -96,11 +97,11 @@ impl<B: Backend> Mapping<B> {
     /// `[N, w_dim]` → `[N, num_ws, w_dim]`
     pub fn broadcast(&self, w: Tensor<B, 2>, num_ws: usize, truncation: Truncation) -> Tensor<B, 3> {
         let [n, dim] = w.dims();
-        let layers = |w: Tensor<B, 2>, count: usize| w.reshape([n, 1, dim]).expand([n, count, dim]); // [N, count, W]
+        let layers = |w: Tensor<B, 2>, count: usize| w.shaped([n, 1, dim]).expand([n, count, dim]); // [N, count, W]
         let Some(w_avg) = self.w_avg.as_ref().filter(|_| truncation.psi != 1.0) else {
             return layers(w, num_ws);
         };
-        let mean = w_avg.val().reshape([1, dim]);
+        let mean = w_avg.val().shaped([1, dim]);
         let truncated = mean.clone() + (w.clone() - mean) * truncation.psi;
         let cutoff = truncation.cutoff.unwrap_or(num_ws).min(num_ws);
         if cutoff == 0 {

@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 
 use crate::config::NetworkRecipe;
 use crate::nn::{Init, ModulatedConv, ModulatedConvConfig, Noise, ToImage, ToImageConfig, upsample};
-use crate::ops::{Features, VolumeOps};
+use crate::ops::{Features, Shaped, VolumeOps};
 
 /// Blocks from the base grid to the image's (StyleGAN2, `SynthesisNetwork`, skip architecture).
 #[derive(Module, Debug)]
@@ -73,9 +73,9 @@ impl<B: VolumeOps> Synthesis<B> {
     /// - output: `[N, image channels, D, H, W]`
     pub fn forward(&self, ws: Tensor<B, 3>, noise: Noise) -> Tensor<B, 5> {
         let [n, _, dim] = ws.dims();
-        let w = |layer: usize| ws.clone().narrow(1, layer, 1).reshape([n, dim]);
+        let w = |layer: usize| ws.clone().narrow(1, layer, 1).shaped([n, dim]);
         let [c, d, h, k] = self.constant.dims();
-        let constant = self.constant.val().reshape([1, c, d, h, k]).expand([n, c, d, h, k]);
+        let constant = self.constant.val().shaped([1, c, d, h, k]).expand([n, c, d, h, k]);
         let mut x = Features::from_volumes(constant);
         let mut image: Option<Tensor<B, 5>> = None;
         let mut layer = 0;

@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use crate::config::{DiscriminatorKind, DiscriminatorRecipe, NetworkRecipe};
 use crate::gan::{Discriminator, ImageGradient, discriminator_gradient};
 use crate::nn::{Conv, ConvConfig, Init, kernel_over};
-use crate::ops::{Features, VolumeOps};
+use crate::ops::{Features, Shaped, VolumeOps};
 
 /// Most channels, in times of those on the finest grid.
 const WIDEST: usize = 4;
@@ -114,6 +114,6 @@ impl<B: VolumeOps> PatchDiscriminator<B> {
     pub fn forward(&self, image: Tensor<B, 5>) -> Tensor<B, 1> {
         let x = self.from_image.forward(Features::from_volumes(image), 1.0);
         let x = self.halvings.iter().fold(x, |x, conv| conv.forward(x, 1.0));
-        self.to_logits.forward(x, 1.0).into_volumes().flatten(0, 4)
+        self.to_logits.forward(x, 1.0).into_volumes().flat()
     }
 }

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::ops::VolumeOps;
 use crate::ops::physics::{Along, Matrix};
+use crate::ops::{Shaped, VolumeOps};
 
 /// Mean absolute difference of `x` and `truth`, `[N, C, D, H, W]`: `[1]`.
 pub fn l1<B: Backend>(x: Tensor<B, 5>, truth: Tensor<B, 5>) -> Tensor<B, 1> {
@@ -45,8 +45,8 @@ pub fn spectrum<B: VolumeOps>(x: Tensor<B, 5>, truth: Tensor<B, 5>, complex: boo
     } else {
         let [n, c, d, h, w] = difference.dims();
         // A channel of zeros behind each: the imaginary part.
-        let pairs: Tensor<B, 6> = Tensor::stack::<6>(vec![difference.clone(), difference.zeros_like()], 2); // [N, C, 2, D, H, W]
-        pairs.reshape([n, 2 * c, d, h, w])
+        let parts = [difference.clone(), difference.zeros_like()].map(|part| part.shaped([n, c, 1, d, h, w]));
+        Tensor::cat(parts.into(), 2).shaped([n, 2 * c, d, h, w])
     };
     for axis in 2..5 {
         let length = k.dims()[axis];

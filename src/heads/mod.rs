@@ -51,7 +51,7 @@ pub use networks::{ResidualNet, ResidualNetConfig, Restorer, UNet, UNetConfig};
 pub use progress::Progress;
 pub use recon::{Recon, brightness, complex, pair};
 pub use reconstruct::Network;
-pub use restore::{Restored, blocks, restore};
+pub use restore::{Restored, blocks, blocks_within, restore};
 pub use superres::{Superres, finer_grid, interpolated, measure};
 pub use translate::Translate;
 

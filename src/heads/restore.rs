@@ -26,6 +26,23 @@ pub fn blocks(recipe: &RestorationRecipe) -> ([usize; 3], [usize; 3]) {
     ([0, 1, 2].map(|axis| block[axis].next_multiple_of(multiple[axis])), multiple)
 }
 
+/// [`blocks`], halved along their longest axes until the features of a block are a tensor of at most `bytes`, or the block no
+/// longer than twice the overlap.
+pub fn blocks_within(recipe: &RestorationRecipe, bytes: u64) -> ([usize; 3], [usize; 3]) {
+    let (mut block, multiple) = blocks(recipe);
+    let features =
+        |block: &[usize; 3]| block.iter().product::<usize>() as u64 * recipe.network.bytes_per_voxel();
+    while features(&block) > bytes {
+        let longest = (0..3).max_by_key(|&axis| block[axis]).expect("three axes");
+        let half = (block[longest] / 2).next_multiple_of(multiple[longest]);
+        if half < 2 * OVERLAP || half == block[longest] {
+            break;
+        }
+        block[longest] = half;
+    }
+    (block, multiple)
+}
+
 /// A restored image with its null-space component and residuals.
 #[derive(Clone, Debug)]
 pub struct Restored {
@@ -201,7 +218,8 @@ fn repeated(image: &Array4<f32>, shape: [usize; 3]) -> Array4<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::fading;
+    use super::{blocks, blocks_within, fading};
+    use crate::config::AnyRecipe;
 
     /// Two neighbours together count the same everywhere.
     #[test]
@@ -211,5 +229,19 @@ mod tests {
         assert_eq!(both, [1.0; 8]);
         assert_eq!((first[0], first[19], second[0], second[19]), (1.0, 0.0, 0.0, 1.0));
         assert_eq!(fading(4, 2, [true, true]), [1.0; 4]);
+    }
+
+    #[test]
+    fn blocks_shrink_until_their_features_fit() {
+        let AnyRecipe::Head(recipe) = AnyRecipe::open("superres").unwrap() else { panic!("a head") };
+        let each = recipe.network.bytes_per_voxel();
+        let (whole, multiple) = blocks(&recipe);
+        let bytes = whole.iter().product::<usize>() as u64 * each;
+        assert_eq!(blocks_within(&recipe, bytes), (whole, multiple));
+        let (smaller, _) = blocks_within(&recipe, bytes - 1);
+        assert!((smaller.iter().product::<usize>() as u64 * each) < bytes, "{smaller:?} of {whole:?}");
+        assert!([0, 1, 2].iter().all(|&axis| smaller[axis].is_multiple_of(multiple[axis])));
+        let (least, _) = blocks_within(&recipe, 0);
+        assert!(least.iter().all(|&n| (64..96).contains(&n)) || least == whole, "{least:?}");
     }
 }

@@ -6,6 +6,7 @@ use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 
 use super::{Init, LRELU_GAIN};
+use crate::ops::Shaped;
 use crate::ops::plain::LRELU_SLOPE;
 
 /// Shape and kind of a [`FullyConnected`] layer.
@@ -82,7 +83,7 @@ impl<B: Backend> FullyConnected<B> {
         let weight = self.weight.val() * (self.lr_multiplier / (inputs as f64).sqrt());
         let bias = self.bias.val() * self.lr_multiplier;
         // Weight first, so that its gradient comes out as it lies in memory.
-        let y = weight.matmul(x.transpose()).transpose() + bias.reshape([1, outputs]);
+        let y = weight.matmul(x.transpose()).transpose() + bias.shaped([1, outputs]);
         if self.activate { leaky_relu(y, LRELU_SLOPE) * LRELU_GAIN } else { y }
     }
 }

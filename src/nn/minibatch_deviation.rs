@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use crate::ops::Shaped;
+
 /// Keeps the square root away from zero.
 const EPSILON: f64 = 1e-8;
 
@@ -17,10 +19,10 @@ pub fn minibatch_deviation<B: Backend>(x: Tensor<B, 5>, group: usize) -> Tensor<
     let [n, c, d, h, w] = x.dims();
     let group = (1..=group.min(n)).rev().find(|g| n.is_multiple_of(*g)).unwrap_or(1);
     let groups = n / group;
-    let samples = x.clone().reshape([group, groups, c * d * h * w]); // [G, N/G, C·D·H·W]
+    let samples = x.clone().shaped([group, groups, c * d * h * w]); // [G, N/G, C·D·H·W]
     let centred = samples.clone() - samples.mean_dim(0);
     let deviation = (centred.powi_scalar(2).mean_dim(0) + EPSILON).sqrt(); // [1, N/G, C·D·H·W]
-    let channel = deviation.mean_dim(2).reshape([1, groups, 1, 1, 1]); // [1, N/G, 1, 1, 1]
-    let channel = channel.repeat_dim(0, group).reshape([n, 1, 1, 1, 1]).expand([n, 1, d, h, w]);
+    let channel = deviation.mean_dim(2).shaped([1, groups, 1, 1, 1]); // [1, N/G, 1, 1, 1]
+    let channel = channel.expand([group, groups, 1, 1, 1]).shaped([n, 1, 1, 1, 1]).expand([n, 1, d, h, w]);
     Tensor::cat(vec![x, channel], 1)
 }

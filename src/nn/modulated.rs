@@ -5,7 +5,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN, Noise, kernel_over};
-use crate::ops::{ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, channel_scale, layer};
+use crate::ops::{
+    ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, Shaped, VolumeOps, channel_scale, layer,
+};
 
 /// Keeps the demodulation's square root away from zero.
 const DEMODULATION_EPSILON: f64 = 1e-8;
@@ -30,7 +32,7 @@ fn convolution(grid: [usize; 3], kernel: [usize; 3], up: [usize; 3]) -> Layer {
 /// `weight` `[O, I, kd, kh, kw]`, `style` `[N, I]` → `[N, O]`
 pub(super) fn demodulation<B: Backend>(weight: Tensor<B, 5>, style: Tensor<B, 2>) -> Tensor<B, 2> {
     let [o, i, kd, kh, kw] = weight.dims();
-    let power = weight.powi_scalar(2).reshape([o, i, kd * kh * kw]).sum_dim(2).reshape([o, i]); // [O, I]
+    let power = weight.powi_scalar(2).shaped([o, i, kd * kh * kw]).sum_dim(2).shaped([o, i]); // [O, I]
     let energy = style.powi_scalar(2).matmul(power.transpose()); // [N, O]
     (energy + DEMODULATION_EPSILON).sqrt().recip()
 }
@@ -99,15 +101,18 @@ impl<B: VolumeOps> ModulatedConv<B> {
         let [d, h, k] = self.noise_const.dims();
         let field = match noise {
             Noise::None => None,
-            Noise::Const => Some(self.noise_const.val().reshape([1, 1, d, h, k])),
-            Noise::Random { .. } => noise.draw(samples, [d, h, k], self.layer as u64, &weight.device()),
+            Noise::Const => Some(self.noise_const.val().shaped([1, 1, d, h, k])),
+            Noise::Random { .. } => {
+                let field = noise.draw(samples, [d, h, k], self.layer as u64, &weight.device());
+                field.map(|field| field.cast(weight.dtype()))
+            }
         };
         let convolution = convolution(x.grid(), [kd, kh, kw], self.up).with_gain(LRELU_GAIN);
         let inputs = LayerInputs {
             demodulation: Some(demodulation(weight.clone(), style.clone())),
             style: Some(style),
             field: field.map(|field| {
-                let strength = self.noise_strength.val().reshape([1, 1]).expand([samples, 1]);
+                let strength = self.noise_strength.val().shaped([1, 1]).expand([samples, 1]);
                 let field = Features::from_volumes(field.expand([samples, 1, d, h, k]));
                 channel_scale(field, strength).into_volumes()
             }),

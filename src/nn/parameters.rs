@@ -9,6 +9,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
+use crate::ops::Shaped;
+
 /// Tensors by name, each flattened to rank one.
 pub type Named<B> = BTreeMap<String, Tensor<B, 1>>;
 
@@ -77,7 +79,7 @@ pub fn tensors<B: Backend>(module: &impl Module<B>) -> Named<B> {
             self.0.exit();
         }
         fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<B, R>>) {
-            self.1.insert(self.0.name(), param.val().flatten(0, R - 1));
+            self.1.insert(self.0.name(), param.val().flat());
         }
     }
     let mut tensors = Tensors(Path::default(), BTreeMap::new());
@@ -100,7 +102,7 @@ pub fn gradients<B: AutodiffBackend>(
         }
         fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<B, R>>) {
             if let Some(gradient) = param.val().grad(self.1) {
-                self.2.insert(self.0.name(), gradient.flatten(0, R - 1));
+                self.2.insert(self.0.name(), gradient.flat());
             }
         }
     }
@@ -129,8 +131,8 @@ pub fn replace<B: Backend, M: Module<B>>(
         fn map_float<const R: usize>(&mut self, param: Param<Tensor<B, R>>) -> Param<Tensor<B, R>> {
             let (id, tensor, _) = param.consume();
             let (trained, shape) = (tensor.is_require_grad(), tensor.dims());
-            let changed = (self.1)(&self.0.name(), tensor.detach().flatten(0, R - 1)).detach();
-            Param::initialized(id, changed.reshape(shape).set_require_grad(trained))
+            let changed = (self.1)(&self.0.name(), tensor.detach().flat()).detach();
+            Param::initialized(id, changed.shaped(shape).set_require_grad(trained))
         }
     }
     module.map(&mut Replace(Path::default(), change))

@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use crate::ops::Shaped;
+
 /// The voxels of each block of `factors` as channels of one place of the coarser grid, in the order of memory.
 ///
 /// # Shapes
@@ -16,9 +18,9 @@ pub fn space_to_depth<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tenso
         return x;
     }
     assert!(d % fd == 0 && h % fh == 0 && w % fw == 0, "blocks of {factors:?} in [{d}, {h}, {w}]");
-    let blocks: Tensor<B, 8> = x.reshape([n, c, d / fd, fd, h / fh, fh, w / fw, fw]);
+    let blocks: Tensor<B, 8> = x.shaped([n, c, d / fd, fd, h / fh, fh, w / fw, fw]);
     let packed = blocks.permute([0, 1, 3, 5, 7, 2, 4, 6]); // [N, C, fd, fh, fw, D/fd, H/fh, W/fw]
-    packed.reshape([n, c * fd * fh * fw, d / fd, h / fh, w / fw])
+    packed.shaped([n, c * fd * fh * fw, d / fd, h / fh, w / fw])
 }
 
 /// The inverse of [`space_to_depth`]: channels become the voxels of finer blocks (Shi et al. 2016, "sub-pixel
@@ -36,9 +38,9 @@ pub fn depth_to_space<B: Backend>(x: Tensor<B, 5>, factors: [usize; 3]) -> Tenso
     }
     assert!(packed.is_multiple_of(fd * fh * fw), "{packed} channels for blocks of {factors:?}");
     let c = packed / (fd * fh * fw);
-    let blocks: Tensor<B, 8> = x.reshape([n, c, fd, fh, fw, d, h, w]);
+    let blocks: Tensor<B, 8> = x.shaped([n, c, fd, fh, fw, d, h, w]);
     let voxels = blocks.permute([0, 1, 5, 2, 6, 3, 7, 4]); // [N, C, D, fd, H, fh, W, fw]
-    voxels.reshape([n, c, d * fd, h * fh, w * fw])
+    voxels.shaped([n, c, d * fd, h * fh, w * fw])
 }
 
 /// `x` `[N, C, D, H, W]` with its last planes repeated until every axis is a multiple of its number in `multiples`.
@@ -48,7 +50,9 @@ pub fn filled<B: Backend>(x: Tensor<B, 5>, multiples: [usize; 3]) -> Tensor<B, 5
         match length.next_multiple_of(multiples[axis - 2]) - length {
             0 => x,
             missing => {
-                let last = x.clone().narrow(axis, length - 1, 1).repeat_dim(axis, missing);
+                let mut shape = x.dims();
+                shape[axis] = missing;
+                let last = x.clone().narrow(axis, length - 1, 1).expand(shape);
                 Tensor::cat(vec![x, last], axis)
             }
         }

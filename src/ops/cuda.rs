@@ -1,30 +1,12 @@
-//! The NVIDIA backend: plain burn operations, transposed convolutions by phases, and a check for driver, card and NVRTC
-//! with an error where burn would panic.
+//! A check for NVIDIA's driver, card and run-time compiler, with an error where burn would panic.
 
 #![allow(unsafe_code)] // The driver is looked up at run time.
 
 use std::path::{Path, PathBuf};
 
-use burn::backend::Cuda;
-use burn::tensor::TensorMetadata;
-use burn::tensor::ops::FloatTensor;
 use libloading::{Library, Symbol};
 
-use super::features::{join, split};
-use super::{ConvGeometry, VolumeOps, lower, phases, raise};
 use crate::error::{Error, Result};
-
-impl VolumeOps for Cuda {
-    fn volume_conv3d_input_grad(
-        g: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        geometry: ConvGeometry,
-    ) -> FloatTensor<Self> {
-        // Blocks have one channel: features are volumes.
-        let g = join::<Self>(raise(g), w.shape()[0]);
-        lower(split(phases::conv3d_input_grad(g, raise(w), geometry), 1))
-    }
-}
 
 /// Names under which the driver and the run-time compiler are installed.
 const DRIVER: [&str; 3] = ["libcuda.so.1", "libcuda.so", "nvcuda.dll"];

@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 
-use super::{VolumeOps, lower, raise};
+use super::{Shaped, VolumeOps, lower, raise};
 
 /// Feature maps of a batch, `[N, C, D, H, W]` in meaning.
 ///
@@ -65,7 +65,7 @@ impl<B: VolumeOps> std::ops::Add for Features<B> {
 pub(super) fn split<B: Backend>(x: Tensor<B, 5>, block: usize) -> Tensor<B, 6> {
     let [n, c, d, h, w] = x.dims();
     if block == 1 {
-        return x.reshape([n, c, d, h, w, 1]); // [N, C, D, H, W, 1]
+        return x.shaped([n, c, d, h, w, 1]); // [N, C, D, H, W, 1]
     }
     let blocks = c.div_ceil(block);
     let x = match blocks * block - c {
@@ -75,15 +75,15 @@ pub(super) fn split<B: Backend>(x: Tensor<B, 5>, block: usize) -> Tensor<B, 6> {
             Tensor::cat(vec![x, zeros], 1)
         }
     };
-    x.reshape([n, blocks, block, d, h, w]).permute([0, 1, 3, 4, 5, 2]) // [N, C/L, D, H, W, L]
+    x.shaped([n, blocks, block, d, h, w]).permute([0, 1, 3, 4, 5, 2]) // [N, C/L, D, H, W, L]
 }
 
 /// The first `channels` channels of `[N, ⌈C/L⌉, D, H, W, L]` as `[N, C, D, H, W]`.
 pub(super) fn join<B: Backend>(x: Tensor<B, 6>, channels: usize) -> Tensor<B, 5> {
     let [n, blocks, d, h, w, block] = x.dims();
     if block == 1 {
-        return x.reshape([n, blocks, d, h, w]); // [N, C, D, H, W]
+        return x.shaped([n, blocks, d, h, w]); // [N, C, D, H, W]
     }
-    let x = x.permute([0, 1, 5, 2, 3, 4]).reshape([n, blocks * block, d, h, w]); // [N, C/L·L, D, H, W]
+    let x = x.permute([0, 1, 5, 2, 3, 4]).shaped([n, blocks * block, d, h, w]); // [N, C/L·L, D, H, W]
     x.narrow(1, 0, channels)
 }

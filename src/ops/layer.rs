@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorMetadata};
 
 use super::features::{join, split};
 use super::plain::{self, LRELU_SLOPE};
-use super::{ConvGeometry, Features, Fir, VolumeOps, lower, raise};
+use super::{ConvGeometry, Features, Fir, Shaped, VolumeOps, lower, raise};
 
 /// The description of a layer `lrelu(blur(conv(x·style, w))·demodulation + field + bias)·gain`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,7 +148,7 @@ pub(super) fn epilogue_grad<B: VolumeOps>(
         if let Some(bias) = with.bias.clone() {
             let ones: Tensor<B, 6> = raise(masked.clone());
             let sums = B::volume_channel_dot(masked.clone(), lower(ones.ones_like()), channels);
-            dot = dot - raise::<B, 2>(sums) * raise::<B, 1>(bias).reshape([1, channels]);
+            dot = dot - raise::<B, 2>(sums) * raise::<B, 1>(bias).shaped([1, channels]);
         }
         lower(dot / raise::<B, 2>(d))
     });

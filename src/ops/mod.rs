@@ -23,6 +23,10 @@
 //! those that it has kernels for (`flex.rs`). Activations are [`Features`], images `[N, C, D, H, W]`.
 
 mod autodiff;
+#[cfg(feature = "wgpu")]
+pub mod cards;
+#[cfg(feature = "cube")]
+pub mod cube;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod defaults;
@@ -33,12 +37,14 @@ mod layer;
 pub mod phases;
 pub mod physics;
 pub mod plain;
+mod shaped;
 pub mod warp;
 
 pub use autodiff::{Tape, backward, tape};
 pub use features::Features;
 pub use geometry::{ConvGeometry, Fir, FirPass};
 pub use layer::{EpilogueGrad, Layer, LayerInputs, Modulation, layer};
+pub use shaped::Shaped;
 pub use voxgan_kernels as cpu;
 
 use burn::tensor::backend::Backend;

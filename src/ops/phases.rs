@@ -6,8 +6,8 @@ use burn::tensor::module::conv3d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Slice, Tensor};
 
-use super::ConvGeometry;
 use super::plain::pad;
+use super::{ConvGeometry, Shaped};
 
 /// Positions `start + stride·j` along one axis, which all gather with the same taps.
 struct Phase {
@@ -80,6 +80,10 @@ fn gather<B: Backend>(
     }
     let mut dims = parts[0].dims();
     dims[at] = parts.len() * longest;
-    let parts: Tensor<B, 6> = Tensor::stack(parts, at + 1); // [.., J, phases, ..]
-    parts.reshape(dims).narrow(at, 0, length)
+    let mut apart = [1; 6];
+    apart[..=at].copy_from_slice(&parts[0].dims()[..=at]);
+    apart[at + 2..].copy_from_slice(&parts[0].dims()[at + 1..]);
+    let parts = parts.into_iter().map(|part| part.shaped(apart)).collect(); // [.., J, 1, ..]
+    let parts: Tensor<B, 6> = Tensor::cat(parts, at + 1); // [.., J, phases, ..]
+    parts.shaped(dims).narrow(at, 0, length)
 }

@@ -6,6 +6,7 @@ use burn::tensor::module::{conv_transpose3d, conv3d as burn_conv3d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Slice, Tensor};
 
+use super::Shaped;
 use super::geometry::{ConvGeometry, FIR_TAPS, Fir, FirPass};
 
 /// Negative slope of the leaky ReLU (StyleGAN2).
@@ -50,7 +51,7 @@ pub fn conv3d_weight_grad<B: Backend>(
     let (output, i) = ([d, h, k], x.dims()[1]);
     let voxels = d * h * k;
     let x = (0..3).fold(x, |x, a| pad(x, a + 2, [geometry.padding[a] as isize; 2]));
-    let g = g.swap_dims(0, 1).reshape([o, n * voxels]); // [O, N·V]
+    let g = g.swap_dims(0, 1).shaped([o, n * voxels]); // [O, N·V]
     let [kd, kh, kw] = geometry.kernel;
     let mut taps = Vec::with_capacity(kd * kh * kw);
     for tap in 0..kd * kh * kw {
@@ -61,10 +62,10 @@ pub fn conv3d_weight_grad<B: Backend>(
             ranges[a + 2] =
                 Slice::new(at[a] as isize, Some((at[a] + reach) as isize), geometry.stride[a] as isize);
         }
-        let seen = x.clone().slice(ranges).swap_dims(0, 1).reshape([i, n * voxels]); // [I, N·V]
-        taps.push(g.clone().matmul(seen.transpose()).reshape([o, i, 1])); // [O, I, 1]
+        let seen = x.clone().slice(ranges).swap_dims(0, 1).shaped([i, n * voxels]); // [I, N·V]
+        taps.push(g.clone().matmul(seen.transpose()).shaped([o, i, 1])); // [O, I, 1]
     }
-    Tensor::cat(taps, 2).reshape([o, i, kd, kh, kw]) // [O, I, kd, kh, kw]
+    Tensor::cat(taps, 2).shaped([o, i, kd, kh, kw]) // [O, I, kd, kh, kw]
 }
 
 /// Zeros in front of and behind an axis; a negative number crops.
@@ -101,13 +102,13 @@ fn fir_pass<B: Backend>(x: Tensor<B, 5>, axis: usize, pass: FirPass) -> Tensor<B
         let mut spread = [1; 6];
         spread[..=axis].copy_from_slice(&dims[..=axis]);
         spread[axis + 2..].copy_from_slice(&dims[axis + 1..]);
-        let samples: Tensor<B, 6> = x.reshape(spread); // [.., L, 1, ..]
+        let samples: Tensor<B, 6> = x.shaped(spread); // [.., L, 1, ..]
         let mut zeros = spread;
         zeros[axis + 1] = pass.up - 1;
         let zeros = Tensor::zeros(zeros, (&samples.device(), samples.dtype()));
         let mut stuffed = dims;
         stuffed[axis] *= pass.up;
-        x = Tensor::cat(vec![samples, zeros], axis + 1).reshape(stuffed); // [.., L·up, ..]
+        x = Tensor::cat(vec![samples, zeros], axis + 1).shaped(stuffed); // [.., L·up, ..]
     }
     let x = pad(x, axis, pass.pad);
     let reach = (output - 1) * pass.down + 1;
@@ -123,13 +124,13 @@ fn fir_pass<B: Backend>(x: Tensor<B, 5>, axis: usize, pass: FirPass) -> Tensor<B
 /// See [`super::channel_scale`].
 pub fn channel_scale<B: Backend>(x: Tensor<B, 5>, s: Tensor<B, 2>) -> Tensor<B, 5> {
     let [n, c] = s.dims();
-    x * s.reshape([n, c, 1, 1, 1])
+    x * s.shaped([n, c, 1, 1, 1])
 }
 
 /// See [`super::channel_dot`].
 pub fn channel_dot<B: Backend>(x: Tensor<B, 5>, y: Tensor<B, 5>) -> Tensor<B, 2> {
     let [n, c, d, h, w] = x.dims();
-    (x * y).reshape([n, c, d * h * w]).sum_dim(2).reshape([n, c])
+    (x * y).shaped([n, c, d * h * w]).sum_dim(2).shaped([n, c])
 }
 
 /// See [`super::add_field`].
@@ -145,7 +146,7 @@ pub fn channel_collect<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
 /// The sum over samples and voxels of `[N, C, D, H, W]`: `[C]`.
 pub fn channel_sum<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 1> {
     let [n, c, d, h, w] = x.dims();
-    x.reshape([n, c, d * h * w]).sum_dim(2).sum_dim(0).reshape([c])
+    x.shaped([n, c, d * h * w]).sum_dim(2).sum_dim(0).shaped([c])
 }
 
 /// `x` `[N, C, D, H, W]` plus the bias `b` `[C]`, then, if there is a gain, the leaky ReLU times `gain`.
@@ -153,7 +154,7 @@ pub fn bias_lrelu<B: Backend>(x: Tensor<B, 5>, b: Option<Tensor<B, 1>>, gain: Op
     let x = match b {
         Some(b) => {
             let c = b.dims()[0];
-            x + b.reshape([1, c, 1, 1, 1])
+            x + b.shaped([1, c, 1, 1, 1])
         }
         None => x,
     };

@@ -34,6 +34,8 @@ pub struct Derivatives {
     folder: PathBuf,
     /// Of what the scans' files are besides their content.
     settings: Value,
+    /// What computed the label maps, as records name it.
+    device: Option<String>,
     /// Other scans of earlier runs, whose rows stay.
     earlier: Vec<Derived>,
     scans: Vec<Derived>,
@@ -83,7 +85,8 @@ impl Derivatives {
         });
         let lock = FolderLock::hold(folder)?;
         let folder = folder.to_path_buf();
-        Ok(Self { folder, settings, earlier: Vec::new(), scans: Vec::new(), _lock: lock })
+        let device = segmenter.device.clone();
+        Ok(Self { folder, settings, device, earlier: Vec::new(), scans: Vec::new(), _lock: lock })
     }
 
     /// These derivatives, to be added to those of other scans that earlier runs left in the folder, in its table and list.
@@ -182,6 +185,7 @@ impl Derivatives {
             "Sources": [to_text(&absolute(path)?)],
             "Segmenter": self.settings["Segmenter"],
             "Refinement": segmentation.refinement,
+            "Device": self.device,
             "SourceSHA256": scan_sha256(path)?,
             "Settings": self.settings,
         });

@@ -165,6 +165,8 @@ pub struct Generator {
     /// SHA-256 of its weights.
     pub sha256: String,
     source: String,
+    /// The device, as records name it.
+    device: String,
 }
 
 impl Generator {
@@ -199,7 +201,8 @@ impl Generator {
         let Model { generator, recipe, space, images, source, sha256 } = model;
         let drawn = drawn(&recipe, &space, sampling, people)?;
         let network = Box::new(On::<B> { generator, device });
-        Ok(Self { network, sampling: sampling.clone(), drawn, recipe, space, images, sha256, source })
+        let (sampling, device) = (sampling.clone(), sampling.device.name()?);
+        Ok(Self { network, sampling, drawn, recipe, space, images, sha256, source, device })
     }
 
     /// Samples with other settings from now on; weights and device stay those that were opened.
@@ -292,6 +295,7 @@ impl Generator {
             "PsiCutoff": self.sampling.psi_cutoff,
             "Noise": format!("{:?}", self.sampling.noise).to_lowercase(),
             "Conditions": self.labels(seed),
+            "Device": self.device,
         });
         sidecar::write(path, &sidecar::joined(sidecar::joined(record, sidecar::generated_by()), details))
     }

@@ -51,9 +51,9 @@ pub mod train;
 pub mod volumes;
 
 pub use conditions::{Drawn, Labels};
-pub use device::Device;
 #[cfg(feature = "cli")]
 pub(crate) use device::on_device;
+pub use device::{Api, Device, Found, Which};
 pub use generator::{Generator, NoiseMode, Output, Sampling, StoredType};
 pub use prior::{Posterior, Prior};
 pub use progress::{Event, Progress};

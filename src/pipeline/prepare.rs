@@ -86,7 +86,8 @@ pub fn prepare(
     }
     let correction = (!settings.is_empty())
         .then_some(Correction { settings: serde_json::Value::Object(settings), apply: &correct });
-    let report = dataset::prepare_part(&options.plan, options.shard, correction.as_ref(), out, cancelled, tell)?;
+    let report =
+        dataset::prepare_part(&options.plan, options.shard, correction.as_ref(), out, cancelled, tell)?;
     let place = options.shard.map(|shard| shard.folder(out));
     let out = place.as_deref().unwrap_or(out);
     let some = report.prepared + report.kept > 0;

@@ -185,8 +185,15 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
         },
     });
     let Posterior { restored, deviation, samples, .. } = made;
-    let found =
-        Found { head: "prior", name: prior.name, maker: "Generator", restored, synthetic: false, details };
+    let found = Found {
+        head: "prior",
+        name: prior.name,
+        maker: "Generator",
+        restored,
+        device: *device,
+        synthetic: false,
+        details,
+    };
     let outcome = write(found, output, options.anatomy.then_some(*device), progress)?;
     if let Some(deviation) = deviation {
         save(&beside(output, "std"), &deviation, "posterior standard deviation")?;

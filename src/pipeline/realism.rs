@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::evaluate::realism::{Features, Protocol, Realism};
-use crate::ops::VolumeOps;
+use crate::ops::{Shaped, VolumeOps};
 use crate::pretrained::extractors::{Extractor, InceptionV3, Med3d};
 use crate::pretrained::{segmenter, sha256_of};
 use crate::segment::Encoder;
@@ -131,7 +131,7 @@ impl<B: VolumeOps> Extracting<B> {
                 } else {
                     [d, h]
                 };
-                let slice = InceptionV3::resized(image.reshape([n, c, 1, rows, columns]));
+                let slice = InceptionV3::resized(image.shaped([n, c, 1, rows, columns]));
                 let features = network.features(slice)?;
                 let classes = activation::softmax(network.logits(features.clone()), 1);
                 Ok((values(features), Some(values(classes))))

@@ -271,6 +271,7 @@ pub fn recon(options: &Options, progress: &Progress) -> Result<Outcome> {
         record["Restored"] = true.into();
         record["Head"] = "recon".into();
         record["Weights"] = name.into();
+        record["Device"] = network.device.name()?.into();
         record["DataResidual"] = json!({ "Baseline": initial_residual, "Result": data_residual });
         record["NullSpaceShare"] = null_space_share.into();
         written.extend(BESIDE.map(|kind| beside(output, kind)).into_iter().zip([initial, null_space]));

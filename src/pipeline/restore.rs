@@ -287,7 +287,8 @@ pub fn restore(options: &Options, progress: &Progress) -> Result<Outcome> {
     progress.check()?;
     let (head, details) = (problem.head(), Value::Null);
     let synthetic = problem.is_synthetic();
-    let found = Found { head, name: restorer.name, maker: "Network", restored, synthetic, details };
+    let found =
+        Found { head, name: restorer.name, maker: "Network", restored, device: *device, synthetic, details };
     write(found, output, anatomy.then_some(*device), progress)
 }
 
@@ -359,6 +360,8 @@ pub(super) struct Found<'a> {
     /// What that is in a word, as a key of the record.
     pub maker: &'a str,
     pub restored: Restoration,
+    /// What computed it.
+    pub device: Device,
     /// Whether the image shows anatomy that was not scanned.
     pub synthetic: bool,
     /// What else goes into the record.
@@ -373,7 +376,7 @@ pub(super) fn write(
     measures: Option<Device>,
     progress: &Progress,
 ) -> Result<Outcome> {
-    let Found { head, name, maker, restored, synthetic, details } = found;
+    let Found { head, name, maker, restored, device, synthetic, details } = found;
     let Restoration { image, baseline, null_space, null_space_share, residuals } = restored;
     let mut record = json!({
         "Restored": true,
@@ -382,6 +385,7 @@ pub(super) fn write(
         "Source": image.provenance.source,
         "Steps": image.provenance.steps,
         "NullSpaceShare": null_space_share,
+        "Device": device.name()?,
         "VoxganVersion": env!("CARGO_PKG_VERSION"),
     });
     if let Some([baseline, made, result]) = residuals {

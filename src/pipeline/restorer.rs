@@ -9,7 +9,7 @@ use super::memory;
 use super::restore::{Problem, Scan, along_ras, known, oriented, turned};
 use crate::config::RestorationRecipe;
 use crate::error::{Error, Result};
-use crate::heads::{self, Case, Restored, blocks, finer_grid};
+use crate::heads::{self, Case, Restored, blocks_within, finer_grid};
 use crate::pretrained::{ImageSpace, TrainedRestorer};
 use crate::volume::Volume;
 use crate::volume::orientation::from_ras;
@@ -70,10 +70,11 @@ impl Restorer {
     }
 
     fn direction(weights: &str, backward: bool, device: Device) -> Result<Self> {
+        let tensor_bytes = device.find()?.tensor_bytes().unwrap_or(u64::MAX);
         on_device!(device, |B, device| {
             let open = if backward { TrainedRestorer::open_backward } else { TrainedRestorer::open };
             let TrainedRestorer::<B> { network, recipe, space, name } = open(weights, &device)?;
-            let blocks = blocks(&recipe);
+            let blocks = blocks_within(&recipe, tensor_bytes);
             let restore = Box::new(move |case: &Case, consistency: f64| {
                 heads::restore(&network, case, blocks, consistency, &device)
             });

@@ -18,6 +18,8 @@ pub struct Segmenter {
     pub name: String,
     /// Whether its labels are refined by the scan ([`crate::segment::refine`]).
     pub refines: bool,
+    /// The device, as records name it; none for a reader of label maps.
+    pub device: Option<String>,
     /// Interpolation for volumes that are resampled before the segmentation.
     pub interpolation: Interpolation,
     find: Find,
@@ -33,9 +35,11 @@ impl Segmenter {
     /// [`Error::Io`](crate::error::Error::Io), [`Error::File`](crate::error::Error::File) or
     /// [`Error::Value`](crate::error::Error::Value) for the weights; [`Error::Device`](crate::error::Error::Device).
     pub fn open(weights: &str, device: Device, refines: bool) -> Result<Self> {
+        let name = device.name()?;
         on_device!(device, |B, device| Ok(Self::with(
             segmenter::open::<B>(weights, &device)?.refining(refines),
-            refines
+            refines,
+            name
         )))
     }
 
@@ -53,9 +57,11 @@ impl Segmenter {
     /// # Errors
     /// As [`Segmenter::open`].
     pub fn for_samples(device: Device) -> Result<Self> {
+        let name = device.name()?;
         on_device!(device, |B, device| Ok(Self::with(
             segmenter::open::<B>(EMBEDDED, &device)?.along_the_grid(),
-            true
+            true,
+            name
         )))
     }
 
@@ -64,15 +70,17 @@ impl Segmenter {
         Self {
             name: "label maps".into(),
             refines: false,
+            device: None,
             interpolation: Interpolation::Nearest,
             find: Box::new(|map| Segmentation::of_numbers(&to_ras(map.clone()).0)),
         }
     }
 
-    fn with<B: VolumeOps>(segmenter: crate::segment::Segmenter<B>, refines: bool) -> Self {
+    fn with<B: VolumeOps>(segmenter: crate::segment::Segmenter<B>, refines: bool, device: String) -> Self {
         Self {
             name: segmenter.name().to_string(),
             refines,
+            device: Some(device),
             interpolation: Interpolation::Linear,
             find: Box::new(move |volume| segmenter.segment(volume)),
         }

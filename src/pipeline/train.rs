@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::device::{Device, on_device};
+use super::device::{Device, on_device, ready};
 use super::labelled::{label_maps, labelled_scans};
 use super::progress::{Event, Progress};
 use crate::config::{AnyRecipe, Recipe, RestorationRecipe, SegmentationRecipe};
@@ -216,6 +216,7 @@ impl Training {
     pub fn trial(&self) -> Result<Trial> {
         let place =
             tempfile::tempdir().map_err(|e| Error::io(&std::env::temp_dir(), "make a folder in it", e))?;
+        self.ready(self.options.device)?;
         let (stop, total, seconds) = (AtomicBool::new(false), Cell::new(0), RefCell::new(Vec::new()));
         let tell = |event: crate::train::Event| match event {
             crate::train::Event::Started { steps, .. } => total.set(steps),
@@ -250,6 +251,14 @@ impl Training {
         Ok(Trial { steps: total.get(), seconds_per_step })
     }
 
+    /// Whether `device` can train it.
+    fn ready(&self, device: Device) -> Result<()> {
+        match &self.inputs {
+            Inputs::Generator { recipe, .. } => ready(device, recipe),
+            _ => device.check(),
+        }
+    }
+
     /// Trains from the run's latest checkpoint, if there is one. When cancelled, it finishes the step and saves.
     ///
     /// # Errors
@@ -259,7 +268,7 @@ impl Training {
     pub fn run(&self, progress: &Progress) -> Result<Trained> {
         let (Options { out, .. }, group) = (&self.options, &self.group);
         let device = self.options.device.of_rank(group.local_rank());
-        group.agree(device.check())?;
+        group.agree(self.ready(device))?;
         let mut lock = None;
         group.first(|| {
             lock = Some(FolderLock::hold(out)?);

@@ -221,13 +221,14 @@ mod tests {
     use burn::tensor::{Tensor, TensorData, activation};
 
     use super::*;
+    use crate::ops::Shaped;
     fn probabilities(network: &SegmentationNet<Flex>, outputs: usize) -> Vec<Vec<f32>> {
         let image: Vec<f32> =
             (0..32 * 32 * 32).map(|i| (0.37 * i as f32).sin() + (0.011 * i as f32).cos()).collect();
         let image = Tensor::from_data(TensorData::new(image, [1, 1, 32, 32, 32]), &Default::default());
         let logits = network.forward(image); // [1, 8·K, 16, 16, 16]
         let places = 16 * 16 * 16;
-        let logits = logits.reshape([8, outputs, places]);
+        let logits = logits.shaped([8, outputs, places]);
         let values: Vec<f32> = activation::softmax(logits, 1).into_data().into_vec().unwrap();
         values.chunks(places).map(<[f32]>::to_vec).collect()
     }

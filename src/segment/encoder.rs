@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use ndarray::{Array3, Axis};
 
 use super::network::{SegmentationNet, SegmentationNetConfig};
-use crate::ops::VolumeOps;
+use crate::ops::{Shaped, VolumeOps};
 use crate::volume::Volume;
 use crate::volume::resample::{Grid, Interpolation, resample};
 use crate::volume::rescale;
@@ -49,7 +49,7 @@ impl<B: VolumeOps> Encoder<B> {
     pub fn encoded(&self, image: Tensor<B, 5>) -> Tensor<B, 2> {
         let deepest = self.seen(image);
         let [n, c, d, h, w] = deepest.dims();
-        deepest.reshape([n, c, d * h * w]).mean_dim(2).reshape([n, c])
+        deepest.shaped([n, c, d * h * w]).mean_dim(2).shaped([n, c])
     }
 
     /// The channels of the deepest level, `[N, C, D', H', W']`, for images as in [`encoded`](Self::encoded): the
@@ -64,7 +64,8 @@ impl<B: VolumeOps> Encoder<B> {
         let mut shape = image.dims();
         let length = shape[axis];
         if length == 1 {
-            return image.repeat_dim(axis, self.config.multiple());
+            shape[axis] = self.config.multiple();
+            return image.expand(shape);
         }
         shape[axis] = length.next_multiple_of(self.config.multiple()) - length;
         if shape[axis] == 0 {

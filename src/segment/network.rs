@@ -224,7 +224,7 @@ mod tests {
         let config = SegmentationNetConfig { widths: vec![4, 6], inputs: 3, outputs: 5, space_to_depth: 1 };
         assert_eq!((config.multiple(), config.block_voxels()), (2, 1));
         let network: SegmentationNet<Flex> = config.init(&mut Init::new(1), &Default::default());
-        let image = image([8, 8, 8]).repeat_dim(1, 3);
+        let image = image([8, 8, 8]).expand([1, 3, 8, 8, 8]);
         assert_eq!(network.forward(image).dims(), [1, 5, 8, 8, 8]);
     }
 

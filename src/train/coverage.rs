@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::gan::{Generator, Truncation};
 use crate::nn::parameters::gradients;
 use crate::nn::{Noise, downsample, upsample_features};
-use crate::ops::{Features, VolumeOps, backward};
+use crate::ops::{Features, Shaped, VolumeOps, backward};
 use crate::pretrained::Weights;
 use crate::random::{Purpose, normal, stream};
 use crate::segment::Encoder;
@@ -55,7 +55,7 @@ impl Matches {
         let width = rows.len() / positions.len();
         let z = Tensor::from_data(TensorData::new(rows, [positions.len(), width]), device);
         let ws = generator.styles(z, condition, Truncation::OFF);
-        let mean = ws.clone().detach().narrow(1, 0, 1).mean_dim(0).flatten(0, 2);
+        let mean = ws.clone().detach().narrow(1, 0, 1).mean_dim(0).flat();
         (ws, mean)
     }
 

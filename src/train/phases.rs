@@ -15,7 +15,7 @@ use crate::gan::augment::{Augmentation, Draw, sign_sum};
 use crate::gan::{Generator, Truncation, image_gradient, loss, path_gradient};
 use crate::nn::Noise;
 use crate::nn::parameters::{Named, gradients};
-use crate::ops::{VolumeOps, backward};
+use crate::ops::{Shaped, VolumeOps, backward};
 use crate::random::{Purpose, Samples, normal, stream};
 use crate::segment::Encoder;
 
@@ -148,7 +148,7 @@ fn styles<A: VolumeOps, B: VolumeOps>(
     let z = context.normals(phase, Purpose::Latent, numbers, samples, z_dim, device);
     let w = generator.mapping.forward(Some(z), condition.clone());
     let num_ws = generator.synthesis.num_ws();
-    let mean = w.clone().detach().mean_dim(0).flatten(0, 1);
+    let mean = w.clone().detach().mean_dim(0).flat();
     let ws = generator.mapping.broadcast(w, num_ws, Truncation::OFF);
     let probability = context.recipe.training.style_mixing;
     if probability == 0.0 {
@@ -264,7 +264,7 @@ impl<B: VolumeOps> State<B> {
         let (ws, mean) = styles(&self.generator, context, phase, condition, batch.numbers, samples, &device);
         let [_, c, d, h, w] = batch.real.dims();
         let y = context.normals(phase, Purpose::PathNoise, batch.numbers, samples, c * d * h * w, &device);
-        let y = y.reshape([samples, c, d, h, w]) / ((d * h * w) as f64).sqrt();
+        let y = y.shaped([samples, c, d, h, w]) / ((d * h * w) as f64).sqrt();
         let noise = context.noise(phase, batch.numbers);
         let lengths = loss::path_lengths(path_gradient(&self.generator.synthesis, ws, y, noise));
         (lengths, mean.inner())

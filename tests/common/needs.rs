@@ -1,7 +1,7 @@
 //! What tests need and a machine may lack: real data (`../shared/data`), programs of others.
 //!
 //! A test that lacks something passes, and is counted as skipped: its name goes to the terminal and to `target/tmp/skipped.txt`,
-//! which `.ci/run` counts at the end. `VOXGAN_REQUIRE=data,bart,ismrmrd,chromium,tensorboard,dcm2niix,dicom3tools,dcmtk,openmpi,mpich` makes it fail
+//! which `.ci/run` counts at the end. `VOXGAN_REQUIRE=data,bart,ismrmrd,chromium,tensorboard,dcm2niix,dicom3tools,dcmtk,openmpi,mpich,vulkan` makes it fail
 //! where one of these is missing.
 
 use std::fs::OpenOptions;

@@ -104,8 +104,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Modules on the device's side: the only ones that may name burn.
 const MAY_NAME_BURN: [&str; 10] =
     ["ops", "nn", "gan", "pretrained", "convert", "segment", "heads", "train", "pipeline", "cli"];
-/// Files beside the kernels that may hold `unsafe`: libraries that are looked up at run time.
-const MAY_BE_UNSAFE: [&str; 2] = ["ops/cuda.rs", "train/group/mpi.rs"];
+/// Files beside the kernels that may hold `unsafe`: libraries that are looked up at run time, a driver's description of its cards.
+const MAY_BE_UNSAFE: [&str; 3] = ["ops/cards.rs", "ops/cuda.rs", "train/group/mpi.rs"];
 /// Lines that a file may have.
 const LINES_MAX: usize = 480;
 /// Lines above an `unsafe` block among which its reason stands.

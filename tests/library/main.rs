@@ -7,11 +7,15 @@ mod coils;
 mod degrade;
 mod dicom;
 mod dicom_out;
+#[path = "../common/encodings.rs"]
+mod encodings;
 mod extractors;
 mod formats;
 #[path = "../common/needs.rs"]
 mod needs;
 mod networks;
+#[path = "../common/operations.rs"]
+mod operations;
 mod operators;
 mod ops;
 mod page;

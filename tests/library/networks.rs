@@ -10,6 +10,7 @@ use voxgan::config::{NetworkRecipe, Recipe};
 use voxgan::gan::{Discriminator, Generator, Truncation};
 use voxgan::nn::Noise;
 use voxgan::nn::parameters::{replace, values as parameters};
+use voxgan::ops::Shaped;
 use voxgan::random::{Purpose, Samples, normal, stream};
 
 fn network(base: [usize; 3], factors: &[[usize; 3]]) -> NetworkRecipe {
@@ -191,7 +192,9 @@ fn noise_none_const_and_random() {
 fn noise_belongs_to_the_sample() {
     let network = network([4, 4, 4], &[[2, 2, 2]]);
     let g = generator(&network, 0);
-    let ws = g.styles(draw([1, 6], 6), None, Truncation::OFF).repeat_dim(0, 3);
+    let ws = g.styles(draw([1, 6], 6), None, Truncation::OFF);
+    let [_, layers, width] = ws.dims();
+    let ws = ws.expand([3, layers, width]);
     let three = values(g.synthesis.forward(ws.clone(), random(9, 4)));
     let [a, b, c] = [0, 1, 2].map(|i| three[i * 512..][..512].to_vec());
     assert!(a != b && b != c && a != c);
@@ -341,14 +344,16 @@ fn a_kernel_with_one_filled_plane_does_to_each_slice_what_the_slice_network_does
                 let [o, i, _, h, w] = [0, 1, 2, 3, 4].map(|a| source.shape[a]);
                 let plane = Tensor::<Flex, 5>::from_data(source, &device);
                 let zeros = Tensor::zeros([o, i, 1, h, w], &device);
-                Tensor::cat(vec![zeros.clone(), plane, zeros], 2).flatten(0, 4)
+                Tensor::cat(vec![zeros.clone(), plane, zeros], 2).flat()
             }
             // The constant and the noise, the same on every slice.
             4 if name.ends_with("constant") => {
-                Tensor::<Flex, 4>::from_data(source, &device).repeat_dim(1, 3).flatten(0, 3)
+                let [c, _, h, w] = source.shape.dims();
+                Tensor::<Flex, 4>::from_data(source, &device).expand([c, 3, h, w]).flat()
             }
             3 if name.ends_with("noise_const") => {
-                Tensor::<Flex, 3>::from_data(source, &device).repeat_dim(0, 3).flatten(0, 2)
+                let [_, h, w] = source.shape.dims();
+                Tensor::<Flex, 3>::from_data(source, &device).expand([3, h, w]).flat()
             }
             _ => Tensor::from_data(TensorData::new(source.to_vec::<f32>().unwrap(), [x.dims()[0]]), &device),
         }

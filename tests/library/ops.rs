@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use proptest::prelude::*;
 use voxgan::ops::{
-    self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, backward, plain, tape,
+    self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, Shaped, VolumeOps, backward, plain, tape,
 };
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::warp::WarpPass;
@@ -111,27 +111,25 @@ impl Operation {
     /// Through [`voxgan::ops`], on flat arguments, flattened.
     fn ours<B: VolumeOps>(&self, a: Tensor<B, 1>, b: Tensor<B, 1>) -> Tensor<B, 1> {
         let [a_shape, b_shape] = self.arguments();
-        let x: Tensor<B, 5> = a.reshape(shape(&a_shape));
+        let x: Tensor<B, 5> = a.shaped(shape(&a_shape));
         let features = Features::from_volumes;
-        let flat = |x: Features<B>| x.into_volumes().flatten(0, 4);
+        let flat = |x: Features<B>| x.into_volumes().flat();
         match *self {
-            Conv3d { geometry, .. } => flat(ops::conv3d(features(x), b.reshape(shape(&b_shape)), geometry)),
+            Conv3d { geometry, .. } => flat(ops::conv3d(features(x), b.shaped(shape(&b_shape)), geometry)),
             Conv3dInputGrad { geometry, .. } => {
-                flat(ops::conv3d_input_grad(features(x), b.reshape(shape(&b_shape)), geometry))
+                flat(ops::conv3d_input_grad(features(x), b.shaped(shape(&b_shape)), geometry))
             }
             Conv3dWeightGrad { geometry, .. } => {
-                let g = features(b.reshape(shape(&b_shape)));
-                ops::conv3d_weight_grad(features(x), g, geometry).flatten(0, 4)
+                let g = features(b.shaped(shape(&b_shape)));
+                ops::conv3d_weight_grad(features(x), g, geometry).flat()
             }
             Filter { fir, .. } => flat(ops::fir(features(x), &fir)),
-            ChannelScale { .. } => flat(ops::channel_scale(features(x), b.reshape([b_shape[0], b_shape[1]]))),
-            ChannelDot { .. } => {
-                ops::channel_dot(features(x), features(b.reshape(shape(&b_shape)))).flatten(0, 1)
-            }
-            AddField { .. } => flat(ops::add_field(features(x), b.reshape(shape(&b_shape)))),
-            ChannelCollect { .. } => ops::channel_collect(features(x)).flatten(0, 4),
+            ChannelScale { .. } => flat(ops::channel_scale(features(x), b.shaped([b_shape[0], b_shape[1]]))),
+            ChannelDot { .. } => ops::channel_dot(features(x), features(b.shaped(shape(&b_shape)))).flat(),
+            AddField { .. } => flat(ops::add_field(features(x), b.shaped(shape(&b_shape)))),
+            ChannelCollect { .. } => ops::channel_collect(features(x)).flat(),
             LreluMask { slope, gain, .. } => {
-                let y = features(b.reshape(shape(&b_shape)));
+                let y = features(b.shaped(shape(&b_shape)));
                 flat(ops::lrelu_mask(y, features(x), slope, gain))
             }
             Whole { n, i, o, layer, with } => {
@@ -144,22 +142,22 @@ impl Operation {
     /// The same by [`plain`].
     fn plain<B: Backend>(&self, a: Tensor<B, 1>, b: Tensor<B, 1>) -> Tensor<B, 1> {
         let [a_shape, b_shape] = self.arguments();
-        let x: Tensor<B, 5> = a.reshape(shape(&a_shape));
+        let x: Tensor<B, 5> = a.shaped(shape(&a_shape));
         match *self {
-            Conv3d { geometry, .. } => plain::conv3d(x, b.reshape(shape(&b_shape)), geometry).flatten(0, 4),
+            Conv3d { geometry, .. } => plain::conv3d(x, b.shaped(shape(&b_shape)), geometry).flat(),
             Conv3dInputGrad { geometry, .. } => {
-                plain::conv3d_input_grad(x, b.reshape(shape(&b_shape)), geometry).flatten(0, 4)
+                plain::conv3d_input_grad(x, b.shaped(shape(&b_shape)), geometry).flat()
             }
             Conv3dWeightGrad { geometry, .. } => {
-                plain::conv3d_weight_grad(x, b.reshape(shape(&b_shape)), geometry).flatten(0, 4)
+                plain::conv3d_weight_grad(x, b.shaped(shape(&b_shape)), geometry).flat()
             }
-            Filter { fir, .. } => plain::fir(x, &fir).flatten(0, 4),
-            ChannelScale { .. } => plain::channel_scale(x, b.reshape([b_shape[0], b_shape[1]])).flatten(0, 4),
-            ChannelDot { .. } => plain::channel_dot(x, b.reshape(shape(&b_shape))).flatten(0, 1),
-            AddField { .. } => plain::add_field(x, b.reshape(shape(&b_shape))).flatten(0, 4),
-            ChannelCollect { .. } => plain::channel_collect(x).flatten(0, 4),
+            Filter { fir, .. } => plain::fir(x, &fir).flat(),
+            ChannelScale { .. } => plain::channel_scale(x, b.shaped([b_shape[0], b_shape[1]])).flat(),
+            ChannelDot { .. } => plain::channel_dot(x, b.shaped(shape(&b_shape))).flat(),
+            AddField { .. } => plain::add_field(x, b.shaped(shape(&b_shape))).flat(),
+            ChannelCollect { .. } => plain::channel_collect(x).flat(),
             LreluMask { slope, gain, .. } => {
-                plain::lrelu_mask(b.reshape(shape(&b_shape)), x, slope, gain).flatten(0, 4)
+                plain::lrelu_mask(b.shaped(shape(&b_shape)), x, slope, gain).flat()
             }
             Whole { n, i, o, layer, with } => {
                 let (weight, LayerInputs { style, demodulation, field, bias }) =
@@ -172,7 +170,7 @@ impl Operation {
                 let y = plain::fir(y, &layer.blur);
                 let y = demodulation.map_or(y.clone(), |d| plain::channel_scale(y, d));
                 let y = field.map_or(y.clone(), |f| plain::add_field(y, f));
-                plain::bias_lrelu(y, bias, layer.gain).flatten(0, 4)
+                plain::bias_lrelu(y, bias, layer.gain).flat()
             }
         }
     }
@@ -192,11 +190,11 @@ fn parts<B: Backend>(
         from += length;
         b.clone().narrow(0, from - length, length)
     };
-    let weight = part(o * i * kd * kh * kw).reshape([o, i, kd, kh, kw]);
-    let style = with[0].then(|| part(n * i).reshape([n, i]));
+    let weight = part(o * i * kd * kh * kw).shaped([o, i, kd, kh, kw]);
+    let style = with[0].then(|| part(n * i).shaped([n, i]));
     // Demodulation is positive.
-    let demodulation = with[1].then(|| part(n * o).powi_scalar(2).reshape([n, o]) + 0.5);
-    let field = with[2].then(|| part(n * d * h * w).reshape([n, 1, d, h, w]));
+    let demodulation = with[1].then(|| part(n * o).powi_scalar(2).shaped([n, o]) + 0.5);
+    let field = with[2].then(|| part(n * d * h * w).shaped([n, 1, d, h, w]));
     let bias = with[3].then(|| part(o));
     (weight, LayerInputs { style, demodulation, field, bias })
 }
@@ -405,8 +403,8 @@ proptest! {
         let [g, w] = Conv3dInputGrad { n, i, o, geometry }.draw(seed);
         let [a, b] = Conv3dInputGrad { n, i, o, geometry }.arguments();
         let run = |f: fn(Tensor<Flex, 5>, Tensor<Flex, 5>, ConvGeometry) -> Tensor<Flex, 5>| {
-            let (g, w) = (tensor(&g, DType::F64).reshape(shape(&a)), tensor(&w, DType::F64).reshape(shape(&b)));
-            values(f(g, w, geometry).flatten(0, 4))
+            let (g, w) = (tensor(&g, DType::F64).shaped(shape(&a)), tensor(&w, DType::F64).shaped(shape(&b)));
+            values(f(g, w, geometry).flat())
         };
         let (found, expected) = (run(ops::phases::conv3d_input_grad), run(plain::conv3d_input_grad));
         prop_assert!(error(&found, &expected, g.len() / expected.len()) <= TOLERANCE_F64);
@@ -424,8 +422,8 @@ proptest! {
         let y = normal(&mut stream(seed, 0, 0, 1, Purpose::Noise), out.iter().product());
         for (dtype, tolerance) in [(DType::F32, TOLERANCE), (DType::F64, TOLERANCE_F64)] {
             let pass = |v: &[f32], shape: [usize; 5], fir: Fir| {
-                let x = Features::from_volumes(tensor::<Flex>(v, dtype).reshape(shape));
-                values(ops::fir(x, &fir).into_volumes().flatten(0, 4))
+                let x = Features::from_volumes(tensor::<Flex>(v, dtype).shaped(shape));
+                values(ops::fir(x, &fir).into_volumes().flat())
             };
             let [fx, fy] = [&x, &y].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
             let forward = pass(&x, shape, fir);
@@ -468,7 +466,7 @@ proptest! {
         let [x, y] = ChannelDot { shape }.draw(seed);
         for (dtype, tolerance) in [(DType::F32, TOLERANCE), (DType::F64, TOLERANCE_F64)] {
             let warp = |v: &[f32], pass: &WarpPass| {
-                values(ops::warp::<Flex>(tensor(v, dtype).reshape(shape), pass).flatten(0, 4))
+                values(ops::warp::<Flex>(tensor(v, dtype).shaped(shape), pass).flat())
             };
             let [fx, fy] = [&x, &y].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
             let (forward, back) = (warp(&x, &pass), warp(&y, &pass.transposed()));

@@ -12,13 +12,12 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use voxgan::config::NetworkRecipe;
 use voxgan::gan::{Discriminator, Generator, Synthesis, image_gradient, loss, path_gradient};
+use voxgan::nn::Noise;
 use voxgan::nn::parameters::{gradients, is_buffer, replace, tensors};
-use voxgan::nn::{Noise, minibatch_deviation};
-use voxgan::ops::{
-    self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, VolumeOps, backward, tape,
-};
+use voxgan::ops::{Shaped, VolumeOps, backward, tape};
 use voxgan::random::{Purpose, normal, stream};
-use voxgan::warp::WarpPass;
+
+use crate::operations::{Operation, kinds};
 
 /// One differentiation recorded, and two.
 type A = Autodiff<Flex>;
@@ -58,185 +57,38 @@ fn moved(x: &[f64], direction: &[f64], step: f64) -> Vec<f64> {
     x.iter().zip(direction).map(|(x, d)| x + step * d).collect()
 }
 
-/// An operation of two flat arguments; some ignore the second.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Conv3d(ConvGeometry),
-    Conv3dInputGrad(ConvGeometry),
-    Conv3dWeightGrad(ConvGeometry),
-    Filter(Fir),
-    ChannelScale,
-    ChannelDot,
-    AddField,
-    ChannelCollect,
-    LreluMask,
-    Warp {
-        adjoint: bool,
-    },
-    /// With every part, or with a style and a bias alone.
-    Layer {
-        layer: Layer,
-        full: bool,
-    },
-    Deviation,
-}
-
-/// Samples, channels in, channels out, and the grid where a convolution does not tell it.
-const SIZES: (usize, usize, usize, [usize; 3]) = (2, 3, 4, [3, 4, 5]);
-
-impl Kind {
-    fn shapes(self) -> ([usize; 5], Vec<usize>) {
-        let (n, i, o, [d, h, w]) = SIZES;
-        let volume = |n: usize, c: usize, [d, h, w]: [usize; 3]| [n, c, d, h, w];
-        match self {
-            Self::Conv3d(g) => (volume(n, i, g.input), volume(o, i, g.kernel).into()),
-            Self::Conv3dInputGrad(g) => (volume(n, o, g.output()), volume(o, i, g.kernel).into()),
-            Self::Conv3dWeightGrad(g) => (volume(n, i, g.input), volume(n, o, g.output()).into()),
-            Self::ChannelScale => ([n, i, d, h, w], vec![n, i]),
-            Self::ChannelDot => ([n, i, d, h, w], vec![n, i, d, h, w]),
-            Self::AddField => ([n, i, d, h, w], vec![n, 1, d, h, w]),
-            Self::LreluMask => ([n, i, d, h, w], vec![n, i, d, h, w]),
-            // Weight, style, bias, demodulation and field, one behind the other.
-            Self::Layer { layer, full } => {
-                let [d, h, w] = layer.blur.output(layer.convolved());
-                let modulation = if full { n * o + n * d * h * w } else { 0 };
-                (volume(n, i, SIZES.3), vec![o * i * 27 + n * i + o + modulation])
-            }
-            Self::Filter(_) | Self::Warp { .. } | Self::Deviation | Self::ChannelCollect => {
-                ([n, i, d, h, w], vec![1])
-            }
-        }
-    }
-
-    fn apply<B: VolumeOps>(self, a: Tensor<B, 1>, b: Tensor<B, 1>) -> Tensor<B, 1> {
-        let (n, i, o, _) = SIZES;
-        let (x, dims) = self.shapes();
-        let x: Tensor<B, 5> = a.reshape(x);
-        let five =
-            |b: Tensor<B, 1>| -> Tensor<B, 5> { b.reshape([dims[0], dims[1], dims[2], dims[3], dims[4]]) };
-        let features = Features::from_volumes;
-        let flat = |x: Features<B>| x.into_volumes().flatten(0, 4);
-        match self {
-            Self::Conv3d(g) => flat(ops::conv3d(features(x), five(b), g)),
-            Self::Conv3dInputGrad(g) => flat(ops::conv3d_input_grad(features(x), five(b), g)),
-            Self::Conv3dWeightGrad(g) => {
-                ops::conv3d_weight_grad(features(x), features(five(b)), g).flatten(0, 4)
-            }
-            Self::Filter(fir) => flat(ops::fir(features(x), &fir)),
-            Self::ChannelScale => flat(ops::channel_scale(features(x), b.reshape([n, i]))),
-            Self::ChannelDot => ops::channel_dot(features(x), features(five(b))).flatten(0, 1),
-            Self::AddField => flat(ops::add_field(features(x), five(b))),
-            Self::ChannelCollect => ops::channel_collect(features(x)).flatten(0, 4),
-            // The mask is constant: it is of the first argument, which is masked too.
-            Self::LreluMask => {
-                let y = features(x.clone() * five(b));
-                flat(ops::lrelu_mask(features(x.detach()), y, 0.3, 1.3))
-            }
-            Self::Warp { adjoint } => {
-                let rows = vec![[0.1, 0.9, -0.2, 0.3], [-0.1, 1.2, 0.1, -0.7]];
-                let bend = (0..60).map(|i| (f64::from(i) * 0.7).sin() as f32).collect();
-                let pass = WarpPass { bends: vec![None, Some(bend)], ..WarpPass::affine(3, rows) };
-                ops::warp(x, &if adjoint { pass.transposed() } else { pass }).flatten(0, 4)
-            }
-            Self::Layer { layer, full } => {
-                let [d, h, w] = layer.blur.output(layer.convolved());
-                let mut from = 0;
-                let mut part = |length: usize| {
-                    from += length;
-                    b.clone().narrow(0, from - length, length)
-                };
-                let weight = part(o * i * 27).reshape([o, i, 3, 3, 3]);
-                let (style, bias) = (Some(part(n * i).reshape([n, i])), Some(part(o)));
-                // Demodulation is positive.
-                let mut demodulation = || part(n * o).powi_scalar(2).reshape([n, o]) + 0.5;
-                let demodulation = full.then(&mut demodulation);
-                let field = full.then(|| part(n * d * h * w).reshape([n, 1, d, h, w]));
-                flat(ops::layer(
-                    features(x),
-                    weight,
-                    LayerInputs { style, demodulation, field, bias },
-                    &layer,
-                ))
-            }
-            Self::Deviation => minibatch_deviation(x, 2).flatten(0, 4),
-        }
-    }
-}
-
-/// Every operation in each of the ways that networks use it.
-fn kinds() -> Vec<Kind> {
-    let same = ConvGeometry::same([3, 4, 5], [3; 3]);
-    let strided = ConvGeometry { input: [5, 6, 7], kernel: [3; 3], stride: [2; 3], padding: [0; 3] };
-    let slab = ConvGeometry { input: [4, 7, 5], kernel: [3; 3], stride: [1, 2, 2], padding: [1, 0, 0] };
-    let flat = ConvGeometry::same([1, 5, 6], [1, 3, 3]);
-    let mut kinds = Vec::new();
-    for geometry in [same, strided, slab, flat] {
-        kinds.extend([
-            Kind::Conv3d(geometry),
-            Kind::Conv3dInputGrad(geometry),
-            Kind::Conv3dWeightGrad(geometry),
-        ]);
-    }
-    for (up, down, pad) in [(2, 1, [2, 1]), (1, 2, [1, 1]), (1, 1, [1, 1]), (1, 1, [2, 2])] {
-        let pass = FirPass { up, down, pad, gain: 1.5 };
-        kinds.extend([[2, 1, 1], [1, 2, 2], [2, 2, 2]].map(|axes| Kind::Filter(Fir::along(axes, pass))));
-    }
-    let blur = FirPass { up: 1, down: 1, pad: [1, 1], gain: 2.0 };
-    for layer in [
-        Layer::conv(same),
-        // As an upsampling layer has it: the grid is that of the transposed convolution's output.
-        Layer {
-            geometry: ConvGeometry { input: [7, 9, 11], kernel: [3; 3], stride: [2; 3], padding: [0; 3] },
-            transposed: true,
-            blur: Fir::along([2; 3], blur),
-            gain: None,
-        },
-        Layer {
-            geometry: ConvGeometry {
-                input: [3, 9, 11],
-                kernel: [3; 3],
-                stride: [1, 2, 2],
-                padding: [1, 0, 0],
-            },
-            transposed: true,
-            blur: Fir::along([1, 2, 2], blur),
-            gain: None,
-        },
-    ] {
-        for full in [true, false] {
-            kinds.extend([layer, layer.with_gain(1.3)].map(|layer| Kind::Layer { layer, full }));
-        }
-    }
-    kinds.extend([Kind::ChannelScale, Kind::ChannelDot, Kind::AddField, Kind::ChannelCollect]);
-    kinds.extend([Kind::LreluMask, Kind::Deviation]);
-    kinds.extend([true, false].map(|adjoint| Kind::Warp { adjoint }));
-    kinds
-}
-
 /// L = Σ v·tanh(op(a, b)/4), so that nothing is merely linear.
-fn objective<B: VolumeOps>(kind: Kind, a: Tensor<B, 1>, b: Tensor<B, 1>, v: Tensor<B, 1>) -> Tensor<B, 1> {
-    (kind.apply(a, b) * 0.25).tanh().mul(v).sum()
+fn objective<B: VolumeOps>(
+    operation: &Operation,
+    a: Tensor<B, 1>,
+    b: Tensor<B, 1>,
+    v: Tensor<B, 1>,
+) -> Tensor<B, 1> {
+    (operation.apply(a, b) * 0.25).tanh().mul(v).sum()
 }
 
 #[test]
 fn gradients_of_gradients_of_every_operation() {
     let _tape = tape();
     let mut worst = 0.0f64;
-    for (number, kind) in kinds().into_iter().enumerate() {
+    let grids = [[3, 4, 5], [1, 5, 6]];
+    let kinds = grids.into_iter().flat_map(|grid| kinds(grid).into_iter().map(move |kind| (grid, kind)));
+    for (number, (grid, kind)) in kinds.enumerate() {
         let seed = number as u64;
-        let (x, b) = kind.shapes();
+        let operation = Operation { kind, n: 2, i: 3, o: 4, grid };
+        let (x, b) = operation.shapes();
         let lengths = [x.iter().product(), b.iter().product::<usize>()];
         let point = [0, 1].map(|i| draw(seed, i as u64, lengths[i]));
         // What the first gradients are contracted with, and in which direction the result is differentiated.
         let contraction = [0, 1].map(|i| draw(seed, 2 + i as u64, lengths[i]));
         let direction = [0, 1].map(|i| draw(seed, 4 + i as u64, lengths[i]));
-        let outputs = kind.apply::<Flex>(tensor(point[0].clone()), tensor(point[1].clone())).dims()[0];
+        let outputs = operation.apply::<Flex>(tensor(point[0].clone()), tensor(point[1].clone())).dims()[0];
         let v = draw(seed, 6, outputs);
 
         // G(a, b) = ⟨u, ∂L/∂a⟩ + ⟨u', ∂L/∂b⟩ by one differentiation.
         let contracted = |point: [Vec<f64>; 2]| {
             let [a, b] = point.map(|p| tensor::<A>(p).require_grad());
-            let grads = backward(&objective(kind, a.clone(), b.clone(), tensor(v.clone())));
+            let grads = backward(&objective(&operation, a.clone(), b.clone(), tensor(v.clone())));
             let part = |x: Tensor<A, 1>, u: &[f64]| x.grad(&grads).map_or(0.0, |g| product(&values(g), u));
             part(a, &contraction[0]) + part(b, &contraction[1])
         };
@@ -244,7 +96,7 @@ fn gradients_of_gradients_of_every_operation() {
         let inner = point.clone().map(|p| tensor::<A>(p).require_grad());
         let outer = inner.clone().map(|p| Tensor::<AA, 1>::from_inner(p).require_grad());
         let [a, b] = outer.clone();
-        let grads = backward(&objective(kind, a, b, Tensor::from_inner(tensor::<A>(v.clone()))));
+        let grads = backward(&objective(&operation, a, b, Tensor::from_inner(tensor::<A>(v.clone()))));
         let terms = outer
             .iter()
             .zip(&contraction)
@@ -262,7 +114,7 @@ fn gradients_of_gradients_of_every_operation() {
             let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
             let size = norm(&exact).max(1e-3 * contracted(point.clone()).abs());
             let error = (product(&exact, &direction[argument]) - difference).abs() / size.max(1e-9);
-            assert!(error <= TOLERANCE, "{kind:?}, argument {argument}: {error:.1e}");
+            assert!(error <= TOLERANCE, "{operation:?}, argument {argument}: {error:.1e}");
             worst = worst.max(error);
         }
     }
@@ -351,7 +203,7 @@ fn networks() -> [NetworkRecipe; 3] {
 
 fn volume<B: Backend>(network: &NetworkRecipe, seed: u64) -> Tensor<B, 5> {
     let [d, h, w] = network.shape();
-    tensor(draw(seed, 0, 2 * d * h * w)).reshape([2, 1, d, h, w])
+    tensor(draw(seed, 0, 2 * d * h * w)).shaped([2, 1, d, h, w])
 }
 
 #[test]
@@ -377,7 +229,7 @@ fn r1_by_the_directional_derivative() {
     for network in networks() {
         let discriminator = float64(Discriminator::<A>::init(&network, 3, 5, &Default::default()));
         let image: Tensor<A, 5> = volume(&network, 6);
-        let condition: Tensor<A, 2> = tensor(draw(8, 0, 6)).reshape([2, 3]);
+        let condition: Tensor<A, 2> = tensor(draw(8, 0, 6)).shaped([2, 3]);
         let gradient = image_gradient(&discriminator, image.clone(), Some(condition.clone()), |x| x).gradient;
         let v = gradient.clone().detach();
         let nested = parameter_gradients(&discriminator, loss::squared_norms(gradient).sum());
@@ -412,7 +264,7 @@ fn path_length_against_differences() {
         let y: Tensor<A, 5> = volume(&network, 6);
         let at_ws = draw(9, 0, length);
         let penalty = |synthesis: &Synthesis<A>, ws: Tensor<A, 1>| {
-            let ws = ws.reshape([2, num_ws, w_dim]);
+            let ws = ws.shaped([2, num_ws, w_dim]);
             let lengths = loss::path_lengths(path_gradient(synthesis, ws, y.clone(), Noise::Const));
             (lengths - 0.7).powi_scalar(2).mean()
         };

@@ -20,7 +20,7 @@ pub struct SegmenterArgs {
     /// The segmenter: that inside the program (anatomy), a checkpoint or weights file, or a run's folder
     #[arg(long, value_name = "NAME|FILE|RUN", default_value = segmenter::EMBEDDED)]
     weights: String,
-    /// Where to compute: cpu, cuda, cuda:N
+    /// Where to compute: cpu, auto, cuda, cuda:N, gpu, gpu:N, vulkan:NAME, metal:NAME
     #[arg(long, default_value_t)]
     device: Device,
     /// Whether the scan itself moves the borders that the network draws

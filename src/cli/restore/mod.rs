@@ -20,7 +20,7 @@ use crate::pipeline::{Device, Event, Progress};
 /// What all restoration asks for.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RestoreArgs {
-    /// Where to compute: cpu, cuda, cuda:N
+    /// Where to compute: cpu, auto, cuda, cuda:N, gpu, gpu:N, vulkan:NAME, metal:NAME
     #[arg(long, default_value_t)]
     device: Device,
     /// Data consistency: exact, none, or a number v that weighs v samples of the measurement

@@ -85,6 +85,15 @@ pub enum Upsampling {
 }
 
 impl RestorerRecipe {
+    /// Bytes of the features of the finest level for each voxel of the image, rounded up.
+    pub fn bytes_per_voxel(&self) -> u64 {
+        let (channels, places) = match self {
+            Self::Residual { channels, space_to_depth, .. } => (*channels, space_to_depth),
+            Self::UNet { widths, space_to_depth } => (widths[0], space_to_depth),
+        };
+        (4 * channels).div_ceil(places.iter().product()) as u64
+    }
+
     pub(super) fn validate(&self, head: &HeadRecipe) -> Result<()> {
         let enlarging = match head {
             HeadRecipe::Superres(superres) if superres.measured => Some(superres.factors[0]),

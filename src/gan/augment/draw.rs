@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::sample::Sample;
 use super::{AIR, bands};
-use crate::ops::{VolumeOps, warp};
+use crate::ops::{Shaped, VolumeOps, warp};
 use crate::random::normal_field;
 use crate::warp::{WarpPass, passes};
 
@@ -86,8 +86,7 @@ impl Draw {
         };
         let part = |i: usize| column(self.intensities.iter().map(|intensity| intensity[i]).collect());
         let constant = self.intensities.iter().any(|intensity| intensity[1] != 0.0).then(|| {
-            let mean: Tensor<B, 5> =
-                x.clone().reshape([n, c * d * h * w]).mean_dim(1).reshape([n, 1, 1, 1, 1]);
+            let mean: Tensor<B, 5> = x.clone().shaped([n, c * d * h * w]).mean_dim(1).shaped([n, 1, 1, 1, 1]);
             mean * part(1)
         });
         let mut x = self.passes.iter().fold(x, |x, pass| warp(x, pass));
@@ -144,5 +143,5 @@ fn along<B: VolumeOps>(x: Tensor<B, 5>, axis: usize, matrices: &[f64]) -> Tensor
     let (device, dtype) = (x.device(), x.dtype());
     let matrices = TensorData::new(matrices.to_vec(), [n, length, length]);
     let matrices: Tensor<B, 3> = Tensor::from_data(matrices, (&device, dtype));
-    x.reshape([n, c * a * b, length]).matmul(matrices).reshape(dims).swap_dims(axis, 4)
+    x.shaped([n, c * a * b, length]).matmul(matrices).shaped(dims).swap_dims(axis, 4)
 }

@@ -12,7 +12,7 @@ pub use unet::{UNet, UNetConfig};
 use super::{Head, Problem};
 use crate::config::{Between, RestorationRecipe, RestorerRecipe};
 use crate::nn::Init;
-use crate::ops::VolumeOps;
+use crate::ops::{Shaped, VolumeOps};
 
 /// A cascade of restoration networks of one shape: one, or several with data consistency in between.
 #[derive(Module, Debug)]
@@ -89,7 +89,7 @@ impl<B: VolumeOps> Restorer<B> {
             let residual = stage.forward(seen, problem.condition.as_ref());
             x = match &stage.step {
                 Some(step) => {
-                    let step = step.val().reshape([1, 1, 1, 1, 1]);
+                    let step = step.val().shaped([1, 1, 1, 1, 1]);
                     x.clone() + residual + measured.towards(x) * step
                 }
                 None if number + 1 < self.stages.len() => measured.data_consistency(x + residual, 1.0),

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::gan::Mapping;
+use crate::ops::Shaped;
 
 /// Keeps the length of a w away from zero.
 const LENGTH_EPSILON: f64 = 1e-8;
@@ -36,7 +37,7 @@ impl<B: Backend> LatentPrior<B> {
         let dim = w.dims()[1];
         let mean = w.clone().mean_dim(0); // [1, W]
         let deviation = (w - mean.clone()).powi_scalar(2).mean_dim(0).sqrt();
-        Self { mean: mean.reshape([1, 1, dim]), deviation: deviation.reshape([1, 1, dim]) }
+        Self { mean: mean.shaped([1, 1, dim]), deviation: deviation.shaped([1, 1, dim]) }
     }
 
     /// The w's `[N, layers, w_dim]` of standardised `v` `[N, layers, w_dim]`.

@@ -3,6 +3,8 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
+use crate::ops::Shaped;
+
 /// A complex matrix on the host, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
@@ -94,18 +96,18 @@ impl<B: Backend> Along<B> {
         let matrix = matrix.clone().cast(x.dtype());
         let x = x.swap_dims(self.axis, 4);
         let [samples, channels, a, b, length] = x.dims();
-        let product = x.reshape([samples * channels * a * b, length]).matmul(matrix);
+        let product = x.shaped([samples * channels * a * b, length]).matmul(matrix);
         let width = product.dims()[1];
         let y = if self.complex {
             let length = width / 2;
-            let product = product.reshape([samples * channels / 2, 2, a * b, 2, length]);
+            let product = product.shaped([samples * channels / 2, 2, a * b, 2, length]);
             // Parts of x (dimension 1) times parts of the matrix (dimension 3).
             let part = |x: usize, matrix: usize| product.clone().narrow(1, x, 1).narrow(3, matrix, 1);
             let re = part(0, 0) - part(1, 1);
             let im = part(0, 1) + part(1, 0);
-            Tensor::cat(vec![re, im], 1).reshape([samples, channels, a, b, length])
+            Tensor::cat(vec![re, im], 1).shaped([samples, channels, a, b, length])
         } else {
-            product.reshape([samples, channels, a, b, width])
+            product.shaped([samples, channels, a, b, width])
         };
         y.swap_dims(self.axis, 4)
     }

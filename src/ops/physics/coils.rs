@@ -3,18 +3,20 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
+use crate::ops::Shaped;
+
 /// Real and imaginary parts, `[N, C, D, H, W]` each, of `[N, 2·C, D, H, W]`.
 pub fn split<B: Backend>(x: Tensor<B, 5>) -> [Tensor<B, 5>; 2] {
     let [n, channels, d, h, w] = x.dims();
-    let x = x.reshape([n, channels / 2, 2, d, h, w]);
-    [0, 1].map(|part| x.clone().narrow(2, part, 1).reshape([n, channels / 2, d, h, w]))
+    let x = x.shaped([n, channels / 2, 2, d, h, w]);
+    [0, 1].map(|part| x.clone().narrow(2, part, 1).shaped([n, channels / 2, d, h, w]))
 }
 
 /// `[N, 2·C, D, H, W]` of real and imaginary parts `[N, C, D, H, W]`.
 pub fn join<B: Backend>(parts: [Tensor<B, 5>; 2]) -> Tensor<B, 5> {
     let [n, c, d, h, w] = parts[0].dims();
-    let parts = parts.map(|part| part.reshape([n, c, 1, d, h, w]));
-    Tensor::cat(parts.into(), 2).reshape([n, 2 * c, d, h, w])
+    let parts = parts.map(|part| part.shaped([n, c, 1, d, h, w]));
+    Tensor::cat(parts.into(), 2).shaped([n, 2 * c, d, h, w])
 }
 
 /// Coil sensitivities on a device.

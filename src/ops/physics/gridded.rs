@@ -4,6 +4,8 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
+use crate::ops::Shaped;
+
 /// Interpolation of a grid `[D, H, W]` at arbitrary points, on a device.
 #[derive(Clone, Debug)]
 pub struct Gridded<B: Backend> {
@@ -49,7 +51,8 @@ impl<B: Backend> Gridded<B> {
         let weight = |axis: usize, t: usize| self.weights[axis].clone().narrow(1, t, 1);
         let places = self.places[2].clone() + place(0, d) + place(1, h);
         let weights = self.weights[2].clone() * weight(0, d) * weight(1, h);
-        (places.flatten(0, 1), weights.unsqueeze_dim(0).cast(like.dtype()))
+        let [samples, width] = weights.dims();
+        (places.shaped([samples * width]), weights.shaped([1, samples, width]).cast(like.dtype()))
     }
 
     /// The grids `x` `[N, C, D, H, W]` at the points: `[N, C, 1, 1, samples]`, or `[N, C, D, 1, samples]` for planes.
@@ -58,14 +61,14 @@ impl<B: Backend> Gridded<B> {
         let planes = if self.deep { 1 } else { d };
         let [samples, width] = self.places[2].dims();
         let lines = n * c * planes;
-        let flat = x.clone().reshape([lines, d * h * w / planes]);
+        let flat = x.clone().shaped([lines, d * h * w / planes]);
         let part = |row: [usize; 2]| {
             let (places, weights) = self.row(row, &x);
-            let values = flat.clone().select(1, places).reshape([lines, samples, width]);
+            let values = flat.clone().select(1, places).shaped([lines, samples, width]);
             (values * weights).sum_dim(2)
         };
         let sum = self.rows().map(part).reduce(|sum, part| sum + part);
-        sum.expect("a kernel has rows").reshape([n, c, planes, 1, samples])
+        sum.expect("a kernel has rows").shaped([n, c, planes, 1, samples])
     }
 
     /// The transpose of [`Gridded::apply`]: samples `[N, C, planes, 1, samples]` spread onto grids of zeros.
@@ -74,13 +77,13 @@ impl<B: Backend> Gridded<B> {
         let width = self.places[2].dims()[1];
         let [d, h, w] = [if self.deep { self.grid[0] } else { planes }, self.grid[1], self.grid[2]];
         let lines = n * c * planes;
-        let values = y.clone().reshape([lines, samples, 1]);
+        let values = y.clone().shaped([lines, samples, 1]);
         let empty = Tensor::<B, 2>::zeros([lines, d * h * w / planes], (&y.device(), y.dtype()));
         let grid = self.rows().fold(empty, |grid, row| {
             let (places, weights) = self.row(row, &y);
-            let spread = (values.clone() * weights).reshape([lines, samples * width]);
+            let spread = (values.clone() * weights).shaped([lines, samples * width]);
             grid.select_assign(1, places, spread, IndexingUpdateOp::Add)
         });
-        grid.reshape([n, c, d, h, w])
+        grid.shaped([n, c, d, h, w])
     }
 }

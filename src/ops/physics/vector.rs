@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::acquisition::conjugate_gradient::Vector;
+use crate::ops::Shaped;
 
 impl<B: Backend> Vector for Tensor<B, 5> {
     /// `[1, 1, 1, 1, 1]`, of a batch of one.
@@ -15,7 +16,7 @@ impl<B: Backend> Vector for Tensor<B, 5> {
     }
 
     fn dot(&self, other: &Self) -> Self {
-        (self.clone() * other.clone()).sum().reshape([1, 1, 1, 1, 1])
+        (self.clone() * other.clone()).sum().shaped([1, 1, 1, 1, 1])
     }
 
     fn plus(self, scale: &Self, other: &Self) -> Self {

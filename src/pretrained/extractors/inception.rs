@@ -12,6 +12,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 use super::folded::Folded;
 use super::{Extractor, read, without_prefix};
 use crate::error::{Error, Result};
+use crate::ops::Shaped;
 use crate::pretrained::Weights;
 
 /// Height and width that it was trained on.
@@ -214,7 +215,7 @@ impl<B: Backend> InceptionV3<B> {
             return x;
         }
         let bilinear = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
-        interpolate(x.reshape([n, c * d, h, w]), [SIDE; 2], bilinear).reshape([n, c, d, SIDE, SIDE]) // [N, C, 1, 299, 299]
+        interpolate(x.shaped([n, c * d, h, w]), [SIDE; 2], bilinear).shaped([n, c, d, SIDE, SIDE]) // [N, C, 1, 299, 299]
     }
 }
 
@@ -239,10 +240,10 @@ impl<B: Backend> Extractor<B> for InceptionV3<B> {
                 "resize the slices to 299 × 299",
             ));
         }
-        let x = x.reshape([n, c, h, w]).expand([n, 3, h, w]); // [N, 3, H, W]
+        let x = x.shaped([n, c, h, w]).expand([n, 3, h, w]); // [N, 3, H, W]
         let x = run(&self.layers, x);
         let [n, f, h, w] = x.dims();
-        Ok(x.reshape([n, f, h * w]).mean_dim(2).reshape([n, f])) // [N, 2048]
+        Ok(x.shaped([n, f, h * w]).mean_dim(2).shaped([n, f])) // [N, 2048]
     }
 }
 

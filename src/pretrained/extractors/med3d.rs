@@ -11,6 +11,7 @@ use burn::tensor::{Slice, Tensor, activation};
 use super::folded::Folded;
 use super::{Extractor, read, without_prefix};
 use crate::error::{Error, Result};
+use crate::ops::Shaped;
 use crate::pretrained::Weights;
 
 /// Stride and dilation of each group of blocks: the last two look further in place of halving the grid again.
@@ -150,7 +151,7 @@ impl<B: Backend> Extractor<B> for Med3d<B> {
         let x = max_pool(activation::relu(convolve(x, &self.stem, 2, 1)));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         let [n, f, d, h, w] = x.dims();
-        Ok(x.reshape([n, f, d * h * w]).mean_dim(2).reshape([n, f])) // [N, F]
+        Ok(x.shaped([n, f, d * h * w]).mean_dim(2).shaped([n, f])) // [N, F]
     }
 }
 
@@ -190,9 +191,9 @@ fn convolve<B: Backend>(x: Tensor<B, 5>, c: &Folded<B, 5>, stride: usize, dilati
 /// The greatest of 3×3×3, stride 2, padding 1: along H and W, then along D.
 fn max_pool<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
     let [n, c, d, h, w] = x.dims();
-    let x = max_pool2d(x.reshape([n, c * d, h, w]), [3; 2], [2; 2], [1; 2], [1; 2], false);
+    let x = max_pool2d(x.shaped([n, c * d, h, w]), [3; 2], [2; 2], [1; 2], [1; 2], false);
     let [_, _, h, w] = x.dims();
-    let x = max_pool2d(x.reshape([n, c, d, h * w]), [3, 1], [2, 1], [1, 0], [1; 2], false);
+    let x = max_pool2d(x.shaped([n, c, d, h * w]), [3, 1], [2, 1], [1, 0], [1; 2], false);
     let d = x.dims()[2];
-    x.reshape([n, c, d, h, w]) // [N, C, D', H', W']
+    x.shaped([n, c, d, h, w]) // [N, C, D', H', W']
 }

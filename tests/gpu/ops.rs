@@ -1,0 +1,72 @@
+//! Every operation of `ops` on a GPU against the CPU in float64: values, gradients, and gradients of gradients.
+
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{DType, Tensor};
+use voxgan::ops::{VolumeOps, backward, tape};
+
+use crate::card::{Fused, Plain, device, draw, error, tensor, values};
+use crate::operations::{Operation, kinds};
+
+/// Largest error in float32, relative to the largest value.
+const TOLERANCE: f64 = 2e-5;
+
+/// Values, the gradients of L = Σ v·tanh(op(a, b)/4) in both arguments, and those of ⟨u, ∂L/∂a⟩ + ⟨u', ∂L/∂b⟩.
+fn quantities<B: VolumeOps>(operation: &Operation, seed: u64, to: (&B::Device, DType)) -> Vec<Vec<f64>> {
+    type A<B> = Autodiff<B>;
+    type AA<B> = Autodiff<Autodiff<B>>;
+    let (x, b) = operation.shapes();
+    let lengths = [x.iter().product(), b.iter().product::<usize>()];
+    let inner = [0, 1].map(|i| tensor::<A<B>>(&draw(seed, i as u64, lengths[i]), to).require_grad());
+    let outer = inner.clone().map(|x| Tensor::<AA<B>, 1>::from_inner(x).require_grad());
+    let [a, b] = outer.clone();
+    let output = operation.apply(a, b);
+    let v = Tensor::from_inner(tensor::<A<B>>(&draw(seed, 2, output.dims()[0]), to));
+    let first = backward(&(output.clone() * 0.25).tanh().mul(v).sum());
+    let mut found = vec![values(output)];
+    let mut contracted: Option<Tensor<A<B>, 1>> = None;
+    for (i, x) in outer.iter().enumerate() {
+        let Some(gradient) = x.grad(&first) else { continue };
+        found.push(values(gradient.clone()));
+        let part = (gradient * tensor(&draw(seed, 3 + i as u64, lengths[i]), to)).sum();
+        contracted = Some(match contracted {
+            Some(sum) => sum + part,
+            None => part,
+        });
+    }
+    let second = backward(&contracted.expect("the output depends on an argument"));
+    found.extend(inner.iter().filter_map(|x| x.grad(&second)).map(values));
+    found
+}
+
+/// Compares all of them on volumes and slices of one, two and three samples, and one, two and three channels.
+fn compare<B: VolumeOps>(device: &B::Device) {
+    let _tape = tape();
+    let sizes = [(1, 3, 2, [3, 4, 5]), (2, 1, 3, [1, 5, 7]), (3, 2, 1, [3, 5, 1])];
+    let mut worst = 0.0f64;
+    for (n, i, o, grid) in sizes {
+        for (number, kind) in kinds(grid).into_iter().enumerate() {
+            let operation = Operation { kind, n, i, o, grid };
+            let expected = quantities::<Flex>(&operation, number as u64, (&Default::default(), DType::F64));
+            let found = quantities::<B>(&operation, number as u64, (device, DType::F32));
+            assert_eq!(found.len(), expected.len(), "{operation:?}");
+            for (which, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let error = error(found, expected, 1e-2);
+                assert!(error <= TOLERANCE, "{operation:?}, quantity {which}: {error:.1e}");
+                worst = worst.max(error);
+            }
+        }
+    }
+    println!("worst relative error {worst:.1e}");
+}
+
+#[test]
+fn operation_by_operation() {
+    let Some(device) = device() else { return };
+    compare::<Plain>(&device);
+}
+
+#[test]
+fn fused() {
+    let Some(device) = device() else { return };
+    compare::<Fused>(&device);
+}
