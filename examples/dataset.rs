@@ -1,9 +1,10 @@
 //! A folder of scans as a dataset for training: `cargo run --release --example dataset -- scans cache`.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use voxgan::error::Result;
-use voxgan::io::dataset::Plan;
+use voxgan::io::dataset::{Plan, Progress};
 use voxgan::pipeline::prepare::{Options, prepare};
 
 fn main() -> Result<()> {
@@ -15,7 +16,8 @@ fn main() -> Result<()> {
     let plan =
         Plan { inputs: vec![scans], shape: [40, 48, 40], spacing_mm: Some([4.0; 3]), ..Plan::default() };
     let options = Options { plan, bias_correct: true, ..Options::default() };
-    let made = prepare(&options, &cache, &|scan| println!("{} of {}", scan.done, scan.total))?;
+    let tell = |scan: Progress| println!("{} of {}", scan.done, scan.total);
+    let made = prepare(&options, &cache, &AtomicBool::new(false), &tell)?;
     println!("{} prepared, {} failed", made.report.prepared, made.report.failures.len());
     Ok(())
 }
