@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 import voxgan
 from safetensors.numpy import load_file, save_file
+from voxgan._generator import Conditions, _text
 
 Array = npt.NDArray[np.float64]
 TAPS = np.array([1, 3, 3, 1]) / 8
@@ -138,6 +139,14 @@ def test_weights_go_out_and_come_in(tmp_path: Path) -> None:
     del loaded["G_ema.mapping.fc0.weight"]
     with pytest.raises(voxgan.Error, match="fc0"):
         voxgan.Generator.from_arrays(loaded, metadata)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [({"age": 70, "sex": "F"}, "age=70,sex=F"), ({"age": (20, 70)}, "age=20-70"), ("age=34", "age=34"), (None, None)],
+)
+def test_conditions_are_those_of_the_command_line(given: Conditions | None, text: str | None) -> None:
+    assert _text(given) == text
 
 
 def test_walks_between_samples() -> None:

@@ -34,7 +34,8 @@ Range = Union[float, Sequence[float]]
 Component = Literal["magnitude", "real"]
 Degraded = tuple[Volume, list[Record]]
 
-_AXES: tuple[Axis, Axis, Axis] = ("D", "H", "W")
+# In the order of the program, which draws one by its place.
+_AXES: tuple[Axis, Axis, Axis] = ("W", "H", "D")
 
 
 def cascade(image: Image, degradations: Sequence[Mapping[str, Any]], *, seed: int = 0) -> Degraded:
@@ -112,7 +113,7 @@ def motion(
         Ranges of angles about, and shifts along, ``(i, j, k)``.
     jitter : float, default 0.3
         By what part of a step each move is earlier or later, 0 to 0.5.
-    axes : sequence of {"D", "H", "W"}
+    axes : sequence of {"D", "H", "W"}, default ("W", "H", "D")
         Phase-encoding axes to choose from.
     shots : int, optional
         Interleaved shots; by default planes are measured from one end of k-space to the other.
@@ -168,7 +169,7 @@ def ghosting(
         Range of the strength, 0 to 1.
     restored : float or two of float, default 0.02
         Range of the part of the axis about DC that is unchanged.
-    axes : sequence of {"D", "H", "W"}
+    axes : sequence of {"D", "H", "W"}, default ("W", "H", "D")
         Axes to choose from.
     component : {"magnitude", "real"}, default "magnitude"
         What of the complex image is taken.

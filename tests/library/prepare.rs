@@ -244,9 +244,9 @@ fn a_cancelled_preparation_goes_on() {
     let place = Place::new();
     // More than there are threads, so that some are not begun.
     let scans = 4 * std::thread::available_parallelism().unwrap().get();
-    (0..scans).for_each(|number| {
+    for number in 0..scans {
         place.scan(&format!("{number:03}.nii"), &brain(number));
-    });
+    }
     let cancelled = AtomicBool::new(false);
     let stopped = prepare(&place.plan(), None, &place.out(), &cancelled, &|_| {
         cancelled.store(true, Ordering::Relaxed);
