@@ -67,7 +67,8 @@ def listening(progress: Progress, name: str) -> Iterator[Tell | None]:
                 bar.total = of
                 bar.update(done - bar.n)
                 shown = list(numbers.items())[:4]
-                bar.set_postfix({key: f"{number:.4g}" for key, number in shown} if shown else {}, refresh=False)
+                # The end is drawn however quick it was.
+                bar.set_postfix({key: f"{number:.4g}" for key, number in shown}, refresh=done == of)
             elif kind == "failed":
                 bar.write(text)
 
