@@ -6,6 +6,7 @@
 //! ```
 
 pub mod manifest;
+mod outcome;
 pub mod prepare;
 mod sources;
 mod stored;
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nalgebra::{Matrix3, Vector3};
 
 pub use manifest::{Entry, Failure, Manifest, Original, Settings};
-pub use prepare::{Correction, Outcome, Plan, Progress, Report, on_grid, prepare, prepare_part};
+pub use outcome::{Outcome, Progress, Report};
+pub use prepare::{Correction, Plan, on_grid, prepare, prepare_part};
 pub use sources::scan_sha256;
 
 use crate::error::{Error, Result};

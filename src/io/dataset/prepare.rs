@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::manifest::{
     self, Entry, FORMAT, Failure, Manifest, Original, REVISION, Settings, spacing_is_valid,
 };
+use super::outcome::{Outcome, Progress, Report};
 use super::sources::{Scan, Sources, scan_sha256};
 use super::stored;
 use crate::error::{Error, Result};
@@ -76,45 +77,6 @@ pub struct Correction<'a> {
     pub settings: serde_json::Value,
     /// The function from a volume in RAS+ to the corrected one.
     pub apply: &'a (dyn Fn(Volume) -> Result<Volume> + Sync),
-}
-
-/// Progress of a preparation: a finished scan.
-#[derive(Clone, Debug)]
-pub struct Progress<'a> {
-    /// Number of finished scans, including this one.
-    pub done: usize,
-    /// Number of all scans.
-    pub total: usize,
-    /// The scan's file.
-    pub source: &'a Path,
-    /// The outcome for this scan.
-    pub outcome: Outcome,
-}
-
-/// The outcome of the preparation of a scan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Prepared and stored.
-    Prepared,
-    /// Already in the dataset, from the same content with the same settings.
-    Kept,
-    /// Not prepared, with the error.
-    Failed(String),
-}
-
-/// The outcomes for all scans.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Number of scans that were prepared and stored.
-    pub prepared: usize,
-    /// Number of scans that were in the dataset already.
-    pub kept: usize,
-    /// The scans that could not be prepared.
-    pub failures: Vec<Failure>,
-    /// Names of volumes without a value, for each requested label.
-    pub missing_labels: BTreeMap<String, Vec<String>>,
-    /// Pairs of a volume and an earlier one that it is a copy of.
-    pub copies: Vec<[String; 2]>,
 }
 
 /// The most voxels that a scan may be resampled to: 4 GiB of float32.
