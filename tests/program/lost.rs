@@ -279,8 +279,17 @@ fn nothing_is_overwritten_unasked() {
 }
 
 /// Commands that write nothing but into a folder of their own, where the same command goes on, and those that write nothing.
-const OWN_FOLDERS: [&str; 8] =
-    ["prepare", "train", "anatomy volumes", "anatomy compare", "demo", "parity", "info", "packaging"];
+const OWN_FOLDERS: [&str; 9] = [
+    "prepare",
+    "merge",
+    "train",
+    "anatomy volumes",
+    "anatomy compare",
+    "demo",
+    "parity",
+    "info",
+    "packaging",
+];
 
 #[test]
 fn every_command_that_writes_files_has_force() {
