@@ -276,7 +276,6 @@ pub fn train(
         tell(Event::Stepped { seconds });
         let done = trainable.done();
         let due = |interval: u64| done.is_multiple_of(interval) || done == steps;
-        stopped = group.any(stop.load(Ordering::Relaxed))?;
         if due(log) {
             let taken = std::mem::take(&mut tally).over(group)?;
             on_first(&mut |folder| {
@@ -298,6 +297,7 @@ pub fn train(
                 trainable.warning(&line).map_or(Ok(()), |warning| folder.warn(done, warning, tell))
             })?;
         }
+        stopped = group.any(stop.load(Ordering::Relaxed))?;
         // Saved first: what comes after takes long, and a run that is to end leaves it out.
         if due(checkpoint) || stopped {
             on_first(&mut |folder| save(trainable, folder, tell))?;

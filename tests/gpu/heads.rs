@@ -8,6 +8,7 @@ use ndarray::Array4;
 use voxgan::config::RestorationRecipe;
 use voxgan::io::dataset::Dataset;
 use voxgan::ops::VolumeOps;
+use voxgan::train::Group;
 use voxgan::train::restorer::{self, Job, Subjects};
 
 use crate::card::{Fused, device};
@@ -74,7 +75,7 @@ fn balls(number: usize) -> Array4<f32> {
 
 fn run<B: VolumeOps>(recipe: &RestorationRecipe, truths: &Dataset, out: &Path, device: &B::Device) {
     let stop = AtomicBool::new(false);
-    let job = Job { recipe, subjects: Subjects::Scans(truths), out, stop: &stop };
+    let job = Job { recipe, subjects: Subjects::Scans(truths), out, stop: &stop, group: &Group::alone() };
     restorer::run::<B>(&job, device, &|_| {}).unwrap();
 }
 

@@ -14,6 +14,7 @@ use voxgan::nn::{
     depth_to_space, downsample, filled, kernel_over, minibatch_deviation, space_to_depth, upsample,
 };
 use voxgan::ops::{Features, Shaped, VolumeOps, backward, tape};
+use voxgan::random::Samples;
 
 use crate::card::{Fused, Plain, device, draw, error, tensor, values};
 
@@ -158,7 +159,7 @@ fn quantities<B: VolumeOps>(kind: Kind, sizes: Sizes, to: (&B::Device, DType)) -
 
 fn compare<B: VolumeOps>(device: &B::Device) {
     let _tape = tape();
-    let random = Noise::Random { seed: 3, step: 2, phase: 1, first_sample: 5 };
+    let random = Noise::Random { seed: 3, step: 2, phase: 1, samples: Samples::from(5) };
     let mut worst = 0.0f64;
     for sizes in [(1, 3, 2, [4, 3, 5]), (2, 2, 3, [1, 4, 6]), (3, 4, 1, [2, 4, 2])] {
         let twice = sizes.3.map(|n| if n == 1 { 1 } else { 2 });

@@ -10,8 +10,8 @@ use ndarray::Array4;
 use serde_json::Value;
 use voxgan::config::Recipe;
 use voxgan::ops::VolumeOps;
-use voxgan::train::Reals;
 use voxgan::train::generator::{self, Job};
+use voxgan::train::{Group, Reals};
 
 use crate::card::{Fused, card, device, option};
 use crate::prepared;
@@ -89,6 +89,7 @@ fn run<B: VolumeOps>(
         out: &out,
         stop: &stop,
         last_step: Some(20),
+        group: &Group::alone(),
     };
     generator::run::<B>(&job, device, &|_| {}).unwrap();
     log(&out)

@@ -400,7 +400,9 @@ fn a_killed_rank_ends_the_others_and_the_run_goes_on() {
             let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
             println!("{name}, rank {rank}: {:.1} s\n{text}", began.elapsed().as_secs_f64());
             assert!(!status.success() && began.elapsed() < Duration::from_secs(60), "{name}: {text}");
-            assert!(text.contains(&format!("rank {rank} of 2: gone")), "{name}: {text}");
+            // MPICH's launcher says it too, and may end the others before they do.
+            let launcher = name == "mpirun.mpich" && text.contains("Killed (signal 9)");
+            assert!(launcher || text.contains(&format!("rank {rank} of 2: gone")), "{name}: {text}");
             // The checkpoint is whole, and the run goes on from it.
             let step = latest_checkpoint(&place.at(&out)).unwrap().unwrap();
             Weights::read(&step).unwrap();
