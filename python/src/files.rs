@@ -69,7 +69,7 @@ pub fn convert(
         }
         let mut made = Vec::new();
         let work = Work { job: &settings, with: serde_json::Value::Null };
-        work.run(force, strict, progress, &mut |one| {
+        work.run(force, strict, None, progress, &mut |one| {
             conversion::convert(one, progress)?;
             made.push(one.output.clone());
             Ok(())
@@ -91,7 +91,7 @@ pub fn to_dicom(
     job::run(py, tell, |progress| {
         let mut made = Vec::new();
         let work = Work { job: &settings, with: serde_json::Value::Null };
-        work.run(force, strict, progress, &mut |one| {
+        work.run(force, strict, None, progress, &mut |one| {
             to_series::to_dicom(one, progress)?;
             made.push(one.output.clone());
             Ok(())
