@@ -278,8 +278,7 @@ impl Training {
             progress.tell(Event::Note(&group.to_string()));
         }
         if device != Device::Cpu && group.is_first() {
-            let note =
-                "training on cards has ended in NaN in tests: hold it against --device cpu (docs/src/gpu.md)";
+            let note = "training on a card needs a cubecl.toml with one stream, else it may end in NaN (docs/src/gpu.md)";
             progress.tell(Event::Note(note));
         }
         let latest = group.agree(latest_checkpoint(out))?;
