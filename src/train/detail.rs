@@ -13,11 +13,10 @@ use ndarray::s;
 
 use super::checkpoint::{from_json, json, write};
 use super::group::Group;
-use super::learner::{Learner, Names};
-use super::phases::add;
+use super::learner::{Learner, Names, summed};
 use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Tally, Trainable, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::segmenter::numbers;
 use super::share::neighbours;
 use super::subjects::Rounds;
@@ -128,17 +127,10 @@ impl<B: VolumeOps> Training<'_, B> {
     /// A step of the optimiser on these examples; what was found.
     fn learn(&mut self, examples: Vec<Example>) -> Result<Numbers> {
         let (training, group, at) = (&self.job.recipe.training, self.job.group, self.clock.step);
-        let (mut sum, mut told) = (Named::new(), Tally::default());
-        let found = examples.into_iter().try_for_each(|example| {
-            let (gradients, numbers) = self.find(example)?;
-            add(&mut sum, gradients, 1.0 / training.batch as f64);
-            told.add(numbers);
-            Ok(())
-        });
-        group.agree(found)?;
+        let (sum, numbers) = summed(group, examples, training.batch, |example| self.find(example))?;
         self.learner.learn(group, sum, training.rate(at), training.ema_half_life_steps, at)?;
         self.clock.step += 1;
-        Ok(told.line())
+        Ok(numbers)
     }
 
     /// The gradients of an example's loss, and what the log tells of it.

@@ -2,11 +2,12 @@
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
+use burn::tensor::backend::Backend;
 
 use super::checkpoint::{insert_adam, json, restore_adam, text, write};
 use super::group::Group;
-use super::phases::clean;
-use super::run::Clock;
+use super::phases::{add, clean};
+use super::run::{Clock, Numbers, Tally};
 use super::state::averaged;
 use crate::config::{RestorationRecipe, RestorationTraining};
 use crate::error::{Error, Result};
@@ -99,6 +100,27 @@ impl<B: VolumeOps, N: AutodiffModule<Autodiff<B>>> Learner<B, N> {
         self.average = load_weights(self.average.clone(), weights, &of(self.names.average))?;
         restore_adam(&mut self.adam, weights, &of(ADAM), device)
     }
+}
+
+/// The sum of the gradients that `find` makes of `examples`, each divided by `batch`, and the means of what it tells of them. Where
+/// one fails on any rank of `group`, all fail.
+///
+/// # Errors
+/// Those of `find` and of the group.
+pub(super) fn summed<B: Backend, E>(
+    group: &Group,
+    examples: Vec<E>,
+    batch: usize,
+    mut find: impl FnMut(E) -> Result<(Named<B>, Numbers)>,
+) -> Result<(Named<B>, Numbers)> {
+    let (mut sum, mut told) = (Named::new(), Tally::default());
+    group.agree(examples.into_iter().try_for_each(|example| {
+        let (gradients, numbers) = find(example)?;
+        add(&mut sum, gradients, 1.0 / batch as f64);
+        told.add(numbers);
+        Ok(())
+    }))?;
+    Ok((sum, told.line()))
 }
 
 /// The factor of step sizes after `step` steps.

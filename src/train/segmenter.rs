@@ -10,11 +10,10 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::checkpoint::{from_json, json, text, write};
 use super::group::Group;
-use super::learner::{Learner, Names};
-use super::phases::add;
+use super::learner::{Learner, Names, summed};
 use super::prefetch::Prefetch;
 use super::record::RunFolder;
-use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Tally, Trainable, finite, go_on};
+use super::run::{Clock, Ended, Event, Numbers, Place, Schedule, Trainable, finite, go_on};
 use super::share::neighbours;
 use super::subjects::Rounds;
 use crate::anatomy::{STRUCTURES, Structure};
@@ -140,17 +139,10 @@ impl<'a, B: VolumeOps> Training<'a, B> {
     fn learn(&mut self, examples: Vec<Example>) -> Result<Numbers> {
         let (training, group, at) = (&self.job.recipe.training, self.job.group, self.clock.step);
         let _tape = tape();
-        let (mut sum, mut told) = (Named::new(), Tally::default());
-        let found = examples.into_iter().try_for_each(|example| {
-            let (gradients, numbers) = self.find(example)?;
-            add(&mut sum, gradients, 1.0 / training.batch as f64);
-            told.add(numbers);
-            Ok(())
-        });
-        group.agree(found)?;
+        let (sum, numbers) = summed(group, examples, training.batch, |example| self.find(example))?;
         self.learner.learn(group, sum, training.rate(at), training.ema_half_life_steps, at)?;
         self.clock.step += 1;
-        Ok(told.line())
+        Ok(numbers)
     }
 
     /// The gradients of an example's loss, and what the log tells of it.

@@ -1,6 +1,7 @@
 //! Every operation of `ops`, and the minibatch deviation, as a function of two flat tensors.
 
 use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use voxgan::nn::minibatch_deviation;
 use voxgan::ops::{self, ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, Shaped, VolumeOps};
 use voxgan::warp::WarpPass;
@@ -100,25 +101,35 @@ impl Operation {
                 ops::warp(x, &if adjoint { pass.transposed() } else { pass }).flat()
             }
             Kind::Layer { layer, full } => {
-                let [d, h, w] = layer.blur.output(layer.convolved());
-                let [kd, kh, kw] = layer.geometry.kernel;
-                let mut from = 0;
-                let mut part = |length: usize| {
-                    from += length;
-                    b.clone().narrow(0, from - length, length)
-                };
-                let weight = part(o * i * kd * kh * kw).shaped([o, i, kd, kh, kw]);
-                let (style, bias) = (Some(part(n * i).shaped([n, i])), Some(part(o)));
-                // Demodulation is positive.
-                let mut demodulation = || part(n * o).powi_scalar(2).shaped([n, o]) + 0.5;
-                let demodulation = full.then(&mut demodulation);
-                let field = full.then(|| part(n * d * h * w).shaped([n, 1, d, h, w]));
-                let inputs = LayerInputs { style, demodulation, field, bias };
+                let (weight, inputs) = parts(b, [n, i, o], &layer, [true, full, full, true]);
                 flat(ops::layer(features(x), weight, inputs, &layer))
             }
             Kind::Deviation => minibatch_deviation(x, 2).flat(),
         }
     }
+}
+
+/// The weight of a layer and what stands beside it, out of one flat tensor.
+pub fn parts<B: Backend>(
+    b: Tensor<B, 1>,
+    [n, i, o]: [usize; 3],
+    layer: &Layer,
+    with: [bool; 4],
+) -> (Tensor<B, 5>, LayerInputs<B>) {
+    let [d, h, w] = layer.blur.output(layer.convolved());
+    let [kd, kh, kw] = layer.geometry.kernel;
+    let mut from = 0;
+    let mut part = |length: usize| {
+        from += length;
+        b.clone().narrow(0, from - length, length)
+    };
+    let weight = part(o * i * kd * kh * kw).shaped([o, i, kd, kh, kw]);
+    let style = with[0].then(|| part(n * i).shaped([n, i]));
+    // Demodulation is positive.
+    let demodulation = with[1].then(|| part(n * o).powi_scalar(2).shaped([n, o]) + 0.5);
+    let field = with[2].then(|| part(n * d * h * w).shaped([n, 1, d, h, w]));
+    let bias = with[3].then(|| part(o));
+    (weight, LayerInputs { style, demodulation, field, bias })
 }
 
 /// Every operation in each of the ways that networks use it, on volumes of the grid `[D, H, W]`: an axis of length one is

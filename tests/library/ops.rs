@@ -11,6 +11,8 @@ use voxgan::ops::{
 use voxgan::random::{Purpose, normal, stream};
 use voxgan::warp::WarpPass;
 
+use crate::operations::parts;
+
 /// Largest error of float32 kernels, relative to the largest value of the float64 result.
 const TOLERANCE: f64 = 1e-5;
 /// Largest error of an adjoint identity in float64, relative to the product of the norms.
@@ -174,29 +176,6 @@ impl Operation {
             }
         }
     }
-}
-
-/// The weight of a layer and what stands beside it, out of one flat tensor.
-fn parts<B: Backend>(
-    b: Tensor<B, 1>,
-    [n, i, o]: [usize; 3],
-    layer: &Layer,
-    with: [bool; 4],
-) -> (Tensor<B, 5>, LayerInputs<B>) {
-    let [d, h, w] = layer.blur.output(layer.convolved());
-    let [kd, kh, kw] = layer.geometry.kernel;
-    let mut from = 0;
-    let mut part = |length: usize| {
-        from += length;
-        b.clone().narrow(0, from - length, length)
-    };
-    let weight = part(o * i * kd * kh * kw).shaped([o, i, kd, kh, kw]);
-    let style = with[0].then(|| part(n * i).shaped([n, i]));
-    // Demodulation is positive.
-    let demodulation = with[1].then(|| part(n * o).powi_scalar(2).shaped([n, o]) + 0.5);
-    let field = with[2].then(|| part(n * d * h * w).shaped([n, 1, d, h, w]));
-    let bias = with[3].then(|| part(o));
-    (weight, LayerInputs { style, demodulation, field, bias })
 }
 
 fn shape(dims: &[usize]) -> [usize; 5] {

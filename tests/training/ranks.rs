@@ -48,22 +48,6 @@ const HEAD: &str = "
 [head]
 task = \"superres\"
 factors = [[2, 2, 2]]
-
-[network]
-kind = \"residual\"
-channels = 4
-blocks = 1
-
-[discriminator]
-levels = 1
-channels = 4
-learning_rate = 0.01
-
-[training]
-batch = 2
-patch = [8, 8, 8]
-steps = 4
-log_every_steps = 2
 ";
 
 const UNPAIRED: &str = "
@@ -72,7 +56,10 @@ task = \"translate\"
 
 [unpaired]
 rise = 1
+";
 
+/// The rest of both.
+const SMALL: &str = "
 [network]
 kind = \"residual\"
 channels = 4
@@ -110,7 +97,11 @@ impl Place {
             };
             prepared::dataset(&folder, (first..first + 5).map(image));
         }
-        for (name, text) in [("generator", GENERATOR), ("head", HEAD), ("unpaired", UNPAIRED)] {
+        for (name, text) in [
+            ("generator", GENERATOR),
+            ("head", &[HEAD, SMALL].concat()),
+            ("unpaired", &[UNPAIRED, SMALL].concat()),
+        ] {
             place.recipe(name, text);
         }
         place
