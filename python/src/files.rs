@@ -6,8 +6,9 @@ use pyo3::prelude::*;
 use voxgan::error::Result;
 use voxgan::io::dicom;
 use voxgan::io::scan::{self, DataType, Format, ReadOptions, WriteOptions};
+use voxgan::pipeline::Progress;
 use voxgan::pipeline::convert::{self as conversion, Options};
-use voxgan::pipeline::folder::Work;
+use voxgan::pipeline::folder::{OfScan, Work};
 use voxgan::pipeline::outputs::Files;
 use voxgan::pipeline::to_dicom as to_series;
 use voxgan::volume::Volume;
@@ -67,14 +68,10 @@ pub fn convert(
             let made = conversion::convert_series(&settings, force, strict, progress)?;
             return Ok(made.into_iter().map(|(path, _)| path).collect());
         }
-        let mut made = Vec::new();
-        let work = Work { job: &settings, with: serde_json::Value::Null };
-        work.run(force, strict, None, progress, &mut |one| {
+        written(&settings, force, strict, progress, |one| {
             conversion::convert(one, progress)?;
-            made.push(one.output.clone());
-            Ok(())
-        })?;
-        Ok(made)
+            Ok(one.output.clone())
+        })
     })
 }
 
@@ -89,15 +86,28 @@ pub fn to_dicom(
 ) -> PyResult<Vec<PathBuf>> {
     let settings: to_series::Options = options(settings)?;
     job::run(py, tell, |progress| {
-        let mut made = Vec::new();
-        let work = Work { job: &settings, with: serde_json::Value::Null };
-        work.run(force, strict, None, progress, &mut |one| {
+        written(&settings, force, strict, progress, |one| {
             to_series::to_dicom(one, progress)?;
-            made.push(one.output.clone());
-            Ok(())
-        })?;
-        Ok(made)
+            Ok(one.output.clone())
+        })
     })
+}
+
+/// Does `one` for a scan or for each of a folder, and returns what it has written.
+fn written<J: OfScan>(
+    job: &J,
+    force: bool,
+    strict: bool,
+    progress: &Progress,
+    one: impl Fn(&J) -> Result<PathBuf>,
+) -> Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
+    let work = Work { job, with: serde_json::Value::Null };
+    work.run(force, strict, None, progress, &mut |job| {
+        made.push(one(job)?);
+        Ok(())
+    })?;
+    Ok(made)
 }
 
 /// What series DICOM input holds.
