@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{ConvOptions, FloatTensor};
 use burn::tensor::{DType, Tensor, TensorMetadata};
+use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use burn_fusion::{Fusion, FusionBackend};
 
@@ -57,6 +58,20 @@ impl Composition {
 }
 
 static CURRENT: RwLock<Composition> = RwLock::new(Composition::DEFAULT);
+
+/// Gives all threads one stream of a card. Call it before the first tensor is made there: a card keeps the streams that it began with.
+///
+/// CubeCL 0.10 gives each thread a stream of its own and does not wait for what another thread makes, so that a batch made ahead is read
+/// before it is written, and training ends in NaN now and then. All else that a `cubecl.toml` and the environment set is kept.
+pub fn share_stream() {
+    let mut current = CubeClRuntimeConfig::storage().lock();
+    let mut config = match &*current {
+        Some(config) => CubeClRuntimeConfig::clone(config),
+        None => CubeClRuntimeConfig::from_current_dir().override_from_env(),
+    };
+    config.streaming.max_streams = 1;
+    *current = Some(config.into());
+}
 
 /// The largest sum of products of 16-bit numbers that is aimed at; float16 ends at 65504.
 const LARGEST_SUM: usize = 1 << 15;

@@ -277,10 +277,6 @@ impl Training {
         if group.size() > 1 && group.is_first() {
             progress.tell(Event::Note(&group.to_string()));
         }
-        if device != Device::Cpu && group.is_first() {
-            let note = "training on a card needs a cubecl.toml with one stream, else it may end in NaN (docs/src/gpu.md)";
-            progress.tell(Event::Note(note));
-        }
         let latest = group.agree(latest_checkpoint(out))?;
         if let (Inputs::Generator { taken, .. }, None) = (&self.inputs, latest) {
             taken.iter().for_each(|line| progress.tell(Event::Note(&format!("from: {line}"))));

@@ -15,6 +15,7 @@ pub type Plain = CubeBackend<WgpuRuntime, f32, i32, u32>;
 
 /// The best adapter.
 pub fn card() -> Option<Card> {
+    voxgan::ops::cube::share_stream();
     needs::found("vulkan", cards().into_iter().next())
 }
 

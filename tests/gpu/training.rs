@@ -62,7 +62,12 @@ pub fn compare(
     for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert!(found.keys().eq(expected.keys()), "line {number}");
         for (name, expected) in expected {
-            let error = (found[name] - expected).abs() / expected.abs().max(least);
+            let difference = (found[name] - expected).abs();
+            // Decibels by the ratio that they stand for.
+            let error = match name.ends_with("_db") {
+                true => difference * std::f64::consts::LN_10 / 10.0,
+                false => difference / expected.abs().max(least),
+            };
             assert!(error <= tolerance, "line {number}, {name}: {} for {expected}", found[name]);
             worst = worst.max(error);
         }

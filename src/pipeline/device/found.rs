@@ -51,7 +51,7 @@ impl Found {
 }
 
 impl Device {
-    /// Looks for the device.
+    /// Looks for the device, and makes ready what all cards share.
     ///
     /// # Errors
     /// [`Error::Device`] naming what is missing and what to do.
@@ -78,7 +78,9 @@ impl Device {
 
     #[cfg(feature = "cuda")]
     fn nvidia(self, number: usize) -> Result<Found> {
-        crate::ops::cuda::check(number).map(|()| Found::Cuda(number))
+        crate::ops::cuda::check(number)?;
+        crate::ops::cube::share_stream();
+        Ok(Found::Cuda(number))
     }
 
     #[cfg(not(feature = "cuda"))]
@@ -101,7 +103,9 @@ impl Device {
                 self.lacks(format!("cards are reached by {here} here"), format!("use --device {here}"))
             );
         }
-        choose(cards::cards(), which).map(Found::Gpu).map_err(|(problem, advice)| self.lacks(problem, advice))
+        let card = choose(cards::cards(), which).map_err(|(problem, advice)| self.lacks(problem, advice))?;
+        crate::ops::cube::share_stream();
+        Ok(Found::Gpu(card))
     }
 }
 
