@@ -16,6 +16,11 @@ mod restoration;
 mod simulation;
 
 use pyo3::prelude::*;
+use voxgan::cli::Blocks;
+
+/// Of the module's own memory; Python's and other libraries' stay as they are.
+#[global_allocator]
+static BLOCKS: Blocks = Blocks::new();
 
 /// Jobs of voxgan on arrays, for the package around it.
 #[pymodule]

@@ -1,7 +1,8 @@
 //! An allocator that reuses the memory of volumes for the next volume of the same size.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Smaller requests go to the system as they are.
 const LARGE: usize = 1 << 18;
@@ -25,8 +26,14 @@ const SLOTS: usize = 512;
 /// static BLOCKS: voxgan_kernels::Blocks = voxgan_kernels::Blocks::new();
 /// # fn main() {}
 /// ```
+///
+/// A process that was forked has the system's allocator: whoever held the cache at that moment may not live on there.
 #[derive(Debug)]
-pub struct Blocks(Mutex<Waiting>);
+pub struct Blocks {
+    waiting: Mutex<Waiting>,
+    /// The process that uses it; none yet if 0.
+    process: AtomicU32,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -43,7 +50,17 @@ impl Blocks {
     /// An allocator with an empty cache.
     pub const fn new() -> Self {
         let blocks = [(0, 0); SLOTS];
-        Self(Mutex::new(Waiting { blocks, count: 0, waiting: 0, used: 0, most: 0 }))
+        let waiting = Mutex::new(Waiting { blocks, count: 0, waiting: 0, used: 0, most: 0 });
+        Self { waiting, process: AtomicU32::new(0) }
+    }
+
+    /// The cache; none in a process that was forked from the one that uses it.
+    fn waiting(&self) -> Option<MutexGuard<'_, Waiting>> {
+        let this = std::process::id();
+        match self.process.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed) {
+            Err(first) if first != this => None,
+            _ => Some(self.waiting.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 }
 
@@ -81,29 +98,51 @@ impl Waiting {
         while self.count > 0 && self.used + self.waiting + size > allowed {
             let size = self.blocks[0].1;
             let address = self.remove(0);
-            // SAFETY: the block came from the system with this layout and is in no one's hands.
-            unsafe { System.dealloc(address as *mut u8, class(size)) }
+            // SAFETY: the block came from the system with this size and is in no one's hands.
+            unsafe { unmap(address as *mut u8, size) }
         }
     }
 }
 
-/// Has the system map each large block by itself, so that one given back leaves the process. (The GNU allocator raises
-/// its threshold as blocks are freed, and then cuts volumes out of a heap that only grows.)
-fn map_large_blocks() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        static DONE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-        if !DONE.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            // SAFETY: mallopt takes two numbers and changes no block that is in use.
-            unsafe {
-                libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int);
-                libc::mallopt(libc::M_TRIM_THRESHOLD, (64 * LARGE) as libc::c_int);
-            }
-        }
-    }
+/// A block of the system: mapped by itself, so that one given back leaves the process. (The GNU allocator cuts volumes out of a
+/// heap that only grows once it has seen a few freed.) Null if there is no memory.
+#[cfg(unix)]
+fn map(size: usize) -> *mut u8 {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping touches none that there is.
+    let block = unsafe { libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0) };
+    if block == libc::MAP_FAILED { std::ptr::null_mut() } else { block.cast() }
+}
+
+/// Gives a block back.
+///
+/// # Safety
+/// The block came from [`map`] with this size, and is in no one's hands.
+#[cfg(unix)]
+unsafe fn unmap(address: *mut u8, size: usize) {
+    // SAFETY: a whole mapping that the caller vouches for.
+    unsafe { libc::munmap(address.cast(), size) };
+}
+
+/// A block of the system. Null if there is no memory.
+#[cfg(not(unix))]
+fn map(size: usize) -> *mut u8 {
+    // SAFETY: the size is not zero.
+    unsafe { System.alloc(class(size)) }
+}
+
+/// Gives a block back.
+///
+/// # Safety
+/// The block came from [`map`] with this size, and is in no one's hands.
+#[cfg(not(unix))]
+unsafe fn unmap(address: *mut u8, size: usize) {
+    // SAFETY: the caller vouches for it.
+    unsafe { System.dealloc(address, class(size)) }
 }
 
 /// The layout of a block of a size that was rounded.
+#[cfg(not(unix))]
 fn class(size: usize) -> Layout {
     Layout::from_size_align(size, ALIGN).expect("sizes that were requested before")
 }
@@ -125,18 +164,14 @@ unsafe impl GlobalAlloc for Blocks {
             // SAFETY: the caller vouches for the layout.
             return unsafe { System.alloc(layout) };
         };
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut waiting) = self.waiting() else { return map(size) };
         let kept = waiting.take(size);
         if kept.is_none() {
             waiting.make_room(size);
         }
         let block = match kept {
             Some(address) => address as *mut u8,
-            None => {
-                map_large_blocks();
-                // SAFETY: the size is not zero.
-                unsafe { System.alloc(class(size)) }
-            }
+            None => map(size),
         };
         if !block.is_null() {
             waiting.used += size;
@@ -150,12 +185,15 @@ unsafe impl GlobalAlloc for Blocks {
             // SAFETY: the caller vouches for address and layout.
             return unsafe { System.dealloc(address, layout) };
         };
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut waiting) = self.waiting() else {
+            // SAFETY: the block came from the system with this size and is in no one's hands.
+            return unsafe { unmap(address, size) };
+        };
         waiting.used -= size;
         if waiting.count == SLOTS {
             let (size, oldest) = (waiting.blocks[0].1, waiting.remove(0));
-            // SAFETY: the block came from the system with this layout and is in no one's hands.
-            unsafe { System.dealloc(oldest as *mut u8, class(size)) }
+            // SAFETY: the block came from the system with this size and is in no one's hands.
+            unsafe { unmap(oldest as *mut u8, size) }
         }
         let at = waiting.count;
         waiting.blocks[at] = (address as usize, size);
@@ -212,13 +250,44 @@ mod tests {
                     blocks.dealloc(block, layout);
                 }
             }
-            let waiting = blocks.0.lock().unwrap();
+            let waiting = blocks.waiting.lock().unwrap();
             let sizes = held.iter().map(|(_, layout)| rounded(*layout).unwrap()).sum::<usize>();
             assert_eq!(waiting.used, sizes);
             assert!(waiting.used + waiting.waiting <= waiting.most + spare(waiting.most));
         }
         // SAFETY: as above.
         held.into_iter().for_each(|(block, layout)| unsafe { blocks.dealloc(block, layout) });
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_forked_process_allocates_while_the_cache_is_held() {
+        let blocks = Blocks::new();
+        // SAFETY: the size is not zero; the block is freed once in each process. The child makes system calls alone.
+        unsafe {
+            let block = blocks.alloc(layout(LARGE));
+            let held = blocks.waiting.lock().unwrap();
+            let child = libc::fork();
+            if child == 0 {
+                let other = blocks.alloc(layout(LARGE));
+                other.write_bytes(1, LARGE);
+                blocks.dealloc(other, layout(LARGE));
+                blocks.dealloc(block, layout(LARGE));
+                libc::_exit(7);
+            }
+            let mut status = 0;
+            let ended = (0..500).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                libc::waitpid(child, &mut status, libc::WNOHANG) == child
+            });
+            if !ended {
+                libc::kill(child, libc::SIGKILL);
+                libc::waitpid(child, &mut status, 0);
+            }
+            assert!(ended && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status}");
+            drop(held);
+            blocks.dealloc(block, layout(LARGE));
+        }
     }
 
     #[test]
