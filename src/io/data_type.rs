@@ -84,24 +84,32 @@ impl DataType {
         })
     }
 
-    /// Appends the number nearest to `value`.
-    pub(super) fn put(self, value: f64, order: Order, out: &mut Vec<u8>) {
-        let start = out.len();
-        match self {
-            Self::U8 => out.push(value as u8),
-            Self::I8 => out.extend((value as i8).to_le_bytes()),
-            Self::U16 => out.extend((value as u16).to_le_bytes()),
-            Self::I16 => out.extend((value as i16).to_le_bytes()),
-            Self::U32 => out.extend((value as u32).to_le_bytes()),
-            Self::I32 => out.extend((value as i32).to_le_bytes()),
-            Self::U64 => out.extend((value as u64).to_le_bytes()),
-            Self::I64 => out.extend((value as i64).to_le_bytes()),
-            Self::F32 => out.extend((value as f32).to_le_bytes()),
-            // Nothing asks for binary128: formats refuse to write it.
-            Self::F64 | Self::F128 => out.extend(value.to_le_bytes()),
+    /// The bytes of the numbers nearest to what `code` makes of the values.
+    pub(super) fn encoded(self, values: &[f32], order: Order, code: impl Fn(f32) -> f64) -> Vec<u8> {
+        // One loop for each type, so that nothing is asked a value.
+        macro_rules! each {
+            ($number:ty) => {{
+                let mut bytes = vec![0; values.len() * size_of::<$number>()];
+                let places = bytes.as_chunks_mut().0.iter_mut().zip(values);
+                match order {
+                    Order::Little => places.for_each(|(out, &x)| *out = (code(x) as $number).to_le_bytes()),
+                    Order::Big => places.for_each(|(out, &x)| *out = (code(x) as $number).to_be_bytes()),
+                }
+                bytes
+            }};
         }
-        if order == Order::Big {
-            out[start..].reverse();
+        match self {
+            Self::U8 => each!(u8),
+            Self::I8 => each!(i8),
+            Self::U16 => each!(u16),
+            Self::I16 => each!(i16),
+            Self::U32 => each!(u32),
+            Self::I32 => each!(i32),
+            Self::U64 => each!(u64),
+            Self::I64 => each!(i64),
+            Self::F32 => each!(f32),
+            // Nothing asks for binary128: formats refuse to write it.
+            Self::F64 | Self::F128 => each!(f64),
         }
     }
 }

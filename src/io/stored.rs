@@ -210,9 +210,8 @@ pub(super) fn write_voxels(
     let depth = volume.data.dim().1;
     let plane = |z: usize| {
         let plane = volume.data.index_axis(Axis(1), z).permuted_axes([1, 2, 0]); // [H, W, C]
-        let mut bytes = Vec::with_capacity(plane.len() * number.bytes());
-        plane.iter().for_each(|&value| number.put(code(value), order, &mut bytes));
-        bytes
+        let plane = plane.as_standard_layout();
+        number.encoded(plane.as_slice().expect("standard layout"), order, &code)
     };
     for start in (0..depth).step_by(PLANES) {
         let planes: Vec<_> = (start..depth.min(start + PLANES)).into_par_iter().map(plane).collect();
