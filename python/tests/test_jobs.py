@@ -115,6 +115,11 @@ def test_a_comparison_and_its_report(tmp_path: Path, program: Program) -> None:
     voxgan.report(tmp_path / "us", tmp_path / "us.html")
     program("report", tmp_path / "us", "-o", tmp_path / "them.html")
     assert (tmp_path / "us.html").read_bytes() == (tmp_path / "them.html").read_bytes()
+    images = [[voxgan.read(path) for path in sorted(folder.glob("*.nii.gz"))] for folder in folders]
+    voxgan.compare(*images, tmp_path / "images", segmenter=voxgan.Segmenter(labels=True))
+    assert (tmp_path / "images" / "comparison.csv").read_text() == (tmp_path / "us" / "comparison.csv").read_text()
+    with pytest.raises(voxgan.Error, match="sub-0001"):
+        voxgan.compare(*images, tmp_path / "images", segmenter=voxgan.Segmenter(labels=True))
 
 
 HEADS: list[tuple[str, list[str], Callable[..., voxgan.Restored], dict[str, Any]]] = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, overload
 import numpy as np
 
 from . import _voxgan
-from ._files import Path
+from ._files import Path, write
 from ._options import Paths, given, listed
 from ._progress import Progress, listening
 from ._types import Device, Row
@@ -352,9 +352,19 @@ def check(
     return dict(_opened(segmenter).check(scan(before), scan(after), text))
 
 
+def _folder(scans: Path | Sequence[Image], out: Path, cohort: str) -> Path:
+    """The folder of a cohort: images are written into one of ``out``."""
+    if isinstance(scans, (str, os.PathLike)):
+        return scans
+    folder = os.path.join(os.fspath(out), "scans", cohort)
+    for number, image in enumerate(scans, 1):
+        write(os.path.join(folder, f"sub-{number:04}_T1w.nii.gz"), image)
+    return folder
+
+
 def compare(
-    real: Path,
-    synthetic: Path,
+    real: Path | Sequence[Image],
+    synthetic: Path | Sequence[Image],
     out: Path,
     *,
     quantities: Sequence[str] | None = None,
@@ -372,8 +382,9 @@ def compare(
 
     Parameters
     ----------
-    real, synthetic : path
-        Folders of scans, or BIDS trees.
+    real, synthetic : path, or sequence of paths, Volumes or images of nibabel
+        Folders of scans, or BIDS trees. Images are written into ``out/scans`` as subjects 0001, 0002, …, none over a file that is
+        there.
     out : path
         The folder for label maps, tables and the comparison, which :func:`report` reads.
     quantities : sequence of str, optional
@@ -409,8 +420,8 @@ def compare(
         For folders, tables and cohorts that cannot be compared; ``incomplete`` where some scans could not be measured.
     """
     settings = given(
-        real=real,
-        synthetic=synthetic,
+        real=_folder(real, out, "real"),
+        synthetic=_folder(synthetic, out, "synthetic"),
         out=out,
         quantities=quantities,
         covariates=covariates,
