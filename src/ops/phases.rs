@@ -2,11 +2,9 @@
 //! convolutions are slow (cubecl's are direct kernels).
 
 use burn::tensor::backend::Backend;
-use burn::tensor::module::conv3d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Slice, Tensor};
 
-use super::plain::pad;
+use super::plain::{convolve, pad};
 use super::{ConvGeometry, Shaped};
 
 /// Positions `start + stride·j` along one axis, which all gather with the same taps.
@@ -53,7 +51,7 @@ fn gather<B: Backend>(
     axis: usize,
 ) -> Tensor<B, 5> {
     if axis == 3 {
-        return conv3d(g, w, None, ConvOptions::new([1; 3], [0; 3], [1; 3], 1));
+        return convolve(g, w, [1; 3], [0; 3]);
     }
     let (at, stride) = (axis + 2, geometry.stride[axis]);
     let length = geometry.input[axis];

@@ -16,7 +16,26 @@ const _: () = assert!(LRELU_SLOPE as f32 == voxgan_kernels::SLOPE);
 
 /// See [`super::conv3d`].
 pub fn conv3d<B: Backend>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
-    burn_conv3d(x, w, None, ConvOptions::new(geometry.stride, geometry.padding, [1; 3], 1))
+    convolve(x, w, geometry.stride, geometry.padding)
+}
+
+/// `x` `[N, I, D, H, W]` with the kernels `w` `[O, I, kd, kh, kw]`.
+///
+/// Kernels of one voxel are one product of matrices, `[N·D·H·W, I]·[I, O]`: burn 0.21 reads a channels-last volume that is cut along its first
+/// spatial axis as if it were whole there, on every GPU (`docs/decisions/0023-products-of-two-matrices.md`).
+pub(super) fn convolve<B: Backend>(
+    x: Tensor<B, 5>,
+    w: Tensor<B, 5>,
+    stride: [usize; 3],
+    padding: [usize; 3],
+) -> Tensor<B, 5> {
+    let [n, i, d, h, k] = x.dims();
+    let [o, _, kernel @ ..] = w.dims();
+    if (kernel, stride, padding) != ([1; 3], [1; 3], [0; 3]) {
+        return burn_conv3d(x, w, None, ConvOptions::new(stride, padding, [1; 3], 1));
+    }
+    let rows = x.permute([0, 2, 3, 4, 1]).shaped([n * d * h * k, i]);
+    rows.matmul(w.shaped([o, i]).transpose()).shaped([n, d, h, k, o]).permute([0, 4, 1, 2, 3])
 }
 
 /// See [`super::conv3d_input_grad`].

@@ -149,7 +149,8 @@ pub fn kinds(grid: [usize; 3]) -> Vec<Kind> {
     // One voxel more than the strides reach.
     let mut uneven = wide(slab);
     uneven.input[1] += 1;
-    for geometry in [same, wide(twice), uneven] {
+    let point = ConvGeometry::same(grid, [1; 3]);
+    for geometry in [same, point, wide(twice), uneven] {
         kinds.extend([
             Kind::Conv3d(geometry),
             Kind::Conv3dInputGrad(geometry),
@@ -168,7 +169,7 @@ pub fn kinds(grid: [usize; 3]) -> Vec<Kind> {
         blur: Fir::along(stride, blur),
         gain: None,
     };
-    for layer in [Layer::conv(same), up(twice), up(slab)] {
+    for layer in [Layer::conv(same), Layer::conv(point), up(twice), up(slab)] {
         for full in [true, false] {
             kinds.extend([layer, layer.with_gain(1.3)].map(|layer| Kind::Layer { layer, full }));
         }

@@ -49,3 +49,21 @@ pub fn error(found: &[f64], expected: &[f64], least: f64) -> f64 {
     let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
     worst.fold(0.0, |m: f64, d| if d > m || d.is_nan() { d } else { m }) / largest
 }
+
+/// The error of `found`, which must be at most `tolerance`, or, where float32 on the CPU (`single`) itself is further from float64 (`expected`),
+/// as far and as much again.
+pub fn agreed(
+    found: &[f64],
+    single: &[f64],
+    expected: &[f64],
+    tolerance: f64,
+    what: impl std::fmt::Display,
+) -> f64 {
+    let [error, rounding] = [found, single].map(|found| error(found, expected, 1e-2));
+    let seen = format!("{what}: {error:.1e}, on the CPU {rounding:.1e}");
+    assert!(error <= tolerance.max(2.0 * rounding), "{seen}");
+    if error > tolerance {
+        println!("{seen}");
+    }
+    error
+}

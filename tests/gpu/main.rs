@@ -17,6 +17,7 @@ mod ops;
 mod physics;
 #[path = "../training/prepared.rs"]
 mod prepared;
+mod products;
 #[path = "../common/program.rs"]
 mod program;
 mod reshaping;

@@ -136,12 +136,18 @@ fn mask(sample: &Sample, [d, h, w]: [usize; 3]) -> Vec<f32> {
 }
 
 /// Every line of `x` `[N, C, D, H, W]` along `axis` times the symmetric matrix of its sample, `[N, L, L]`.
+///
+/// A product a sample: a batch of them is wrong on some GPUs (`docs/decisions/0023-products-of-two-matrices.md`).
 fn along<B: VolumeOps>(x: Tensor<B, 5>, axis: usize, matrices: &[f64]) -> Tensor<B, 5> {
     let x = x.swap_dims(axis, 4);
     let dims = x.dims();
     let [n, c, a, b, length] = dims;
     let (device, dtype) = (x.device(), x.dtype());
-    let matrices = TensorData::new(matrices.to_vec(), [n, length, length]);
-    let matrices: Tensor<B, 3> = Tensor::from_data(matrices, (&device, dtype));
-    x.shaped([n, c * a * b, length]).matmul(matrices).shaped(dims).swap_dims(axis, 4)
+    let lines = x.shaped([n * c * a * b, length]);
+    let products = matrices.chunks(length * length).enumerate().map(|(sample, matrix)| {
+        let matrix = TensorData::new(matrix.to_vec(), [length, length]);
+        let matrix: Tensor<B, 2> = Tensor::from_data(matrix, (&device, dtype));
+        lines.clone().narrow(0, sample * c * a * b, c * a * b).matmul(matrix)
+    });
+    Tensor::cat(products.collect(), 0).shaped(dims).swap_dims(axis, 4)
 }
