@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::nn::{FullyConnected, FullyConnectedConfig, Init};
-use crate::ops::Shaped;
+use crate::ops::{Shaped, VolumeOps};
 
 /// Learning-rate multiplier of the mapping layers.
 pub const MAPPING_LR_MULTIPLIER: f64 = 0.01;
@@ -71,7 +71,7 @@ pub struct Mapping<B: Backend> {
     pub w_avg: Option<Param<Tensor<B, 1>>>,
 }
 
-impl<B: Backend> Mapping<B> {
+impl<B: VolumeOps> Mapping<B> {
     /// One w a sample.
     ///
     /// # Shapes

@@ -6,8 +6,8 @@ use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 
 use super::{Init, LRELU_GAIN};
-use crate::ops::Shaped;
 use crate::ops::plain::LRELU_SLOPE;
+use crate::ops::{Shaped, VolumeOps, product};
 
 /// Shape and kind of a [`FullyConnected`] layer.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub struct FullyConnected<B: Backend> {
     lr_multiplier: f64,
 }
 
-impl<B: Backend> FullyConnected<B> {
+impl<B: VolumeOps> FullyConnected<B> {
     /// # Shapes
     /// - input: `[N, inputs]`
     /// - output: `[N, outputs]`
@@ -83,7 +83,7 @@ impl<B: Backend> FullyConnected<B> {
         let weight = self.weight.val() * (self.lr_multiplier / (inputs as f64).sqrt());
         let bias = self.bias.val() * self.lr_multiplier;
         // Weight first, so that its gradient comes out as it lies in memory.
-        let y = weight.matmul(x.transpose()).transpose() + bias.shaped([1, outputs]);
+        let y = product(weight, x.transpose()).transpose() + bias.shaped([1, outputs]);
         if self.activate { leaky_relu(y, LRELU_SLOPE) * LRELU_GAIN } else { y }
     }
 }

@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use super::{FullyConnected, FullyConnectedConfig, Init, LRELU_GAIN, Noise, kernel_over};
 use crate::ops::{
     ConvGeometry, Features, Fir, FirPass, Layer, LayerInputs, Shaped, VolumeOps, channel_scale, layer,
+    product,
 };
 
 /// Keeps the demodulation's square root away from zero.
@@ -30,10 +31,10 @@ fn convolution(grid: [usize; 3], kernel: [usize; 3], up: [usize; 3]) -> Layer {
 ///
 /// # Shapes
 /// `weight` `[O, I, kd, kh, kw]`, `style` `[N, I]` → `[N, O]`
-pub(super) fn demodulation<B: Backend>(weight: Tensor<B, 5>, style: Tensor<B, 2>) -> Tensor<B, 2> {
+pub(super) fn demodulation<B: VolumeOps>(weight: Tensor<B, 5>, style: Tensor<B, 2>) -> Tensor<B, 2> {
     let [o, i, kd, kh, kw] = weight.dims();
     let power = weight.powi_scalar(2).shaped([o, i, kd * kh * kw]).sum_dim(2).shaped([o, i]); // [O, I]
-    let energy = style.powi_scalar(2).matmul(power.transpose()); // [N, O]
+    let energy = product(style.powi_scalar(2), power.transpose()); // [N, O]
     (energy + DEMODULATION_EPSILON).sqrt().recip()
 }
 

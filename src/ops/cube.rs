@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{ConvOptions, FloatTensor};
+use burn::tensor::ops::{ConvOptions, FloatTensor, FloatTensorOps};
 use burn::tensor::{DType, Tensor, TensorMetadata};
 use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
@@ -147,9 +147,16 @@ fn weight_grad<B: VolumeOps>(
     }))
 }
 
-/// The convolutions of a backend of GPUs.
-macro_rules! convolutions {
+/// The products and convolutions of a backend of GPUs.
+macro_rules! products {
     () => {
+        fn matrix_product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+            let b: Tensor<Self, 2> = raise(b);
+            let shape = b.dims();
+            // Row by row in memory: what burn reads behind the last row then is zero.
+            Self::float_matmul(a, lower(b.shaped(shape)))
+        }
+
         fn volume_conv3d(
             x: FloatTensor<Self>,
             w: FloatTensor<Self>,
@@ -178,11 +185,11 @@ macro_rules! convolutions {
 }
 
 impl<R: CubeRuntime, F: FloatElement, I: IntElement, T: BoolElement> VolumeOps for CubeBackend<R, F, I, T> {
-    convolutions!();
+    products!();
 }
 
 impl<B: FusionBackend> VolumeOps for Fusion<B> {
-    convolutions!();
+    products!();
 }
 
 /// A backend that fuses operations, and the one beneath it, which runs each by itself.

@@ -14,6 +14,7 @@
 //! | [`add_field`] `(x, f)` | `g` | [`channel_collect`] `(g)` |
 //! | [`channel_collect`] `(x)` | [`add_field`] `(0, v)` | |
 //! | [`lrelu_mask`] `(y, g)` | | [`lrelu_mask`] `(y, v)` |
+//! | [`product`] `(a, b)` | [`product`] `(g, bᵀ)` | [`product`] `(aᵀ, g)` |
 //! | [`warp()`] `(x)` | [`warp()`] with [`WarpPass::transposed`] | |
 //!
 //! [`layer()`] is a network's layer: a convolution with its style, demodulation, noise, bias and leaky ReLU. Its
@@ -192,6 +193,11 @@ pub trait VolumeOps: Backend {
         defaults::scaled_weight_grad::<Self>(operands, scales, geometry, channels)
     }
 
+    /// See [`product`].
+    fn matrix_product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(a, b)
+    }
+
     /// See [`warp()`].
     fn volume_warp(x: FloatTensor<Self>, pass: &WarpPass) -> FloatTensor<Self> {
         lower(warp::warp_tensor::<Self>(raise(x), pass))
@@ -271,6 +277,12 @@ pub fn channel_collect<B: VolumeOps>(x: Features<B>) -> Tensor<B, 5> {
 pub fn lrelu_mask<B: VolumeOps>(y: Features<B>, g: Features<B>, slope: f64, gain: f64) -> Features<B> {
     let channels = g.channels;
     Features { tensor: raise(B::volume_lrelu_mask(lower(y.tensor), lower(g.tensor), slope, gain)), channels }
+}
+
+/// The product of the matrices `a` `[M, K]` and `b` `[K, N]`: use this in place of burn's `matmul`, which is wrong on GPUs for some `b`
+/// that are transposed, and for batches (`docs/decisions/0023-products-of-two-matrices.md`).
+pub fn product<B: VolumeOps>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Tensor<B, 2> {
+    raise(B::matrix_product(lower(a), lower(b)))
 }
 
 /// Each sample of `x` `[N, C, D, H, W]` resampled along one axis at positions that are affine in the voxel's index, or

@@ -1,11 +1,10 @@
 //! The transposed convolution as plain convolutions with stride one, interleaved: for backends whose transposed 3D
 //! convolutions are slow (cubecl's are direct kernels).
 
-use burn::tensor::backend::Backend;
 use burn::tensor::{Slice, Tensor};
 
 use super::plain::{convolve, pad};
-use super::{ConvGeometry, Shaped};
+use super::{ConvGeometry, Shaped, VolumeOps};
 
 /// Positions `start + stride·j` along one axis, which all gather with the same taps.
 struct Phase {
@@ -34,7 +33,7 @@ fn phases(geometry: &ConvGeometry, output: usize, axis: usize) -> Vec<Phase> {
 }
 
 /// See [`super::conv3d_input_grad`]: `g` `[N, O, D', H', W']`, `w` `[O, I, kd, kh, kw]` → `[N, I, D, H, W]`.
-pub fn conv3d_input_grad<B: Backend>(
+pub fn conv3d_input_grad<B: VolumeOps>(
     g: Tensor<B, 5>,
     w: Tensor<B, 5>,
     geometry: ConvGeometry,
@@ -44,7 +43,7 @@ pub fn conv3d_input_grad<B: Backend>(
 }
 
 /// The phases of `axis` and of those behind it, interleaved.
-fn gather<B: Backend>(
+fn gather<B: VolumeOps>(
     g: Tensor<B, 5>,
     w: Tensor<B, 5>,
     geometry: &ConvGeometry,

@@ -6,8 +6,8 @@ use burn::tensor::module::{conv_transpose3d, conv3d as burn_conv3d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Slice, Tensor};
 
-use super::Shaped;
 use super::geometry::{ConvGeometry, FIR_TAPS, Fir, FirPass};
+use super::{Shaped, VolumeOps, product};
 
 /// Negative slope of the leaky ReLU (StyleGAN2).
 pub const LRELU_SLOPE: f64 = 0.2;
@@ -15,7 +15,7 @@ pub const LRELU_SLOPE: f64 = 0.2;
 const _: () = assert!(LRELU_SLOPE as f32 == voxgan_kernels::SLOPE);
 
 /// See [`super::conv3d`].
-pub fn conv3d<B: Backend>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
+pub fn conv3d<B: VolumeOps>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeometry) -> Tensor<B, 5> {
     convolve(x, w, geometry.stride, geometry.padding)
 }
 
@@ -23,7 +23,7 @@ pub fn conv3d<B: Backend>(x: Tensor<B, 5>, w: Tensor<B, 5>, geometry: ConvGeomet
 ///
 /// Kernels of one voxel are one product of matrices, `[N·D·H·W, I]·[I, O]`: burn 0.21 reads a channels-last volume that is cut along its first
 /// spatial axis as if it were whole there, on every GPU (`docs/decisions/0023-products-of-two-matrices.md`).
-pub(super) fn convolve<B: Backend>(
+pub(super) fn convolve<B: VolumeOps>(
     x: Tensor<B, 5>,
     w: Tensor<B, 5>,
     stride: [usize; 3],
@@ -35,7 +35,7 @@ pub(super) fn convolve<B: Backend>(
         return burn_conv3d(x, w, None, ConvOptions::new(stride, padding, [1; 3], 1));
     }
     let rows = x.permute([0, 2, 3, 4, 1]).shaped([n * d * h * k, i]);
-    rows.matmul(w.shaped([o, i]).transpose()).shaped([n, d, h, k, o]).permute([0, 4, 1, 2, 3])
+    product(rows, w.shaped([o, i]).transpose()).shaped([n, d, h, k, o]).permute([0, 4, 1, 2, 3])
 }
 
 /// See [`super::conv3d_input_grad`].
@@ -61,7 +61,7 @@ pub fn conv3d_input_grad<B: Backend>(
 /// See [`super::conv3d_weight_grad`].
 ///
 /// One matrix product a tap: backends are slow at the one convolution with a kernel as large as the gradient.
-pub fn conv3d_weight_grad<B: Backend>(
+pub fn conv3d_weight_grad<B: VolumeOps>(
     x: Tensor<B, 5>,
     g: Tensor<B, 5>,
     geometry: ConvGeometry,
@@ -81,8 +81,8 @@ pub fn conv3d_weight_grad<B: Backend>(
             ranges[a + 2] =
                 Slice::new(at[a] as isize, Some((at[a] + reach) as isize), geometry.stride[a] as isize);
         }
-        let seen = x.clone().slice(ranges).swap_dims(0, 1).shaped([i, n * voxels]); // [I, N·V]
-        taps.push(g.clone().matmul(seen.transpose()).shaped([o, i, 1])); // [O, I, 1]
+        let seen = x.clone().slice(ranges).permute([0, 2, 3, 4, 1]).shaped([n * voxels, i]); // [N·V, I]
+        taps.push(product(g.clone(), seen).shaped([o, i, 1])); // [O, I, 1]
     }
     Tensor::cat(taps, 2).shaped([o, i, kd, kh, kw]) // [O, I, kd, kh, kw]
 }

@@ -16,7 +16,7 @@ use voxgan::nn::{
 use voxgan::ops::{Features, Shaped, VolumeOps, backward, tape};
 use voxgan::random::Samples;
 
-use crate::card::{Fused, Plain, agreed, device, draw, tensor, values};
+use crate::card::{Fused, Plain, agreed, device, draw, rounded, tensor, values};
 
 /// Largest difference from float64, relative to the largest value.
 const TOLERANCE: f64 = 2e-5;
@@ -121,26 +121,32 @@ impl Kind {
     }
 }
 
-/// The quantities by name.
-fn quantities<B: VolumeOps>(kind: Kind, sizes: Sizes, to: (&B::Device, DType)) -> BTreeMap<String, Vec<f64>> {
+/// The quantities by name, of numbers that are drawn and then changed.
+fn quantities<B: VolumeOps>(
+    kind: Kind,
+    sizes: Sizes,
+    change: fn(Vec<f32>) -> Vec<f32>,
+    to: (&B::Device, DType),
+) -> BTreeMap<String, Vec<f64>> {
+    let draw = |number, length| change(draw(1, number, length));
     type A<B> = Autodiff<B>;
     let (n, inputs, _, [d, h, k]) = sizes;
     let mut number = 10;
     // No bias and no noise strength is zero.
     let layer: Any<A<B>> = replace(kind.init(sizes, to.0), |_, x: Tensor<A<B>, 1>| {
         number += 1;
-        let moved = tensor(&draw(1, number, x.dims()[0]), to) * 0.3;
+        let moved = tensor(&draw(number, x.dims()[0]), to) * 0.3;
         x.cast(to.1) + moved
     });
-    let x = tensor::<A<B>>(&draw(1, 0, n * inputs * d * h * k), to).shaped([n, inputs, d, h, k]);
-    let w = tensor::<A<B>>(&draw(1, 1, n * WIDTH), to).shaped([n, WIDTH]);
+    let x = tensor::<A<B>>(&draw(0, n * inputs * d * h * k), to).shaped([n, inputs, d, h, k]);
+    let w = tensor::<A<B>>(&draw(1, n * WIDTH), to).shaped([n, WIDTH]);
     let mut found = BTreeMap::new();
     let mut keep = |prefix: &str, of: voxgan::nn::parameters::Named<B>| {
         found.extend(of.into_iter().map(|(name, g)| (format!("{prefix} {name}"), values(g))));
     };
 
     let output = kind.apply(&layer, x.clone(), w.clone());
-    let v = tensor::<A<B>>(&draw(1, 2, output.dims()[0]), to);
+    let v = tensor::<A<B>>(&draw(2, output.dims()[0]), to);
     keep("first", gradients(&layer, &backward(&((output.clone() * 0.25).tanh() * v.clone()).sum())));
 
     let outer = Any::<Autodiff<A<B>>>::from_inner(layer.clone()).no_grad();
@@ -179,13 +185,20 @@ fn compare<B: VolumeOps>(device: &B::Device) {
         }
         kinds.extend([true, false].map(|condition| Kind::Conditioned { condition }));
         for kind in kinds {
-            let expected = quantities::<Flex>(kind, sizes, (&Default::default(), DType::F64));
-            let single = quantities::<Flex>(kind, sizes, (&Default::default(), DType::F32));
-            let found = quantities::<B>(kind, sizes, (device, DType::F32));
+            let cpu = |change, dtype| quantities::<Flex>(kind, sizes, change, (&Default::default(), dtype));
+            let expected = cpu(|numbers| numbers, DType::F64);
+            let others = [cpu(|numbers| numbers, DType::F32), cpu(rounded, DType::F64)];
+            let found = quantities::<B>(kind, sizes, |numbers| numbers, (device, DType::F32));
             assert!(found.keys().eq(expected.keys()), "{kind:?}");
             for (name, expected) in &expected {
                 let what = format!("{kind:?} of {sizes:?}, {name}");
-                worst = worst.max(agreed(&found[name], &single[name], expected, TOLERANCE, what));
+                worst = worst.max(agreed(
+                    &found[name],
+                    &others.each_ref().map(|other| &other[name][..]),
+                    expected,
+                    TOLERANCE,
+                    what,
+                ));
             }
         }
     }

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::sample::Sample;
 use super::{AIR, bands};
-use crate::ops::{Shaped, VolumeOps, warp};
+use crate::ops::{Shaped, VolumeOps, product, warp};
 use crate::random::normal_field;
 use crate::warp::{WarpPass, passes};
 
@@ -147,7 +147,7 @@ fn along<B: VolumeOps>(x: Tensor<B, 5>, axis: usize, matrices: &[f64]) -> Tensor
     let products = matrices.chunks(length * length).enumerate().map(|(sample, matrix)| {
         let matrix = TensorData::new(matrix.to_vec(), [length, length]);
         let matrix: Tensor<B, 2> = Tensor::from_data(matrix, (&device, dtype));
-        lines.clone().narrow(0, sample * c * a * b, c * a * b).matmul(matrix)
+        product(lines.clone().narrow(0, sample * c * a * b, c * a * b), matrix)
     });
     Tensor::cat(products.collect(), 0).shaped(dims).swap_dims(axis, 4)
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::gan::Mapping;
-use crate::ops::Shaped;
+use crate::ops::{Shaped, VolumeOps};
 
 /// Keeps the length of a w away from zero.
 const LENGTH_EPSILON: f64 = 1e-8;
@@ -22,7 +22,7 @@ pub struct LatentPrior<B: Backend> {
     pub deviation: Tensor<B, 3>,
 }
 
-impl<B: Backend> LatentPrior<B> {
+impl<B: VolumeOps> LatentPrior<B> {
     /// Mean and standard deviation of the mapping network's w's of latents `z`.
     ///
     /// # Shapes

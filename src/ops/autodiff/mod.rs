@@ -20,7 +20,7 @@ use crate::warp::WarpPass;
 use layer::{LayerState, LayerStep};
 use steps::{
     AddFieldStep, ChannelCollect, ChannelDot, ChannelScale, Conv3d, Conv3dInputGrad, Conv3dWeightGrad,
-    Filter, Join, LreluMaskStep, Split, TransposeWeight, Warp, binary, linear,
+    Filter, Join, LreluMaskStep, Product, Split, TransposeWeight, Warp, binary, linear,
 };
 
 /// Locks the recording and differentiation of graphs for this thread, until the returned [`Tape`] is dropped.
@@ -109,6 +109,10 @@ impl<B: VolumeOps, C: CheckpointStrategy> VolumeOps for Autodiff<B, C> {
     fn volume_fir(x: FloatTensor<Self>, fir: &Fir) -> FloatTensor<Self> {
         let [_, _, d, h, w, _] = x.shape().dims();
         linear::<B, C>(Filter(fir.adjoint([d, h, w])), x, |x| B::volume_fir(x, fir))
+    }
+
+    fn matrix_product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        binary::<B, C>(Product, a, b)
     }
 
     fn volume_channel_scale(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {

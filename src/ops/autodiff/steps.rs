@@ -104,6 +104,21 @@ impl<B: VolumeOps> Binary<B> for Conv3dWeightGrad {
 }
 
 #[derive(Clone, Copy, Debug)]
+pub(super) struct Product;
+
+impl<B: VolumeOps> Binary<B> for Product {
+    fn forward(self, a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+        B::matrix_product(a, b)
+    }
+    fn grad_a(self, _: FloatTensor<B>, b: FloatTensor<B>, g: FloatTensor<B>) -> FloatTensor<B> {
+        B::matrix_product(g, B::float_transpose(b))
+    }
+    fn grad_b(self, a: FloatTensor<B>, _: FloatTensor<B>, g: FloatTensor<B>) -> FloatTensor<B> {
+        B::matrix_product(B::float_transpose(a), g)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 pub(super) struct ChannelScale;
 
 impl<B: VolumeOps> Binary<B> for ChannelScale {

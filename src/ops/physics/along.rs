@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::ops::Shaped;
+use crate::ops::{Shaped, VolumeOps, product};
 
 /// A complex matrix on the host, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ pub struct Along<B: Backend> {
     adjoint: Tensor<B, 2>,
 }
 
-impl<B: Backend> Along<B> {
+impl<B: VolumeOps> Along<B> {
     /// `matrix` along `axis` of the tensor: 2, 3 or 4 for D, H or W.
     pub fn new(matrix: &Matrix, axis: usize, device: &B::Device) -> Self {
         let [forward, adjoint] = [false, true].map(|adjoint| matrix.tensor(adjoint, device));
@@ -96,7 +96,7 @@ impl<B: Backend> Along<B> {
         let matrix = matrix.clone().cast(x.dtype());
         let x = x.swap_dims(self.axis, 4);
         let [samples, channels, a, b, length] = x.dims();
-        let product = x.shaped([samples * channels * a * b, length]).matmul(matrix);
+        let product = product(x.shaped([samples * channels * a * b, length]), matrix);
         let width = product.dims()[1];
         let y = if self.complex {
             let length = width / 2;

@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 use super::folded::Folded;
 use super::{Extractor, read, without_prefix};
 use crate::error::{Error, Result};
-use crate::ops::Shaped;
+use crate::ops::{Shaped, VolumeOps, product};
 use crate::pretrained::Weights;
 
 /// Height and width that it was trained on.
@@ -144,7 +144,7 @@ impl<B: Backend> Reader<'_, B> {
     }
 }
 
-impl<B: Backend> InceptionV3<B> {
+impl<B: VolumeOps> InceptionV3<B> {
     /// Reads the `state_dict` of `pt_inception-2015-12-05` from a safetensors file.
     ///
     /// # Errors
@@ -203,7 +203,7 @@ impl<B: Backend> InceptionV3<B> {
     /// Logits `[N, classes]` of features `[N, 2048]`, without the bias, as in the program of the Inception score
     /// (Salimans et al. 2016, "Improved techniques for training GANs").
     pub fn logits(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        features.matmul(self.classifier.clone())
+        product(features, self.classifier.clone())
     }
 
     /// Slices resized to those of the training: 299 × 299, bilinear, without aligned corners.
