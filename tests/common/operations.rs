@@ -27,6 +27,8 @@ pub enum Kind {
         full: bool,
     },
     Deviation,
+    /// Of two matrices: all voxels by channels, and channels in by channels out.
+    Product,
 }
 
 /// An operation on so many samples and channels.
@@ -55,6 +57,7 @@ impl Operation {
             Kind::ChannelScale => ([n, i, d, h, w], vec![n, i]),
             Kind::ChannelDot => ([n, i, d, h, w], vec![n, i, d, h, w]),
             Kind::AddField => ([n, i, d, h, w], vec![n, 1, d, h, w]),
+            Kind::Product => ([n, i, d, h, w], vec![i, o]),
             Kind::LreluMask => ([n, i, d, h, w], vec![n, i, d, h, w]),
             // Weight, style, bias, demodulation and field, one behind the other.
             Kind::Layer { layer, full } => {
@@ -105,6 +108,10 @@ impl Operation {
                 flat(ops::layer(features(x), weight, inputs, &layer))
             }
             Kind::Deviation => minibatch_deviation(x, 2).flat(),
+            Kind::Product => {
+                let rows = x.dims().iter().product::<usize>() / i;
+                ops::product(x.shaped([rows, i]), b.shaped([i, o])).flat()
+            }
         }
     }
 }
@@ -175,7 +182,7 @@ pub fn kinds(grid: [usize; 3]) -> Vec<Kind> {
         }
     }
     kinds.extend([Kind::ChannelScale, Kind::ChannelDot, Kind::AddField, Kind::ChannelCollect]);
-    kinds.extend([Kind::LreluMask, Kind::Deviation]);
+    kinds.extend([Kind::LreluMask, Kind::Deviation, Kind::Product]);
     kinds.extend([true, false].map(|adjoint| Kind::Warp { adjoint }));
     kinds
 }

@@ -142,7 +142,7 @@ impl Operation {
     }
 
     /// The same by [`plain`].
-    fn plain<B: Backend>(&self, a: Tensor<B, 1>, b: Tensor<B, 1>) -> Tensor<B, 1> {
+    fn plain<B: VolumeOps>(&self, a: Tensor<B, 1>, b: Tensor<B, 1>) -> Tensor<B, 1> {
         let [a_shape, b_shape] = self.arguments();
         let x: Tensor<B, 5> = a.shaped(shape(&a_shape));
         match *self {
@@ -486,5 +486,33 @@ fn corner_shapes() {
             forward(&operation, 11);
             gradients(&operation, 12);
         }
+    }
+}
+
+/// The product of matrices and its gradients, to the second order, against burn's own.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what it is compared with")]
+fn products_and_their_gradients_are_burns() {
+    type A = Autodiff<Flex>;
+    type AA = Autodiff<A>;
+    fn quantities(product: fn(Tensor<AA, 2>, Tensor<AA, 2>) -> Tensor<AA, 2>) -> Vec<Vec<f64>> {
+        let draw = |number, [rows, columns]: [usize; 2]| {
+            let numbers = normal(&mut stream(4, 0, 0, number, Purpose::Noise), rows * columns);
+            tensor::<A>(&numbers, DType::F64).shaped([rows, columns])
+        };
+        let inner = [draw(0, [3, 5]).require_grad(), draw(1, [5, 4]).require_grad()];
+        let [a, b] = inner.clone().map(|x| Tensor::<AA, 2>::from_inner(x).require_grad());
+        let made = product(a.clone(), b.clone());
+        let first = backward(&(made.clone().tanh() * Tensor::from_inner(draw(2, [3, 4]))).sum());
+        let [of_a, of_b] = [a, b].map(|x| x.grad(&first).expect("a gradient"));
+        let second = backward(&(of_a.clone().powi_scalar(2).sum() + of_b.clone().powi_scalar(2).sum()));
+        let mut found = vec![values(made.flat()), values(of_a.flat()), values(of_b.flat())];
+        found.extend(inner.map(|x| values(x.grad(&second).expect("a gradient").flat())));
+        found
+    }
+    let _tape = tape();
+    let (ours, burns) = (quantities(ops::product), quantities(|a, b| a.matmul(b)));
+    for (ours, burns) in ours.iter().flatten().zip(burns.iter().flatten()) {
+        assert!((ours - burns).abs() < 1e-10, "{ours} for {burns}");
     }
 }
