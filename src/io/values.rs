@@ -75,8 +75,7 @@ impl Lanes {
 
     #[inline]
     fn take(&mut self, values: &[f32; LANES]) {
-        for k in 0..LANES {
-            let value = values[k];
+        for (k, &value) in values.iter().enumerate() {
             let finite = value.abs() <= f32::MAX;
             let low = if finite { value } else { f32::INFINITY };
             let high = if finite { value } else { f32::NEG_INFINITY };
