@@ -92,7 +92,7 @@ with torch.inference_mode():
     network(scan).unflatten(1, (37, 8)).argmax(1)
     (blocks(scan) + blocks(scan.flip(-1)).flip(-1)).unflatten(1, (37, 8)).argmax(1)
     took = time.perf_counter() - started
-print(took, sum(p.numel() for p in network.parameters()) / 1e6)
+print(took)
 """
 
 NETWORK = f"""
@@ -101,7 +101,7 @@ import voxgan
 scan, network = voxgan.read({str(SCAN)!r}), voxgan.Segmenter(refine=False)
 started = time.perf_counter()
 voxgan.segment(scan, segmenter=network)
-print(time.perf_counter() - started, 0.98)
+print(time.perf_counter() - started)
 """
 
 
@@ -153,7 +153,7 @@ def main(program: str, rounds: int = 5) -> None:
                 for who, rows in figures.items()
             }
             print(name, told["jobs"][name], flush=True)
-        of_slice, of_network = "ESPIRiT, L1-wavelet of a slice", "a network's labels; its parameters in millions"
+        of_slice, of_network = "ESPIRiT, L1-wavelet of a slice", "a network's labels"
         for who, package, what, script in (
             ("voxgan", "voxgan", of_slice, OURS),
             ("sigpy", "sigpy", of_slice, SIGPY),

@@ -137,7 +137,7 @@ fn mask(sample: &Sample, [d, h, w]: [usize; 3]) -> Vec<f32> {
 
 /// Every line of `x` `[N, C, D, H, W]` along `axis` times the symmetric matrix of its sample, `[N, L, L]`.
 ///
-/// A product a sample: a batch of them is wrong on some GPUs (`docs/decisions/0023-products-of-two-matrices.md`).
+/// A product a sample: a batch of them is wrong on GPUs for some lengths (`docs/decisions/0023-products-of-two-matrices.md`).
 fn along<B: VolumeOps>(x: Tensor<B, 5>, axis: usize, matrices: &[f64]) -> Tensor<B, 5> {
     let x = x.swap_dims(axis, 4);
     let dims = x.dims();
